@@ -1,0 +1,1 @@
+"""What we know: records, rules, the catalog repository and data quality."""

@@ -1,0 +1,253 @@
+"""Every error that Imagewright raises on purpose: one class per thing a caller can act on.
+
+`retryable` decides whether a task is tried again; it is asked in one place only. Values are kept as
+attributes, and the message is one sentence that says what was given and what is allowed or what to do next.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class ImagewrightError(Exception):
+    """Root of all errors of this system."""
+
+    retryable: ClassVar[bool] = False
+
+
+class InvalidRequest(ImagewrightError):
+    """A request breaks a rule of its form."""
+
+    def __init__(self, parameter: str, given: object, allowed: str) -> None:
+        self.parameter, self.given, self.allowed = parameter, given, allowed
+        super().__init__(f"{parameter}: {given!r} is not allowed; {allowed}")
+
+
+class NotFound(ImagewrightError):
+    """A record that was asked for does not exist, or its account may not see it."""
+
+    kind: ClassVar[str] = "record"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no {self.kind} {name!r}; it does not exist or is not visible to this account")
+
+
+class ImageNotFound(NotFound):
+    """No such image, or not visible to the account."""
+
+    kind = "image"
+
+
+class StorageNotFound(NotFound):
+    """No such image storage or primary storage."""
+
+    kind = "image storage"
+
+
+class VolumeNotFound(NotFound):
+    """No such volume."""
+
+    kind = "volume"
+
+
+class ExportNotFound(NotFound):
+    """No such exported image."""
+
+    kind = "exported image"
+
+
+class LeftoverNotFound(NotFound):
+    """No such leftover."""
+
+    kind = "leftover"
+
+
+class AccessDenied(ImagewrightError):
+    """The account may see the image but not do this with it."""
+
+    def __init__(self, account: str, operation: str, image_id: str) -> None:
+        self.account, self.operation, self.image_id = account, operation, image_id
+        super().__init__(f"account {account!r} may not {operation} image {image_id}; only its owner or admin may")
+
+
+class IllegalTransition(ImagewrightError):
+    """An operation that the present status of the thing does not allow."""
+
+    def __init__(self, thing: str, status: str, operation: str, allowed: Sequence[str]) -> None:
+        self.thing, self.status, self.operation, self.allowed = thing, status, operation, tuple(allowed)
+        super().__init__(f"{thing} is {status}: {operation} is allowed only when it is {' or '.join(self.allowed)}")
+
+
+class StaleImage(ImagewrightError):
+    """Somebody else changed the record between reading and writing it."""
+
+    retryable = True
+
+    def __init__(self, image_id: str, expected: int, actual: int) -> None:
+        self.image_id, self.expected, self.actual = image_id, expected, actual
+        super().__init__(f"image {image_id} changed meanwhile (version {actual}, read as {expected}); read it again")
+
+
+class ImageBusy(ImagewrightError):
+    """Another run is working on the image."""
+
+    retryable = True
+
+    def __init__(self, image_id: str, holder: str) -> None:
+        self.image_id, self.holder = image_id, holder
+        super().__init__(f"image {image_id} is being worked on by {holder}; wait for it or cancel it")
+
+
+class QuotaExceeded(ImagewrightError):
+    """The account's quota does not cover the request."""
+
+    def __init__(self, account: str, quota: str, limit: int, used: int, wanted: int) -> None:
+        self.account, self.quota, self.limit, self.used, self.wanted = account, quota, limit, used, wanted
+        super().__init__(f"account {account!r} has used {used} of {limit} ({quota}); {wanted} more do not fit")
+
+
+class QualityFailed(ImagewrightError):
+    """Data-quality checks keep the image out of Ready."""
+
+    def __init__(self, subject: str, failed: Sequence[str]) -> None:
+        self.subject, self.failed = subject, tuple(failed)
+        super().__init__(f"{subject} failed {len(self.failed)} quality checks: {'; '.join(self.failed)}")
+
+
+class StorageError(ImagewrightError):
+    """Root of what goes wrong with a storage."""
+
+
+class StorageUnavailable(StorageError):
+    """A storage that does not answer now."""
+
+    retryable = True
+
+    def __init__(self, storage: str, reason: str) -> None:
+        self.storage, self.reason = storage, reason
+        super().__init__(f"image storage {storage!r} is unavailable: {reason}")
+
+
+class StorageRefused(StorageError):
+    """A storage that answers and refuses: wrong credentials, wrong pool, wrong format version, disabled."""
+
+    def __init__(self, storage: str, reason: str) -> None:
+        self.storage, self.reason = storage, reason
+        super().__init__(f"image storage {storage!r} refuses: {reason}")
+
+
+class CapacityExceeded(StorageError):
+    """A storage has no room for what is to be written."""
+
+    def __init__(self, storage: str, needed: int, available: int) -> None:
+        self.storage, self.needed, self.available = storage, needed, available
+        super().__init__(f"image storage {storage!r} has {available} bytes left after its reserve; {needed} are needed")
+
+
+class ObjectMissing(StorageError):
+    """An object (pack, index segment, manifest) that should be in a store is not there."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        super().__init__(f"{location} is missing from its store; repair it from another replica")
+
+
+class DigestMismatch(StorageError):
+    """Stored bytes are not the bytes that were stored."""
+
+    retryable = True
+
+    def __init__(self, location: str, expected: str, actual: str) -> None:
+        self.location, self.expected, self.actual = location, expected, actual
+        super().__init__(f"{location}: expected {expected}, read {actual}; repair it from another replica")
+
+
+class StaleLanding(StorageError):
+    """A landing was fenced off by reclaim; what it had kept is gone and it starts over."""
+
+    retryable = True
+
+    def __init__(self, landing: str) -> None:
+        self.landing = landing
+        super().__init__(f"landing {landing} was swept by reclaim; start it over")
+
+
+class SourceError(ImagewrightError):
+    """Root of what goes wrong with a source. URLs in these errors are always masked."""
+
+
+class SourceNotFound(SourceError):
+    """Nothing at that address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"nothing to fetch at {url}: {reason}")
+
+
+class SourceForbidden(SourceError):
+    """An address that may not be fetched from: scheme, network, file root, or credentials refused."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"{url} may not be fetched: {reason}")
+
+
+class SourceChanged(SourceError):
+    """The source is no longer the file that was begun; the landing starts over."""
+
+    retryable = True
+
+    def __init__(self, url: str, before: str, now: str) -> None:
+        self.url, self.before, self.now = url, before, now
+        super().__init__(f"{url} changed meanwhile (was {before}, is {now}); starting over")
+
+
+class TransferInterrupted(SourceError):
+    """A connection that failed, stalled or ended early; what was kept is resumed from."""
+
+    retryable = True
+
+    def __init__(self, url: str, offset: int, reason: str) -> None:
+        self.url, self.offset, self.reason = url, offset, reason
+        super().__init__(f"{url} broke off at byte {offset}: {reason}")
+
+
+class ChecksumMismatch(SourceError):
+    """The bytes fetched are not those whose checksum the caller gave."""
+
+    def __init__(self, url: str, expected: str, actual: str) -> None:
+        self.url, self.expected, self.actual = url, expected, actual
+        super().__init__(f"{url}: expected checksum {expected}, the bytes have {actual}; nothing was kept")
+
+
+class FormatMismatch(ImagewrightError):
+    """Declared and detected format differ."""
+
+    def __init__(self, declared: str, detected: str, found: str = "") -> None:
+        self.declared, self.detected, self.found = declared, detected, found
+        why = f" ({found})" if found else ""
+        super().__init__(f"image_format: declared {declared}, but the bytes are {detected}{why}; declare what the file is")
+
+
+class UnsafeImage(ImagewrightError):
+    """The bytes break a safety rule; `findings` are sentences with rule id and offset."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(f"the image is refused: {'; '.join(self.findings)}")
+
+
+class ConversionFailed(ImagewrightError):
+    """A conversion did not finish, or its result is not the guest content of its input."""
+
+    def __init__(self, from_format: str, to_format: str, reason: str) -> None:
+        self.from_format, self.to_format, self.reason = from_format, to_format, reason
+        super().__init__(f"converting {from_format} to {to_format} failed: {reason}")
+
+
+class MissingProgram(ImagewrightError):
+    """A program or library of the host that this operation needs is not installed."""
+
+    def __init__(self, program: str, package: str) -> None:
+        self.program, self.package = program, package
+        super().__init__(f"{program} is not installed on this worker; install {package}")

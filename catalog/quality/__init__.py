@@ -1,0 +1,1 @@
+"""Data-quality suites. Great Expectations is imported inside functions only."""

@@ -1,0 +1,81 @@
+"""All settings, and the only reader of the environment (prefix `IMAGEWRIGHT_`)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+GIB = 1 << 30
+TIB = 1 << 40
+
+
+class Settings(BaseSettings):
+    """One field per setting; the environment variable is `IMAGEWRIGHT_` and the upper-case name."""
+
+    model_config = SettingsConfigDict(env_prefix="IMAGEWRIGHT_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("~/.imagewright"), description="Default storages, catalog and state live below this folder.")
+    catalog_url: str = Field("", description="SQLAlchemy URL of the catalog; empty: SQLite below `home`.")
+    scratch: Path | None = Field(None, description="Worker-local folder, always disposable; default `home`/scratch.")
+    exports: Path | None = Field(None, description="Folder of exported files; default `home`/exports.")
+    file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (Path("/home"), Path("/mnt"), Path("/opt"), Path("/srv")),
+        description="`:`-separated folders that file:/// sources may lie below.")
+    allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="`,`-separated CIDRs that sources may live in although they are not public, e.g. 127.0.0.0/8.")
+    ca_file: Path | None = Field(None, description="PEM file of certificate authorities trusted besides the system's.")
+    ssh_key: Path | None = Field(None, description="Private key for sftp:// sources without a password.")
+    ssh_known_hosts: Path | None = Field(None, description="Known-hosts file; default `home`/known_hosts.")
+    ssh_host_policy: Literal["strict", "accept-new"] = Field("strict", description="What to do with an unknown SSH host.")
+    max_virtual_size: int = Field(16 * TIB, description="Largest virtual size of an image, bytes.")
+    max_unpack_ratio: int = Field(200, description="Largest ratio of unpacked to packed bytes of a compressed source.")
+    connect_timeout_s: float = Field(15, description="Seconds to wait for a connection.")
+    read_timeout_s: float = Field(60, description="Seconds without a byte after which a transfer counts as stalled.")
+    retry_delay_s: float = Field(2, description="First delay before a retry; doubles each time, with jitter.")
+    retries: int = Field(5, description="Retries of a task in a row without progress.")
+    bandwidth_bytes_s: int = Field(0, description="Cap on each transfer, bytes per second; 0: none.")
+    retention_days: float = Field(3, description="Days a deleted image stays in the recycle bin.")
+    retention_policy: Literal["direct", "delay", "never"] = Field("delay", description="When a deleted image is expunged.")
+    quota_images: int = Field(0, description="Images per account; 0: no limit.")
+    quota_bytes: int = Field(0, description="Logical bytes per account, recycle bin included; 0: no limit.")
+
+    @field_validator("file_roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        return tuple(Path(part) for part in value.split(":") if part) if isinstance(value, str) else value
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def catalog_address(self) -> str:
+        """SQLAlchemy URL of the catalog, default filled in."""
+        return self.catalog_url or f"sqlite:///{self.home / 'catalog.db'}"
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Worker-local folder, default filled in."""
+        return self.scratch or self.home / "scratch"
+
+    @property
+    def exports_folder(self) -> Path:
+        """Folder of exported files, default filled in."""
+        return self.exports or self.home / "exports"
+
+    @property
+    def known_hosts_file(self) -> Path:
+        """Known-hosts file, default filled in."""
+        return self.ssh_known_hosts or self.home / "known_hosts"
+
+
+def load_settings() -> Settings:
+    """Read the environment now. Not cached: tests and long-lived workers may change it between runs."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""Bytes: sources, formats, chips and image storages."""

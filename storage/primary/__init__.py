@@ -1,0 +1,1 @@
+"""Where VMs and volumes live."""

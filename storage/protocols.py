@@ -1,0 +1,268 @@
+"""The roles that storages and sources play, one small Protocol each, with their guarantees in words.
+
+Offsets and sizes are bytes; intervals are `[start, end)`. Every method may raise the errors of `catalog.errors`;
+vendor errors are translated once, in the implementation. Deleting what is absent is a no-op.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from catalog.records import Capacity, Image, ImageFormat, Record, Replica, StorageKind
+
+Progress = Callable[[int, int | None], None]
+"""Called with (bytes done, bytes in all or None where unknown); never backwards, from any thread, must be cheap."""
+
+
+class SourceInfo(Record):
+    """What a probe learned about a source. `url` is masked; validators guard a resumption."""
+
+    url: str
+    size_bytes: int | None = None
+    etag: str | None = None             # strong ETag only
+    last_modified: str | None = None    # as the server wrote it; mtime in ns for files
+    resumable: bool = False             # can be read from an offset
+    address: str | None = None          # the address really connected to
+
+    def same_file(self, other: "SourceInfo") -> bool:
+        """Tell whether both probes describe the same bytes, as far as validators can tell."""
+        return (self.size_bytes, self.etag, self.last_modified) == (other.size_bytes, other.etag, other.last_modified)
+
+
+class SourceStream(Protocol):
+    """Bytes of a source in order."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the front of `buffer`, return how many bytes; 0 only at the true end of the source.
+
+        Raises TransferInterrupted for a connection that broke, stalled past the read timeout or ended early.
+        """
+        ...
+
+
+class Source(Protocol):
+    """Somewhere an image can be fetched from."""
+
+    def probe(self) -> SourceInfo:
+        """Ask for existence, size and validators without moving the body. Raises SourceNotFound, SourceForbidden."""
+        ...
+
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on. Raises SourceChanged if the source is not the file that `info` describes."""
+        ...
+
+
+class ImageReader(Protocol):
+    """A stored file, readable at any place. Every byte handed out was verified. Thread-safe, no position of its own."""
+
+    size_bytes: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end. Raises DigestMismatch, ObjectMissing."""
+        ...
+
+    def extents(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield (start, end, is_hole) over the whole file in order; holes read as zeros."""
+        ...
+
+
+class StoredFile(Record):
+    """A file that a landing holds completely and durably."""
+
+    size_bytes: int
+    stored_bytes: int                   # newly written; what was already there costs nothing
+
+
+class Landing(Protocol):
+    """Bytes on their way into an image storage, under a landing name, with a journal beside them.
+
+    One writer at a time. After a death, another process opens the same landing and goes on.
+    """
+
+    landing_id: str
+
+    def begun_with(self) -> SourceInfo | None:
+        """Return what `begin` recorded, or None if nothing was begun."""
+        ...
+
+    def begin(self, info: SourceInfo) -> None:
+        """Forget whatever was kept and record the source that is read from now on."""
+        ...
+
+    def restore(self, feed: Callable[[memoryview], None]) -> int:
+        """Read back and prove all that was kept, feeding it in order; return its length. Writing goes on there."""
+        ...
+
+    def write(self, block: memoryview) -> None:
+        """Take the next bytes. The caller never changes the buffer afterwards; work may go on in the background."""
+        ...
+
+    def finish(self) -> StoredFile:
+        """Make everything durable. No write may follow; `open` works from here on. Safe to repeat."""
+        ...
+
+    def open(self) -> ImageReader:
+        """Read a finished landing."""
+        ...
+
+    def close(self) -> None:
+        """Stop background work and keep what can be kept; the landing can be opened again."""
+        ...
+
+    def discard(self) -> None:
+        """Delete the landing and its bytes."""
+        ...
+
+
+class LandingInfo(Record):
+    """An unpublished landing found on a storage."""
+
+    landing_id: str
+    kept_bytes: int
+    source: SourceInfo | None = None
+
+
+class StoredImage(Record):
+    """What a storage itself knows about an image it holds: enough to rebuild the catalog's row."""
+
+    image: Image
+    replica: Replica
+
+
+class Digests(Record):
+    """Size and digests of a byte stream, bare hex."""
+
+    size_bytes: int
+    md5: str
+    sha256: str
+
+
+@runtime_checkable
+class ImageStorage(Protocol):
+    """Where images are kept. Holds no operation state: two calls never influence each other through the object."""
+
+    name: str
+    kind: StorageKind
+
+    def stored_format(self, added: ImageFormat) -> ImageFormat:
+        """Return the format in which a file of format `added` is kept."""
+        ...
+
+    def check(self) -> None:
+        """Prove that the storage answers and accepts us. Raises StorageUnavailable, StorageRefused."""
+        ...
+
+    def capacity(self) -> Capacity:
+        """Return the room there is now."""
+        ...
+
+    def landing(self, landing_id: str) -> Landing:
+        """Open a landing, new or kept from before."""
+        ...
+
+    def landings(self) -> Iterator[LandingInfo]:
+        """List unpublished landings."""
+        ...
+
+    def publish(self, landing_id: str, image: Image, digests: Digests) -> Replica:
+        """Name a finished landing as the image's replica, in one atomic step. Safe to repeat; the landing is gone after.
+
+        digests: of the stored file. Raises DigestMismatch if the landing's size differs.
+        """
+        ...
+
+    def contains(self, image_id: str) -> bool:
+        """Tell whether a published replica is here (not whether it is undamaged)."""
+        ...
+
+    def images(self) -> Iterator[StoredImage]:
+        """List what is published, from the storage's own description."""
+        ...
+
+    def open(self, image_id: str) -> ImageReader:
+        """Read a replica. Raises ImageNotFound."""
+        ...
+
+    def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
+        """Write the complete file, sparse, verified, to `target` (aside first, then renamed)."""
+        ...
+
+    def delete(self, image_id: str) -> None:
+        """Withdraw the replica. An ImageStore's chips stay until reclaim."""
+        ...
+
+
+class ObjectInfo(Record):
+    """An object in an object store."""
+
+    name: str
+    size_bytes: int
+
+
+class ObjectWriter(Protocol):
+    """An object being written aside, invisible under its final name until published."""
+
+    def write(self, data: "bytes | memoryview") -> None:
+        """Append."""
+        ...
+
+    def publish(self, name: str) -> None:
+        """Make it durable and visible under `name` in one atomic step, replacing an equal one."""
+        ...
+
+    def abandon(self) -> None:
+        """Delete it. A no-op after `publish`."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """Flat, durable objects under `/`-separated names: what a chip store is built on.
+
+    Reads see the newest finished write (strong consistency); `put` and `publish` are atomic and durable when they return.
+    """
+
+    location: str                       # for messages, without secrets
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Return bytes `[start, end)`. Raises ObjectMissing."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create, or return False if the name exists; exactly one of several callers at once gets True."""
+        ...
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add a piece to a log. One writer; pieces come back whole and in order from `pieces`."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield the pieces of a log; a torn last piece is left out. Nothing if there is no such log."""
+        ...
+
+    def writer(self, aside: str) -> ObjectWriter:
+        """Start an object aside under the working name `aside`.
+
+        A store that can keep what was written through a SIGKILL lets `get(aside)` read it afterwards.
+        """
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the object's size, or None if there is none."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects whose names start with `prefix`, sorted by name, in pages underneath."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete an object or a log."""
+        ...
+
+    def capacity(self) -> Capacity | None:
+        """Return the room of the medium, or None where it has no bounds."""
+        ...

@@ -1,0 +1,1 @@
+"""Thin Prefect tasks: ids and records in, records out."""
