@@ -67,7 +67,9 @@ class AccessDenied(ImagewrightError):
 
     def __init__(self, account: str, operation: str, image_id: str) -> None:
         self.account, self.operation, self.image_id = account, operation, image_id
-        super().__init__(f"account {account!r} may not {operation} image {image_id}; only its owner or admin may")
+        super().__init__(
+            f"account {account!r} may not {operation} image {image_id}; only its owner or admin may"
+        )
 
 
 class IllegalTransition(ImagewrightError):
@@ -75,7 +77,9 @@ class IllegalTransition(ImagewrightError):
 
     def __init__(self, thing: str, status: str, operation: str, allowed: Sequence[str]) -> None:
         self.thing, self.status, self.operation, self.allowed = thing, status, operation, tuple(allowed)
-        super().__init__(f"{thing} is {status}: {operation} is allowed only when it is {' or '.join(self.allowed)}")
+        super().__init__(
+            f"{thing} is {status}: {operation} is allowed only when it is {' or '.join(self.allowed)}"
+        )
 
 
 class StaleImage(ImagewrightError):
@@ -85,7 +89,9 @@ class StaleImage(ImagewrightError):
 
     def __init__(self, image_id: str, expected: int, actual: int) -> None:
         self.image_id, self.expected, self.actual = image_id, expected, actual
-        super().__init__(f"image {image_id} changed meanwhile (version {actual}, read as {expected}); read it again")
+        super().__init__(
+            f"image {image_id} changed meanwhile (version {actual}, read as {expected}); read it again"
+        )
 
 
 class ImageBusy(ImagewrightError):
@@ -103,7 +109,9 @@ class QuotaExceeded(ImagewrightError):
 
     def __init__(self, account: str, quota: str, limit: int, used: int, wanted: int) -> None:
         self.account, self.quota, self.limit, self.used, self.wanted = account, quota, limit, used, wanted
-        super().__init__(f"account {account!r} has used {used} of {limit} ({quota}); {wanted} more do not fit")
+        super().__init__(
+            f"account {account!r} has used {used} of {limit} ({quota}); {wanted} more do not fit"
+        )
 
 
 class QualityFailed(ImagewrightError):
@@ -141,7 +149,9 @@ class CapacityExceeded(StorageError):
 
     def __init__(self, storage: str, needed: int, available: int) -> None:
         self.storage, self.needed, self.available = storage, needed, available
-        super().__init__(f"image storage {storage!r} has {available} bytes left after its reserve; {needed} are needed")
+        super().__init__(
+            f"image storage {storage!r} has {available} bytes left after its reserve; {needed} are needed"
+        )
 
 
 class ObjectMissing(StorageError):
@@ -226,7 +236,9 @@ class FormatMismatch(ImagewrightError):
     def __init__(self, declared: str, detected: str, found: str = "") -> None:
         self.declared, self.detected, self.found = declared, detected, found
         why = f" ({found})" if found else ""
-        super().__init__(f"image_format: declared {declared}, but the bytes are {detected}{why}; declare what the file is")
+        super().__init__(
+            f"image_format: declared {declared}, but the bytes are {detected}{why}; declare what the file is"
+        )
 
 
 class UnsafeImage(ImagewrightError):

@@ -52,19 +52,19 @@ class Record(BaseModel):
 class Finding(Record):
     """One thing that a rule found in the bytes of an image."""
 
-    rule: str                       # stable id, e.g. "qcow2.backing-file"
+    rule: str  # stable id, e.g. "qcow2.backing-file"
     rule_version: int
     severity: Literal["error", "warning", "info"]
-    offset: int | None = None       # bytes from the start of the file, where one place can be named
+    offset: int | None = None  # bytes from the start of the file, where one place can be named
     sentence: str
 
 
 class Verdict(Record):
     """What the bytes of a file are, and which rules said so."""
 
-    format: str                     # detected; one of ImageFormat, or vhd, vhdx, vdi, … when refused
+    format: str  # detected; one of ImageFormat, or vhd, vhdx, vdi, … when refused
     virtual_size_bytes: int
-    rule_set: str                   # version of the whole set, e.g. "2026.11"
+    rule_set: str  # version of the whole set, e.g. "2026.11"
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -77,10 +77,10 @@ class BootFacts(Record):
     """What would boot, read from the bytes."""
 
     partition_table: Literal["gpt", "mbr", "none", "iso", "unknown"] = "unknown"
-    bios_boot: bool = False         # MBR boot code, or an El Torito BIOS entry
-    uefi_boot: tuple[str, ...] = () # machine types of EFI/BOOT/BOOT*.EFI, e.g. ("x86_64",)
-    guest_os: str | None = None     # e.g. "Debian GNU/Linux 12 (bookworm)"
-    virtio: bool | None = None      # None: could not be told
+    bios_boot: bool = False  # MBR boot code, or an El Torito BIOS entry
+    uefi_boot: tuple[str, ...] = ()  # machine types of EFI/BOOT/BOOT*.EFI, e.g. ("x86_64",)
+    guest_os: str | None = None  # e.g. "Debian GNU/Linux 12 (bookworm)"
+    virtio: bool | None = None  # None: could not be told
     cloud_init: bool | None = None
     guest_agent: bool | None = None
     filesystems: tuple[str, ...] = ()
@@ -116,8 +116,8 @@ class Image(Record):
     name: str
     description: str = ""
     image_type: ImageType = "System"
-    format: ImageFormat                         # of the file that was added
-    format_stored: ImageFormat                  # what the storages keep
+    format: ImageFormat  # of the file that was added
+    format_stored: ImageFormat  # what the storages keep
     media: Media = "Template"
     cpu_architecture: Architecture | None = None
     platform: Platform | None = None
@@ -126,11 +126,11 @@ class Image(Record):
     bios_mode: BiosMode | None = None
     enable_csm: bool = False
     elastic_baremetal: bool = False
-    source: str = ""                            # URL, secrets masked
+    source: str = ""  # URL, secrets masked
     expected_checksum: str | None = None
-    size_bytes: int | None = None               # of the file that was added
+    size_bytes: int | None = None  # of the file that was added
     virtual_size_bytes: int | None = None
-    actual_size_bytes: int | None = None        # newly taken on the storage by this image
+    actual_size_bytes: int | None = None  # newly taken on the storage by this image
     md5: str | None = None
     sha256: str | None = None
     status: ImageStatus = ImageStatus.CREATING
@@ -144,12 +144,12 @@ class Image(Record):
     sharing_mode: SharingMode = "none"
     shared_accounts: tuple[str, ...] = ()
     shared_projects: tuple[str, ...] = ()
-    protected: bool = False                     # delete protection
+    protected: bool = False  # delete protection
     family: str | None = None
     deprecated: bool = False
     replaced_by: str | None = None
-    image_storages: tuple[str, ...] = ()        # where the add was asked to put it
-    version: int = 0                            # optimistic: a write names the version it read
+    image_storages: tuple[str, ...] = ()  # where the add was asked to put it
+    version: int = 0  # optimistic: a write names the version it read
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
@@ -162,10 +162,10 @@ class Replica(Record):
     image_storage: str
     status: ReplicaStatus = ReplicaStatus.LANDING
     format: ImageFormat
-    location: str = ""                          # manifest name, or pool/image
-    size_bytes: int = 0                         # of the stored file
-    stored_bytes: int = 0                       # newly written for it when it landed
-    md5: str | None = None                      # of the stored file (differs from the image's after a conversion)
+    location: str = ""  # manifest name, or pool/image
+    size_bytes: int = 0  # of the stored file
+    stored_bytes: int = 0  # newly written for it when it landed
+    md5: str | None = None  # of the stored file (differs from the image's after a conversion)
     sha256: str | None = None
     error: str | None = None
     verified_at: datetime | None = None
@@ -179,7 +179,7 @@ class ExportedImage(Record):
     image_id: str
     image_storage: str
     format: ImageFormat
-    path: str                                   # local path, or location on the storage
+    path: str  # local path, or location on the storage
     url: str | None = None
     size_bytes: int
     md5: str
@@ -204,7 +204,7 @@ class Capacity(Record):
 
     total_bytes: int
     used_bytes: int
-    available_bytes: int                        # after the reserve
+    available_bytes: int  # after the reserve
 
 
 class ImageStorage(Record):
@@ -213,9 +213,9 @@ class ImageStorage(Record):
     name: str
     kind: StorageKind
     url: str
-    credentials: str | None = None              # name of a secret, never the secret
+    credentials: str | None = None  # name of a secret, never the secret
     endpoint: str | None = None
-    sync_network: str | None = None             # CIDR
+    sync_network: str | None = None  # CIDR
     capacity_bytes: int | None = None
     reserve_bytes: int = 1 << 30
     state: State = "Enabled"
@@ -251,20 +251,20 @@ class Event(Record):
 
     sequence: int
     at: datetime
-    kind: str                                   # e.g. "imagewright.image.added"
-    subject: str                                # e.g. "image:<id>", "image_storage:<name>"
+    kind: str  # e.g. "imagewright.image.added"
+    subject: str  # e.g. "image:<id>", "image_storage:<name>"
     actor: str
     run_id: str | None = None
-    before: dict[str, object] | None = None     # the record's JSON before and after
+    before: dict[str, object] | None = None  # the record's JSON before and after
     after: dict[str, object] | None = None
-    previous_hash: str = ""                     # hash chain: tampering shows
+    previous_hash: str = ""  # hash chain: tampering shows
     hash: str = ""
 
 
 class Action(Record):
     """One step of a plan."""
 
-    verb: str                                   # e.g. "send chips", "delete leftover"
+    verb: str  # e.g. "send chips", "delete leftover"
     subject: str
     bytes: int = 0
     reason: str = ""

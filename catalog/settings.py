@@ -15,28 +15,45 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IMAGEWRIGHT_", frozen=True, extra="ignore")
 
-    home: Path = Field(Path("~/.imagewright"), description="Default storages, catalog and state live below this folder.")
+    home: Path = Field(
+        Path("~/.imagewright"), description="Default storages, catalog and state live below this folder."
+    )
     catalog_url: str = Field("", description="SQLAlchemy URL of the catalog; empty: SQLite below `home`.")
-    scratch: Path | None = Field(None, description="Worker-local folder, always disposable; default `home`/scratch.")
+    scratch: Path | None = Field(
+        None, description="Worker-local folder, always disposable; default `home`/scratch."
+    )
     exports: Path | None = Field(None, description="Folder of exported files; default `home`/exports.")
     file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (Path("/home"), Path("/mnt"), Path("/opt"), Path("/srv")),
-        description="`:`-separated folders that file:/// sources may lie below.")
+        description="`:`-separated folders that file:/// sources may lie below.",
+    )
     allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="`,`-separated CIDRs that sources may live in although they are not public, e.g. 127.0.0.0/8.")
-    ca_file: Path | None = Field(None, description="PEM file of certificate authorities trusted besides the system's.")
+        (),
+        description="`,`-separated CIDRs that sources may live in although they are not public, e.g. 127.0.0.0/8.",
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file of certificate authorities trusted besides the system's."
+    )
     ssh_key: Path | None = Field(None, description="Private key for sftp:// sources without a password.")
     ssh_known_hosts: Path | None = Field(None, description="Known-hosts file; default `home`/known_hosts.")
-    ssh_host_policy: Literal["strict", "accept-new"] = Field("strict", description="What to do with an unknown SSH host.")
+    ssh_host_policy: Literal["strict", "accept-new"] = Field(
+        "strict", description="What to do with an unknown SSH host."
+    )
     max_virtual_size: int = Field(16 * TIB, description="Largest virtual size of an image, bytes.")
-    max_unpack_ratio: int = Field(200, description="Largest ratio of unpacked to packed bytes of a compressed source.")
+    max_unpack_ratio: int = Field(
+        200, description="Largest ratio of unpacked to packed bytes of a compressed source."
+    )
     connect_timeout_s: float = Field(15, description="Seconds to wait for a connection.")
-    read_timeout_s: float = Field(60, description="Seconds without a byte after which a transfer counts as stalled.")
+    read_timeout_s: float = Field(
+        60, description="Seconds without a byte after which a transfer counts as stalled."
+    )
     retry_delay_s: float = Field(2, description="First delay before a retry; doubles each time, with jitter.")
     retries: int = Field(5, description="Retries of a task in a row without progress.")
     bandwidth_bytes_s: int = Field(0, description="Cap on each transfer, bytes per second; 0: none.")
     retention_days: float = Field(3, description="Days a deleted image stays in the recycle bin.")
-    retention_policy: Literal["direct", "delay", "never"] = Field("delay", description="When a deleted image is expunged.")
+    retention_policy: Literal["direct", "delay", "never"] = Field(
+        "delay", description="When a deleted image is expunged."
+    )
     quota_images: int = Field(0, description="Images per account; 0: no limit.")
     quota_bytes: int = Field(0, description="Logical bytes per account, recycle bin included; 0: no limit.")
 
@@ -48,7 +65,11 @@ class Settings(BaseSettings):
     @field_validator("allowed_networks", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("home", mode="after")
     @classmethod

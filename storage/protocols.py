@@ -20,14 +20,18 @@ class SourceInfo(Record):
 
     url: str
     size_bytes: int | None = None
-    etag: str | None = None             # strong ETag only
-    last_modified: str | None = None    # as the server wrote it; mtime in ns for files
-    resumable: bool = False             # can be read from an offset
-    address: str | None = None          # the address really connected to
+    etag: str | None = None  # strong ETag only
+    last_modified: str | None = None  # as the server wrote it; mtime in ns for files
+    resumable: bool = False  # can be read from an offset
+    address: str | None = None  # the address really connected to
 
     def same_file(self, other: "SourceInfo") -> bool:
         """Tell whether both probes describe the same bytes, as far as validators can tell."""
-        return (self.size_bytes, self.etag, self.last_modified) == (other.size_bytes, other.etag, other.last_modified)
+        return (self.size_bytes, self.etag, self.last_modified) == (
+            other.size_bytes,
+            other.etag,
+            other.last_modified,
+        )
 
 
 class SourceStream(Protocol):
@@ -71,7 +75,7 @@ class StoredFile(Record):
     """A file that a landing holds completely and durably."""
 
     size_bytes: int
-    stored_bytes: int                   # newly written; what was already there costs nothing
+    stored_bytes: int  # newly written; what was already there costs nothing
 
 
 class Landing(Protocol):
@@ -222,7 +226,7 @@ class ObjectStore(Protocol):
     Reads see the newest finished write (strong consistency); `put` and `publish` are atomic and durable when they return.
     """
 
-    location: str                       # for messages, without secrets
+    location: str  # for messages, without secrets
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""
