@@ -1,0 +1,50 @@
+# Everything works right after a clone on Debian 12, as root or with sudo; nothing is done twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?=
+PYTEST_ARGS ?=
+
+.PHONY: help env env-test demo test test-long lint format bench serve clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+env:             ## install what the main job needs (apt packages, locked Python environment)
+	@bash deployments/setup/packages.sh run
+	@bash deployments/setup/environment.sh
+
+env-test: env    ## install what the tests need besides: real services, browsers, peers
+	@bash deployments/setup/packages.sh test
+
+demo: env        ## add a real bootable image through Prefect, list, export, verify it (IMAGE=<url or file> for your own)
+	@bash deployments/setup/packages.sh demo
+	@$(BIN)/python -m deployments.demo $(IMAGE)
+
+test: env-test   ## all tests against real services, on both cores
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
+
+test-long: env-test ## the tests that take minutes
+	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+lint: env        ## ruff, mypy --strict, import layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: env
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: env-test  ## side by side with md5sum, restic, borg, casync: writes tests/performance/RESULTS.md
+	@bash deployments/setup/packages.sh bench
+	@$(BIN)/python -m tests.performance.bench
+
+serve: env       ## Prefect server, worker and deployments on loopback
+	@$(BIN)/imagewright serve
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

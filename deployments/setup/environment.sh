@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# environment.sh: make .venv exactly what requirements.lock says. Quick when it is already.
+set -eu
+cd "$(dirname "$0")/../.."
+stamp=.venv/.lock-installed
+want=$(cat requirements.lock pyproject.toml deployments/setup/environment.sh | sha256sum)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
+
+if command -v uv >/dev/null 2>&1; then
+  uv=uv
+else
+  [ -x .tools/bin/uv ] || { python3 -m venv .tools && .tools/bin/pip install -q uv; }
+  uv=.tools/bin/uv
+fi
+[ -x .venv/bin/python ] || $uv venv -q --no-python-downloads --python '>=3.11,<3.14' .venv
+$uv pip sync -q --require-hashes --python .venv requirements.lock
+$uv pip install -q --no-deps --no-build-isolation --python .venv -e .
+echo "$want" >"$stamp"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# packages.sh run|demo|test|bench: install the Debian packages of that purpose which are missing.
+# A service of the tests that can't be installed is not an error: its tests are skipped with the reason.
+set -eu
+run="qemu-utils python3 python3-venv ca-certificates"
+demo="grub-pc-bin grub-efi-amd64-bin grub-common gdisk mtools dosfstools"
+test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xorriso
+  grub-efi-arm64-bin grub-rescue-pc ipxe memtest86+ ovmf seabios qemu-system-x86 mmdebstrap iproute2
+  ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd qemu-block-extra"
+bench="restic borgbackup casync curl"
+wanted=${!1}
+
+missing=""
+for package in $wanted; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+export DEBIAN_FRONTEND=noninteractive
+echo "installing:$missing"
+# Services that Debian would start at once must not: tests start their own, privately.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null && $sudo chmod 755 $policy
+  trap '$sudo rm -f $policy' EXIT
+fi
+$sudo apt-get update -qq
+install() { $sudo apt-get install -y -qq --no-install-recommends "$@" >"${TMPDIR:-/tmp}/imagewright-apt.log" 2>&1; }
+# shellcheck disable=SC2086
+if ! install $missing; then
+  [ "$1" = run ] && { tail -n 5 "${TMPDIR:-/tmp}/imagewright-apt.log" >&2; exit 1; }
+  for package in $missing; do
+    install "$package" || echo "could not install $package; what needs it is skipped" >&2
+  done
+fi
