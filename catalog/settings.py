@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     retention_policy: Literal["direct", "delay", "never"] = Field(
         "delay", description="When a deleted image is expunged."
     )
+    quality_socket: Path | None = Field(
+        None, description="Unix socket of the data-quality agent; default `home`/run/quality.sock."
+    )
     quota_images: int = Field(0, description="Images per account; 0: no limit.")
     quota_bytes: int = Field(0, description="Logical bytes per account, recycle bin included; 0: no limit.")
 

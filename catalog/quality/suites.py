@@ -1,0 +1,75 @@
+"""The expectations, each with the sentence that a person reads when it fails.
+
+Importing this module imports Great Expectations (seconds, 240 MB): only the quality agent does.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+FORMATS = ["raw", "qcow2", "vmdk", "iso"]
+STATUSES = ["Creating", "Downloading", "Ready", "Error", "Deleted", "Migrating"]
+NAME = r"^(?! )[\u3400-\u4dbf\u4e00-\u9fffA-Za-z0-9 _.():+-]{1,128}(?<! )$"
+
+
+def said(sentence: str) -> dict[str, Any]:
+    """Return the metadata that carries an expectation's sentence."""
+    return {"sentence": sentence}
+
+
+def present(columns: Sequence[str]) -> "list[Expectation]":
+    """Return one not-null expectation per column: most expectations pass over nulls."""
+    return [gxe.ExpectColumnValuesToNotBeNull(column=c, meta=said(f"{c} is known")) for c in columns]
+
+
+def equal(column: str, other: str, sentence: str) -> "Expectation":
+    """Return the expectation that two measured columns agree."""
+    return gxe.ExpectColumnPairValuesToBeEqual(column_A=column, column_B=other, meta=said(sentence))
+
+
+def image_suite() -> gx.ExpectationSuite:
+    """Return the suite that gates Ready: it runs over one row of `ImageFacts`."""
+    rules: list[Expectation] = [
+        *present(["image_id", "md5", "sha256", "size_bytes", "virtual_size_bytes", "stored_sha256"]),
+        gxe.ExpectColumnValuesToMatchRegex(column="name", regex=NAME, meta=said("the name follows the naming rules")),
+        gxe.ExpectColumnValuesToMatchRegex(column="md5", regex="^[0-9a-f]{32}$", meta=said("md5 is 32 hex digits")),
+        gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$", meta=said("sha256 is 64 hex digits")),
+        gxe.ExpectColumnValuesToBeInSet(column="detected_format", value_set=FORMATS, meta=said("the format is one that is kept")),
+        equal("declared_format", "detected_format", "the bytes are of the declared format"),
+        gxe.ExpectColumnValuesToBeBetween(column="size_bytes", min_value=1, meta=said("the file is not empty")),
+        gxe.ExpectColumnValuesToBeBetween(column="virtual_size_bytes", min_value=1, meta=said("the virtual size is not zero")),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="max_virtual_size_bytes", column_B="virtual_size_bytes", or_equal=True,
+            meta=said("the virtual size is within the cap")),
+        equal("announced_size_bytes", "size_bytes", "as many bytes arrived as the source announced"),
+        equal("stored_size_bytes", "expected_stored_size_bytes", "the storage describes a file of the size that was measured"),
+        equal("stored_sha256", "expected_stored_sha256", "the storage describes the bytes that were measured"),
+        equal("expected_checksum", "measured_checksum", "the checksum is the one that was expected"),
+        gxe.ExpectColumnValuesToBeInSet(column="safety_errors", value_set=[0], meta=said("no safety rule refused the bytes")),
+        gxe.ExpectColumnValuesToBeInSet(column="boot_errors", value_set=[0], meta=said("the image can boot as it was declared")),
+    ]  # fmt: skip
+    return gx.ExpectationSuite(name="image", expectations=rules)
+
+
+def catalog_suite() -> gx.ExpectationSuite:
+    """Return the suite over the catalog's own `images` table."""
+    ready = {"row_condition": 'col("status")=="Ready"', "condition_parser": "great_expectations"}
+    rules: list[Expectation] = [
+        *present(["id", "name", "status", "format", "owner", "version"]),
+        gxe.ExpectColumnValuesToBeUnique(column="id", meta=said("image ids are unique")),
+        gxe.ExpectColumnValueLengthsToBeBetween(column="name", min_value=1, max_value=128, meta=said("names have 1 to 128 characters")),
+        gxe.ExpectColumnValuesToBeInSet(column="format", value_set=FORMATS, meta=said("formats are known")),
+        gxe.ExpectColumnValuesToBeInSet(column="status", value_set=STATUSES, meta=said("statuses are known")),
+        gxe.ExpectColumnValueLengthsToEqual(column="md5", value=32, meta=said("every md5 has 32 digits")),
+        gxe.ExpectColumnValueLengthsToEqual(column="sha256", value=64, meta=said("every sha256 has 64 digits")),
+        gxe.ExpectColumnValuesToNotBeNull(column="md5", meta=said("every Ready image has an md5"), **ready),
+        gxe.ExpectColumnValuesToNotBeNull(column="sha256", meta=said("every Ready image has a sha256"), **ready),
+        gxe.ExpectColumnValuesToBeBetween(column="size_bytes", min_value=1, meta=said("sizes are positive")),
+        gxe.ExpectColumnValuesToBeBetween(column="virtual_size_bytes", min_value=1, meta=said("virtual sizes are positive")),
+    ]  # fmt: skip
+    return gx.ExpectationSuite(name="catalog", expectations=rules)
