@@ -1,0 +1,41 @@
+"""What a safety rule is, and the version of the whole set.
+
+A rule has a stable id, a version that goes up when it decides differently, and one sentence. Verdicts keep all three, so
+a stored image can be judged again when `RULE_SET` is newer than its verdict.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from catalog.records import Finding
+
+RULE_SET = "2026.11"
+"""Goes up whenever a rule is added, removed or changed; `tests/storage/formats` holds its fingerprint."""
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that can be wrong with the bytes. `sentence` may hold `{names}` that `found` fills in."""
+
+    id: str
+    version: int
+    severity: Severity
+    sentence: str
+
+    def found(self, offset: int | None = None, **values: object) -> Finding:
+        """Make the finding of this rule at `offset` bytes from the start of the file."""
+        return Finding(
+            rule=self.id,
+            rule_version=self.version,
+            severity=self.severity,
+            offset=offset,
+            sentence=self.sentence.format(**values),
+        )
+
+
+def printable(data: bytes, limit: int = 80) -> str:
+    """Show untrusted bytes in a sentence: ASCII only, escaped, at most `limit` characters."""
+    text = data[:limit].decode("ascii", "backslashreplace")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[:limit]

@@ -1,0 +1,254 @@
+"""VMDK: sparse header, embedded descriptor, footer, and the rules on them.
+
+Virtual Disk Format 5.0 (VMware); what qemu reads of it: block/vmdk.c. All numbers little-endian, sectors of 512 bytes.
+
+   0 magic 4     4 version 4    8 flags 4    12 capacity 8 (sectors)   20 grain size 8 (sectors)
+  28 descriptor offset 8 (sectors)   36 descriptor size 8 (sectors)   44 entries per grain table 4
+  48 redundant directory 8   56 grain directory 8 (sectors; all ones: see the footer)   64 overhead 8
+  72 unclean 1   73 line-end check 4   77 compression 2
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from catalog.records import Finding
+from storage.formats.rules import Rule, printable
+
+SECTOR = 512
+HEADER_BYTES = 79
+AT_END = (1 << 64) - 1
+COMPRESSED, MARKERS = 1 << 16, 1 << 17
+MAX_DESCRIPTOR = (1 << 20) - 1  # qemu's own limit
+ALLOWED_TYPES = ("monolithicsparse", "streamoptimized")
+NO_PARENT = "ffffffff"
+_KNOWN_FIELDS = ("version", "encoding", "cid", "parentcid", "isnativesnapshot", "createtype")
+_EXTENT = re.compile(r'(rw|rdonly|noaccess) +(\d+) +sparse +"([^"/\\]*)"', re.IGNORECASE)
+_FIELD = re.compile(r"([A-Za-z0-9_.]+) *= *(.*)")
+
+SHORT = Rule("vmdk.short", 1, "error", "the file ends inside the VMDK header ({size} bytes); it is truncated")
+TEXT = Rule(
+    "vmdk.text-descriptor",
+    1,
+    "error",
+    "the file is a VMDK descriptor that names other files as extents; write it as one file (monolithicSparse or streamOptimized)",
+)
+COWD = Rule(
+    "vmdk.esx-sparse", 1, "error", "ESX sparse extents (COWD) are not allowed; write it as streamOptimized"
+)
+VERSION = Rule("vmdk.version", 1, "error", "VMDK version {version} is not allowed; versions 1 to 3 are")
+NO_CAPACITY = Rule(
+    "vmdk.no-capacity",
+    1,
+    "error",
+    "the header has no capacity: qemu would open the files that its descriptor names",
+)
+GEOMETRY = Rule(
+    "vmdk.geometry",
+    1,
+    "error",
+    "a grain of {grain} sectors or {entries} entries per grain table are not allowed",
+)
+COMPRESSION = Rule(
+    "vmdk.compression", 1, "error", "compression {kind} is not allowed; 0 (none) and 1 (deflate) are"
+)
+DESCRIPTOR = Rule(
+    "vmdk.descriptor",
+    1,
+    "error",
+    "the descriptor ({size} sectors at sector {start}) is not where it must be or not in the file",
+)
+ENCODING = Rule("vmdk.descriptor-text", 1, "error", "the descriptor is not ASCII text")
+LINE = Rule(
+    "vmdk.descriptor-line", 1, "error", "the descriptor has the line '{line}', which is not understood"
+)
+FIELD = Rule(
+    "vmdk.descriptor-field", 1, "warning", "the descriptor has the unknown field '{name}', which is ignored"
+)
+TYPE = Rule(
+    "vmdk.create-type",
+    1,
+    "error",
+    "createType '{kind}' is not allowed; monolithicSparse and streamOptimized are",
+)
+EXTENTS = Rule(
+    "vmdk.external-extents",
+    1,
+    "error",
+    "the descriptor has the extents {extents}; exactly one SPARSE extent, in this file, is allowed",
+)
+EXTENT_SIZE = Rule(
+    "vmdk.extent-size",
+    1,
+    "error",
+    "the extent has {extent} sectors, the header {capacity}; they must be equal",
+)
+PARENT = Rule(
+    "vmdk.parent", 1, "error", "the image needs a parent disk ({hint}); consolidate its snapshots first"
+)
+TRACKING = Rule("vmdk.external-file", 1, "error", "the descriptor field '{name}' names another file or a key")
+FOOTER = Rule(
+    "vmdk.footer", 1, "error", "footer and header differ in {field}; the file is truncated or made to deceive"
+)
+NO_FOOTER = Rule(
+    "vmdk.no-footer",
+    1,
+    "error",
+    "the footer that the header announces is not at the end; the file is truncated",
+)
+DIRECTORY = Rule(
+    "vmdk.grain-directory", 1, "error", "the grain directory at sector {start} does not lie in the file"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of a sparse header; offsets and sizes in sectors."""
+
+    version: int
+    flags: int
+    capacity: int
+    grain: int
+    descriptor_offset: int
+    descriptor_size: int
+    table_entries: int
+    redundant_directory: int
+    directory: int
+    overhead: int
+    compression: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Virtual size."""
+        return self.capacity * SECTOR
+
+    @property
+    def tables(self) -> int:
+        """Grain tables that the capacity needs. Only meaningful when the geometry is allowed."""
+        return -(-self.capacity // (self.grain * self.table_entries))
+
+
+def read_header(data: bytes) -> Header | None:
+    """Parse a header or footer, or None where the bytes end inside it."""
+    if len(data) < HEADER_BYTES:
+        return None
+    return Header(*struct.unpack_from("<IIQQQQIQQQ5xH", data, 4))
+
+
+def read_footer(tail: bytes) -> Header | None:
+    """Parse the footer of a streamOptimized file, between its marker and the end-of-stream marker."""
+    markers = tail[-1536:]
+    if len(markers) < 1536 or markers[512:516] != b"KDMV":
+        return None
+    _value, size, kind = struct.unpack_from("<QII", markers)
+    closed = not any(markers[1024:]) and not any(markers[16:512])
+    return read_header(markers[512:1024]) if (size, kind) == (0, 3) and closed else None
+
+
+def header_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
+    """Judge header and descriptor. head: at least 1 MiB + 512 bytes where the file has them."""
+    if head[:4] == b"COWD":
+        yield COWD.found(0)
+    elif head[:4] != b"KDMV":
+        yield TEXT.found(0)
+    elif (header := read_header(head)) is None:
+        yield SHORT.found(0, size=size_bytes)
+    else:
+        yield from _sparse(header, size_bytes)
+        yield from _descriptor(header, head, size_bytes)
+
+
+def tail_findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
+    """Judge what lies at the end: footer and end-of-stream marker, where the header announces them."""
+    header = read_header(head)
+    if head[:4] != b"KDMV" or header is None or header.directory != AT_END:
+        return
+    footer = read_footer(tail)
+    if footer is None:
+        yield NO_FOOTER.found(max(size_bytes - 1536, 0))
+        return
+    for field in (
+        "version",
+        "flags",
+        "capacity",
+        "grain",
+        "descriptor_offset",
+        "descriptor_size",
+        "table_entries",
+        "compression",
+    ):
+        if getattr(header, field) != getattr(footer, field):
+            yield FOOTER.found(size_bytes - 1024, field=field.replace("_", " "))
+    if (
+        footer.directory + -(-footer.tables * 4 // SECTOR)
+        if footer.table_entries and footer.grain
+        else AT_END
+    ) * SECTOR > size_bytes:
+        yield DIRECTORY.found(size_bytes - 1024, start=footer.directory)
+
+
+def _sparse(header: Header, size_bytes: int) -> Iterator[Finding]:
+    if not 1 <= header.version <= 3:
+        yield VERSION.found(4, version=header.version)
+    if header.capacity == 0:
+        yield NO_CAPACITY.found(12)
+    grain = header.grain
+    if not 1 <= grain <= 128 << 10 or grain & (grain - 1) or header.table_entries not in (512, 4096):
+        yield GEOMETRY.found(20, grain=grain, entries=header.table_entries)
+        return
+    if header.compression > 1:
+        yield COMPRESSION.found(77, kind=header.compression)
+    if header.directory != AT_END and header.directory * SECTOR + header.tables * 4 > size_bytes:
+        yield DIRECTORY.found(56, start=header.directory)
+
+
+def _descriptor(header: Header, head: bytes, size_bytes: int) -> Iterator[Finding]:
+    start, length = header.descriptor_offset * SECTOR, header.descriptor_size * SECTOR
+    if header.descriptor_offset != 1 or not 0 < length <= MAX_DESCRIPTOR or start + length > size_bytes:
+        yield DESCRIPTOR.found(28, size=header.descriptor_size, start=header.descriptor_offset)
+        return
+    text = head[start : start + length].split(b"\0", 1)[0]
+    if not text.isascii():
+        yield ENCODING.found(start)
+        return
+    yield from _lines(text.decode("ascii"), header, start)
+
+
+def _lines(text: str, header: Header, start: int) -> Iterator[Finding]:
+    fields: dict[str, str] = {}
+    extents: list[str] = []
+    for line in (part.strip() for part in text.splitlines()):
+        if not line or line.startswith("#"):
+            continue
+        if line.lower().startswith(("rw ", "rdonly ", "noaccess ")):
+            extents.append(line)
+        elif field := _FIELD.fullmatch(line):
+            fields[field[1].lower()] = field[2].strip().strip('"')
+        else:
+            yield LINE.found(start, line=printable(line.encode()))
+    yield from _fields(fields, text, start)
+    yield from _extents(extents, header, start)
+
+
+def _fields(fields: dict[str, str], text: str, start: int) -> Iterator[Finding]:
+    kind = fields.get("createtype", "")
+    if kind.lower() not in ALLOWED_TYPES:
+        yield TYPE.found(start, kind=printable(kind.encode()))
+    if fields.get("parentcid", NO_PARENT).lower() != NO_PARENT or "parentfilenamehint" in text.lower():
+        hint = fields.get("parentfilenamehint", "no name given")
+        yield PARENT.found(start, hint=printable(hint.encode()))
+    for name in fields:
+        if name.startswith(("changetrackpath", "encryption", "keysafe")):
+            yield TRACKING.found(start, name=printable(name.encode()))
+        elif name not in _KNOWN_FIELDS and not name.startswith(("ddb.", "parentfilenamehint")):
+            yield FIELD.found(start, name=printable(name.encode()))
+
+
+def _extents(extents: list[str], header: Header, start: int) -> Iterator[Finding]:
+    matched = [_EXTENT.fullmatch(line) for line in extents]
+    if len(matched) != 1 or matched[0] is None:
+        shown = printable("; ".join(extents).encode()) or "(none)"
+        yield EXTENTS.found(start, extents=f"'{shown}'")
+    elif int(matched[0][2]) != header.capacity:
+        yield EXTENT_SIZE.found(start, extent=matched[0][2], capacity=header.capacity)
