@@ -50,6 +50,12 @@ class VolumeNotFound(NotFound):
     kind = "volume"
 
 
+class PrimaryStorageNotFound(StorageNotFound):
+    """No such primary storage."""
+
+    kind = "primary storage"
+
+
 class ExportNotFound(NotFound):
     """No such exported image."""
 
@@ -60,6 +66,35 @@ class LeftoverNotFound(NotFound):
     """No such leftover."""
 
     kind = "leftover"
+
+
+class CatalogUnavailable(ImagewrightError):
+    """The catalog's database does not answer, or was busy for too long."""
+
+    retryable = True
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"the catalog at {address} is unavailable: {reason}")
+
+
+class CatalogOutdated(ImagewrightError):
+    """The database's schema is not the one that this version of the program knows."""
+
+    def __init__(self, address: str, found: str, expected: str) -> None:
+        self.address, self.found, self.expected = address, found, expected
+        super().__init__(
+            f"the catalog at {address} has schema {found or 'none'}, this program needs {expected}; "
+            "run `python -m catalog.migrate` with the newer program"
+        )
+
+
+class LogDamaged(ImagewrightError):
+    """The event log was changed after it was written."""
+
+    def __init__(self, sequence: int, reason: str) -> None:
+        self.sequence, self.reason = sequence, reason
+        super().__init__(f"event {sequence} of the log is not what was written: {reason}")
 
 
 class AccessDenied(ImagewrightError):
@@ -217,8 +252,9 @@ class TransferInterrupted(SourceError):
 
     retryable = True
 
-    def __init__(self, url: str, offset: int, reason: str) -> None:
+    def __init__(self, url: str, offset: int, reason: str, retry_after_s: float | None = None) -> None:
         self.url, self.offset, self.reason = url, offset, reason
+        self.retry_after_s = retry_after_s  # what the server asked for
         super().__init__(f"{url} broke off at byte {offset}: {reason}")
 
 

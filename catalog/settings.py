@@ -1,10 +1,13 @@
 """All settings, and the only reader of the environment (prefix `IMAGEWRIGHT_`)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from catalog.errors import InvalidRequest
 
 GIB = 1 << 30
 TIB = 1 << 40
@@ -46,6 +49,20 @@ class Settings(BaseSettings):
     connect_timeout_s: float = Field(15, description="Seconds to wait for a connection.")
     read_timeout_s: float = Field(
         60, description="Seconds without a byte after which a transfer counts as stalled."
+    )
+    min_pace_bytes_s: int = Field(
+        1024,
+        description="Fewer bytes per second than this over `read_timeout_s` of waiting count as a stall.",
+    )
+    parallel_ranges: int = Field(
+        4,
+        description="Connections per download from a distant HTTP server that serves ranges; 1: never parallel.",
+    )
+    parallel_round_trip_s: float = Field(
+        0.005, description="Round trip, seconds, from which on a download goes over parallel connections."
+    )
+    allow_https_downgrade: bool = Field(
+        False, description="Follow a redirect from https to http (credentials never go along)."
     )
     retry_delay_s: float = Field(2, description="First delay before a retry; doubles each time, with jitter.")
     retries: int = Field(5, description="Retries of a task in a row without progress.")
@@ -103,3 +120,11 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment now. Not cached: tests and long-lived workers may change it between runs."""
     return Settings()
+
+
+def secret_from_environment(name: str) -> str:
+    """Return the value of an environment variable that holds a secret. Raises InvalidRequest if it is not set."""
+    try:
+        return os.environ[name]
+    except KeyError as error:
+        raise InvalidRequest("credentials", f"env:{name}", "a variable that is set on the worker") from error

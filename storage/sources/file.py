@@ -1,0 +1,122 @@
+"""file:/// sources: regular files of this host, below the configured roots, reached through no symlink out of them."""
+
+import os
+import stat
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+
+from catalog.errors import SourceChanged, SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.settings import Settings
+from storage.protocols import SourceInfo, SourceStream
+from storage.sources.credentials import Credentials
+from storage.sources.http_answers import describe
+from storage.sources.urls import SourceUrl
+
+
+class FileSource:
+    """A file of this host. Validators: inode, modification time in ns, size."""
+
+    def __init__(
+        self, url: SourceUrl, settings: Settings, _credentials: Credentials, _source_address: str | None
+    ) -> None:
+        self.url, self.settings = url, settings
+        if url.query:
+            raise SourceForbidden(url.masked, "a file has no query; write a ? in a name as %3F")
+
+    def probe(self) -> SourceInfo:
+        """Look at the file."""
+        number = self._open()
+        try:
+            return self.describe_open(number)
+        finally:
+            os.close(number)
+
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on."""
+        stream = FileStream(self._open(), offset, info, self)
+        try:
+            stream.require_unchanged()
+            stream.prepare()
+        except BaseException:
+            stream.close()
+            raise
+        return closing(stream)
+
+    def _open(self) -> int:
+        """Open the file once and return its number.
+
+        First as a mere place (O_PATH: nothing is read, no device woken, no pipe waited for), then the same inode for
+        reading, so that no swap of a path component between check and use can lead elsewhere.
+        """
+        place = self._place(self.url.decoded_path)
+        try:
+            self._require_permitted(place)
+            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError as error:
+            raise SourceForbidden(self.url.masked, "this worker may not read it") from error
+        finally:
+            os.close(place)
+
+    def _place(self, path: str) -> int:
+        try:
+            return os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceNotFound(self.url.masked, "no such file on this host") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise SourceForbidden(self.url.masked, f"it cannot be opened: {reason}") from error
+
+    def _require_permitted(self, place: int) -> None:
+        real = Path(f"/proc/self/fd/{place}").readlink()
+        roots = [Path(os.path.realpath(root)) for root in self.settings.file_roots]
+        if not any(real.is_relative_to(root) for root in roots):
+            shown = ", ".join(str(root) for root in self.settings.file_roots)
+            raise SourceForbidden(self.url.masked, f"it is not below IMAGEWRIGHT_FILE_ROOTS ({shown})")
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise SourceForbidden(self.url.masked, "it is not a regular file")
+
+    def describe_open(self, number: int) -> SourceInfo:
+        """Return what identifies the open file `number`."""
+        facts = os.fstat(number)
+        return SourceInfo(
+            url=self.url.masked,
+            size_bytes=facts.st_size,
+            etag=f'"inode {facts.st_ino}"',  # not the device: it differs between hosts that mount one share
+            last_modified=str(facts.st_mtime_ns),
+            resumable=True,
+        )
+
+
+class FileStream:
+    """An open file, read from `offset` on; a change underneath shows at the end at the latest."""
+
+    def __init__(self, number: int, offset: int, info: SourceInfo, source: FileSource) -> None:
+        self._number, self._offset, self._expected, self._source = number, offset, info, source
+
+    def prepare(self) -> None:
+        """Go to the offset and ask for read-ahead."""
+        os.lseek(self._number, self._offset, os.SEEK_SET)
+        os.posix_fadvise(self._number, self._offset, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read what is there; 0 at the end of a file that is still the one begun with."""
+        try:
+            size = os.readv(self._number, [buffer])
+        except OSError as error:
+            raise TransferInterrupted(self._source.url.masked, self._offset, str(error.strerror)) from error
+        self._offset += size
+        if not size:
+            self.require_unchanged()
+        return size
+
+    def require_unchanged(self) -> None:
+        """Raise SourceChanged if inode, time or size are not those begun with."""
+        now = self._source.describe_open(self._number)
+        if not now.same_file(self._expected):
+            raise SourceChanged(self._source.url.masked, describe(self._expected), describe(now))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._number >= 0:
+            os.close(self._number)
+            self._number = -1

@@ -1,0 +1,170 @@
+"""One HTTP/1.1 request and its answer (RFC 9112), redirects followed under the address policy.
+
+Why by hand: the address must be checked after connecting and before sending, at each hop; the head needs one deadline;
+and the body must come straight from the socket (http.client copies through a buffer and waits until it is full).
+"""
+
+import base64
+import email.utils
+import time
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesHeaderParser
+from urllib.parse import urljoin
+
+from catalog.errors import SourceError, SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.settings import Settings
+from storage.sources.addresses import AddressPolicy
+from storage.sources.masking import mask
+from storage.sources.urls import SourceUrl, parse_url, scheme_of
+from storage.sources.wire import MAX_LINE, Broken, Wire, dial
+
+MAX_REDIRECTS = 5
+MAX_RETRY_AFTER_S = 3600.0
+_REDIRECTS = (301, 302, 303, 307, 308)
+_RETRYABLE = (408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 524)
+_FORBIDDEN = {
+    401: "it wants other credentials",
+    403: "the server forbids it",
+    407: "a proxy wants credentials",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The head of an answer; its body is still on the wire."""
+
+    status: int
+    phrase: str
+    headers: Message
+    url: SourceUrl  # after redirects
+    wire: Wire
+
+    def header(self, name: str) -> str:
+        """Return a header's value, empty if it is absent."""
+        return str(self.headers.get(name, "")).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpClient:
+    """Sends requests for one source."""
+
+    settings: Settings
+    policy: AddressPolicy
+    authorization: str | None = None  # value of the header; only ever sent to `origin`
+    origin: tuple[str, str, int] | None = None
+
+    def request(self, method: str, url: SourceUrl, headers: dict[str, str]) -> Answer:
+        """Send and follow at most 5 redirects. The caller closes `answer.wire`.
+
+        Raises SourceForbidden for a redirect to where we may not go, TransferInterrupted when the connection breaks.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self.request_once(method, url, headers, None)
+            if answer.status not in _REDIRECTS:
+                return answer
+            answer.wire.close()
+            url = self._redirected(answer)
+        raise SourceForbidden(url.masked, f"the server redirects more than {MAX_REDIRECTS} times")
+
+    def request_once(self, method: str, url: SourceUrl, headers: dict[str, str], wire: Wire | None) -> Answer:
+        """Send one request, over `wire` if there is one, and read the head of the answer."""
+        line = wire or dial(url, self.policy, self.settings.read_timeout_s, self.settings.ca_file)
+        try:
+            line.send(self._request_bytes(method, url, headers))
+            return _read_head(line, url)
+        except Broken as error:
+            line.close()
+            raise TransferInterrupted(url.masked, 0, str(error)) from error
+        except BaseException:
+            line.close()
+            raise
+
+    def _request_bytes(self, method: str, url: SourceUrl, headers: dict[str, str]) -> bytes:
+        fields = {
+            "Host": url.netloc,
+            "User-Agent": "imagewright",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        } | headers
+        if self.authorization is not None and url.origin == self.origin:
+            fields["Authorization"] = self.authorization
+        lines = [f"{method} {_ascii(url.target)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _redirected(self, answer: Answer) -> SourceUrl:
+        """Return where an answer redirects to. Raises SourceForbidden for what is not http(s) or a downgrade."""
+        location = answer.header("Location").partition("#")[0]
+        target = urljoin(answer.url.location, location)
+        if not location or scheme_of(target) not in ("http", "https"):
+            raise SourceForbidden(
+                answer.url.masked, f"it redirects to {mask(target)!r}, which is not http or https"
+            )
+        url = parse_url(target)
+        if url.user is not None:
+            raise SourceForbidden(answer.url.masked, f"it redirects to {url.masked}, which names a user")
+        if (answer.url.scheme, url.scheme) == ("https", "http") and not self.settings.allow_https_downgrade:
+            raise SourceForbidden(
+                answer.url.masked, f"it redirects from https to {url.masked}, which is not encrypted"
+            )
+        return url
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+def _ascii(target: str) -> str:
+    """Percent-encode what a person typed as it is, e.g. Chinese file names."""
+    return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in target)
+
+
+def _read_head(wire: Wire, url: SourceUrl) -> Answer:
+    """Read status line and headers within one read timeout, skipping 1xx answers."""
+    wire.set_deadline(wire.timeout_s)
+    while True:
+        version, _, rest = wire.readline().decode("latin-1").rstrip("\r\n").partition(" ")
+        code, _, phrase = rest.partition(" ")
+        if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
+            raise SourceForbidden(url.masked, "the server does not speak HTTP/1.1")
+        headers = _read_headers(wire)
+        if int(code) >= 200:
+            wire.set_deadline(None)
+            return Answer(int(code), phrase[:80], headers, url, wire)
+
+
+def _read_headers(wire: Wire) -> Message:
+    lines = bytearray()
+    while (line := wire.readline()) not in (b"\r\n", b"\n"):
+        lines += line
+        if len(lines) > MAX_LINE:
+            raise Broken("the server sent more than 64 KiB of headers")
+    return BytesHeaderParser().parsebytes(bytes(lines))
+
+
+def refusal(answer: Answer, masked: str, offset: int = 0) -> SourceError:
+    """Turn an answer that carries no image into the error it means."""
+    said = f"the server answered {answer.status} {answer.phrase}".rstrip()
+    if answer.status in (404, 410):
+        return SourceNotFound(masked, said)
+    if answer.status in _RETRYABLE:
+        return TransferInterrupted(
+            masked, offset, said, retry_after_s=_retry_after(answer.header("Retry-After"))
+        )
+    why = _FORBIDDEN.get(answer.status)
+    return SourceForbidden(masked, f"{said}: {why}" if why else said)
+
+
+def _retry_after(value: str) -> float | None:
+    """Read Retry-After (seconds or a date), at most an hour."""
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER_S)
+    try:
+        seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

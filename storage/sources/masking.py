@@ -1,0 +1,51 @@
+"""Hide the secrets of a URL. What `mask` returns is all that logs, records and errors ever hold of a source."""
+
+import re
+
+STARS = "***"
+_AUTHORITY = re.compile(r"([a-z][a-z0-9+.\-]*:/+)([^/?#]*)", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"sig|token|secret|passw|pwd|credential|auth|key|session|jwt|x-amz-|x-goog-|^code$|^se$", re.IGNORECASE
+)
+_PARAMETER = re.compile(r"([?&;])([^=&;#]*)=([^&;#]*)")
+
+
+def mask(url: str) -> str:
+    """Return `url` with its password and every query value that may be a token replaced by `***`.
+
+    Never fails: whatever cannot be parsed is masked as if it held a password. A user without a password is kept,
+    except for http(s), where a lone user is usually a token.
+    """
+    head = _AUTHORITY.match(url)
+    if head is None:
+        return _mask_query(re.sub(r"^.*@", f"{STARS}@", url))
+    end = _end_of_userinfo(url, head)
+    if end < 0:
+        return _mask_query(url)
+    scheme, user = head.group(1), url[head.end(1) : end]
+    return f"{scheme}{_mask_user(scheme, user)}@{_mask_query(url[end + 1 :])}"
+
+
+def _end_of_userinfo(url: str, head: re.Match[str]) -> int:
+    """Return the index of the `@` that ends the userinfo, or -1."""
+    authority = head.group(2)
+    if "@" in authority:
+        return head.start(2) + authority.rindex("@")
+    # `user:p/w@host`: an unescaped slash in a password must not show the rest of it.
+    port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else "0"
+    return -1 if port.isdigit() or not port else url.rfind("@")
+
+
+def _mask_user(scheme: str, userinfo: str) -> str:
+    user, colon, _ = userinfo.partition(":")
+    if colon:
+        return f"{user}:{STARS}"
+    return STARS if scheme.lower().startswith("http") else user
+
+
+def _mask_query(rest: str) -> str:
+    def hide(found: re.Match[str]) -> str:
+        mark, name, value = found.groups()
+        return f"{mark}{name}={STARS if value and _SECRET_PARAMETER.search(name) else value}"
+
+    return _PARAMETER.sub(hide, rest)
