@@ -82,8 +82,8 @@ class AddSystemImage(ChangingRequest):
             "A mismatch fails the add and keeps nothing.",
         ),
     )
-    bios_mode: BiosMode | None = Field(
-        None,
+    bios_mode: BiosMode = Field(
+        "Legacy",
         **at(
             10,
             "BIOS Mode",

@@ -1,0 +1,46 @@
+"""Calling a flow from the command line: find or start a server, keep Prefect quiet, return the record."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+from catalog.records import Record
+from catalog.settings import load_settings
+from flows import FLOWS
+from flows.embedded import embedded_server, wait_until_ready
+from flows.environment import prepare
+from flows.requests import Request
+
+
+def call_flow(name: str, request: Request, *, quiet: bool = False) -> Record | tuple[Record, ...]:
+    """Run a flow in this process and return its record. Raises what the flow raises."""
+    # Errors are told once, by the command; the run's log keeps everything.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with _server(quiet):
+        return _run(name, request)
+
+
+@contextmanager
+def _server(quiet: bool) -> Iterator[None]:
+    if prepare(load_settings()):
+        yield
+        return
+    if not quiet and sys.stderr.isatty():
+        print("starting Prefect for this call; `imagewright serve` keeps one running", file=sys.stderr)
+    with embedded_server() as ready:
+        import prefect  # noqa: F401  # while the server starts
+
+        wait_until_ready(ready)
+        yield
+
+
+def _run(name: str, request: Request) -> Record | tuple[Record, ...]:
+    flow = getattr(import_module(f"flows.{FLOWS[name]}"), name)
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    # The heartbeat thread costs a sync flow a second at its end, and nothing could restart this process anyway.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        result: Record | tuple[Record, ...] = flow(request)
+        return result

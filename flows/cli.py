@@ -1,0 +1,101 @@
+"""The `imagewright` command: every flow is a subcommand generated from its request model, plus reading commands."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+
+from catalog.errors import ImagewrightError
+from catalog.records import Record
+from flows import FLOWS, requests
+from flows.output import print_json, print_record
+from flows.reading import READING
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def request_model(flow_name: str) -> type[requests.Request]:
+    """Return the request model of a flow: its name in CamelCase."""
+    model: type[requests.Request] = getattr(requests, "".join(part.title() for part in flow_name.split("_")))
+    return model
+
+
+def build_app() -> App:
+    """Return the command with all its subcommands."""
+    app = App(name="imagewright", help="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
+              result_action="return_value")  # fmt: skip
+    app.register_install_completion_command()
+    for name in FLOWS:
+        app.command(_flow_command(name), name=name.replace("_", "-"))
+    for name, command in READING.items():
+        app.command(command, name=name)
+    app.command(serve)
+    return app
+
+
+def _flow_command(name: str) -> Callable[..., None]:
+    model = request_model(name)
+
+    def command(request: Any, *, as_json: bool = False) -> None:
+        from flows.calling import call_flow
+
+        result = call_flow(name, request, quiet=as_json)
+        if as_json or not isinstance(result, Record):
+            print_json(result)
+        else:
+            print_record(result)
+
+    command.__doc__ = model.__doc__
+    command.__annotations__ = {
+        "request": Annotated[model, Parameter(name="*")],
+        "as_json": Json,
+        "return": None,
+    }
+    return command
+
+
+def serve(*, port: int = 4200) -> None:
+    """Run the Prefect server, a worker and the deployments on loopback until Ctrl-C."""
+    import os
+
+    os.execv(sys.executable, [sys.executable, "-m", "deployments.serve", "--port", str(port)])  # noqa: S606
+
+
+def sentence(error: ValidationError) -> str:
+    """Return the first broken field of a request as one sentence."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "request"
+    given = "" if first["type"] == "missing" else f" {first['input']!r} is not allowed;"
+    return f"{field}:{given} {first['msg']}"
+
+
+def main() -> None:
+    """Run the command and end the process: 0 done, 1 failed, 2 wrong usage; errors on stderr as one sentence."""
+    try:
+        build_app()(exit_on_error=False, print_error=False)
+    except ValidationError as error:
+        fail(sentence(error), WRONG_USAGE)
+    except CycloptsError as error:
+        cause = error.__cause__ or error.__context__
+        fail(sentence(cause) if isinstance(cause, ValidationError) else _one_line(error), WRONG_USAGE)
+    except ImagewrightError as error:
+        fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        fail("interrupted; what was kept is resumed from when the same image_id is added again", INTERRUPTED)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def fail(message: str, code: int) -> None:
+    """Say why on stderr and end the process."""
+    print(f"imagewright: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""How commands print records: as JSON for programs, as a few aligned lines for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from catalog.records import Record
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def print_json(value: Record | Iterable[Record]) -> None:
+    """Print exactly one JSON document."""
+    plain = (
+        value.model_dump(mode="json")
+        if isinstance(value, Record)
+        else [r.model_dump(mode="json") for r in value]
+    )
+    json.dump(plain, sys.stdout, ensure_ascii=False, indent=2)
+    print()
+
+
+def print_record(record: Record) -> None:
+    """Print the fields that are set, one a line."""
+    fields = {k: v for k, v in record.model_dump(mode="json").items() if v not in (None, "", [], (), {})}
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        print(f"{name:<{width}}  {_text(name, value)}")
+
+
+def print_table(records: Iterable[Record], columns: Sequence[str]) -> None:
+    """Print one line a record, columns aligned."""
+    rows = [[_text(c, r.model_dump(mode="json").get(c)) for c in columns] for r in records]
+    widths = [max([len(c), *(len(row[i]) for row in rows)]) for i, c in enumerate(columns)]
+    for row in [list(columns), *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(name: str, value: object) -> str:
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{value} ({readable(value)})" if value >= 1024 else str(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def readable(count: int) -> str:
+    """Return a size as people read it."""
+    value = float(count)
+    for unit in UNITS[:-1]:
+        if abs(value) < 1024:
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} {UNITS[-1]}"

@@ -1,0 +1,118 @@
+"""Progress that people see: an artifact in the Prefect UI that moves while bytes move, and a bar on a terminal."""
+
+import contextvars
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+INTERVAL_S = 1.0
+
+
+class Meter:
+    """Bytes done of bytes in all; called from any thread, never backwards."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total: int | None = None
+        self.began = time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Take the newest figures."""
+        self.done = max(self.done, done)
+        self.total = total or self.total
+
+    @property
+    def percent(self) -> float:
+        """Return 0 to 100; 0 while the size is unknown."""
+        return min(100.0, 100.0 * self.done / self.total) if self.total else 0.0
+
+    def sentence(self, what: str) -> str:
+        """Say how far and how fast."""
+        rate = self.done / max(time.monotonic() - self.began, 1e-3)
+        total = f" of {_size(self.total)}" if self.total else ""
+        return f"{what}: {_size(self.done)}{total}, {_size(int(rate))}/s"
+
+
+@contextmanager
+def progress(key: str, what: str) -> Iterator[Meter]:
+    """Yield a meter that is shown once a second while the block runs, and at 100 % when it ended well.
+
+    key: of the artifact, unique for an image. A server that can't be told never stops the transfer.
+    """
+    meter = Meter()
+    artifact = _create(key, what)
+    stop = threading.Event()
+    context = contextvars.copy_context()
+    shower = threading.Thread(target=context.run, args=(_show, meter, artifact, what, stop), daemon=True)
+    shower.start()
+    try:
+        yield meter
+        meter(meter.done, meter.done or 1)
+        if not meter.done:
+            meter(1, 1)
+    finally:
+        stop.set()
+        shower.join()
+
+
+def _create(key: str, what: str) -> UUID | None:
+    with suppress(PrefectException, httpx.HTTPError):
+        created = create_progress_artifact(progress=0.0, key=key, description=what)
+        return created if isinstance(created, UUID) else None
+    return None
+
+
+def _show(meter: Meter, artifact: UUID | None, what: str, stop: threading.Event) -> None:
+    with _bar(what) as bar:
+        shown, shown_at, ended = -1, time.monotonic(), False
+        while not ended:
+            ended = stop.wait(0.2)
+            if bar:
+                bar(meter)
+            if artifact and meter.done != shown and (ended or time.monotonic() - shown_at >= INTERVAL_S):
+                shown, shown_at = meter.done, time.monotonic()
+                with suppress(PrefectException, httpx.HTTPError):
+                    update_progress_artifact(
+                        artifact, progress=meter.percent, description=meter.sentence(what)
+                    )
+
+
+@contextmanager
+def _bar(what: str) -> "Iterator[_Bar | None]":
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(True), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield _Bar(bar, what)
+
+
+class _Bar:
+    def __init__(self, bar: "Progress", what: str) -> None:
+        self.bar, self.task = bar, bar.add_task(what, total=None)
+
+    def __call__(self, meter: Meter) -> None:
+        self.bar.update(self.task, completed=meter.done, total=meter.total)
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    return f"{value:.4g} TiB"

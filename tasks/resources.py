@@ -1,0 +1,101 @@
+"""What tasks open: the catalog, image storages, secrets. Opened per task, closed with it; nothing is kept."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.runtime import flow_run
+
+from catalog import open_catalog
+from catalog.errors import InvalidRequest, StorageRefused
+from catalog.records import ImageStorage as StorageRecord
+from catalog.settings import Settings, load_settings, secret_from_environment
+from storage.protocols import ImageStorage
+
+if TYPE_CHECKING:
+    from catalog.repository import Catalog
+
+PLACEHOLDER = re.compile(r"\{secret:([^{}]+)\}")
+
+
+@contextmanager
+def open_resources() -> "Iterator[tuple[Settings, Catalog]]":
+    """Yield the settings and the catalog they name."""
+    settings = load_settings()
+    with open_catalog(settings.catalog_address) as catalog:
+        yield settings, catalog
+
+
+def run_id() -> str | None:
+    """Return the id of the flow run we are in, for the event log; None outside of one."""
+    return flow_run.get_id()
+
+
+def holder() -> str:
+    """Return who we are as the holder of a lock: the run, and the process it can be looked up by.
+
+    Shape: `run@host:pid:start-ticks`; the start time tells a reused pid from the process meant.
+    """
+    pid = os.getpid()
+    return f"{run_id() or 'call'}@{os.uname().nodename}:{pid}:{_start_ticks(pid)}"
+
+
+def is_dead(name: str) -> bool:
+    """Tell for certain that a lock's holder is gone: its process on this host, else its run's state."""
+    run, _, place = name.partition("@")
+    host, pid, ticks = place.rsplit(":", 2)
+    if host == os.uname().nodename:
+        return _start_ticks(int(pid)) != ticks
+    return _run_ended(run)
+
+
+def _start_ticks(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return "gone"
+
+
+def _run_ended(run: str) -> bool:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run).state  # type: ignore[arg-type]  # the client takes the text of a UUID
+            return state is not None and state.is_final()
+    except (ObjectNotFound, ValueError):
+        return True
+
+
+def open_image_storage(record: StorageRecord, settings: Settings) -> ImageStorage:
+    """Open an image storage by its record, its credentials resolved."""
+    from storage.registry import open_image_storage as open_storage
+
+    if record.state == "Disabled":
+        raise StorageRefused(record.name, "it is disabled; enable it first")
+    credentials = secret(record.credentials) if record.credentials else None
+    return open_storage(record, settings=settings, credentials=credentials)
+
+
+def secret(name: str) -> str:
+    """Return a secret by the name of its Prefect Secret block, or `env:NAME`. Raises InvalidRequest."""
+    if name.startswith("env:"):
+        return secret_from_environment(name.removeprefix("env:"))
+    from prefect.blocks.system import Secret
+
+    try:
+        value = Secret.load(name).get()  # type: ignore[union-attr]  # a coroutine only in async callers
+    except ValueError as error:
+        raise InvalidRequest("credentials", name, "the name of a Prefect Secret block or env:NAME") from error
+    return str(value)
+
+
+def with_secrets(url: str) -> str:
+    """Return a URL with each `{secret:NAME}` replaced by that secret's value, percent-encoded."""
+    from urllib.parse import quote
+
+    return PLACEHOLDER.sub(lambda match: quote(secret(match[1]), safe=""), url)

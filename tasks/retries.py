@@ -1,0 +1,63 @@
+"""When a task is tried again: the error's `retryable` decides, here and nowhere else."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from prefect.cache_policies import INPUTS, RUN_ID
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from catalog.errors import ImagewrightError
+
+MAX_DELAY_S = 60.0
+POLICY = INPUTS + RUN_ID
+
+
+class RetryOptions(TypedDict):
+    """The options of `prefect.task` that make it retryable."""
+
+    retries: int
+    retry_delay_seconds: Callable[[int], list[float]]
+    retry_jitter_factor: float
+    retry_condition_fn: Callable[[Any, TaskRun, State[Any]], bool]
+
+
+def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    """Tell whether the error of a failed task run may go away by itself."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ImagewrightError) and error.retryable
+
+
+def retrying(retries: int = 3) -> RetryOptions:
+    """Return task options: `retries` more tries with exponential backoff and jitter, for retryable errors only."""
+    return RetryOptions(
+        retries=retries,
+        retry_delay_seconds=exponential_backoff(2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=is_retryable,
+    )
+
+
+def persist(
+    attempt: Callable[[], None], progress: Callable[[], int], retries: int, delay_s: float,
+    say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep,
+) -> None:  # fmt: skip
+    """Call `attempt` until it succeeds; every byte of progress refills the budget of `retries`.
+
+    progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. Raises the last error when
+    it is not retryable or the budget is spent.
+    """
+    failures, kept = 0, progress()
+    while True:
+        try:
+            return attempt()
+        except ImagewrightError as error:
+            failures = 1 if progress() > kept else failures + 1
+            kept = progress()
+            if not error.retryable or failures > retries:
+                raise
+            pause = min(MAX_DELAY_S, delay_s * 2 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
+            say(f"{error}; trying again in {pause:.1f} s ({failures} of {retries} without progress)")
+            sleep(pause)
