@@ -1,1 +1,21 @@
 """What we know: records, rules, the catalog repository and data quality."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from catalog.repository import Catalog
+
+__all__ = ["open_catalog"]
+
+
+def open_catalog(url: str | None = None, *, clock: "Callable[[], datetime] | None" = None) -> "Catalog":
+    """Open the catalog; use it as a context manager.
+
+    url: SQLAlchemy URL of SQLite or PostgreSQL, or `memory://` for one that ends with the process; None: the settings.
+    clock: returns timezone-aware UTC. Raises CatalogUnavailable, CatalogOutdated, InvalidRequest for another URL.
+    """
+    from catalog.opening import open_at  # not at import: `import catalog` costs nothing
+
+    return open_at(url, clock)

@@ -21,6 +21,7 @@ StorageKind = Literal["imagestore", "ceph"]
 PrimaryKind = Literal["local", "ceph"]
 State = Literal["Enabled", "Disabled"]
 Connection = Literal["Connected", "Disconnected"]
+RetentionPolicy = Literal["direct", "delay", "never"]
 
 
 class ImageStatus(StrEnum):
@@ -46,7 +47,8 @@ class ReplicaStatus(StrEnum):
 class Record(BaseModel):
     """What all records share: immutable, and no field that is not declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # defer_build: half of the import time was building validators of records that a call never meets
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Finding(Record):
@@ -246,16 +248,99 @@ class Volume(Record):
     created_at: datetime
 
 
+class CachedImage(Record):
+    """An image downloaded to a primary storage, from which volumes are made."""
+
+    image_id: str
+    primary_storage: str
+    location: str
+    size_bytes: int
+    last_used_at: datetime
+    created_at: datetime
+
+
+class Account(Record):
+    """What is configured for an account; None means the setting of the whole system applies."""
+
+    name: str
+    projects: tuple[str, ...] = ()
+    quota_images: int | None = None  # 0: no limit, here and below
+    quota_bytes: int | None = None
+    quota_stored_bytes: int | None = None  # physical, after deduplication
+    retention_days: float | None = None
+    retention_policy: RetentionPolicy | None = None
+    created_at: datetime
+
+
+class Counted(Record):
+    """What an account's images take, kept up to date with every change. The recycle bin is counted in, and apart."""
+
+    account: str
+    images: int = 0
+    size_bytes: int = 0  # logical: sizes of the files added
+    stored_bytes: int = 0  # physical: newly written for the account's replicas
+    binned_images: int = 0
+    binned_bytes: int = 0
+
+
+class Usage(Counted):
+    """What an account uses now, adds on their way included in `reserved_…` as far as not yet counted."""
+
+    reserved_images: int = 0
+    reserved_bytes: int = 0
+
+
+class Reservation(Record):
+    """Quota and capacity set aside for an image on its way in; replaced, never added, when the add is repeated."""
+
+    subject: str  # "image:<id>"
+    account: str
+    storages: tuple[str, ...] = ()
+    size_bytes: int = 0
+    landed_bytes: int = 0  # already written, and so already missing from the measured capacity
+    created_at: datetime
+
+
+class Lease(Record):
+    """Who works on an image. The token grows with every taking: a holder with an older one is fenced off."""
+
+    image_id: str
+    holder: str | None = None
+    token: int = 0
+    created_at: datetime
+
+
+class Deferred(Record):
+    """Work that could not be done now and is tried again later."""
+
+    id: str
+    operation: str  # e.g. "delete replica"
+    subject: str  # e.g. "replica:<image id>@<storage>"
+    image_id: str | None = None
+    storage: str = ""
+    location: str = ""
+    bytes: int = 0
+    reason: str
+    attempts: int = 0
+    tried_at: datetime | None = None
+    created_at: datetime
+
+
 class Event(Record):
-    """One entry of the append-only log."""
+    """One entry of the append-only log.
+
+    A new record stands whole in `after`, a removed one whole in `before`; of a changed one, both name only
+    the fields that changed.
+    """
 
     sequence: int
-    at: datetime
+    at: datetime  # never before that of the previous entry
     kind: str  # e.g. "imagewright.image.added"
     subject: str  # e.g. "image:<id>", "image_storage:<name>"
+    image_id: str | None = None  # of the image it is about, also for its replicas, exports, …
     actor: str
     run_id: str | None = None
-    before: dict[str, object] | None = None  # the record's JSON before and after
+    before: dict[str, object] | None = None
     after: dict[str, object] | None = None
     previous_hash: str = ""  # hash chain: tampering shows
     hash: str = ""

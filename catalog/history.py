@@ -1,0 +1,136 @@
+"""The event log: entries chained by hashes, the catalog at any moment, and the difference of two moments."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from pyrsistent import PMap, pmap
+
+from catalog.errors import LogDamaged
+from catalog.kinds import KINDS, Kind, image_of
+from catalog.records import Event, Record
+
+Snapshot = PMap[str, Record]
+"""Subject (as the event log names it, e.g. `image:<id>`) → record."""
+
+Fields = dict[str, object]
+_KIND_OF: Mapping[str, Kind[Record]] = {kind.prefix: kind for kind in KINDS if kind.logged}
+
+
+def digest(event: Event) -> str:
+    """Return the SHA-256 of an entry, its `hash` left out, over canonical JSON."""
+    content = event.model_dump(mode="json", exclude={"hash"})
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(event: Event) -> Event:
+    """Return the entry with its hash filled in."""
+    return event.model_copy(update={"hash": digest(event)})
+
+
+def fields_changed(before: Record | None, after: Record | None) -> tuple[Fields | None, Fields | None]:
+    """Return what an entry says about a change: whole records at birth and end, changed fields in between."""
+    old = before.model_dump(mode="json") if before is not None else None
+    new = after.model_dump(mode="json") if after is not None else None
+    if old is None or new is None:
+        return old, new
+    changed = [name for name in new if old.get(name) != new[name]]
+    return {name: old.get(name) for name in changed}, {name: new[name] for name in changed}
+
+
+def subject_of(kind: Kind[Record], record: Record) -> str:
+    """Return the name of a record in the log."""
+    return kind.subject(kind.key_of(record))
+
+
+def verified(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the entries of a whole log while they are what was written. Raises LogDamaged at the first that is not."""
+    sequence, previous = 0, ""
+    for event in events:
+        if event.sequence != sequence + 1:
+            raise LogDamaged(sequence + 1, f"the next entry there is {event.sequence}")
+        if event.previous_hash != previous:
+            raise LogDamaged(event.sequence, "it does not follow from the entry before it")
+        if event.hash != digest(event):
+            raise LogDamaged(event.sequence, "its content does not match its hash")
+        sequence, previous = event.sequence, event.hash
+        yield event
+
+
+def replay(events: Iterable[Event]) -> Snapshot:
+    """Return the catalog after these entries, which start at the beginning of the log and are in order."""
+    states: dict[str, Fields] = {}
+    for event in events:
+        if event.after is not None:
+            states[event.subject] = {**states.get(event.subject, {}), **event.after}
+        elif event.before is not None:
+            states.pop(event.subject, None)
+    return pmap({subject: _record(subject, state) for subject, state in states.items()})
+
+
+def _record(subject: str, state: Fields) -> Record:
+    kind = _KIND_OF[subject.partition(":")[0]]
+    known = {name: value for name, value in state.items() if name in kind.record.model_fields}
+    return kind.record.model_validate(known)  # a field that was taken out since is left out
+
+
+class Difference(Record):
+    """What changed between two moments, by subject."""
+
+    appeared: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    changed: tuple["Changed", ...] = ()
+
+
+class Changed(Record):
+    """The fields in which one record differs."""
+
+    subject: str
+    before: Fields
+    after: Fields
+
+
+def difference(a: Snapshot, b: Snapshot) -> Difference:
+    """Return how snapshot `b` differs from `a`."""
+    both = sorted(subject for subject in a if subject in b and a[subject] != b[subject])
+    return Difference(
+        appeared=tuple(sorted(subject for subject in b if subject not in a)),
+        vanished=tuple(sorted(subject for subject in a if subject not in b)),
+        changed=tuple(_changed(subject, a[subject], b[subject]) for subject in both),
+    )
+
+
+def _changed(subject: str, old: Record, new: Record) -> Changed:
+    before, after = fields_changed(old, new)
+    return Changed(subject=subject, before=before or {}, after=after or {})
+
+
+def entry(
+    last: Event | None, at: datetime, kind: str, subject: str, actor: str, run_id: str | None,
+    before: Record | None, after: Record | None,
+) -> Event:  # fmt: skip
+    """Return the next entry of the log after `last`."""
+    old, new = fields_changed(before, after)
+    about = after if after is not None else before
+    image_id = image_of(about) if about is not None else _image_named(subject)
+    return sealed(
+        Event(
+            sequence=last.sequence + 1 if last else 1,
+            at=at,
+            kind=kind,
+            subject=subject,
+            image_id=image_id,
+            actor=actor,
+            run_id=run_id,
+            before=old,
+            after=new,
+            previous_hash=last.hash if last else "",
+        )
+    )
+
+
+def _image_named(subject: str) -> str | None:
+    prefix, _, name = subject.partition(":")
+    return name.partition("@")[0] if prefix in ("image", "replica") else None

@@ -1,0 +1,108 @@
+"""A store in memory: one immutable map a kind, replaced as a whole at commit."""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar, cast
+
+from pyrsistent import PMap, pmap
+
+from catalog.kinds import EVENT, IMAGE, Key, Kind, Place
+from catalog.query import Query
+from catalog.records import Event, Image, Record
+from catalog.rules.sharing import visible
+
+R = TypeVar("R", bound=Record)
+Rows = PMap[str, PMap[Key, Record]]
+_EMPTY: PMap[Key, Record] = pmap()
+
+
+class MemoryTransaction:
+    """Reads and replaces maps that nobody else sees until commit."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def _of(self, table: str) -> PMap[Key, Record]:
+        return self.rows.get(table, _EMPTY)
+
+    def get(self, kind: Kind[R], key: Key) -> R | None:
+        """Return a record, or None."""
+        return cast("R | None", self._of(kind.table).get(key))
+
+    def page(self, kind: Kind[R], query: Query, after: Place | None, limit: int) -> Sequence[R]:
+        """Sort all that hold and cut the page out: memory is for tests and small catalogs."""
+        fields, down = kind.order(), kind.newest_first
+
+        def place(record: R) -> Place:
+            return tuple(getattr(record, field) for field in fields)
+
+        held = [cast("R", r) for r in self._of(kind.table).values() if self._holds(query, r)]
+        ordered = sorted(held, key=place, reverse=down)
+        behind = (r for r in ordered if after is None or (place(r) < after if down else place(r) > after))
+        return list(islice(behind, limit))
+
+    def _holds(self, query: Query, record: Record) -> bool:
+        return (
+            all(getattr(record, field) in values for field, values in query.among.items())
+            and all(getattr(record, field) > value for field, value in query.above.items())
+            and (query.until is None or (isinstance(record, Event) and record.at <= query.until))
+            and (not isinstance(record, Image) or self._image_holds(query, record))
+        )
+
+    def _image_holds(self, query: Query, image: Image) -> bool:
+        return (
+            (query.changed_since is None or image.updated_at >= query.changed_since)
+            and (query.visible_to is None or visible(image, query.visible_to))
+            and (query.stored_on is None or (image.id, query.stored_on) in self._of("replicas"))
+            and (query.name_pattern == "*" or _matches(query.name_pattern, image.name))
+        )
+
+    def last_event(self) -> Event | None:
+        """Return the newest event, or None."""
+        events = self._of(EVENT.table)
+        return cast("Event | None", events.get((len(events),)))  # sequences have no gaps
+
+    def insert(self, kind: Kind[R], record: R) -> None:
+        """Add a record."""
+        self.rows = self.rows.set(kind.table, self._of(kind.table).set(kind.key_of(record), record))
+
+    update = insert
+
+    def delete(self, kind: Kind[Record], key: Key) -> None:
+        """Delete a record; a no-op if there is none."""
+        self.rows = self.rows.set(kind.table, self._of(kind.table).discard(key))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    parts = {"*": ".*", "?": "."}
+    return re.fullmatch("".join(parts.get(c) or re.escape(c) for c in pattern), name, re.DOTALL) is not None
+
+
+class MemoryStore:
+    """Keeps rows as long as the object lives. Writers wait for each other; readers never wait."""
+
+    address = "memory://"
+    page_size = 1 << 30  # a page costs a sort of everything
+
+    def __init__(self) -> None:
+        self._rows: Rows = pmap({IMAGE.table: _EMPTY})
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[MemoryTransaction]:
+        """Read the newest committed moment."""
+        yield MemoryTransaction(self._rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[MemoryTransaction]:
+        """Write aside, then replace everything at once."""
+        with self._writer:
+            transaction = MemoryTransaction(self._rows)
+            yield transaction
+            self._rows = transaction.rows
+
+    def close(self) -> None:
+        """Keep everything: the object itself is the database."""

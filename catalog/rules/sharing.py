@@ -1,0 +1,48 @@
+"""Who sees an image and who may change it.
+
+| sharing mode | seen by | changed by |
+|---|---|---|
+| none | owner, admin | owner, admin |
+| specified | owner, admin, the named accounts, members of the named projects | owner, admin |
+| global | everybody | owner, admin |
+"""
+
+from catalog.errors import AccessDenied, ImageNotFound
+from catalog.records import Account, Image
+
+ADMIN = "admin"
+
+
+def visible(image: Image, account: Account) -> bool:
+    """Tell whether an account may see and use an image."""
+    return (
+        account.name in (ADMIN, image.owner)
+        or image.sharing_mode == "global"
+        or (image.sharing_mode == "specified" and _named(image, account))
+    )
+
+
+def _named(image: Image, account: Account) -> bool:
+    return account.name in image.shared_accounts or bool(set(account.projects) & set(image.shared_projects))
+
+
+def require_owner(image: Image, account: Account, operation: str) -> None:
+    """Raise AccessDenied unless the account may change the image, ImageNotFound if it may not even see it."""
+    if account.name in (ADMIN, image.owner):
+        return
+    if not visible(image, account):
+        raise ImageNotFound(image.id)
+    raise AccessDenied(account.name, operation, image.id)
+
+
+def grantees(image: Image) -> frozenset[str]:
+    """Return whom a specified sharing names, as `account:NAME` and `project:NAME`; empty for the other modes."""
+    if image.sharing_mode != "specified":
+        return frozenset()
+    accounts = {f"account:{name}" for name in image.shared_accounts}
+    return frozenset(accounts | {f"project:{name}" for name in image.shared_projects})
+
+
+def names_of(account: Account) -> frozenset[str]:
+    """Return the names under which sharings may name an account, as `grantees` writes them."""
+    return frozenset({f"account:{account.name}"} | {f"project:{name}" for name in account.projects})

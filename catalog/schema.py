@@ -1,0 +1,108 @@
+"""Is the database's schema the one we know? Creates it where there is none, upgrades SQLite, refuses the rest.
+
+The look costs one query; alembic (0.2 s to import) is loaded only when there is something to upgrade.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from catalog.errors import CatalogOutdated
+from catalog.sql import WRITER_LOCK, SqlStore, unavailable
+from catalog.tables import METADATA, SCHEMA
+
+_VERSION = sa.Table(
+    "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True)
+)
+
+
+def prepare(store: SqlStore) -> None:
+    """Make the schema ready for use. Raises CatalogOutdated, CatalogUnavailable.
+
+    An older PostgreSQL is left alone: other hosts may still run the older program.
+    """
+    file = _file(store.engine)
+    try:
+        if file is not None and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+        found = revision(store.engine)
+        if found is None or (file is not None and found < SCHEMA):
+            found = bring_up(store)
+    except DBAPIError as error:
+        raise unavailable(store.address, error) from error
+    if found != SCHEMA:
+        raise CatalogOutdated(store.address, found or "", SCHEMA)
+
+
+def revision(engine: sa.Engine) -> str | None:
+    """Return the revision of a database's schema, None for an empty database."""
+    with engine.connect() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    found = connection.execute(sa.select(_VERSION.c.version_num)).scalar()
+    return None if found is None else str(found)
+
+
+def bring_up(store: SqlStore) -> str | None:
+    """Create or upgrade the schema, one process at a time; return its revision."""
+    with _alone(store.engine) as connection:
+        found = _revision(connection)
+        if found is None:
+            METADATA.create_all(connection)
+            _VERSION.create(connection)
+            connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA})
+        elif found < SCHEMA:
+            from catalog.migrate import upgrade
+
+            upgrade(connection)
+        return _revision(connection)
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    file = _file(engine)
+    with _folder_locked(file.parent) if file is not None else _nobody_else():
+        if file is not None:
+            _switch_to_wal(engine)
+        with engine.connect() as connection, connection.execution_options(imagewright_writing=True).begin():
+            if file is None:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+            yield connection
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _folder_locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _switch_to_wal(engine: sa.Engine) -> None:
+    """Let readers go on beside a writer. Kept in the file; can't be done inside a transaction, nor by two at once."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL").close()
+    finally:
+        connection.close()
+
+
+def _file(engine: sa.Engine) -> Path | None:
+    name = engine.url.database
+    return Path(name) if engine.dialect.name == "sqlite" and name else None

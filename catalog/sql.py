@@ -1,0 +1,178 @@
+"""A store in SQLite or PostgreSQL, over SQLAlchemy Core.
+
+One writer at a time, on both: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an advisory lock that the transaction holds.
+The event log is one chain, so its writers would queue anyway; queueing before the first read makes every change
+see all earlier ones, and no change ever has to be retried for a conflict.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from catalog.errors import CatalogUnavailable
+from catalog.kinds import EVENT, IMAGE, Key, Kind, Place
+from catalog.query import Query
+from catalog.records import Event, Image, Record
+from catalog.rules.sharing import grantees
+from catalog.select import conditions, order_columns
+from catalog.tables import SHARES_TABLE, TABLES, row_of
+
+R = TypeVar("R", bound=Record)
+WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
+BUSY_TIMEOUT_S = 30
+
+
+class SqlTransaction:
+    """Reads and writes rows on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: Kind[R], key: Key) -> R | None:
+        """Return a record, or None."""
+        table = TABLES[kind.table]
+        rows = self._connection.execute(sa.select(table).where(*_at(kind, key))).mappings()
+        row = rows.first()
+        return None if row is None else kind.record.model_validate(dict(row))
+
+    def page(self, kind: Kind[R], query: Query, after: Place | None, limit: int) -> Sequence[R]:
+        """Walk an index from `after` on: a page costs the same wherever it is."""
+        columns = order_columns(kind)
+        statement = sa.select(TABLES[kind.table]).where(
+            *conditions(kind, query, self._connection.dialect.name)
+        )
+        if after is not None:
+            place, bound = sa.tuple_(*columns), sa.tuple_(*after, types=[c.type for c in columns])
+            statement = statement.where(place < bound if kind.newest_first else place > bound)
+        ordered = (c.desc() for c in columns) if kind.newest_first else iter(columns)
+        rows = self._connection.execute(statement.order_by(*ordered).limit(limit)).mappings()
+        return [kind.record.model_validate(dict(row)) for row in rows]
+
+    def last_event(self) -> Event | None:
+        """Return the newest event, or None."""
+        table = TABLES[EVENT.table]
+        newest = sa.select(table).order_by(table.c.sequence.desc()).limit(1)
+        row = self._connection.execute(newest).mappings().first()
+        return None if row is None else Event.model_validate(dict(row))
+
+    def insert(self, kind: Kind[R], record: R) -> None:
+        """Add a record."""
+        self._connection.execute(sa.insert(TABLES[kind.table]), row_of(kind, record))
+        if isinstance(record, Image):
+            self._share(record)
+
+    def update(self, kind: Kind[R], record: R) -> None:
+        """Replace the record that has this key."""
+        key = kind.key_of(record)
+        self._connection.execute(sa.update(TABLES[kind.table]).where(*_at(kind, key)), row_of(kind, record))
+        if isinstance(record, Image):
+            self._unshare(record.id)
+            self._share(record)
+
+    def delete(self, kind: Kind[Record], key: Key) -> None:
+        """Delete a record; a no-op if there is none."""
+        if kind.table == IMAGE.table:
+            self._unshare(str(key[0]))
+        self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
+
+    def _share(self, image: Image) -> None:
+        place = {"image_id": image.id, "created_at": image.created_at}
+        rows = [{"grantee": grantee, **place} for grantee in sorted(grantees(image))]
+        if rows:
+            self._connection.execute(sa.insert(SHARES_TABLE), rows)
+
+    def _unshare(self, image_id: str) -> None:
+        self._connection.execute(sa.delete(SHARES_TABLE).where(SHARES_TABLE.c.image_id == image_id))
+
+
+def _at(kind: Kind[Record], key: Key) -> list[sa.ColumnElement[bool]]:
+    table = TABLES[kind.table]
+    return [table.c[field] == value for field, value in zip(kind.key, key, strict=True)]
+
+
+class SqlStore:
+    """Keeps rows in a database that many threads, processes and hosts may share."""
+
+    page_size = 500
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        frozen = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+        self._reader = engine.execution_options(**frozen)
+        self.address = engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def _connected(self, *, writing: bool) -> Iterator[sa.Connection]:
+        try:
+            with (self.engine if writing else self._reader).connect() as connection:
+                connection.execution_options(imagewright_writing=writing)
+                with connection.begin():
+                    yield connection
+        except DBAPIError as error:
+            raise unavailable(self.address, error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlTransaction]:
+        """Read one moment of the database."""
+        with self._connected(writing=False) as connection:
+            yield SqlTransaction(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[SqlTransaction]:
+        """Wait for the writers before, then read and write; commit at the end."""
+        with self._connected(writing=True) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+            yield SqlTransaction(connection)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+def unavailable(address: str, error: DBAPIError) -> CatalogUnavailable:
+    """Translate a database's own error; only its first line is a sentence."""
+    lines = str(error.orig).splitlines()
+    return CatalogUnavailable(address, lines[0] if lines else type(error.orig).__name__)
+
+
+def parse(url: str) -> sa.URL | None:
+    """Return the URL with its driver filled in, or None if it names no database that we know."""
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        return None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed if backend == "sqlite" and parsed.database not in (None, "", ":memory:") else None
+
+
+def connect(url: sa.URL) -> SqlStore:
+    """Make a store for a database; nothing is contacted yet."""
+    if url.get_backend_name() == "sqlite":
+        return SqlStore(_sqlite_engine(url))
+    return SqlStore(sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True))
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = (
+            None  # we say BEGIN ourselves: the driver's own begins too late to be a snapshot
+        )
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")  # a Ready image stays Ready through a power cut
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("imagewright_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
