@@ -299,3 +299,11 @@ class MissingProgram(ImagewrightError):
     def __init__(self, program: str, package: str) -> None:
         self.program, self.package = program, package
         super().__init__(f"{program} is not installed on this worker; install {package}")
+
+
+class ProgramFailed(ImagewrightError):
+    """A program of the host ended with an error, or was stopped at a limit of time, memory, file size or output."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        self.program, self.reason = program, reason
+        super().__init__(f"{program} failed: {reason}")

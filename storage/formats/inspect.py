@@ -12,11 +12,13 @@ from storage.formats import (
     foreign,
     iso,
     qcow2,
+    qcow2_header,
     qcow2_tables,
     raw,
     second_opinion,
     signatures,
     vmdk,
+    vmdk_header,
     vmdk_tables,
 )
 from storage.formats.regions import TAIL, Bytes, Regions
@@ -94,11 +96,11 @@ class Inspector:
     def _begin_tables(self, regions: Regions) -> None:
         head = regions.head
         if head.startswith(b"QFI\xfb"):
-            header = qcow2.read_header(head)
+            header = qcow2_header.read_header(head)
             sound = not any(f.severity == "error" for f in qcow2.header_findings(head, _ENDLESS))
             self._scan = qcow2_tables.TableScan(header) if header and sound else None
         elif head.startswith(b"KDMV"):
-            sparse = vmdk.read_header(head)
+            sparse = vmdk_header.read_header(head)
             sound = not any(f.severity == "error" for f in vmdk.header_findings(head, _ENDLESS))
             self._scan = vmdk_tables.TableScan(sparse) if sparse and sound else None
         if self._scan is not None and _virtual_size("", head, 0) <= self._limit:
@@ -114,10 +116,10 @@ class Inspector:
             *_polyglots(detected, head, tail, size),
             *(vmdk.tail_findings(head, tail, size) if detected == "vmdk" else ()),
             *(self._scan.findings(size) if self._scan else ()),
-            *(() if self._regions.complete else (UNSEEN.found(),)),
         )
         if not any(f.severity == "error" for f in found):
-            found = (*found, *second_opinion.findings(detected, head, tail, size))
+            unseen = () if self._regions.complete else (UNSEEN.found(),)
+            found = (*found, *unseen, *second_opinion.findings(detected, head, tail, size))
         return _verdict_of(detected, _virtual_size(detected, head, size), found)
 
     def _head_findings(self, detected: str, offset: int, head: bytes, size: int) -> Iterator[Finding]:
@@ -138,7 +140,7 @@ class Inspector:
         virtual = _virtual_size(detected, head, size)
         if virtual > self._limit:
             yield TOO_LARGE.found(_SIZE_AT.get(detected), size=virtual, limit=self._limit)
-        elif virtual == 0 and detected == "qcow2" and len(head) >= qcow2.HEADER_V2:
+        elif virtual == 0 and detected == "qcow2" and len(head) >= qcow2_header.HEADER_V2:
             yield NO_SIZE.found(_SIZE_AT["qcow2"])
 
 
@@ -192,10 +194,10 @@ def _polyglots(detected: str, head: bytes, tail: bytes, size: int) -> Iterator[F
 
 def _virtual_size(detected: str, head: bytes, size: int) -> int:
     if head.startswith(b"QFI\xfb"):
-        header = qcow2.read_header(head)
+        header = qcow2_header.read_header(head)
         return header.size_bytes // SECTOR * SECTOR if header else 0
     if head.startswith(b"KDMV"):
-        sparse = vmdk.read_header(head)
+        sparse = vmdk_header.read_header(head)
         return sparse.size_bytes if sparse else 0
     return -(-size // SECTOR) * SECTOR if detected in ("raw", "iso") else 0
 

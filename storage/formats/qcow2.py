@@ -1,23 +1,22 @@
-"""qcow2: header, extensions and the rules on them.
-
-https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.txt   All numbers big-endian.
-
-   0 magic 4      4 version 4         8 backing offset 8   16 backing size 4   20 cluster bits 4
-  24 size 8      32 crypt method 4   36 L1 entries 4       40 L1 offset 8      48 refcount offset 8
-  56 refcount clusters 4             60 snapshots 4        64 snapshots offset 8
-  72 incompatible 8   80 compatible 8   88 autoclear 8   96 refcount order 4   100 header length 4   104 compression 1
-"""
+"""qcow2: the rules on header and extensions."""
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from catalog.records import Finding
+from storage.formats.qcow2_header import (
+    COMPRESSION,
+    CORRUPT,
+    DATA_FILE,
+    DIRTY,
+    EXTENDED_L2,
+    HEADER_V3,
+    KNOWN_FEATURES,
+    Header,
+    read_header,
+)
 from storage.formats.rules import Rule, printable
 
-HEADER_V2, HEADER_V3 = 72, 104
-DIRTY, CORRUPT, DATA_FILE, COMPRESSION, EXTENDED_L2 = 1, 2, 4, 8, 16
-KNOWN_FEATURES = DIRTY | CORRUPT | COMPRESSION
 EXT_END, EXT_BACKING_FORMAT, EXT_DATA_FILE, EXT_CRYPTO = 0, 0xE2792ACA, 0x44415441, 0x0537BE77
 MAX_L1_BYTES, MAX_REFTABLE_BYTES = 32 << 20, 8 << 20  # qemu's own limits
 MAX_SNAPSHOTS = 16
@@ -94,53 +93,6 @@ HAS_SNAPSHOTS = Rule(
 EXTENSION = Rule(
     "qcow2.extension", 1, "error", "header extension 0x{kind:08x} of {length} bytes leaves the first cluster"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The fields of a qcow2 header; version 2 has the defaults of version 3."""
-
-    version: int
-    backing_offset: int
-    backing_size: int
-    cluster_bits: int
-    size_bytes: int
-    crypt_method: int
-    l1_entries: int
-    l1_offset: int
-    refcount_offset: int
-    refcount_clusters: int
-    snapshots: int
-    snapshots_offset: int
-    incompatible: int = 0
-    refcount_order: int = 4
-    header_length: int = HEADER_V2
-    compression: int = 0
-
-    @property
-    def cluster_bytes(self) -> int:
-        """Size of one cluster. Only meaningful when `cluster_bits` is allowed."""
-        return 1 << self.cluster_bits
-
-    @property
-    def l1_needed(self) -> int:
-        """L1 entries that the virtual size needs, each for one L2 table."""
-        covered = self.cluster_bytes * (self.cluster_bytes // 8)
-        return -(-self.size_bytes // covered)
-
-
-def read_header(head: bytes) -> Header | None:
-    """Parse the header, or None where the file ends inside it."""
-    if len(head) < HEADER_V2:
-        return None
-    fields = struct.unpack_from(">IQIIQIIQQIIQ", head, 4)
-    if fields[0] < 3:
-        return Header(*fields)
-    if len(head) < HEADER_V3:
-        return None
-    incompatible, _, _, order, length = struct.unpack_from(">QQQII", head, 72)
-    compression = head[104] if length > 104 and len(head) > 104 else 0
-    return Header(*(*fields, incompatible, order, length, compression))
 
 
 def header_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:

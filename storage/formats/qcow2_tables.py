@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from catalog.records import Finding
-from storage.formats.qcow2 import Header
+from storage.formats.qcow2_header import Header
 from storage.formats.regions import Regions
 from storage.formats.rules import Rule
 
@@ -110,7 +110,7 @@ class TableScan:
         if self._unaligned is not None:
             yield UNALIGNED.found(self._unaligned[1], entry=self._unaligned[0])
         claimed = (self._tables + self._data) * cluster
-        if claimed > size_bytes + 2 * cluster:
+        if claimed > size_bytes + 2 * cluster and byte < size_bytes:
             yield SHARED.found(self._header.l1_offset, claimed=claimed, size=size_bytes)
         if self._compressed * cluster > size_bytes * MAX_RATIO[self._header.compression]:
             yield BOMB.found(self._header.l1_offset, count=self._compressed, cluster=cluster, size=size_bytes)

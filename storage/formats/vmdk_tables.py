@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from catalog.records import Finding
 from storage.formats.regions import Regions
 from storage.formats.rules import Rule
-from storage.formats.vmdk import AT_END, SECTOR, Header, read_footer
+from storage.formats.vmdk_header import AT_END, SECTOR, Header, read_footer
 
 if TYPE_CHECKING:
     from numpy import uint32
@@ -96,7 +96,7 @@ class TableScan:
             yield BOMB.found(where, count=self._grains, grain=grain, size=size_bytes)
         tables = self._tables * self._header.table_entries * 4
         claimed = tables + (0 if self._header.compression else self._grains * grain)
-        if claimed > size_bytes + 2 * grain:
+        if claimed > size_bytes + 2 * grain and byte < size_bytes:
             yield SHARED.found(where, claimed=claimed, size=size_bytes)
 
 
