@@ -23,9 +23,10 @@ def main(arguments: list[str]) -> int:
     """Create or upgrade the catalog named, or the one that the settings name."""
     from catalog.errors import ImagewrightError, InvalidRequest
     from catalog.opening import ALLOWED
-    from catalog.schema import bring_up
+    from catalog.schema import prepare
     from catalog.settings import load_settings
     from catalog.sql import connect, parse
+    from catalog.tables import SCHEMA
 
     address = arguments[0] if arguments else load_settings().catalog_address
     try:
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> int:
         if url is None:
             raise InvalidRequest("catalog_url", address.partition("://")[0], ALLOWED)
         store = connect(url)
-        print(f"{store.address}: schema {bring_up(store)}")
+        prepare(store, upgrade_shared=True)
+        print(f"{store.address}: schema {SCHEMA}")
     except ImagewrightError as error:
         print(error, file=sys.stderr)
         return 1

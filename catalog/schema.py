@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from catalog.errors import CatalogOutdated
+from catalog.errors import CatalogOutdated, CatalogUnavailable
 from catalog.sql import WRITER_LOCK, SqlStore, unavailable
 from catalog.tables import METADATA, SCHEMA
 
@@ -21,20 +21,22 @@ _VERSION = sa.Table(
 )
 
 
-def prepare(store: SqlStore) -> None:
+def prepare(store: SqlStore, *, upgrade_shared: bool = False) -> None:
     """Make the schema ready for use. Raises CatalogOutdated, CatalogUnavailable.
 
-    An older PostgreSQL is left alone: other hosts may still run the older program.
+    An older PostgreSQL is left alone unless asked: other hosts may still run the older program.
     """
     file = _file(store.engine)
     try:
-        if file is not None and not file.exists():
+        if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
         found = revision(store.engine)
-        if found is None or (file is not None and found < SCHEMA):
-            found = bring_up(store)
+        if found is None or (found < SCHEMA and (file is not None or upgrade_shared)):
+            found = _bring_up(store)
     except DBAPIError as error:
         raise unavailable(store.address, error) from error
+    except OSError as error:
+        raise CatalogUnavailable(store.address, str(error)) from error
     if found != SCHEMA:
         raise CatalogOutdated(store.address, found or "", SCHEMA)
 
@@ -52,7 +54,7 @@ def _revision(connection: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def bring_up(store: SqlStore) -> str | None:
+def _bring_up(store: SqlStore) -> str | None:
     """Create or upgrade the schema, one process at a time; return its revision."""
     with _alone(store.engine) as connection:
         found = _revision(connection)

@@ -11,7 +11,6 @@ from types import NoneType, UnionType
 from typing import Literal, Union, cast, get_args, get_origin
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from catalog.kinds import KINDS, Kind
 from catalog.records import Record
@@ -43,7 +42,9 @@ class UtcTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-_JSON = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+_JSON = sa.JSON(
+    none_as_null=True
+)  # not JSONB: its dialect costs every start 40 ms, and nothing searches inside
 # byte order everywhere: a page must not depend on the language of the database
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -2,15 +2,14 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 revision = "0001"
 down_revision = None
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-JSON = sa.JSON().with_variant(JSONB(), "postgresql")
-TIME = sa.DateTime().with_variant(TIMESTAMP(timezone=True), "postgresql")
+JSON = sa.JSON()
+TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:

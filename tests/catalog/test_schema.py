@@ -1,0 +1,133 @@
+"""The schema: migrations and records agree, opening is quick and safe beside others."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from catalog import errors, open_catalog
+from catalog.migrate import MIGRATIONS, main, upgrade
+from catalog.schema import revision
+from catalog.sql import SqlStore, connect, parse
+from catalog.tables import METADATA, SCHEMA
+from tests.services.postgresql import url_of
+
+SQL = ("sqlite", "postgresql")
+
+
+def store_at(url: str) -> SqlStore:
+    parsed = parse(url)
+    assert parsed is not None
+    return connect(parsed)
+
+
+def columns(engine: sa.Engine) -> dict[str, object]:
+    """Describe all tables as the database sees them, without the order of columns."""
+    inspector = sa.inspect(engine)
+    return {
+        table: (
+            {c["name"]: (str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)},
+            sorted(str(i["column_names"]) for i in inspector.get_indexes(table)),
+            sorted(
+                str((f["constrained_columns"], f["referred_table"]))
+                for f in inspector.get_foreign_keys(table)
+            ),
+            inspector.get_pk_constraint(table)["constrained_columns"],
+        )
+        for table in inspector.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+@pytest.mark.parametrize("kind", SQL)
+def test_migrations_and_records_describe_the_same_tables(kind: str, tmp_path: Path) -> None:
+    created, migrated = store_at(url_of(kind, tmp_path)), store_at(url_of(kind, tmp_path / "m"))
+    (tmp_path / "m").mkdir()
+    open_catalog(created.engine.url.render_as_string()).close()
+    with migrated.engine.begin() as connection:
+        upgrade(connection)
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, METADATA)
+    assert differences == [], (
+        "a record changed: add a revision under catalog/migrations/versions and raise SCHEMA"
+    )
+    assert columns(created.engine) == columns(migrated.engine)
+    assert revision(migrated.engine) == SCHEMA
+
+
+def test_the_newest_revision_is_the_one_the_program_needs() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [SCHEMA]
+
+
+@pytest.mark.parametrize("kind", SQL)
+def test_a_newer_schema_is_refused(kind: str, tmp_path: Path) -> None:
+    url = url_of(kind, tmp_path)
+    open_catalog(url).close()
+    with store_at(url).engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(errors.CatalogOutdated, match=f"has schema 9999, this program needs {SCHEMA}"):
+        open_catalog(url)
+
+
+@pytest.mark.parametrize("kind", SQL)
+def test_many_may_open_a_new_catalog_at_once(kind: str, tmp_path: Path) -> None:
+    url = url_of(kind, tmp_path)
+
+    def first_storage(_: int) -> str:
+        with open_catalog(url) as catalog:
+            (storage,) = catalog.image_storages()
+            return storage.name
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(first_storage, range(16))) == {"default"}
+    with open_catalog(url) as catalog:
+        assert catalog.verify_events() == 2
+
+
+def test_the_command_creates_a_catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path}/deep/catalog.db"
+    assert main([url]) == 0
+    assert main(["mysql://x"]) == 1
+    out, err = capsys.readouterr()
+    assert f"schema {SCHEMA}" in out
+    assert "postgresql+psycopg://" in err
+
+
+def test_a_database_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(errors.CatalogUnavailable) as caught:
+        open_catalog("postgresql://someone:secret@127.0.0.1:1/nothing")
+    assert caught.value.retryable
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://u:pw@h/x", "sqlite://", "sqlite:///:memory:", "nonsense"])
+def test_another_url_is_refused_without_showing_its_password(url: str) -> None:
+    with pytest.raises(errors.InvalidRequest) as caught:
+        open_catalog(url)
+    assert "pw" not in str(caught.value)
+
+
+def test_opening_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from catalog import open_catalog\n"
+        "with open_catalog() as catalog: list(catalog.images())\n"
+        "print(sorted(sys.modules.keys() & {'alembic', 'numpy', 'pandas', 'prefect', 'great_expectations', 'psycopg'}))"
+    )
+    environment = {**os.environ, "IMAGEWRIGHT_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_readers_view_is_not_blocked_by_a_writer(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    with open_catalog(url) as writer, open_catalog(url) as reader, writer.changing(actor="a") as change:
+        change.record("test.event", "image:x")
+        assert len(list(reader.events())) == 2

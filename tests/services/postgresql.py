@@ -1,0 +1,123 @@
+"""A private PostgreSQL of this test process: Debian's own binaries, a socket in a folder of its own, no port."""
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import psycopg
+import pytest
+
+INSTALL = "apt-get install postgresql"
+FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "shared_buffers=64MB",
+    "max_connections=100",
+)
+_numbers = itertools.count()
+
+
+def binaries() -> Path | None:
+    """Return the folder of the newest installed server, or None."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))
+    return found[-1] if found else None
+
+
+def _as_server_user() -> list[str]:
+    """Return what to put before a command: the server refuses to run as root, and must end when we do."""
+    user = ["--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", *user, "--pdeathsig=QUIT"]
+
+
+class PostgreSQL:
+    """A running server; databases in it are made from an empty template."""
+
+    def __init__(self, bin_folder: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        self.folder.chmod(0o755)
+        self._initialise(bin_folder)
+        self.process = self._start(bin_folder)
+        atexit.register(self.stop)
+        self._wait()
+
+    def _initialise(self, bin_folder: Path) -> None:
+        command = [
+            *_as_server_user(), str(bin_folder / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres",
+            "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N",
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, timeout=60)
+
+    def _start(self, bin_folder: Path) -> subprocess.Popen[bytes]:
+        options = [part for setting in FAST for part in ("-c", setting)]
+        command = [
+            *_as_server_user(), str(bin_folder / "postgres"), "-D", str(self.folder / "data"),
+            "-k", str(self.folder), "-c", "listen_addresses=", *options,
+        ]  # fmt: skip
+        with (self.folder / "log").open("wb") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self._connect().close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
+
+    def new_database(self) -> str:
+        """Return the URL of a new, empty database."""
+        name = f"catalog_{next(_numbers)}"
+        with self._connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    def stop(self) -> None:
+        """End the server and delete its folder."""
+        self.process.send_signal(signal.SIGQUIT)  # at once; nothing in it is worth keeping
+        self.process.wait(timeout=20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@cache
+def _shared() -> PostgreSQL:
+    folder = binaries()
+    assert folder is not None
+    return PostgreSQL(folder)
+
+
+def new_database() -> str:
+    """Return the URL of an empty database on a server that all tests of this process share; skip if there is none."""
+    if binaries() is None:
+        pytest.skip(f"PostgreSQL is not installed ({INSTALL})")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed (apt-get install util-linux)")
+    return _shared().new_database()
+
+
+STORES = ("memory", "sqlite", "postgresql")  # what the catalog suites run against
+
+
+def url_of(kind: str, folder: Path) -> str:
+    """Return the URL of a new catalog of this kind."""
+    if kind == "memory":
+        return "memory://"
+    return f"sqlite:///{folder / 'catalog.db'}" if kind == "sqlite" else new_database()
