@@ -15,8 +15,11 @@ __all__ = ["SCHEMES", "mask", "open_source"]
 
 SCHEMES: Mapping[str, str] = MappingProxyType(
     {
-        "http": "storage.sources.http:HttpSource",
-        "https": "storage.sources.http:HttpSource",
+        "http": "storage.sources.http:open_http",
+        "https": "storage.sources.http:open_http",
+        "ftp": "storage.sources.ftp:FtpSource",
+        "sftp": "storage.sources.sftp:SftpSource",
+        "s3": "storage.sources.s3:open_s3",
         "file": "storage.sources.file:FileSource",
     }
 )

@@ -31,6 +31,14 @@ class FileSource:
         finally:
             os.close(number)
 
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` first bytes."""
+        number = self._open()
+        try:
+            return os.pread(number, size, 0)
+        finally:
+            os.close(number)
+
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         """Read from `offset` on."""
         stream = FileStream(self._open(), offset, info, self)

@@ -20,26 +20,32 @@ from storage.sources.http_answers import (
     total,
 )
 from storage.sources.http_body import Body, LengthBody, Pace, body_of
-from storage.sources.http_exchange import Answer, HttpClient, basic, refusal
+from storage.sources.http_exchange import Answer, HttpClient, basic, refusal, with_header
 from storage.sources.http_ranges import RangeStream, range_size
-from storage.sources.streams import EmptyStream, skip
+from storage.sources.streams import EmptyStream, read_up_to, skip
 from storage.sources.unpack import UnpackedStream
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import Broken
 
 
+def open_http(
+    url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
+) -> "HttpSource":
+    """Return the source at an http(s) URL, with a bearer token or user and password where there are some."""
+    given = credentials.or_url(url)
+    authorize = None
+    if given.token:
+        authorize = with_header(f"Bearer {given.token}")
+    elif given.user is not None:
+        authorize = with_header(basic(given.user, given.password or ""))
+    return HttpSource(url, HttpClient(settings, policy(settings, source_address), authorize, url.origin))
+
+
 class HttpSource:
     """A file behind an HTTP server. Ranges are used where the server announces or proves them."""
 
-    def __init__(
-        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
-    ) -> None:
-        self.url, self.settings = url, settings
-        given = credentials.or_url(url)
-        authorization = f"Bearer {given.token}" if given.token else None
-        if given.user is not None:
-            authorization = basic(given.user, given.password or "")
-        self.client = HttpClient(settings, policy(settings, source_address), authorization, url.origin)
+    def __init__(self, url: SourceUrl, client: HttpClient) -> None:
+        self.url, self.client, self.settings = url, client, client.settings
         self._round_trip_s: float | None = None
 
     def probe(self) -> SourceInfo:
@@ -55,6 +61,17 @@ class HttpSource:
         if answer.status != 200:
             raise refusal(answer, self.url.masked)
         return info_of(answer, self.url.masked, ranges=False)
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` first bytes without asking for more."""
+        answer = self.client.request("GET", self.url, {"Range": f"bytes=0-{size - 1}"})
+        with closing(answer.wire):
+            if answer.status == 416:
+                return b""
+            if answer.status not in (200, 206):
+                raise refusal(answer, self.url.masked)
+            body = HttpStream(answer, body_of(answer), 0, self.settings, self.url.masked)
+            return read_up_to(decoded(body, answer, self.settings, self.url.masked), size)
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         """Read from `offset` on; a server without ranges is read from the start and the kept part skipped."""

@@ -7,6 +7,7 @@ and the body must come straight from the socket (http.client copies through a bu
 import base64
 import email.utils
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -28,6 +29,9 @@ _FORBIDDEN = {
     403: "the server forbids it",
     407: "a proxy wants credentials",
 }
+
+Authorize = Callable[[str, SourceUrl], dict[str, str]]
+"""Returns the headers that authorize a method on a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class HttpClient:
 
     settings: Settings
     policy: AddressPolicy
-    authorization: str | None = None  # value of the header; only ever sent to `origin`
+    authorize: Authorize | None = None  # only ever asked for requests to `origin`
     origin: tuple[str, str, int] | None = None
 
     def request(self, method: str, url: SourceUrl, headers: dict[str, str]) -> Answer:
@@ -88,8 +92,8 @@ class HttpClient:
             "Accept-Encoding": "identity",
             "Connection": "close",
         } | headers
-        if self.authorization is not None and url.origin == self.origin:
-            fields["Authorization"] = self.authorization
+        if self.authorize is not None and url.origin == self.origin:
+            fields |= self.authorize(method, url)
         lines = [f"{method} {_ascii(url.target)} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
@@ -109,6 +113,11 @@ class HttpClient:
                 answer.url.masked, f"it redirects from https to {url.masked}, which is not encrypted"
             )
         return url
+
+
+def with_header(value: str) -> Authorize:
+    """Authorize by an Authorization header of that value."""
+    return lambda _method, _url: {"Authorization": value}
 
 
 def basic(user: str, password: str) -> str:

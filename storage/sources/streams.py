@@ -1,9 +1,9 @@
 """Small streams and what works on any stream."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from catalog.errors import TransferInterrupted
-from storage.protocols import SourceStream
+from storage.protocols import Source, SourceStream
 
 
 class ClosableStream(SourceStream, Protocol):
@@ -11,6 +11,15 @@ class ClosableStream(SourceStream, Protocol):
 
     def close(self) -> None:
         """Let go. Safe to repeat."""
+        ...
+
+
+@runtime_checkable
+class PeekableSource(Source, Protocol):
+    """A source whose first bytes can be looked at for the price of these bytes."""
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` first bytes."""
         ...
 
 
@@ -33,3 +42,11 @@ def skip(stream: SourceStream, size: int, masked: str) -> None:
         if not taken:
             raise TransferInterrupted(masked, size - left, "it has fewer bytes than before")
         left -= taken
+
+
+def read_up_to(stream: SourceStream, size: int) -> bytes:
+    """Read `size` bytes, fewer only at the end."""
+    buffer, filled = memoryview(bytearray(size)), 0
+    while filled < size and (taken := stream.readinto(buffer[filled:])):
+        filled += taken
+    return bytes(buffer[:filled])

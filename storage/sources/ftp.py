@@ -1,0 +1,213 @@
+"""ftp:// sources, passive mode only (RFC 959, RFC 3659)."""
+
+import ftplib
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.settings import Settings
+from storage.protocols import SourceInfo, SourceStream
+from storage.sources.addresses import AddressPolicy, policy
+from storage.sources.credentials import Credentials
+from storage.sources.http_answers import require_same
+from storage.sources.http_body import Pace
+from storage.sources.streams import EmptyStream, read_up_to, skip
+from storage.sources.urls import SourceUrl
+from storage.sources.wire import Broken, explain
+
+
+class FtpSource:
+    """A file on an FTP server. The path is relative to the login folder; `%2F` at its start makes it absolute."""
+
+    def __init__(
+        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
+    ) -> None:
+        self.url, self.settings = url, settings
+        self.policy = policy(settings, source_address)
+        given = credentials.or_url(url)
+        self._user, self._password = given.user or "anonymous", given.password or ""
+        self.path = url.decoded_path.removeprefix("/")
+        if re.search(r"[\x00-\x1f\x7f]", self.path + self._user + self._password):
+            raise SourceForbidden(url.masked, "it has a control character")
+
+    def probe(self) -> SourceInfo:
+        """Ask for size and time; a REST that the server takes means that it resumes."""
+        with self._translated(0), closing(self._log_in()) as session:
+            return self.look(session)
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` first bytes; the transfer is broken off after them."""
+        with self._translated(0), closing(self._transfer(self._log_in(), 0, None)) as stream:
+            return read_up_to(stream, size)
+
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on, over a connection that has just seen the same size and time."""
+        with self._translated(offset):
+            session = self._log_in()
+            try:
+                require_same(self.url.masked, info, self.look(session))
+                if info.size_bytes is not None and info.size_bytes == offset:
+                    session.close()
+                    return closing(EmptyStream())
+                start = offset if info.resumable else 0
+                stream = self._transfer(session, start, info)
+                skip(stream, offset - start, self.url.masked)
+            except BaseException:
+                session.close()
+                raise
+            return closing(stream)
+
+    def _log_in(self) -> "CheckedFtp":
+        session = CheckedFtp(self.policy, self.url, self.settings.read_timeout_s)
+        try:
+            session.login(self._user, self._password)
+            session.voidcmd("TYPE I")
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def look(self, session: ftplib.FTP) -> SourceInfo:
+        """Ask for size, time and whether a transfer can begin in the middle."""
+        size = _ask(session, f"SIZE {self.path}")
+        if size is None:
+            self._require_file(session)
+        modified = _ask(session, f"MDTM {self.path}")
+        restarts = _takes_restart(session)
+        return SourceInfo(
+            url=self.url.masked,
+            size_bytes=int(size) if size and size.isdigit() else None,
+            last_modified=modified,
+            resumable=restarts and bool(size) and bool(modified),
+            address=str(session.host),
+        )
+
+    def _require_file(self, session: ftplib.FTP) -> None:
+        """Tell a file that is not there from a server that does not know SIZE, by its listing."""
+        try:
+            if not session.nlst(self.path):
+                raise SourceNotFound(self.url.masked, "the server knows no such file")
+        except ftplib.error_perm as error:
+            raise SourceNotFound(self.url.masked, _said(error)) from error
+
+    def _transfer(self, session: "CheckedFtp", start: int, info: SourceInfo | None) -> "FtpStream":
+        data, _ = session.ntransfercmd(f"RETR {self.path}", rest=start or None)
+        data.settimeout(self.settings.read_timeout_s)
+        pace = Pace(self.settings.read_timeout_s, self.settings.min_pace_bytes_s)
+        return FtpStream(session, data, start, info, pace, self)
+
+    @contextmanager
+    def _translated(self, offset: int) -> Iterator[None]:
+        """Turn what ftplib raises into what it means."""
+        masked = self.url.masked
+        try:
+            yield
+        except ftplib.error_perm as error:
+            if str(error).startswith("550"):
+                raise SourceNotFound(masked, _said(error)) from error
+            raise SourceForbidden(masked, _said(error)) from error
+        except ftplib.Error as error:
+            raise TransferInterrupted(masked, offset, _said(error)) from error
+        except EOFError as error:
+            raise TransferInterrupted(masked, offset, "the server closed the control connection") from error
+        except OSError as error:
+            raise TransferInterrupted(masked, offset, explain(error)) from error
+
+
+class CheckedFtp(ftplib.FTP):
+    """ftplib over a connection that the address policy has made.
+
+    The address in a PASV answer is ignored: data comes from the server that was checked, or not at all.
+    """
+
+    trust_server_pasv_ipv4_address = False
+
+    def __init__(self, rules: AddressPolicy, url: SourceUrl, timeout_s: float) -> None:
+        super().__init__(timeout=timeout_s)
+        self.source_address = (rules.source_address, 0) if rules.source_address else None
+        self.sock = rules.connect(url.host, url.port, url.masked)
+        self.sock.settimeout(timeout_s)
+        self.host, self.af = str(self.sock.getpeername()[0]), self.sock.family
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
+
+
+class FtpStream:
+    """A running transfer. Its end counts only with the size announced and the server's word that it is done."""
+
+    def __init__(
+        self,
+        session: ftplib.FTP,
+        data: socket.socket,
+        offset: int,
+        info: SourceInfo | None,
+        pace: Pace,
+        source: FtpSource,
+    ) -> None:
+        self._session, self._data, self._offset, self._info = session, data, offset, info
+        self._pace, self._source, self._masked, self._ended = pace, source, source.url.masked, False
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read what is there."""
+        if self._ended:
+            return 0
+        started = time.monotonic()
+        try:
+            size = self._data.recv_into(buffer)
+            if size:
+                self._pace.note(started, size)
+        except OSError as error:
+            raise TransferInterrupted(self._masked, self._offset, explain(error)) from error
+        except Broken as error:
+            raise TransferInterrupted(self._masked, self._offset, str(error)) from error
+        self._offset += size
+        if not size:
+            self._end()
+        return size
+
+    def close(self) -> None:
+        """Close both connections without a word; a server takes that as an abort."""
+        self._data.close()
+        self._session.close()
+
+    def _end(self) -> None:
+        self._data.close()
+        try:
+            self._session.voidresp()
+            if self._info is not None:
+                require_same(self._masked, self._info, self._source.look(self._session))
+        except (ftplib.Error, EOFError, OSError) as error:
+            raise TransferInterrupted(
+                self._masked, self._offset, f"the server broke off: {_said(error)}"
+            ) from error
+        size = self._info.size_bytes if self._info is not None else None
+        if size is not None and self._offset != size:
+            raise TransferInterrupted(self._masked, self._offset, f"the server stopped short of {size} bytes")
+        self._ended = True
+
+
+def _ask(session: ftplib.FTP, command: str) -> str | None:
+    """Return what the server says to SIZE or MDTM, None if it does not know the command or the file."""
+    try:
+        answer = session.sendcmd(command)
+    except ftplib.error_perm:
+        return None
+    return answer[3:].strip() if answer.startswith("213") else None
+
+
+def _takes_restart(session: ftplib.FTP) -> bool:
+    try:
+        taken = session.sendcmd("REST 1").startswith("350")
+        session.sendcmd("REST 0")
+    except ftplib.error_perm:
+        return False
+    return taken
+
+
+def _said(error: BaseException) -> str:
+    """Return what the server said, printable and short."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))[:120].strip()
+    return f"the server said {text!r}" if text else "the server said nothing"

@@ -1,0 +1,167 @@
+"""An SSH connection for one source: asyncssh on an event loop of its own, in a thread of its own."""
+
+import asyncio
+import contextlib
+import fcntl
+import threading
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import asyncssh
+
+from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.settings import Settings
+from storage.sources.addresses import AddressPolicy
+from storage.sources.credentials import Credentials
+from storage.sources.urls import DEFAULT_PORTS, SourceUrl
+from storage.sources.wire import explain
+
+T = TypeVar("T")
+_CLOSE_S = 2.0
+
+
+class Session:
+    """A connected SFTP client. `start` and `wait` are called from the thread that reads."""
+
+    def __init__(
+        self, url: SourceUrl, settings: Settings, credentials: Credentials, policy: AddressPolicy
+    ) -> None:
+        self.address, self._timeout_s = "", settings.read_timeout_s
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._connection: asyncssh.SSHClientConnection | None = None
+        try:
+            self.sftp = self.wait(self.start(self._connect(url, settings, credentials, policy)))
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, work: "Coroutine[object, object, T]") -> "Future[T]":
+        """Begin `work` on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, begun: "Future[T]") -> T:
+        """Return the result. Raises TimeoutError after the read timeout."""
+        try:
+            return begun.result(self._timeout_s)
+        except BaseException:
+            begun.cancel()
+            raise
+
+    def close(self) -> None:
+        """Break the connection and end the thread. Safe to repeat."""
+        if self._loop.is_closed():
+            return
+        if self._connection is not None:
+            with contextlib.suppress(Exception):
+                self.start(self._hang_up(self._connection)).result(_CLOSE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @staticmethod
+    async def _hang_up(connection: asyncssh.SSHClientConnection) -> None:
+        connection.abort()
+        await connection.wait_closed()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _connect(
+        self, url: SourceUrl, settings: Settings, credentials: Credentials, policy: AddressPolicy
+    ) -> asyncssh.SFTPClient:
+        sock = await asyncio.to_thread(policy.connect, url.host, url.port, url.masked)
+        sock.setblocking(False)
+        self.address = str(sock.getpeername()[0])
+        hosts = KnownHosts(settings, url, self.address)
+        self._connection = await asyncssh.connect(
+            url.host,
+            url.port,
+            sock=sock,
+            config=None,
+            known_hosts=hosts.trusted,
+            client_factory=hosts.client,
+            username=credentials.user or "",
+            password=credentials.password,
+            client_keys=_keys(url, settings, credentials),
+            agent_path=None,
+            login_timeout=settings.connect_timeout_s + settings.read_timeout_s,
+        )
+        hosts.remember()
+        return await self._connection.start_sftp_client()
+
+
+class KnownHosts:
+    """What this worker knows about the host, and what it does about a host it does not know."""
+
+    def __init__(self, settings: Settings, url: SourceUrl, address: str) -> None:
+        self._file, self._url = settings.known_hosts_file, url
+        text = self._file.read_text() if self._file.exists() else ""
+        known = asyncssh.import_known_hosts(text).match(url.host, address, url.port)
+        self._may_learn = settings.ssh_host_policy == "accept-new" and not any(known)
+        self.trusted = known
+        self._learned: asyncssh.SSHKey | None = None
+
+    def client(self) -> asyncssh.SSHClient:
+        """Return the callbacks of a connection."""
+        hosts = self
+
+        class Client(asyncssh.SSHClient):
+            def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  # asyncssh's names
+                hosts._learned = key if hosts._may_learn else None
+                return hosts._may_learn
+
+        return Client()
+
+    def remember(self) -> None:
+        """Write a newly accepted key to the known-hosts file."""
+        if self._learned is None:
+            return
+        standard = self._url.port == DEFAULT_PORTS["sftp"]
+        name = self._url.host if standard else f"[{self._url.host}]:{self._url.port}"
+        line = f"{name} {self._learned.export_public_key().decode().strip()}\n"
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(line)
+
+
+def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[object] | None:
+    """Return the private keys to offer: the secret's, or none beside a password, or the worker's."""
+    try:
+        if credentials.private_key:
+            return [asyncssh.import_private_key(credentials.private_key)]
+        if credentials.password is not None:
+            return None
+        if settings.ssh_key is None:
+            raise SourceForbidden(url.masked, "it has no password and IMAGEWRIGHT_SSH_KEY names no key")
+        return [asyncssh.read_private_key(settings.ssh_key)]
+    except (asyncssh.KeyImportError, OSError) as error:
+        raise SourceForbidden(url.masked, "its private key cannot be read") from error
+
+
+@contextmanager
+def translated(masked: str, offset: int, known_hosts: Path) -> Iterator[None]:
+    """Turn what asyncssh raises into what it means."""
+    try:
+        yield
+    except asyncssh.HostKeyNotVerifiable as error:
+        reason = f"its host key is not the one in {known_hosts}, or not there; compare it and add it"
+        raise SourceForbidden(masked, reason) from error
+    except asyncssh.PermissionDenied as error:
+        raise SourceForbidden(masked, "the server refuses the user, password or key") from error
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
+        raise SourceNotFound(masked, "no such file on the server") from error
+    except asyncssh.SFTPPermissionDenied as error:
+        raise SourceForbidden(masked, "the server lets this user not read it") from error
+    except TimeoutError as error:
+        raise TransferInterrupted(masked, offset, "no byte came in time") from error
+    except OSError as error:
+        raise TransferInterrupted(masked, offset, explain(error)) from error
+    except (asyncssh.Error, asyncssh.SFTPError) as error:
+        raise TransferInterrupted(masked, offset, f"SSH: {error.reason or type(error).__name__}") from error
