@@ -70,14 +70,16 @@ def confined(program: str, limits: Limits) -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> Iterator["subprocess.Popen[bytes]"]:
+def running(
+    command: Sequence[str], *, pass_fds: Sequence[int] = (), errors: int = subprocess.PIPE
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a confined command in a group and an empty folder of its own; both are gone afterwards, whatever happens."""
     with TemporaryDirectory(prefix="imagewright-") as empty:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             cwd=empty,
             env={"PATH": os.defpath, "LC_ALL": "C", "HOME": empty, "TMPDIR": empty},
             start_new_session=True,

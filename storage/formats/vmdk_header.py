@@ -14,6 +14,7 @@ from dataclasses import dataclass
 SECTOR = 512
 HEADER_BYTES = 79
 AT_END = (1 << 64) - 1
+COMPRESSED, MARKERS = 1 << 16, 1 << 17  # flags
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,76 @@
+"""What a guest would see: the disk inside a stored file, readable at any place.
+
+The bytes may be hostile: whatever they say, a read costs at most one table and one cluster for each cluster asked for, and
+memory stays below 64 MiB. What lies outside the file reads as zeros, as it does in qemu; the inspector refuses such files.
+"""
+
+from typing import Protocol
+
+from storage.formats.cache import Cache
+
+BLOCK = 128 << 10
+"""Stored bytes are fetched in aligned blocks of this size: one chip on average."""
+
+
+class MalformedDisk(ValueError):
+    """The tables of an image lead nowhere."""
+
+
+class Bytes(Protocol):
+    """Anything that can be read at a place."""
+
+    size_bytes: int
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end."""
+        ...
+
+
+class Cached:
+    """Keeps the last 256 blocks (32 MiB) of a slow source."""
+
+    def __init__(self, source: Bytes) -> None:
+        self.size_bytes = source.size_bytes
+        self._blocks: Cache[bytes] = Cache(256, lambda number: source.read_at(number * BLOCK, BLOCK))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end."""
+        end = min(offset + size, self.size_bytes)
+        if end <= offset:
+            return b""
+        first, last = offset // BLOCK, (end - 1) // BLOCK
+        data = b"".join(self._blocks.get(number) for number in range(first, last + 1))
+        return data[offset - first * BLOCK : end - first * BLOCK]
+
+
+class Part:
+    """A part of a disk: a partition, or a file that lies in one piece."""
+
+    def __init__(self, disk: Bytes, start: int, size_bytes: int) -> None:
+        """start: bytes. The part is cut at the end of the disk."""
+        self._disk, self._start = disk, start
+        self.size_bytes = max(min(size_bytes, disk.size_bytes - start), 0)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end."""
+        size = max(min(size, self.size_bytes - offset), 0)
+        return self._disk.read_at(self._start + offset, size) if size else b""
+
+
+def open_disk(source: Bytes, image_format: str) -> Bytes:
+    """Open the guest's disk in a stored file of a format that the inspector has passed. Raises MalformedDisk."""
+    from storage.formats.qcow2_disk import Qcow2Disk
+    from storage.formats.vmdk_disk import VmdkDisk
+
+    if image_format == "qcow2":
+        return Qcow2Disk(source)
+    if image_format == "vmdk":
+        return VmdkDisk(source)
+    return source
+
+
+def pieces(offset: int, size: int, disk_size: int, unit: int) -> "list[tuple[int, int, int]]":
+    """Cut `[offset, offset + size)` at multiples of `unit`: (number of the unit, start in it, end in it)."""
+    end = min(offset + size, disk_size)
+    numbers = range(offset // unit, -(-end // unit)) if offset < end else range(0)
+    return [(n, max(offset - n * unit, 0), min(end - n * unit, unit)) for n in numbers]

@@ -1,0 +1,125 @@
+"""What is installed in a file system: guest OS, virtio drivers, cloud-init, guest agent."""
+
+import io
+import re
+from dataclasses import dataclass
+
+import pyregf
+
+from storage.formats.probe.filesystems import Files
+
+TEXT, MODULE_LIST, HIVE = 64 << 10, 4 << 20, 256 << 20
+MAX_KERNELS = 8
+_SYSTEM32 = "/Windows/System32"
+_VERSION_KEY = r"Microsoft\Windows NT\CurrentVersion"
+_DISK = re.compile(rb"/virtio_(blk|scsi)\.ko")
+_NETWORK = re.compile(rb"/virtio_net\.ko")
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What one file system says about the guest. None: it can't be told from here."""
+
+    os: str
+    virtio: bool | None = None
+    cloud_init: bool | None = None
+    agent: bool | None = None
+
+
+def read_guest(files: Files) -> Guest | None:
+    """Look for an installed system, or the installer of one; None in a file system that only holds data."""
+    return _linux(files) or _windows(files) or _medium(files)
+
+
+def _linux(files: Files) -> Guest | None:
+    release = _first(files, ("/usr/lib/os-release", "/etc/os-release"), TEXT)
+    name = _pretty_name(release) if release is not None else None
+    if name is None:
+        plain = _first(files, ("/etc/redhat-release", "/etc/alpine-release", "/etc/debian_version"), 256)
+        name = plain.decode("utf-8", "replace").strip() if plain else None
+    if name is None:
+        return None
+    return Guest(
+        os=_shown(name),
+        virtio=_linux_virtio(files),
+        cloud_init=_any(files, ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")),
+        agent=_any(files, ("/usr/sbin/qemu-ga", "/usr/bin/qemu-ga")),
+    )
+
+
+def _pretty_name(release: bytes) -> str | None:
+    fields = dict(
+        line.split("=", 1) for line in release.decode("utf-8", "replace").splitlines() if "=" in line
+    )
+    name = fields.get("PRETTY_NAME") or fields.get("NAME")
+    return name.strip().strip("\"'") if name else None
+
+
+def _linux_virtio(files: Files) -> bool | None:
+    """Look through the kernels' module lists: None without any kernel (a container, or a kernel elsewhere)."""
+    kernels = [
+        f"{root}/{name}" for root in ("/usr/lib/modules", "/lib/modules") for name in files.names(root)
+    ]
+    kernels = [kernel for kernel in kernels if not kernel.endswith(("/.", "/.."))]
+    lists = [_modules(files, kernel) for kernel in kernels[:MAX_KERNELS]]
+    known = [text for text in lists if text]
+    return any(_DISK.search(text) and _NETWORK.search(text) for text in known) if known else None
+
+
+def _modules(files: Files, kernel: str) -> bytes:
+    names = ("modules.builtin", "modules.dep")
+    return b"\n".join(files.read(f"{kernel}/{name}", MODULE_LIST) or b"" for name in names).strip()
+
+
+def _windows(files: Files) -> Guest | None:
+    if not _any(files, (f"{_SYSTEM32}/ntoskrnl.exe", f"{_SYSTEM32}/config/SOFTWARE")):
+        return None
+    drivers = {name.lower() for name in files.names(f"{_SYSTEM32}/drivers")}
+    return Guest(
+        os=_windows_name(files.read(f"{_SYSTEM32}/config/SOFTWARE", HIVE)),
+        virtio=bool(drivers & {"viostor.sys", "vioscsi.sys"}) and "netkvm.sys" in drivers
+        if drivers
+        else None,
+        cloud_init=bool(files.names("/Program Files/Cloudbase Solutions/Cloudbase-Init")),
+        agent=_any(files, ("/Program Files/Qemu-ga/qemu-ga.exe", "/Program Files/QEMU-GA/qemu-ga.exe")),
+    )
+
+
+def _windows_name(hive: bytes | None) -> str:
+    try:
+        registry = pyregf.file()
+        registry.open_file_object(io.BytesIO(hive or b""))
+        key = registry.get_key_by_path(_VERSION_KEY)
+        product = key.get_value_by_name("ProductName").get_data_as_string()
+    except (OSError, AttributeError):  # damaged, or without such a key or value
+        return "Windows"
+    return _shown(product)
+
+
+def _medium(files: Files) -> Guest | None:
+    """Name the system that an installation medium installs."""
+    label = files.read("/.disk/info", 256)
+    if label:
+        return Guest(os=_shown(label.decode("utf-8", "replace")))
+    tree = files.read("/.treeinfo", TEXT)
+    if tree:
+        fields = dict(
+            line.split("=", 1) for line in tree.decode("utf-8", "replace").splitlines() if "=" in line
+        )
+        named = {key.strip(): value.strip() for key, value in fields.items()}
+        return Guest(os=_shown(f"{named.get('family', 'Linux')} {named.get('version', '')}"))
+    windows = {name.lower() for name in files.names("/sources")} & {"install.wim", "install.esd", "boot.wim"}
+    return Guest(os="Windows installation medium") if windows else None
+
+
+def _first(files: Files, paths: tuple[str, ...], limit: int) -> bytes | None:
+    return next((data for path in paths if (data := files.read(path, limit)) is not None), None)
+
+
+def _any(files: Files, paths: tuple[str, ...]) -> bool:
+    return any(files.read(path, 1) is not None for path in paths)
+
+
+def _shown(text: str) -> str:
+    """Keep what can be printed of untrusted text, at most 128 characters."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:128]
