@@ -189,6 +189,17 @@ class CapacityExceeded(StorageError):
         )
 
 
+class ReplicaInUse(StorageError):
+    """A replica that something else depends on: clones of it, or somebody reading it."""
+
+    def __init__(self, image_id: str, storage: str, users: Sequence[str]) -> None:
+        self.image_id, self.storage, self.users = image_id, storage, tuple(users)
+        super().__init__(
+            f"{image_id} on image storage {storage!r} is still used by {', '.join(self.users)};"
+            " delete or flatten these first"
+        )
+
+
 class ObjectMissing(StorageError):
     """An object (pack, index segment, manifest) that should be in a store is not there."""
 

@@ -1,0 +1,145 @@
+"""RBD images of ours: metadata in and out, the writer's lock with takeover, removal at whatever state they are in."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from catalog.errors import ReplicaInUse, StorageRefused
+from catalog.records import Record
+from storage.ceph.bindings import RbdImage, load, names
+from storage.ceph.connection import Connection, translated
+from storage.ceph.layout import DELETING_KEY, FEATURES, ORDER, SNAPSHOT, VERSION, VERSION_KEY
+from storage.ceph.rows import remove_rows
+
+Kept = TypeVar("Kept", bound=Record)
+BUSY = {errno.EBUSY, errno.ENOTEMPTY}
+
+
+def create(connection: Connection, name: str, size_bytes: int) -> None:
+    """Create an empty image."""
+    with translated(connection.storage, "creating the landing"):
+        connection.rbd.create(
+            connection.pool, name, size_bytes, order=ORDER, old_format=False, features=FEATURES
+        )
+
+
+@contextmanager
+def opened(
+    connection: Connection, name: str, snapshot: str | None = None, *, read_only: bool = True
+) -> Iterator[RbdImage | None]:
+    """Open an image for a while; None if there is none of that name."""
+    image = connection.image(name, snapshot, read_only=read_only)
+    try:
+        yield image
+    finally:
+        if image is not None:
+            close(connection, image)
+
+
+def close(connection: Connection, image: RbdImage) -> None:
+    """Close an image. One whose lock was taken over is closed as well."""
+    with translated(connection.storage, "closing"):
+        image.close()
+
+
+def read_record(image: RbdImage, key: str, kind: type[Kept]) -> Kept | None:
+    """Return a record kept in the metadata, or None."""
+    text = read_text(image, key)
+    return None if text is None else kind.model_validate_json(text)
+
+
+def read_text(image: RbdImage, key: str) -> str | None:
+    """Return a value of the metadata, or None."""
+    try:
+        return image.metadata_get(key)
+    except KeyError:
+        return None
+
+
+def check_version(storage: str, image: RbdImage, name: str) -> None:
+    """Raise StorageRefused for an image that a newer Imagewright wrote."""
+    version = read_text(image, VERSION_KEY)
+    if version not in {None, VERSION}:
+        raise StorageRefused(storage, f"{name} has format version {version}; this program knows {VERSION}")
+
+
+def take_lock(connection: Connection, image: RbdImage, subject: str) -> None:
+    """Become the only writer at once, whoever was it before.
+
+    The former owner is put on the cluster's blocklist: if it was only slow and not dead, its late writes fail instead of landing.
+    """
+    with translated(connection.storage, "taking the landing over", subject):
+        mode = load().rbd.RBD_LOCK_MODE_EXCLUSIVE
+        if not image.is_exclusive_lock_owner():
+            for owner in image.lock_get_owners():
+                _break(image, mode, owner["owner"])
+        image.lock_acquire(mode)
+
+
+def _break(image: RbdImage, mode: int, owner: str) -> None:
+    try:
+        image.lock_break(mode, owner)
+    except load().rbd.ImageNotFound:  # it left just now
+        return
+
+
+def clones(image: RbdImage) -> tuple[str, ...]:
+    """Return pool/image of every clone of any snapshot, sorted."""
+    found: set[str] = set()
+    for snapshot in list(image.list_snaps()):
+        image.set_snap(snapshot["name"])
+        found.update(names(image.list_children2()))
+    image.set_snap(None)
+    return tuple(sorted(found))
+
+
+def remove(connection: Connection, name: str, subject: str) -> None:
+    """Delete an image with its snapshots and rows; a no-op if absent, and safe to repeat at every point.
+
+    Raises ReplicaInUse, with nothing changed, while clones of it exist.
+    """
+    with (
+        opened(connection, name, read_only=False) as image,
+        translated(connection.storage, "deleting", subject),
+    ):
+        if image is None:
+            return
+        _refuse_clones(connection, image, subject)
+        take_lock(connection, image, subject)
+        _unprotect(connection, image, subject)
+        image.metadata_set(DELETING_KEY, VERSION)
+        for snapshot in list(image.list_snaps()):
+            image.remove_snap(snapshot["name"])
+        remove_rows(connection, image.id())
+    _remove_image(connection, name, subject)
+
+
+def _refuse_clones(connection: Connection, image: RbdImage, subject: str) -> None:
+    children = clones(image)
+    if children:
+        raise ReplicaInUse(subject, connection.storage, children)
+
+
+def _unprotect(connection: Connection, image: RbdImage, subject: str) -> None:
+    """Open the snapshot for deletion: the cluster itself refuses this if a clone was made since we looked."""
+    if SNAPSHOT not in {s["name"] for s in image.list_snaps()} or not image.is_protected_snap(SNAPSHOT):
+        return
+    try:
+        image.unprotect_snap(SNAPSHOT)
+    except load().rbd.ImageBusy as error:
+        raise ReplicaInUse(subject, connection.storage, clones(image)) from error
+
+
+def _remove_image(connection: Connection, name: str, subject: str) -> None:
+    with translated(connection.storage, "deleting", subject):
+        try:
+            connection.rbd.remove(connection.pool, name)
+        except load().rbd.ImageNotFound:
+            return
+        except load().failures as error:
+            if getattr(error, "errno", 0) not in BUSY:
+                raise
+            with opened(connection, name) as image:
+                children = () if image is None else clones(image)
+            raise ReplicaInUse(subject, connection.storage, children or ("an open reader",)) from error

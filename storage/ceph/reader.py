@@ -1,0 +1,187 @@
+"""Reading a stored file at any place, every object proven before a byte of it is handed out."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from blake3 import blake3
+
+from catalog.errors import DigestMismatch, ImageNotFound, ObjectMissing, StorageUnavailable
+from storage.ceph.bindings import RbdImage
+from storage.ceph.connection import Connection, translated
+from storage.ceph.images import check_version, close, read_record
+from storage.ceph.layout import (
+    FINISHED_KEY,
+    OBJECT_BYTES,
+    ZEROS,
+    Finished,
+    object_count,
+    object_length,
+    row_of,
+    zero_row,
+)
+from storage.ceph.rows import read_rows
+from storage.ceph.stream import row_at, start_read
+
+CACHED_OBJECTS = 8  # 32 MiB a reader
+AHEAD = 3
+
+
+class Content:
+    """An open image whose rows were proven against their root."""
+
+    def __init__(
+        self, connection: Connection, name: str, image: RbdImage, finished: Finished, rows: bytes
+    ) -> None:
+        self.connection, self.name, self.image, self.rows = connection, name, image, rows
+        self.finished, self.size_bytes = finished, finished.size_bytes
+        self.count = object_count(finished.size_bytes)
+
+    def is_hole(self, index: int) -> bool:
+        """Tell whether an object was all zeros when it was stored."""
+        return row_at(self.rows, index) == zero_row(object_length(self.size_bytes, index))
+
+    def close(self) -> None:
+        """Close the image and leave the cluster."""
+        close(self.connection, self.image)
+        self.connection.close()
+
+
+def open_content(connection: Connection, name: str, snapshot: str | None, subject: str) -> Content:
+    """Open a finished image; the connection belongs to the result, and is closed if this fails.
+
+    Raises ImageNotFound if there is none or it is not finished, DigestMismatch if its rows are damaged.
+    """
+    image = None
+    try:
+        image = connection.image(name, snapshot)
+        if image is None:
+            raise ImageNotFound(subject)
+        return _proven(connection, name, image, subject)
+    except BaseException:
+        if image is not None:
+            image.close()
+        connection.close()
+        raise
+
+
+def _proven(connection: Connection, name: str, image: RbdImage, subject: str) -> Content:
+    with translated(connection.storage, "opening", subject):
+        check_version(connection.storage, image, name)
+        finished = read_record(image, FINISHED_KEY, Finished)
+        if finished is None:
+            raise ImageNotFound(subject)
+        rows = read_rows(connection, image.id(), object_count(finished.size_bytes))
+    if not rows and finished.size_bytes:
+        raise ObjectMissing(f"the digests of {name}")
+    root = blake3(rows).hexdigest()
+    if root != finished.root:
+        raise DigestMismatch(f"the digests of {name}", finished.root, root)
+    return Content(connection, name, image, finished, rows)
+
+
+class CephReader:
+    """A stored file. Thread-safe, no position of its own; reads ahead where it is read in order."""
+
+    def __init__(self, content: Content, wait_s: float) -> None:
+        self._content, self._wait_s = content, wait_s
+        self.size_bytes = content.size_bytes
+        self._lock = threading.Lock()
+        self._objects: OrderedDict[int, Future[bytes]] = (
+            OrderedDict()
+        )  # being read, or read and not proven yet
+        self._last = -1
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end. Raises DigestMismatch, StorageUnavailable."""
+        end = min(offset + size, self.size_bytes)
+        parts = []
+        while offset < end:
+            index, inside = divmod(offset, OBJECT_BYTES)
+            part = self._object(index)[inside : inside + end - offset]
+            parts.append(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def extents(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield (start, end, is_hole) over the whole file in order, in whole objects; holes read as zeros."""
+        start, kind = 0, False
+        for index in range(self._content.count):
+            hole = self._content.is_hole(index)
+            if index and hole != kind:
+                yield start, index * OBJECT_BYTES, kind
+                start = index * OBJECT_BYTES
+            kind = hole
+        if self.size_bytes:
+            yield start, self.size_bytes, kind
+
+    def close(self) -> None:
+        """Let the image and its connection go; reading is over."""
+        self._content.close()
+
+    def _object(self, index: int) -> bytes:
+        if self._content.is_hole(index):
+            length = object_length(self.size_bytes, index)
+            return ZEROS if length == OBJECT_BYTES else ZEROS[:length]
+        try:
+            data = self._reading(index).result(timeout=self._wait_s)
+        except TimeoutError:
+            raise StorageUnavailable(
+                self._content.connection.storage, "reading got no answer in time"
+            ) from None
+        return data
+
+    def _reading(self, index: int) -> "Future[bytes]":
+        with self._lock:
+            in_order, self._last = index == self._last + 1, index
+            wanted = self._start(index)
+            if in_order:
+                for ahead in range(index + 1, min(index + 1 + AHEAD, self._content.count)):
+                    if not self._content.is_hole(ahead):
+                        self._start(ahead)
+            while len(self._objects) > CACHED_OBJECTS:
+                self._objects.popitem(last=False)
+            return wanted
+
+    def _start(self, index: int) -> "Future[bytes]":
+        reading = self._objects.get(index)
+        if reading is None or (reading.done() and reading.exception() is not None):
+            reading = self._proving(index)
+            self._objects[index] = reading
+        self._objects.move_to_end(index)
+        return reading
+
+    def _proving(self, index: int) -> "Future[bytes]":
+        """Start to read an object; the future fails with DigestMismatch if it is not what was stored."""
+        content, proven = self._content, Future[bytes]()
+        length = object_length(content.size_bytes, index)
+        reading = start_read(content.connection.storage, content.image, index * OBJECT_BYTES, length)
+
+        def prove(read: "Future[bytes]") -> None:
+            error = read.exception()
+            if error is None:
+                error = mismatch(content.name, index, row_at(content.rows, index), row_of(read.result()))
+            if error is None:
+                proven.set_result(read.result())
+            else:
+                proven.set_exception(error)
+
+        reading.add_done_callback(prove)
+        return proven
+
+
+def mismatch(name: str, index: int, expected: bytes, actual: bytes) -> DigestMismatch | None:
+    """Return the error that names a damaged object, or None if it is sound."""
+    if expected == actual:
+        return None
+    return DigestMismatch(
+        f"{name} at byte {index * OBJECT_BYTES}", f"blake3:{expected.hex()}", f"blake3:{actual.hex()}"
+    )
+
+
+def open_reader(
+    connection: Connection, name: str, snapshot: str | None, wait_s: float, subject: str
+) -> CephReader:
+    """Open a finished image for reading; the connection belongs to the reader."""
+    return CephReader(open_content(connection, name, snapshot, subject), wait_s)

@@ -1,0 +1,76 @@
+"""Digest rows of an image: one BLAKE3 per 4 MiB object, kept beside it in the pool."""
+
+from collections.abc import Iterator
+
+from storage.ceph.bindings import load
+from storage.ceph.connection import Connection, translated
+from storage.ceph.layout import PIECE_ROWS, ROW_BYTES, UNRECORDED, rows_name
+
+PIECE_BYTES = PIECE_ROWS * ROW_BYTES
+
+
+def pieces(first: int, rows: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Cut rows from object `first` on into (piece, byte offset in it, rows)."""
+    start, position = first * ROW_BYTES, 0
+    while position < len(rows):
+        piece, offset = divmod(start + position, PIECE_BYTES)
+        end = position + PIECE_BYTES - offset
+        yield piece, offset, rows[position:end]
+        position = end
+
+
+def read_rows(connection: Connection, rbd_id: str, count: int) -> bytes:
+    """Return the recorded rows of objects [0, count): up to the first that was never recorded."""
+    kept = bytearray()
+    for piece in range(-(-count // PIECE_ROWS)):
+        data = _read_piece(connection, rows_name(rbd_id, piece))
+        kept += data
+        if len(data) < PIECE_BYTES:
+            break
+    return _recorded(bytes(kept[: count * ROW_BYTES]))
+
+
+def write_rows(connection: Connection, rbd_id: str, first: int, rows: bytes) -> None:
+    """Record rows from object `first` on, durably."""
+    with translated(connection.storage, "writing digests"):
+        for piece, offset, data in pieces(first, rows):
+            connection.pool.write(rows_name(rbd_id, piece), data, offset)
+
+
+def cut_rows(connection: Connection, rbd_id: str, count: int) -> None:
+    """Forget the rows of all objects from `count` on: a later attempt must not take them for its own."""
+    piece, rest = divmod(count * ROW_BYTES, PIECE_BYTES)
+    remove_rows(connection, rbd_id, first_piece=piece + (rest > 0))
+    name = rows_name(rbd_id, piece)
+    with translated(connection.storage, "cutting digests"):
+        if rest and connection.pool.stat(name)[0] > rest:
+            connection.pool.trunc(name, rest)
+
+
+def remove_rows(connection: Connection, rbd_id: str, first_piece: int = 0) -> None:
+    """Delete all pieces of rows from `first_piece` on; pieces are written in order, so the first gap ends them."""
+    piece = first_piece
+    with translated(connection.storage, "removing digests"):
+        try:
+            while True:
+                connection.pool.remove_object(rows_name(rbd_id, piece))
+                piece += 1
+        except load().rados.ObjectNotFound:
+            return
+
+
+def _read_piece(connection: Connection, name: str) -> bytes:
+    with translated(connection.storage, "reading digests"):
+        try:
+            return connection.pool.read(name, PIECE_BYTES)
+        except load().rados.ObjectNotFound:
+            return b""
+
+
+def _recorded(rows: bytes) -> bytes:
+    """Cut at the first row that holds nothing; a torn row does not count."""
+    whole = len(rows) - len(rows) % ROW_BYTES
+    for start in range(0, whole, ROW_BYTES):
+        if rows[start : start + ROW_BYTES] == UNRECORDED:
+            return rows[:start]
+    return rows[:whole]

@@ -1,0 +1,212 @@
+"""An image storage in a Ceph pool: one RBD image an image, protected, ready to be cloned."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.errors import CapacityExceeded, ImageNotFound
+from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, StorageKind, VerifyReport
+from catalog.settings import Settings
+from storage.ceph import capacity, export, publication, scrub
+from storage.ceph.address import parse_address
+from storage.ceph.connection import Connection, connect, translated
+from storage.ceph.images import clones, opened, read_record, read_text, remove
+from storage.ceph.landing import CephLanding
+from storage.ceph.layout import (
+    DELETING_KEY,
+    DIGESTS_KEY,
+    FINISHED_KEY,
+    IMAGE_KEY,
+    LANDING,
+    OBJECT_BYTES,
+    PUBLISHED,
+    REPLICA_KEY,
+    ROW_BYTES,
+    SNAPSHOT,
+    SOURCE_KEY,
+    Finished,
+    landing_id_of,
+    published_name,
+)
+from storage.ceph.reader import CephReader, Content, open_content
+from storage.ceph.rows import read_rows
+from storage.protocols import Digests, LandingInfo, Progress, SourceInfo, StoredImage
+
+CHECK_OBJECT = "imagewright_check"
+STORED: dict[ImageFormat, ImageFormat] = {"raw": "raw", "qcow2": "raw", "vmdk": "raw", "iso": "iso"}
+
+
+class CephStorage:
+    """An ImageStorage (see the protocol) in a pool. Every call joins the cluster and leaves it: 15 ms, and nothing is shared."""
+
+    kind: StorageKind = "ceph"
+
+    def __init__(self, record: ImageStorage, settings: Settings, credentials: str | None = None) -> None:
+        """Nothing is connected to yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
+        self.name, self.address = record.name, parse_address(record.url)
+        self._record, self._settings, self._credentials = record, settings, credentials
+        self._wait_s = settings.read_timeout_s
+
+    def stored_format(self, added: ImageFormat) -> ImageFormat:
+        """Return the format in which a file of format `added` is kept: a guest has to boot from a clone of it."""
+        return STORED[added]
+
+    def check(self) -> None:
+        """Prove within 5 s that the pool takes what we write. Raises StorageUnavailable, StorageRefused."""
+        with self._joined(quick=True) as connection, translated(self.name, "writing to the pool"):
+            try:
+                connection.pool.write_full(CHECK_OBJECT, b"")
+            except CapacityExceeded:
+                return
+
+    def capacity(self) -> Capacity:
+        """Return the room there is now, the pool's quota and the configured limit counted."""
+        with self._joined() as connection:
+            room = capacity.pool_room(connection, self.address.pool)
+            stored = self._stored_bytes(connection) if self._record.capacity_bytes is not None else 0
+        return capacity.capacity(
+            room, stored, self._record.capacity_bytes, self._record.reserve_bytes, self.name
+        )
+
+    def landing(self, landing_id: str) -> CephLanding:
+        """Open a landing, new or kept from before."""
+        return CephLanding(self._connect, self.name, landing_id, self._wait_s)
+
+    def landings(self) -> Iterator[LandingInfo]:
+        """List unpublished landings."""
+        with self._joined() as connection:
+            for name in self._names(connection, LANDING):
+                with opened(connection, name) as image:
+                    if image is not None:
+                        kept = read_rows(connection, image.id(), -(-image.size() // OBJECT_BYTES))
+                        yield LandingInfo(
+                            landing_id=landing_id_of(name),
+                            kept_bytes=min(image.size(), len(kept) // ROW_BYTES * OBJECT_BYTES),
+                            source=read_record(image, SOURCE_KEY, SourceInfo),
+                        )
+
+    def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
+        """Name a finished landing as the image's replica. Safe to repeat; the landing is gone after.
+
+        digests: of the stored file; None for one that `convert_landing` made: they are measured when it is first exported or
+        wholly verified. Raises DigestMismatch if the landing's size differs.
+        """
+        stored = self.stored_format(image.format)
+        with self._joined() as connection:
+            return publication.publish(
+                connection, self.address.pool, landing_id, image, stored, digests, datetime.now(UTC)
+            )
+
+    def contains(self, image_id: str) -> bool:
+        """Tell whether a published replica is here (not whether it is undamaged)."""
+        with self._joined() as connection, opened(connection, published_name(image_id)) as image:
+            return image is not None and read_text(image, DELETING_KEY) is None
+
+    def images(self) -> Iterator[StoredImage]:
+        """List what is published, from the pool's own description."""
+        with self._joined() as connection:
+            for name in self._names(connection, PUBLISHED):
+                with opened(connection, name) as found:
+                    if found is None or read_text(found, DELETING_KEY) is not None:
+                        continue
+                    image, replica = (
+                        read_record(found, IMAGE_KEY, Image),
+                        read_record(found, REPLICA_KEY, Replica),
+                    )
+                if image is not None and replica is not None:
+                    yield StoredImage(image=image, replica=replica)
+
+    def open(self, image_id: str) -> CephReader:
+        """Read a replica, from its snapshot. Raises ImageNotFound."""
+        return CephReader(self._content(image_id), self._wait_s)
+
+    def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
+        """Write the complete file, sparse, verified, to `target` (aside first, then renamed)."""
+        with closing(self._content(image_id)) as content:
+            expected = read_record(content.image, DIGESTS_KEY, Digests)
+            digests = export.export(content, expected, target, progress, self._wait_s)
+        if expected is None:
+            self._record_digests(image_id, digests)
+        return digests
+
+    def measure(self, image_id: str, progress: Progress) -> Digests:
+        """Return the digests of the stored file, reading and proving all of it if they were never measured."""
+        with closing(self._content(image_id)) as content:
+            digests = read_record(content.image, DIGESTS_KEY, Digests)
+            if digests is not None:
+                return digests
+            digests = export.measure(content, progress, self._wait_s)
+        self._record_digests(image_id, digests)
+        return digests
+
+    def delete(self, image_id: str) -> None:
+        """Delete the replica. Raises ReplicaInUse with the names of its clones, and changes nothing, while there are any."""
+        with self._joined() as connection:
+            remove(connection, published_name(image_id), image_id)
+
+    def clones(self, image_id: str) -> tuple[str, ...]:
+        """Return pool/image of everything that was cloned from a replica. Raises ImageNotFound."""
+        with self._joined() as connection, opened(connection, published_name(image_id)) as image:
+            if image is None:
+                raise ImageNotFound(image_id)
+            with translated(self.name, "listing clones", image_id):
+                return clones(image)
+
+    def verify(
+        self,
+        image_id: str,
+        *,
+        first_object: int = 0,
+        budget_bytes: int | None = None,
+        bytes_per_second: int | None = None,
+    ) -> tuple[VerifyReport, int | None]:
+        """Prove a replica by reading it; return what was found and the object to go on with, None at the end.
+
+        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`. Raises ImageNotFound, DigestMismatch (digests damaged).
+        """
+        with closing(self._content(image_id)) as content:
+            return scrub.verify(
+                content, image_id, first_object=first_object, budget_bytes=budget_bytes,
+                bytes_per_second=bytes_per_second, wait_s=self._wait_s,
+            )  # fmt: skip
+
+    def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
+        """Replace a damaged 4 MiB object by good bytes from elsewhere. Raises DigestMismatch if they are not what was stored."""
+        with closing(self._content(image_id)) as content:
+            scrub.repair_object(content, offset, data)
+
+    def _content(self, image_id: str) -> Content:
+        content = open_content(self._connect(), published_name(image_id), SNAPSHOT, image_id)
+        if read_text(content.image, DELETING_KEY) is None:
+            return content
+        content.close()
+        raise ImageNotFound(image_id)
+
+    def _record_digests(self, image_id: str, digests: Digests) -> None:
+        with self._joined() as connection:
+            publication.record_digests(connection, published_name(image_id), image_id, digests)
+
+    def _stored_bytes(self, connection: Connection) -> int:
+        """Return what our images and landings take, by their own account."""
+        total = 0
+        for name in (*self._names(connection, PUBLISHED), *self._names(connection, LANDING)):
+            with opened(connection, name) as image:
+                finished = None if image is None else read_record(image, FINISHED_KEY, Finished)
+                total += 0 if finished is None else finished.stored_bytes
+        return total
+
+    def _names(self, connection: Connection, prefix: str) -> list[str]:
+        with translated(self.name, "listing the pool"):
+            return sorted(name for name in connection.rbd.list(connection.pool) if name.startswith(prefix))
+
+    def _connect(self) -> Connection:
+        return connect(self.name, self.address, self._credentials, timeout_s=self._wait_s)
+
+    @contextmanager
+    def _joined(self, *, quick: bool = False) -> Iterator[Connection]:
+        connection = connect(self.name, self.address, self._credentials, timeout_s=self._wait_s, quick=quick)
+        try:
+            yield connection
+        finally:
+            connection.close()
