@@ -1,0 +1,252 @@
+"""An ObjectStore in a directory: write aside, fsync, rename. What was written outlives a SIGKILL, what was published a power cut."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from catalog.errors import CapacityExceeded, ObjectMissing, StorageRefused, StorageUnavailable
+from catalog.records import Capacity
+from storage.chips.framing import frame, frames, whole_bytes
+from storage.protocols import ObjectInfo, ObjectWriter
+
+ASIDE = "aside"
+
+
+class DirectoryObjects:
+    """Objects are files; logs are files of framed pieces."""
+
+    def __init__(self, root: Path) -> None:
+        self.location = f"file://{root}"
+        self.root = root
+        self._checked_logs: set[str] = set()
+
+    def prepare(self) -> None:
+        """Make the directory. Raises StorageUnavailable, StorageRefused."""
+        with self._translated(""):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Return bytes `[start, end)`. Raises ObjectMissing."""
+        with self._translated(name):
+            fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                stop = os.fstat(fd).st_size if end is None else end
+                return _pread_full(fd, start, stop)
+            finally:
+                os.close(fd)
+
+    def path(self, name: str) -> Path:
+        """Return where the object lies, for mapping it. Raises ObjectMissing."""
+        path = self._path(name)
+        if not path.exists():
+            raise ObjectMissing(f"{self.location}/{name}")
+        return path
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace, atomically and durably."""
+        writer = self.writer(f"{ASIDE}/{uuid4().hex}")
+        try:
+            writer.write(data)
+            writer.publish(name)
+        finally:
+            writer.abandon()
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create, or return False if the name exists; a hard link decides between several callers."""
+        aside, path = self._path(f"{ASIDE}/{uuid4().hex}"), self._path(name)
+        with self._translated(name):
+            _ensure_folder(aside.parent)
+            _ensure_folder(path.parent)
+            try:
+                _write_file(aside, data)
+                os.link(aside, path)
+            except FileExistsError:
+                return False
+            finally:
+                aside.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        return True
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add a piece; a torn last piece of a writer that died is cut off first."""
+        path = self._path(name)
+        with self._translated(name):
+            if name not in self._checked_logs:
+                _ensure_folder(path.parent)
+                _cut_torn_tail(path)
+                self._checked_logs.add(name)
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                _write_full(fd, memoryview(frame(data)))
+            finally:
+                os.close(fd)
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield the pieces of a log, without a torn last one."""
+        try:
+            data = self.get(name)
+        except ObjectMissing:
+            return
+        yield from frames(data)
+
+    def writer(self, aside: str) -> ObjectWriter:
+        """Start a file aside; `get(aside)` reads what was written so far."""
+        return _Writer(self, aside)
+
+    def size(self, name: str) -> int | None:
+        """Return the object's size, or None."""
+        with self._translated(name):
+            try:
+                return self._path(name).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List files below `prefix`, sorted by name; files that vanish meanwhile are left out."""
+        folder = prefix.rsplit("/", 1)[0] if "/" in prefix else ""
+        with self._translated(prefix):
+            found = sorted(_walk(self.root / folder, f"{folder}/" if folder else ""))
+        for name, size in found:
+            if name.startswith(prefix) and not name.startswith(f"{ASIDE}/"):
+                yield ObjectInfo(name=name, size_bytes=size)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, and its folder when that was the last one in it."""
+        path = self._path(name)
+        with self._translated(name):
+            self._checked_logs.discard(name)
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                if path.parent != self.root:
+                    path.parent.rmdir()
+
+    def capacity(self) -> Capacity | None:
+        """Return the room of the file system."""
+        with self._translated(""):
+            usage = shutil.disk_usage(self.root)
+        return Capacity(total_bytes=usage.total, used_bytes=usage.used, available_bytes=usage.free)
+
+    def _path(self, name: str) -> Path:
+        parts = name.split("/")
+        if not name or ".." in parts or "" in parts:
+            raise StorageRefused(self.location, f"{name!r} is not a name of an object")
+        return self.root / name
+
+    @contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        """Turn errors of the operating system into ours."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectMissing(f"{self.location}/{name}") from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise CapacityExceeded(self.location, 1, 0) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise StorageRefused(self.location, f"{error.strerror}: {name}") from error
+            raise StorageUnavailable(self.location, f"{error.strerror}: {name}") from error
+
+
+class _Writer:
+    """A file aside; plain descriptors, because every write is large."""
+
+    def __init__(self, store: DirectoryObjects, aside: str) -> None:
+        self._store, self._aside = store, aside
+        self._path = store._path(aside)  # noqa: SLF001  # same module
+        with store._translated(aside):  # noqa: SLF001
+            _ensure_folder(self._path.parent)
+            self._fd: int | None = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
+            )
+
+    def write(self, data: bytes | memoryview) -> None:
+        if self._fd is not None:
+            with self._store._translated(self._aside):  # noqa: SLF001
+                _write_full(self._fd, memoryview(data))
+
+    def publish(self, name: str) -> None:
+        if self._fd is None:
+            return
+        target = self._store._path(name)  # noqa: SLF001
+        with self._store._translated(name):  # noqa: SLF001
+            os.fsync(self._fd)
+            _ensure_folder(target.parent)
+            self._path.rename(target)
+            _sync_folder(target.parent)
+        self._close()
+
+    def abandon(self) -> None:
+        if self._fd is not None:
+            self._close()
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def _pread_full(fd: int, start: int, stop: int) -> bytes:
+    data = os.pread(fd, max(0, stop - start), start)
+    while len(data) < stop - start:
+        more = os.pread(fd, stop - start - len(data), start + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _write_full(fd: int, data: memoryview) -> None:
+    while len(data):
+        data = data[os.write(fd, data) :]
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        _write_full(fd, memoryview(data))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _cut_torn_tail(path: Path) -> None:
+    if path.exists():
+        data = path.read_bytes()
+        whole = whole_bytes(data)
+        if whole < len(data):
+            os.truncate(path, whole)
+
+
+def _ensure_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            with suppress(FileNotFoundError):
+                yield f"{prefix}{entry.name}", entry.stat().st_size

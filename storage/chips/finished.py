@@ -1,0 +1,61 @@
+"""What a finished landing is: its pieces and the places of its own chips, in one object, put atomically.
+
+`landings/<id>/finished`, integers little-endian: "IWLF", version u32, stored bytes u64, entries u64, entries as in a
+manifest, an index segment (its length is the rest), BLAKE3 of everything before it 32.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+
+from catalog.errors import DigestMismatch, ObjectMissing
+from storage.chips import index
+from storage.chips.index import Table
+from storage.chips.journal import folder
+from storage.chips.manifest import ENTRY, Entries, Pieces, pieces_of
+from storage.protocols import ObjectStore
+
+MAGIC = b"IWLF"
+VERSION = 1
+HEAD = struct.Struct("<4sIQQ")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A whole file. table: the chips that this landing stored."""
+
+    entries: Entries
+    pieces: Pieces
+    table: Table
+    stored_bytes: int
+
+
+def name_of(landing_id: str) -> str:
+    """Return the object's name."""
+    return f"{folder(landing_id)}/finished"
+
+
+def write(objects: ObjectStore, landing_id: str, entries: Entries, table: Table) -> Finished:
+    """Record a finished landing."""
+    stored = int(table.stored.sum(dtype=np.uint64))
+    body = HEAD.pack(MAGIC, VERSION, stored, len(entries)) + entries.tobytes() + index.encode(table)
+    objects.put(name_of(landing_id), body + blake3(body).digest())
+    return Finished(entries, pieces_of(entries), table, stored)
+
+
+def read(objects: ObjectStore, landing_id: str) -> Finished | None:
+    """Return a finished landing, None if it is not finished. Raises DigestMismatch."""
+    try:
+        data = objects.get(name_of(landing_id))
+    except ObjectMissing:
+        return None
+    body = memoryview(data)[:-32]
+    actual = blake3(body).digest()
+    if actual != data[-32:]:
+        raise DigestMismatch(f"{objects.location}/{name_of(landing_id)}", data[-32:].hex(), actual.hex())
+    _, _, stored, count = HEAD.unpack_from(body)
+    entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size)
+    segment = body[HEAD.size + entries.nbytes :]
+    return Finished(entries, pieces_of(entries), index.decode(name_of(landing_id), segment), stored)

@@ -1,0 +1,231 @@
+"""Where chips are: immutable tables in columns, sorted by the first 8 bytes of the digest, looked up in batches.
+
+Segments are numbered: an addition is `index/<n>`, created exclusively, so that each adder saw all before it. A reclaim
+writes `index/<n>-<epoch>-<part>` in place of those up to n. Integers little-endian:
+  "IWIX", version u32, packs u32, chips u64 (20 bytes), then whole columns:
+  pack names 32 each | keys u64 | digests 32 | pack numbers u32 | record offsets u64 | stored u32 | raw u32 | codec u8
+  then the BLAKE3 of everything before it 32
+The key of a chip is the first 8 bytes of its digest, read big-endian; the table is sorted by key.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+
+from catalog.errors import DigestMismatch, StorageRefused
+from storage.chips.pack import Entry
+
+MAGIC = b"IWIX"
+VERSION = 1
+PREFIX = "index/"
+HEAD = struct.Struct("<4sIIQ")
+
+U1 = npt.NDArray[np.uint8]
+U4 = npt.NDArray[np.uint32]
+U8 = npt.NDArray[np.uint64]
+I8 = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+def as_digests(digests: Sequence[bytes]) -> U1:
+    """Return shape (n, 32) of n digests."""
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
+
+
+def keys_of(digests: U1) -> U8:
+    """Return the keys, shape (n,), of digests of shape (n, 32)."""
+    front = np.ascontiguousarray(digests[:, :8]).view(">u8").reshape(-1)
+    return cast("U8", front.astype(np.uint64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """n chips in p packs: packs (p, 32); all others n long, sorted by keys."""
+
+    packs: U1
+    keys: U8
+    digests: U1
+    pack: U4
+    offset: U8
+    stored: U4
+    raw: U4
+    codec: U1
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, digests: U1, keys: U8) -> I8:
+        """Return the row of each digest, -1 where there is none."""
+        rows = np.full(len(keys), -1, dtype=np.int64)
+        if not len(self) or not len(keys):
+            return rows
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self)] = 0
+        same = (self.keys[at] == keys) & (self.digests[at] == digests).all(axis=1)
+        rows[same] = at[same]
+        self._find_among_equal_keys(digests, keys, at, same, rows)
+        return rows
+
+    def _find_among_equal_keys(self, digests: U1, keys: U8, at: I8, same: Flags, rows: I8) -> None:
+        """Look further where the key matches and the digest does not: two chips share 8 bytes."""
+        for i in np.nonzero((self.keys[at] == keys) & ~same)[0]:
+            row = int(at[i])
+            while row < len(self) and self.keys[row] == keys[i]:
+                if (self.digests[row] == digests[i]).all():
+                    rows[i] = row
+                    break
+                row += 1
+
+    def entry(self, row: int) -> tuple[bytes, Entry]:
+        """Return (pack name, entry) of one row."""
+        return self.packs[self.pack[row]].tobytes(), Entry(
+            self.digests[row].tobytes(),
+            int(self.codec[row]),
+            int(self.raw[row]),
+            int(self.stored[row]),
+            int(self.offset[row]),
+        )
+
+    def take(self, rows: Flags | I8) -> "Table":
+        """Return the table of these rows; pack names that are not used any more are left out."""
+        used, pack = np.unique(self.pack[rows], return_inverse=True)
+        return Table(
+            self.packs[used],
+            self.keys[rows],
+            self.digests[rows],
+            pack.astype(np.uint32).reshape(-1),
+            self.offset[rows],
+            self.stored[rows],
+            self.raw[rows],
+            self.codec[rows],
+        )
+
+
+def table_of(packs: Iterable[tuple[bytes, Sequence[Entry]]]) -> Table:
+    """Return the table of whole packs: (name, entries) each."""
+    names: list[bytes] = []
+    entries: list[Entry] = []
+    numbers: list[int] = []
+    for name, of_pack in packs:
+        numbers.extend([len(names)] * len(of_pack))
+        names.append(name)
+        entries.extend(of_pack)
+    digests = as_digests([e.digest for e in entries])
+    return _sorted(
+        Table(
+            as_digests(names),
+            keys_of(digests),
+            digests,
+            np.array(numbers, dtype=np.uint32),
+            np.array([e.offset for e in entries], dtype=np.uint64),
+            np.array([e.stored for e in entries], dtype=np.uint32),
+            np.array([e.raw for e in entries], dtype=np.uint32),
+            np.array([e.codec for e in entries], dtype=np.uint8),
+        )
+    )
+
+
+def merge(tables: Sequence[Table]) -> Table:
+    """Return one table of all; a chip that several hold keeps the place that the first of them names."""
+    tables = [t for t in tables if len(t)]
+    if len(tables) <= 1:
+        return tables[0] if tables else EMPTY
+    packs, inverse = np.unique(np.concatenate([t.packs for t in tables]), axis=0, return_inverse=True)
+    starts = np.cumsum([0] + [len(t.packs) for t in tables[:-1]])
+    numbers = inverse.reshape(-1).astype(np.uint32)
+    joint = Table(
+        packs,
+        np.concatenate([t.keys for t in tables]),
+        np.concatenate([t.digests for t in tables]),
+        np.concatenate([numbers[start + t.pack] for t, start in zip(tables, starts, strict=True)]),
+        np.concatenate([t.offset for t in tables]),
+        np.concatenate([t.stored for t in tables]),
+        np.concatenate([t.raw for t in tables]),
+        np.concatenate([t.codec for t in tables]),
+    )
+    return _without_repeats(_sorted(joint))
+
+
+def _sorted(table: Table) -> Table:
+    order = np.argsort(table.keys, kind="stable")
+    return Table(
+        table.packs,
+        table.keys[order],
+        table.digests[order],
+        table.pack[order],
+        table.offset[order],
+        table.stored[order],
+        table.raw[order],
+        table.codec[order],
+    )
+
+
+def _without_repeats(table: Table) -> Table:
+    first = np.ones(len(table), dtype=np.bool_)
+    first[1:] = (table.keys[1:] != table.keys[:-1]) | (table.digests[1:] != table.digests[:-1]).any(axis=1)
+    return table if first.all() else table.take(first)
+
+
+def encode(table: Table) -> bytes:
+    """Return a segment's bytes."""
+    body = b"".join(
+        (
+            HEAD.pack(MAGIC, VERSION, len(table.packs), len(table)),
+            table.packs.tobytes(),
+            table.keys.astype("<u8").tobytes(),
+            table.digests.tobytes(),
+            table.pack.astype("<u4").tobytes(),
+            table.offset.astype("<u8").tobytes(),
+            table.stored.astype("<u4").tobytes(),
+            table.raw.astype("<u4").tobytes(),
+            table.codec.tobytes(),
+        )
+    )
+    return body + blake3(body).digest()
+
+
+def decode(where: str, data: "bytes | memoryview") -> Table:
+    """Read a segment without copying it. Raises DigestMismatch, StorageRefused for another version."""
+    view = memoryview(data)
+    actual = blake3(view[:-32]).digest()
+    if len(view) < HEAD.size + 32 or actual != view[-32:]:
+        raise DigestMismatch(where, bytes(view[-32:]).hex(), actual.hex())
+    magic, version, _, _ = HEAD.unpack_from(view)
+    if (magic, version) != (MAGIC, VERSION):
+        raise StorageRefused(where, f"index version {version}; this program reads {VERSION}")
+    return _decode_proven(view)
+
+
+def _decode_proven(data: memoryview) -> Table:
+    _, _, packs, chips = HEAD.unpack_from(data)
+    at = HEAD.size
+
+    def column(dtype: str, count: int) -> npt.NDArray[np.generic]:
+        nonlocal at
+        values = np.frombuffer(data, dtype=dtype, count=count, offset=at)
+        at += values.nbytes
+        return values
+
+    return Table(
+        cast("U1", column("<u1", packs * 32)).reshape(-1, 32),
+        cast("U8", column("<u8", chips)),
+        cast("U1", column("<u1", chips * 32)).reshape(-1, 32),
+        cast("U4", column("<u4", chips)),
+        cast("U8", column("<u8", chips)),
+        cast("U4", column("<u4", chips)),
+        cast("U4", column("<u4", chips)),
+        cast("U1", column("<u1", chips)),
+    )
+
+
+def name_of(sequence: int) -> str:
+    """Return the object name of an addition's segment."""
+    return f"{PREFIX}{sequence:012d}"
+
+
+EMPTY = table_of(())

@@ -1,0 +1,266 @@
+"""A landing in a chip store: bytes are cut, hashed, looked up, compressed and packed while they arrive."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from catalog.errors import DigestMismatch, ObjectMissing, StaleLanding
+from storage.chips import finished, journal, pack
+from storage.chips.codec import decode, digest_of
+from storage.chips.cutter import Cutter, Piece
+from storage.chips.index import Table, as_digests, merge, table_of
+from storage.chips.journal import Journal
+from storage.chips.manifest import ENTRY, HOLE, Entries, joined_holes, pieces_of
+from storage.chips.pack import RECORD
+from storage.chips.packer import Encoded, Packer
+from storage.chips.publish import discard
+from storage.chips.reader import PieceReader
+from storage.chips.store import ChipStore
+from storage.lanes import Lane
+from storage.protocols import ImageReader, SourceInfo, StoredFile
+
+COMPRESSORS = 2
+BATCHES_WAITING = 2  # between cutting and writing; what waits here is lost by a SIGKILL
+
+
+class _Batch(NamedTuple):
+    """Pieces of one block: entries for the journal, new chips being compressed, known ones with their bytes."""
+
+    entries: Entries
+    encoded: "Future[list[Encoded]]"
+    known: dict[bytes, memoryview]
+
+
+class ChipLanding:
+    """A Landing (see the protocol). room: called with bytes written so far, raises CapacityExceeded."""
+
+    def __init__(self, chips: ChipStore, landing_id: str, room: Callable[[int], None]) -> None:
+        self.landing_id = landing_id
+        self._chips, self._objects, self._room = chips, chips.objects, room
+        self._folder = journal.folder(landing_id)
+        self._journal = Journal(chips.objects, landing_id)
+        self._own: tuple[Table, ...] = ()  # packs of this landing that are durable
+        self._pipeline: _Pipeline | None = None
+
+    def begun_with(self) -> SourceInfo | None:
+        """Return what `begin` recorded."""
+        return self._journal.read().source
+
+    def begin(self, info: SourceInfo) -> None:
+        """Forget whatever was kept and record the source."""
+        self.discard()
+        self._journal.begin(info)
+
+    def restore(self, feed: Callable[[memoryview], None]) -> int:
+        """Prove and feed what was kept, in order; the first piece that can't be had ends it."""
+        self.close()
+        self._objects.delete(finished.name_of(self.landing_id))
+        kept = self._journal.read()
+        self._own = tuple(self._packs_left(kept.packs))
+        self._salvage()
+        count, offset = self._feed_kept(kept.entries, feed)
+        if count < len(kept.entries):
+            self._journal.truncate(count)
+        self._start(offset)
+        return offset
+
+    def write(self, block: memoryview) -> None:
+        """Take the next bytes."""
+        (self._pipeline or self._start(0)).write(block)
+
+    def finish(self) -> StoredFile:
+        """Make everything durable and note that the file is whole."""
+        done = finished.read(self._objects, self.landing_id)
+        if done is None:
+            pipeline = self._pipeline or self._start(0)
+            pipeline.finish()
+            self.close()
+            entries = joined_holes(self._journal.read().entries)
+            done = finished.write(self._objects, self.landing_id, entries, merge(self._own))
+        return StoredFile(size_bytes=done.pieces.size_bytes, stored_bytes=done.stored_bytes)
+
+    def open(self) -> ImageReader:
+        """Read a finished landing. Raises StaleLanding if it is not finished."""
+        done = finished.read(self._objects, self.landing_id)
+        if done is None:
+            raise StaleLanding(self.landing_id)
+        return PieceReader(self._chips.source((done.table,)), done.pieces)
+
+    def close(self) -> None:
+        """Stop background work, keep what can be kept."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._pipeline = None
+
+    def discard(self) -> None:
+        """Delete the landing and its bytes."""
+        self.close()
+        discard(self._chips, self.landing_id)
+        self._own = ()
+
+    def _start(self, offset: int) -> "_Pipeline":
+        self._pipeline = _Pipeline(
+            self._chips, self._journal, self._folder, offset, self._own, self._sealed, self._room
+        )
+        return self._pipeline
+
+    def _sealed(self, table: Table) -> None:
+        self._own = joined_by_size((*self._own, table))
+
+    def _packs_left(self, names: Sequence[bytes]) -> list[Table]:
+        """Return the tables of the landing's packs that were published before the death."""
+        tables: list[Table] = []
+        for name in dict.fromkeys(names):
+            try:
+                tables.append(table_of([(name, pack.read_entries(self._objects, name))]))
+            except (ObjectMissing, DigestMismatch):
+                continue  # never published, or damaged: its chips are fetched again from the source
+        return [merge(tables)] if tables else []
+
+    def _salvage(self) -> None:
+        """Move the whole records of parts that a dead process left into a pack."""
+        parts = [i.name for i in self._objects.list(f"{self._folder}/") if i.name.endswith(".part")]
+        if not parts:
+            return
+        packer = Packer(
+            self._objects, self._folder, self._chips.parameters.pack_bytes, self._journal.pack, self._sealed
+        )
+        try:
+            for name in parts:
+                packer.add(salvaged_chips(name, self._objects.get(name)))
+            packer.close_part()
+            packer.wait()
+        finally:
+            packer.stop()
+        for name in parts:
+            self._objects.delete(name)
+
+    def _feed_kept(self, entries: Entries, feed: Callable[[memoryview], None]) -> tuple[int, int]:
+        """Return how many entries, and how many bytes, could be read back."""
+        reader = PieceReader(self._chips.source(self._own), pieces_of(entries))
+        count, offset = 0, 0
+        try:
+            for length, data in reader.pieces():
+                for view in reader.filled(length, data):
+                    feed(view)
+                count, offset = count + 1, offset + length
+        except (ObjectMissing, DigestMismatch):
+            pass  # what can't be had any more is fetched again from the source
+        return count, offset
+
+
+class _Pipeline:
+    """From blocks to durable chips: cut and hash here, compress in a pool, write in order in a lane."""
+
+    def __init__(
+        self,
+        chips: ChipStore,
+        journal_: Journal,
+        folder: str,
+        offset: int,
+        own: tuple[Table, ...],
+        sealed: Callable[[Table], None],
+        room: Callable[[int], None],
+    ) -> None:
+        self._chips, self._journal, self._room = chips, journal_, room
+        self._cutter = Cutter(chips.parameters, offset)
+        self._view = chips.load_view()
+        self._own, self._report_sealed = own, sealed
+        self._unsealed: set[bytes] = set()
+        self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
+        self._packer = Packer(
+            chips.objects, folder, chips.parameters.pack_bytes, self._journal.pack, self._sealed
+        )
+        self._writing = Lane(self._store, "store-chips", BATCHES_WAITING)
+
+    def write(self, block: memoryview) -> None:
+        self._take(self._cutter.feed(block))
+
+    def finish(self) -> None:
+        self._take(self._cutter.finish())
+        self._writing.join()
+        self._packer.close_part()
+        self._packer.wait()
+
+    def stop(self) -> None:
+        self._writing.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._packer.stop()
+
+    def _take(self, pieces: list[Piece]) -> None:
+        """Hash and look up the chips of a block; hand over what is new for compression."""
+        if not pieces:
+            return
+        digests = [HOLE if data is None else digest_of(data) for _, data in pieces]
+        entries = np.zeros(len(pieces), dtype=ENTRY)
+        entries["length"] = [length for length, _ in pieces]
+        entries["digest"] = as_digests(digests)
+        chips = {d: data for d, (_, data) in zip(digests, pieces, strict=True) if data is not None}
+        known = self._known(list(chips))
+        new = [(d, data) for d, data in chips.items() if d not in known]
+        self._unsealed.update(d for d, _ in new)
+        encoded = self._pool.submit(self._encode, new)
+        self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}))
+
+    def _known(self, digests: list[bytes]) -> set[bytes]:
+        """Return which chips need no storing: this landing has them, or the store has and keeps them."""
+        known = {d for d in digests if d in self._unsealed}
+        rest = [d for d in digests if d not in known]
+        if rest:
+            usable = self._view.with_own(self._own).usable(as_digests(rest))
+            known.update(d for d, there in zip(rest, usable.tolist(), strict=True) if there)
+        return known
+
+    def _encode(self, chips: list[tuple[bytes, memoryview]]) -> list[Encoded]:
+        encode = self._chips.codec.encode
+        return [Encoded(digest, *_swap(len(data), encode(data))) for digest, data in chips]
+
+    def _store(self, batch: _Batch) -> None:
+        """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
+        self._packer.add(batch.encoded.result())
+        self._journal.entries(batch.entries)
+        self._room(self._packer.stored_bytes)
+        if self._chips.newest_epoch() != self._view.epoch:
+            self._store_condemned(batch)
+
+    def _store_condemned(self, batch: _Batch) -> None:
+        """Store again those known chips of the batch which the reclaim that began meanwhile may delete."""
+        self._view = self._chips.load_view()
+        known = self._known(list(batch.known))
+        again = [(d, data) for d, data in batch.known.items() if d not in known]
+        self._unsealed.update(d for d, _ in again)
+        self._packer.add(self._encode(again))
+
+    def _sealed(self, table: Table) -> None:
+        self._own = joined_by_size((*self._own, table))
+        self._unsealed.difference_update(d.tobytes() for d in table.digests)
+        self._report_sealed(table)
+
+
+def _swap(raw: int, encoded: tuple[int, bytes | memoryview]) -> tuple[int, int, bytes | memoryview]:
+    codec, payload = encoded
+    return codec, raw, payload
+
+
+def joined_by_size(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Merge the last tables while they are of like size: few tables, each row copied rarely."""
+    while len(tables) > 1 and len(tables[-2]) < 2 * len(tables[-1]):
+        tables = (*tables[:-2], merge(tables[-2:]))
+    return tables
+
+
+def salvaged_chips(part: str, data: bytes) -> list[Encoded]:
+    """Return the undamaged chips of an unfinished pack."""
+    view = memoryview(data)
+    chips: list[Encoded] = []
+    for entry in pack.salvage(data):
+        start = entry.offset + RECORD.size
+        payload = view[start : start + entry.stored]
+        try:
+            decode(entry.codec, payload, entry.raw, entry.digest, part)
+        except DigestMismatch:
+            break
+        chips.append(Encoded(entry.digest, entry.codec, entry.raw, payload))
+    return chips

@@ -1,0 +1,39 @@
+"""A chip store: objects, their parameters, and the view of index and epochs that everything else works with."""
+
+from threading import Lock
+
+from storage.chips import epochs
+from storage.chips.codec import Codec
+from storage.chips.fetch import ChipSource
+from storage.chips.index import Table
+from storage.chips.parameters import Parameters, load_parameters
+from storage.chips.view import View, Views
+from storage.protocols import ObjectStore
+
+
+class ChipStore:
+    """Opens a store once; what it keeps is a cache of immutable objects, never the state of an operation."""
+
+    def __init__(self, objects: ObjectStore, wanted: Parameters | None = None) -> None:
+        self.objects = objects
+        self.parameters = load_parameters(objects, wanted)
+        self.codec = Codec(self.parameters.level)
+        self._views = Views(objects)
+        self._lock = Lock()
+        self._view: View | None = None
+
+    def load_view(self) -> View:
+        """Read the newest view from the store."""
+        with self._lock:
+            self._view = self._views.load()
+            return self._view
+
+    def newest_epoch(self) -> int:
+        """Ask the store for the number of its newest epoch."""
+        return epochs.newest(self.objects)
+
+    def source(self, own: tuple[Table, ...] = ()) -> ChipSource:
+        """Return a reader of chips, which looks into the tables `own` first."""
+        return ChipSource(
+            self.objects, self.load_view().with_own(own), lambda: self.load_view().with_own(own)
+        )

@@ -1,0 +1,170 @@
+"""What an adder or reader knows of a store at one moment: its index and what is condemned, with the epoch that fences it."""
+
+import mmap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from catalog.errors import ObjectMissing
+from storage.chips import epochs, index
+from storage.chips.index import I8, U1, U4, U8, Flags, Table
+from storage.protocols import ObjectStore
+
+SMALL_SEGMENT = 1 << 16  # chips; smaller segments are joined in memory, so that look-ups ask few tables
+ATTEMPTS = 20
+NO_KEYS: U8 = np.zeros(0, np.uint64)
+
+
+class Segment(NamedTuple):
+    """A segment's name, taken apart. epoch: of the reclaim that wrote it, None for an addition."""
+
+    name: str
+    sequence: int
+    epoch: int | None
+
+
+def segments_of(names: Iterable[str]) -> list[Segment]:
+    """Take the names of segments apart."""
+    segments: list[Segment] = []
+    for name in names:
+        sequence, _, epoch = name.removeprefix(index.PREFIX).partition("-")
+        segments.append(Segment(name, int(sequence), int(epoch.partition("-")[0]) if epoch else None))
+    return segments
+
+
+@runtime_checkable
+class Mappable(Protocol):
+    """An object store whose objects lie in local files."""
+
+    def path(self, name: str) -> Path:
+        """Return where the object lies. Raises ObjectMissing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """Where each of n chips asked for lies; pack -1: nowhere. packs: (p, 32)."""
+
+    packs: U1
+    pack: I8
+    offset: U8
+    stored: U4
+    raw: U4
+    codec: U1
+
+    @property
+    def missing(self) -> Flags:
+        """Tell which chips are nowhere."""
+        return self.pack < 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """An immutable picture of the index. epoch: the newest when it was made."""
+
+    epoch: int
+    tables: tuple[Table, ...]
+    condemned: U8  # sorted keys of chips that may vanish
+    sequence: int  # of the newest segment seen; the next one is numbered after it
+
+    def with_own(self, tables: Sequence[Table]) -> "View":
+        """Return a view that looks into these tables first."""
+        return View(self.epoch, (*tables, *self.tables), self.condemned, self.sequence)
+
+    def usable(self, digests: U1) -> Flags:
+        """Tell which chips are there and will stay if they are pinned now."""
+        keys = index.keys_of(digests)
+        found = np.zeros(len(keys), dtype=np.bool_)
+        for table in self.tables:
+            found |= table.find(digests, keys) >= 0
+        if len(self.condemned):
+            found &= ~_member(self.condemned, keys)
+        return found
+
+    def locate(self, digests: U1) -> Located:
+        """Return where the chips lie."""
+        keys = index.keys_of(digests)
+        count = len(keys)
+        found = Located(
+            np.concatenate([np.zeros((0, 32), np.uint8), *(t.packs for t in self.tables)]),
+            np.full(count, -1, np.int64),
+            np.zeros(count, np.uint64),
+            np.zeros(count, np.uint32),
+            np.zeros(count, np.uint32),
+            np.zeros(count, np.uint8),
+        )
+        first_pack = 0
+        for table in self.tables:
+            rows = table.find(digests, keys)
+            new = (rows >= 0) & found.missing
+            _copy_places(found, table, rows[new], new, first_pack)
+            first_pack += len(table.packs)
+        return found
+
+
+def _copy_places(found: Located, table: Table, rows: I8, new: Flags, first_pack: int) -> None:
+    found.pack[new] = table.pack[rows].astype(np.int64) + first_pack
+    found.offset[new] = table.offset[rows]
+    found.stored[new] = table.stored[rows]
+    found.raw[new] = table.raw[rows]
+    found.codec[new] = table.codec[rows]
+
+
+def _member(sorted_keys: U8, keys: U8) -> Flags:
+    at = np.searchsorted(sorted_keys, keys)
+    at[at == len(sorted_keys)] = 0
+    return cast("Flags", sorted_keys[at] == keys)
+
+
+class Views:
+    """Makes views, keeping the immutable segments that it has read. Thread-safe as a pure cache."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._segments: dict[str, Table] = {}
+        self._joined: tuple[frozenset[str], Table] = frozenset(), index.EMPTY
+
+    def load(self) -> View:
+        """Read the newest epoch, then the index. Retries when a reclaim swaps segments meanwhile."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._load()
+            except ObjectMissing:
+                continue
+        return self._load()
+
+    def _load(self) -> View:
+        # The epoch first: should it change while the index is read, the next check notices.
+        epoch = epochs.newest(self._objects)
+        condemned = epochs.condemned(self._objects, epoch)
+        listed = segments_of(info.name for info in self._objects.list(index.PREFIX))
+        oldest = epoch - 1 if condemned else epoch
+        names = [s.name for s in listed if s.epoch is None or s.epoch >= oldest]
+        segments = {name: self._segments.get(name) or self._read(name) for name in names}
+        self._segments = segments
+        large = [t for t in segments.values() if len(t) >= SMALL_SEGMENT]
+        small = self._join_small({n: t for n, t in segments.items() if len(t) < SMALL_SEGMENT})
+        keys = condemned.keys if condemned else NO_KEYS
+        return View(epoch, (*large, small), keys, max((s.sequence for s in listed), default=0))
+
+    def _read(self, name: str) -> Table:
+        return index.decode(f"{self._objects.location}/{name}", _mapped(self._objects, name))
+
+    def _join_small(self, small: dict[str, Table]) -> Table:
+        names = frozenset(small)
+        joined_names, joined = self._joined
+        if names != joined_names:
+            added = [small[n] for n in names - joined_names]
+            joined = index.merge([joined, *added] if joined_names < names else list(small.values()))
+            self._joined = names, joined
+        return joined
+
+
+def _mapped(objects: ObjectStore, name: str) -> bytes | memoryview:
+    if not isinstance(objects, Mappable):
+        return objects.get(name)
+    with objects.path(name).open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,0 +1,162 @@
+"""An ImageStore: images kept as chips and one manifest each, over any object store."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.errors import CapacityExceeded, DigestMismatch, ImageNotFound, ObjectMissing, StaleLanding
+from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, ReplicaStatus, StorageKind
+from storage.chips import finished, manifest
+from storage.chips.export import export_pieces
+from storage.chips.finished import Finished
+from storage.chips.journal import Journal
+from storage.chips.landing import ChipLanding
+from storage.chips.manifest import ManifestHeader, Pieces
+from storage.chips.publish import publish_chips, remove
+from storage.chips.reader import PieceReader
+from storage.chips.store import ChipStore
+from storage.protocols import Digests, ImageReader, LandingInfo, ObjectStore, Progress, StoredImage
+
+MANIFESTS = "manifests/"
+
+
+class ImageStore:
+    """An ImageStorage (see the protocol) made of chips."""
+
+    kind: StorageKind = "imagestore"
+
+    def __init__(self, record: ImageStorage, objects: ObjectStore, chips: ChipStore | None = None) -> None:
+        self.name = record.name
+        self._record = record
+        self.objects = objects
+        self.chips = chips or ChipStore(objects)
+
+    def stored_format(self, added: ImageFormat) -> ImageFormat:
+        """Return the format kept: vmdk becomes qcow2, all others stay bit for bit."""
+        return "qcow2" if added == "vmdk" else added
+
+    def check(self) -> None:
+        """Prove that the store answers, accepts us and takes writes."""
+        self.objects.put("check", b"imagewright")
+        self.objects.delete("check")
+
+    def capacity(self) -> Capacity:
+        """Return the room: the record's capacity or the medium's, whichever is less, minus the reserve."""
+        medium = self.objects.capacity()
+        room = medium.available_bytes if medium else 1 << 62
+        total = medium.total_bytes if medium else 1 << 62
+        used = medium.used_bytes if medium else 0
+        if self._record.capacity_bytes is not None:
+            used = sum(info.size_bytes for info in self.objects.list(""))
+            total = min(total, self._record.capacity_bytes)
+            room = min(room, self._record.capacity_bytes - used)
+        available = max(0, room - self._record.reserve_bytes)
+        return Capacity(total_bytes=total, used_bytes=used, available_bytes=available)
+
+    def landing(self, landing_id: str) -> ChipLanding:
+        """Open a landing, new or kept from before."""
+        return ChipLanding(self.chips, landing_id, self._room())
+
+    def landings(self) -> Iterator[LandingInfo]:
+        """List unpublished landings."""
+        names = {info.name.split("/")[1] for info in self.objects.list("landings/")}
+        for landing_id in sorted(names):
+            kept = Journal(self.objects, landing_id).read()
+            yield LandingInfo(
+                landing_id=landing_id, kept_bytes=int(kept.entries["length"].sum()), source=kept.source
+            )
+
+    def publish(self, landing_id: str, image: Image, digests: Digests) -> Replica:
+        """Name a finished landing as the image's replica: packs are there, then index, then the manifest."""
+        landing = finished.read(self.objects, landing_id)
+        if landing is None:
+            return self._published_before(landing_id, image.id)
+        if landing.pieces.size_bytes != digests.size_bytes:
+            where = f"landing {landing_id} on {self.name}"
+            raise DigestMismatch(where, f"{digests.size_bytes} bytes", f"{landing.pieces.size_bytes} bytes")
+        stored = publish_chips(self.chips, landing)
+        replica = self._replica(image, digests, stored)
+        self._put_manifest(image, replica, digests, landing)
+        remove(self.chips, landing_id)
+        return replica
+
+    def contains(self, image_id: str) -> bool:
+        """Tell whether a published replica is here."""
+        return self.objects.size(_manifest_name(image_id)) is not None
+
+    def images(self) -> Iterator[StoredImage]:
+        """List what is published, from the manifests alone."""
+        for info in self.objects.list(MANIFESTS):
+            try:
+                header, _ = self._manifest(info.name.removeprefix(MANIFESTS))
+            except ImageNotFound:
+                continue  # deleted while listing
+            yield StoredImage(image=header.image, replica=header.replica)
+
+    def open(self, image_id: str) -> ImageReader:
+        """Read a replica. Raises ImageNotFound."""
+        _, pieces = self._manifest(image_id)
+        return PieceReader(self.chips.source(), pieces)
+
+    def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
+        """Write the complete file, sparse, verified, aside first, then renamed."""
+        header, pieces = self._manifest(image_id)
+        reader = PieceReader(self.chips.source(), pieces)
+        return export_pieces(reader, header.digests, target, progress, f"image {image_id} on {self.name}")
+
+    def delete(self, image_id: str) -> None:
+        """Withdraw the replica; chips stay until reclaim."""
+        self.objects.delete(_manifest_name(image_id))
+
+    def _manifest(self, image_id: str) -> tuple[ManifestHeader, Pieces]:
+        name = _manifest_name(image_id)
+        try:
+            data = self.objects.get(name)
+        except ObjectMissing as error:
+            raise ImageNotFound(image_id) from error
+        return manifest.decode(f"{self.objects.location}/{name}", data)
+
+    def _published_before(self, landing_id: str, image_id: str) -> Replica:
+        """Return the replica that an earlier attempt published, and end what is left of its landing."""
+        try:
+            header, _ = self._manifest(image_id)
+        except ImageNotFound as error:
+            raise StaleLanding(landing_id) from error
+        remove(self.chips, landing_id)
+        return header.replica
+
+    def _put_manifest(self, image: Image, replica: Replica, digests: Digests, landing: Finished) -> None:
+        chips = int((~landing.pieces.holes).sum())
+        header = ManifestHeader(image=image, replica=replica, digests=digests, chips=chips)
+        self.objects.put(_manifest_name(image.id), manifest.encode(header, landing.entries))
+
+    def _replica(self, image: Image, digests: Digests, stored_bytes: int) -> Replica:
+        return Replica(
+            image_id=image.id,
+            image_storage=self.name,
+            status=ReplicaStatus.READY,
+            format=image.format_stored,
+            location=_manifest_name(image.id),
+            size_bytes=digests.size_bytes,
+            stored_bytes=stored_bytes,
+            md5=digests.md5,
+            sha256=digests.sha256,
+            created_at=datetime.now(UTC),
+        )
+
+    def _room(self) -> Callable[[int], None]:
+        """Return a check that raises CapacityExceeded once a landing has written more than there was room for."""
+        available: int | None = None
+
+        def check(written: int) -> None:
+            nonlocal available
+            if available is None:
+                available = self.capacity().available_bytes
+            if written > available:
+                raise CapacityExceeded(self.name, written, available)
+
+        return check
+
+
+def _manifest_name(image_id: str) -> str:
+    return f"{MANIFESTS}{image_id}"
