@@ -1,17 +1,11 @@
 """A change: one transaction in which records are saved and the event log grows, or nothing happens at all."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from datetime import datetime
-from typing import TypeVar, cast
-
 from catalog import errors, kinds
-from catalog.history import entry
-from catalog.kinds import Key, Kind
-from catalog.reading import Reading
+from catalog.history import image_named
 from catalog.records import (
     Account,
     CachedImage,
+    Deferred,
     Event,
     ExportedImage,
     Image,
@@ -22,33 +16,14 @@ from catalog.records import (
     Replica,
     Volume,
 )
-from catalog.storable import storable
-from catalog.store import Transaction
+from catalog.reserving import Reserving
+from catalog.rules.deferred import tried_again, work_id
 
-R = TypeVar("R", bound=Record)
 IMAGE_EVENT = "imagewright.image."
 
 
-class Change(Reading):
+class Change(Reserving):
     """Reads what it has already written. Every save and removal is logged with who did it, before and after."""
-
-    def __init__(
-        self,
-        transaction: Transaction,
-        clock: Callable[[], datetime],
-        page_size: int,
-        actor: str,
-        run_id: str | None,
-    ) -> None:
-        super().__init__(lambda: nullcontext(transaction), clock, page_size)
-        self._transaction, self._actor, self._run_id = transaction, actor, run_id
-        self._last: Event | None = None
-        self._events: list[Event] = []
-
-    @property
-    def logged(self) -> tuple[Event, ...]:
-        """What this change has logged so far."""
-        return tuple(self._events)
 
     def save_image(self, image: Image, event: str | None = None) -> Image:
         """Add an image (version 0) or replace the version that was read; return it with its new version.
@@ -138,39 +113,33 @@ class Change(Reading):
         """Log an event that changes no record, e.g. a replica that was found damaged."""
         return self._log(kind, subject, before, after)
 
-    def _save(self, kind: Kind[R], record: R, event: str | None) -> None:
-        self._put(kind, self._transaction.get(kind, kind.key_of(record)), record, event)
+    def defer(
+        self,
+        operation: str,
+        subject: str,
+        reason: str,
+        *,
+        storage: str = "",
+        location: str = "",
+        size_bytes: int = 0,
+    ) -> Deferred:
+        """Put work off until later, e.g. `delete replica` of `replica:<image id>@<storage>`; twice is one entry."""
+        identity = work_id(operation, subject, storage, location)
+        known = self._transaction.get(kinds.DEFERRED, (identity,))
+        work = known or Deferred(
+            id=identity, operation=operation, subject=subject, image_id=image_named(subject), storage=storage,
+            location=location, bytes=size_bytes, reason=reason, created_at=self._clock(),
+        )  # fmt: skip
+        work = work.model_copy(update={"reason": reason})
+        self._save(kinds.DEFERRED, work, "imagewright.work.deferred")
+        return work
 
-    def _put(self, kind: Kind[R], before: R | None, after: R, event: str | None) -> R:
-        after = storable(after)
-        if before is None:
-            self._transaction.insert(kind, after)
-        else:
-            self._transaction.update(kind, after)
-        self._changed(kind, before, after, event or _named(kind, "added" if before is None else "changed"))
+    def tried(self, work: Deferred, reason: str) -> Deferred:
+        """Record one more attempt at deferred work that failed."""
+        after = tried_again(work, reason, self._clock())
+        self._save(kinds.DEFERRED, after, "imagewright.work.tried")
         return after
 
-    def _remove(self, kind: Kind[R], key: Key, event: str | None) -> None:
-        before = self._transaction.get(kind, key)
-        if before is not None:
-            self._transaction.delete(kind, key)
-            self._changed(kind, before, None, event or _named(kind, "removed"))
-
-    def _changed(self, kind: Kind[R], before: R | None, after: R | None, event: str) -> None:
-        if kind.logged and before != after:
-            self._log(event, kind.subject(kind.key_of(cast("R", after or before))), before, after)
-
-    def _log(self, kind: str, subject: str, before: Record | None, after: Record | None) -> Event:
-        last = self._last or self._transaction.last_event()
-        at = (
-            max(last.at, self._clock()) if last else self._clock()
-        )  # clocks of hosts differ; the log never goes back
-        event = entry(last, at, kind, subject, self._actor, self._run_id, before, after)
-        self._transaction.insert(kinds.EVENT, event)
-        self._last = event
-        self._events.append(event)
-        return event
-
-
-def _named(kind: Kind[Record], what: str) -> str:
-    return f"imagewright.{kind.prefix}.{what}"
+    def remove_deferred(self, work_id: str) -> None:
+        """Forget deferred work: it was done. A no-op if there is none."""
+        self._remove(kinds.DEFERRED, (work_id,), "imagewright.work.done")

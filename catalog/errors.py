@@ -62,6 +62,12 @@ class ExportNotFound(NotFound):
     kind = "exported image"
 
 
+class ReservationNotFound(NotFound):
+    """Nothing was reserved for this image."""
+
+    kind = "reservation"
+
+
 class LeftoverNotFound(NotFound):
     """No such leftover."""
 

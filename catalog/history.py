@@ -114,7 +114,7 @@ def entry(
     """Return the next entry of the log after `last`."""
     old, new = fields_changed(before, after)
     about = after if after is not None else before
-    image_id = image_of(about) if about is not None else _image_named(subject)
+    image_id = image_of(about) if about is not None else image_named(subject)
     return sealed(
         Event(
             sequence=last.sequence + 1 if last else 1,
@@ -131,6 +131,7 @@ def entry(
     )
 
 
-def _image_named(subject: str) -> str | None:
+def image_named(subject: str) -> str | None:
+    """Return the image id in a subject that names an image or a replica."""
     prefix, _, name = subject.partition(":")
     return name.partition("@")[0] if prefix in ("image", "replica") else None

@@ -1,18 +1,16 @@
 """Reading the catalog: what `Catalog` and, inside a change, `Change` answer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeVar
 
 from catalog import errors, kinds
+from catalog.accounting import Accounting
 from catalog.history import Snapshot, replay, verified
-from catalog.kinds import Kind, Place
-from catalog.query import EVERYTHING, Query
+from catalog.listing import where
+from catalog.query import Query
 from catalog.records import (
-    Account,
     CachedImage,
-    Deferred,
     Event,
     ExportedImage,
     Image,
@@ -27,36 +25,14 @@ from catalog.records import (
     Volume,
 )
 from catalog.rules.sharing import visible
-from catalog.store import Transaction
 
 R = TypeVar("R", bound=Record)
 AVAILABLE = tuple(status for status in ImageStatus if status is not ImageStatus.DELETED)
 """Every status but that of the recycle bin: what listings show unless asked otherwise."""
 
 
-class Reading:
+class Reading(Accounting):
     """Answers questions. Listings are iterators that ask for pages underneath; each page is one moment."""
-
-    def __init__(
-        self,
-        reading: Callable[[], AbstractContextManager[Transaction]],
-        clock: Callable[[], datetime],
-        page_size: int,
-    ) -> None:
-        self._reading, self._clock, self._page_size = reading, clock, page_size
-
-    def _get(self, kind: Kind[R], *key: str) -> R | None:
-        with self._reading() as transaction:
-            return transaction.get(kind, key)
-
-    def _all(self, kind: Kind[R], query: Query = EVERYTHING, after: Place | None = None) -> Iterator[R]:
-        while True:
-            with self._reading() as transaction:
-                page = transaction.page(kind, query, after, self._page_size)
-            yield from page
-            if len(page) < self._page_size:
-                return
-            after = tuple(getattr(page[-1], field) for field in kind.order())
 
     def image(self, image_id: str, account: str | None = None) -> Image:
         """Return an image. Raises ImageNotFound also where the account may not see it; None sees everything."""
@@ -119,7 +95,7 @@ class Reading:
 
     def replicas(self, image_id: str | None = None, *, image_storage: str | None = None) -> Iterator[Replica]:
         """List replicas of an image, on a storage, or all."""
-        return self._all(kinds.REPLICA, _where(image_id=image_id, image_storage=image_storage))
+        return self._all(kinds.REPLICA, where(image_id=image_id, image_storage=image_storage))
 
     def replica(self, image_id: str, image_storage: str) -> Replica:
         """Return one replica. Raises ImageNotFound."""
@@ -132,7 +108,7 @@ class Reading:
         self, image_id: str | None = None, *, image_storage: str | None = None
     ) -> Iterator[ExportedImage]:
         """List exported images, newest first."""
-        return self._all(kinds.EXPORT, _where(image_id=image_id, image_storage=image_storage))
+        return self._all(kinds.EXPORT, where(image_id=image_id, image_storage=image_storage))
 
     def export(self, image_id: str, image_storage: str | None = None) -> ExportedImage:
         """Return the newest export of an image. Raises ExportNotFound."""
@@ -144,7 +120,7 @@ class Reading:
         self, *, image_storage: str | None = None, image_id: str | None = None
     ) -> Iterator[Leftover]:
         """List leftovers, newest first."""
-        return self._all(kinds.LEFTOVER, _where(image_storage=image_storage, image_id=image_id))
+        return self._all(kinds.LEFTOVER, where(image_storage=image_storage, image_id=image_id))
 
     def leftover(self, leftover_id: str) -> Leftover:
         """Return one leftover. Raises LeftoverNotFound."""
@@ -155,7 +131,7 @@ class Reading:
 
     def volumes(self, *, image_id: str | None = None, primary_storage: str | None = None) -> Iterator[Volume]:
         """List volumes, newest first."""
-        return self._all(kinds.VOLUME, _where(image_id=image_id, primary_storage=primary_storage))
+        return self._all(kinds.VOLUME, where(image_id=image_id, primary_storage=primary_storage))
 
     def volume(self, volume_id: str) -> Volume:
         """Return one volume. Raises VolumeNotFound."""
@@ -168,7 +144,7 @@ class Reading:
         self, *, primary_storage: str | None = None, image_id: str | None = None
     ) -> Iterator[CachedImage]:
         """List the image caches of primary storages."""
-        return self._all(kinds.CACHED, _where(primary_storage=primary_storage, image_id=image_id))
+        return self._all(kinds.CACHED, where(primary_storage=primary_storage, image_id=image_id))
 
     def cached_image(self, image_id: str, primary_storage: str) -> CachedImage | None:
         """Return the cached copy of an image, or None: it was not downloaded there yet."""
@@ -196,18 +172,6 @@ class Reading:
             raise errors.PrimaryStorageNotFound(name)
         return storage
 
-    def accounts(self) -> Iterator[Account]:
-        """List the accounts that something was configured for."""
-        return self._all(kinds.ACCOUNT)
-
-    def account(self, name: str) -> Account:
-        """Return an account; one that nothing was configured for has the settings of the whole system."""
-        return self._get(kinds.ACCOUNT, name) or Account(name=name, created_at=self._clock())
-
-    def pending(self, *, storage: str | None = None, image_id: str | None = None) -> Iterator[Deferred]:
-        """List the work that waits to be done later, with the reason."""
-        return self._all(kinds.DEFERRED, _where(storage=storage, image_id=image_id))
-
     def events(
         self, image_id: str | None = None, *, since: int = 0, subject: str | None = None
     ) -> Iterator[Event]:
@@ -216,7 +180,7 @@ class Reading:
         since: sequence number; entries after it.
         """
         after = (since,) if since else None
-        return self._all(kinds.EVENT, _where(image_id=image_id, subject=subject), after)
+        return self._all(kinds.EVENT, where(image_id=image_id, subject=subject), after)
 
     def verify_events(self) -> int:
         """Recompute the whole hash chain and return how many entries it has. Raises LogDamaged."""
@@ -225,10 +189,6 @@ class Reading:
     def snapshot(self, at: datetime | None = None) -> Snapshot:
         """Return everything the catalog knew at a moment (inclusive; None: now), from the event log alone."""
         return replay(self._all(kinds.EVENT, Query(until=at)))
-
-
-def _where(**fields: str | None) -> Query:
-    return Query(among={name: (value,) for name, value in fields.items() if value is not None})
 
 
 def _statuses(status: str | tuple[str, ...]) -> tuple[str, ...]:

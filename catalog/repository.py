@@ -1,13 +1,16 @@
 """The catalog: reading, and changes in one transaction each."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from catalog.change import Change
+from catalog.history import Difference, Snapshot, difference
+from catalog.locks import IsDead, held, require_current
 from catalog.reading import Reading
+from catalog.records import Lease
 from catalog.store import Store
 
 
@@ -19,13 +22,33 @@ class Catalog(Reading):
         self._store = store
 
     @contextmanager
-    def changing(self, actor: str, run_id: str | None = None) -> Iterator[Change]:
+    def changing(
+        self, actor: str, run_id: str | None = None, *, lease: Lease | None = None
+    ) -> Iterator[Change]:
         """Change records in one transaction: committed at the end of the block, nothing of it on an exception.
 
-        Others that want to change something wait, so keep it short and never move bytes inside.
+        lease: refuse the change (ImageBusy) if the lock it was made under was taken over.
+        Others that want to change something wait, so keep it short, never move bytes inside and never nest.
         """
         with self._store.writing() as transaction:
+            if lease is not None:
+                require_current(transaction, lease)
             yield Change(transaction, self._clock, self._page_size, actor, run_id)
+
+    def locked(
+        self, image_id: str, holder: str, *, is_dead: IsDead | None = None
+    ) -> AbstractContextManager[Lease]:
+        """Be the only one that works on an image for the block. Raises ImageBusy, naming the holder.
+
+        is_dead: asked about a holder in the way; only a sure True takes over. The same holder may take its lock again:
+        what it did not finish before counts as dead. Give the lease to `changing` where being overtaken would hurt.
+        """
+        return held(self._store, image_id, holder, is_dead, self._clock())
+
+    @staticmethod
+    def difference(before: Snapshot, after: Snapshot) -> Difference:
+        """Return how two snapshots differ, by subject."""
+        return difference(before, after)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -1,0 +1,37 @@
+"""Reading what belongs to accounts and to work in progress."""
+
+from collections.abc import Iterator
+
+from catalog import kinds
+from catalog.counting import usage_of
+from catalog.listing import Listing, where
+from catalog.records import Account, Deferred, Lease, Reservation, Usage
+
+
+class Accounting(Listing):
+    """Accounts, what they use and have reserved, who works on what, and what waits."""
+
+    def accounts(self) -> Iterator[Account]:
+        """List the accounts that something was configured for."""
+        return self._all(kinds.ACCOUNT)
+
+    def account(self, name: str) -> Account:
+        """Return an account; one that nothing was configured for has the settings of the whole system."""
+        return self._get(kinds.ACCOUNT, name) or Account(name=name, created_at=self._clock())
+
+    def usage(self, account: str) -> Usage:
+        """Return what an account uses and has reserved now."""
+        with self._reading() as transaction:
+            return usage_of(transaction, account)
+
+    def reservations(self, account: str | None = None) -> Iterator[Reservation]:
+        """List what is reserved for images on their way."""
+        return self._all(kinds.RESERVATION, where(account=account))
+
+    def lease(self, image_id: str) -> Lease:
+        """Return who works on an image; holder None: nobody."""
+        return self._get(kinds.LEASE, image_id) or Lease(image_id=image_id, created_at=self._clock())
+
+    def pending(self, *, storage: str | None = None, image_id: str | None = None) -> Iterator[Deferred]:
+        """List the work that waits to be done later, with the reason."""
+        return self._all(kinds.DEFERRED, where(storage=storage, image_id=image_id))
