@@ -50,7 +50,9 @@ class RangeStream:
         self._stopped = False
         self._lanes = [Lane(self, client, url, info) for _ in range(connections)]
         self._live = len(self._lanes)
-        self._threads = [threading.Thread(target=lane.run, daemon=True) for lane in self._lanes]
+        self._threads = [
+            threading.Thread(target=lane.run, name="source-range", daemon=True) for lane in self._lanes
+        ]
         for thread in self._threads:
             thread.start()
 

@@ -15,11 +15,11 @@ from storage.sources.addresses import policy
 from storage.sources.credentials import Credentials
 from storage.sources.http_answers import require_same
 from storage.sources.sftp_session import Session, translated
-from storage.sources.streams import read_up_to
 from storage.sources.urls import SourceUrl
 
-PIECE = 256 << 10
-AHEAD = 16  # pieces asked for beyond the one being read: 4 MiB, which is lost when the process dies
+PIECE = 128 << 10
+AHEAD = 32  # pieces asked for beyond the one being read: 4 MiB, which is lost when the process dies
+# MB/s on loopback with 4 MiB ahead: pieces of 64 KiB 215, 128 KiB 342, 256 KiB 343, 1 MiB 297.
 
 
 class SftpSource:
@@ -43,10 +43,9 @@ class SftpSource:
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` first bytes."""
-        with self._translated(0):
-            session = self._session()
-            with closing(self._stream(session, 0, size, None)) as stream:
-                return read_up_to(stream, size)
+        with self._translated(0), closing(self._session()) as session:
+            file = session.wait(session.start(_open(session.sftp, self.path)))
+            return session.wait(session.start(_read(file, size, 0)))
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         """Read from `offset` on; size and time are those of the opened file."""
@@ -63,7 +62,7 @@ class SftpSource:
     def _session(self) -> Session:
         return Session(self.url, self.settings, self.credentials, self.policy)
 
-    def _stream(self, session: Session, offset: int, end: int, info: SourceInfo | None) -> "SftpStream":
+    def _stream(self, session: Session, offset: int, end: int, info: SourceInfo) -> "SftpStream":
         try:
             file = session.wait(session.start(_open(session.sftp, self.path)))
         except BaseException:
@@ -105,7 +104,7 @@ class SftpStream:
         file: asyncssh.SFTPClientFile,
         offset: int,
         end: int,
-        info: SourceInfo | None,
+        info: SourceInfo,
         source: SftpSource,
     ) -> None:
         self._file, self._info = file, info
@@ -133,11 +132,10 @@ class SftpStream:
         return size
 
     def require_unchanged(self) -> None:
-        """Raise SourceChanged if the open file is not the one begun with; the peek of a head begins with none."""
-        if self._info is not None:
-            with self._source.interrupted(self._offset):
-                facts = self._session.wait(self._session.start(self._file.stat()))
-            require_same(self._source.url.masked, self._info, self._source.describe(self._session, facts))
+        """Raise SourceChanged if the open file is not the one begun with."""
+        with self._source.interrupted(self._offset):
+            facts = self._session.wait(self._session.start(self._file.stat()))
+        require_same(self._source.url.masked, self._info, self._source.describe(self._session, facts))
 
     def close(self) -> None:
         """Break the connection."""
@@ -160,9 +158,17 @@ class SftpStream:
 
 
 async def _open(sftp: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPClientFile:
-    return await sftp.open(path, "rb", block_size=64 << 10)
+    return await sftp.open(path, "rb", block_size=PIECE)
 
 
 async def _read(file: asyncssh.SFTPClientFile, size: int, offset: int) -> bytes:
-    data: bytes = await file.read(size, offset)
-    return data
+    """Read a piece whole: a server may answer with less than was asked for."""
+    pieces: list[bytes] = []
+    left = size
+    while left:
+        data: bytes = await file.read(left, offset + size - left)
+        if not data:
+            break
+        pieces.append(data)
+        left -= len(data)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

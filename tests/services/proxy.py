@@ -1,0 +1,110 @@
+"""A TCP proxy that counts what the server sends and can break, slow down or delay it."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+BLOCK = 64 << 10
+
+
+@dataclass
+class Proxy:
+    """A running proxy."""
+
+    port: int
+    target: tuple[str, int]
+    bytes_sent: int = 0  # from server to clients
+    connections: int = 0
+    cut_after: int | None = None  # break everything once so many more bytes have passed
+    delay_s: float = 0.0  # one way, in each direction
+    rate_bytes_s: int = 0  # per connection
+    pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def cut(self) -> None:
+        """Break every connection."""
+        with self.lock:
+            for pair in self.pairs:
+                for sock in pair:
+                    with contextlib.suppress(OSError):
+                        sock.shutdown(socket.SHUT_RDWR)
+            self.pairs.clear()
+
+    def passed(self, size: int) -> int:
+        """Count bytes that want to pass; return how many may."""
+        with self.lock:
+            allowed = size if self.cut_after is None else min(size, self.cut_after)
+            self.bytes_sent += allowed
+            if self.cut_after is not None:
+                self.cut_after -= allowed
+        return allowed
+
+
+@contextmanager
+def proxy(target_port: int, target_host: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Forward a port of our own to `target_port`."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    made = Proxy(listener.getsockname()[1], (target_host, target_port))
+    threading.Thread(target=_accept, args=(listener, made), daemon=True).start()
+    try:
+        yield made
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        made.cut()
+
+
+def _accept(listener: socket.socket, made: Proxy) -> None:
+    while True:
+        try:
+            client = listener.accept()[0]
+        except OSError:
+            return
+        made.connections += 1
+        try:
+            server = socket.create_connection(made.target, 10)
+        except OSError:
+            client.close()
+            continue
+        for sock in (client, server):
+            sock.settimeout(None)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with made.lock:
+            made.pairs.append((client, server))
+        threading.Thread(target=_up, args=(client, server, made), daemon=True).start()
+        threading.Thread(target=_down, args=(client, server, made), daemon=True).start()
+
+
+def _up(client: socket.socket, server: socket.socket, made: Proxy) -> None:
+    with contextlib.suppress(OSError):
+        while block := client.recv(BLOCK):
+            time.sleep(made.delay_s)
+            server.sendall(block)
+    _end(client, server, socket.SHUT_WR)
+
+
+def _down(client: socket.socket, server: socket.socket, made: Proxy) -> None:
+    first = True
+    with contextlib.suppress(OSError):
+        while block := server.recv(BLOCK):
+            time.sleep(made.delay_s if first else 0)
+            first = False
+            allowed = made.passed(len(block))
+            client.sendall(block[:allowed])
+            if allowed < len(block):
+                made.cut_after = None
+                made.cut()
+                return
+            time.sleep(allowed / made.rate_bytes_s if made.rate_bytes_s else 0)
+    _end(server, client, socket.SHUT_WR)
+
+
+def _end(read: socket.socket, written: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        written.shutdown(how)
+    with contextlib.suppress(OSError):
+        read.shutdown(socket.SHUT_RD)
