@@ -22,7 +22,7 @@ env-test: env    ## install what the tests need besides: real services, browsers
 
 demo: env        ## add a real bootable image through Prefect, list, export, verify it (IMAGE=<url or file> for your own)
 	@bash deployments/setup/packages.sh demo
-	@$(BIN)/python -m deployments.demo $(IMAGE)
+	@$(BIN)/python -m tests.demo $(IMAGE)
 
 test: env-test   ## all tests against real services, on both cores
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)

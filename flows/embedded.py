@@ -86,14 +86,22 @@ def _die_with_parent() -> None:
 
 def _watch(port: int, server: subprocess.Popen[bytes], ready: threading.Event) -> None:
     while server.poll() is None:
-        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            probe.request("GET", "/api/health")
-            if probe.getresponse().status == http.HTTPStatus.OK:
-                ready.set()
-                return
-        probe.close()
+        if answers(port):
+            ready.set()
+            return
         time.sleep(0.05)
+
+
+def answers(port: int) -> bool:
+    """Tell whether a healthy Prefect server answers on a loopback port."""
+    probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        probe.request("GET", "/api/health")
+        return probe.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        probe.close()
 
 
 def _free_port() -> int:

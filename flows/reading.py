@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from catalog import open_catalog
+from catalog.reading import AVAILABLE
 from catalog.records import Record
 from flows.output import print_json, print_record, print_table
 
@@ -19,12 +20,12 @@ def _print(records: Iterable[Record], columns: tuple[str, ...], as_json: bool) -
         print_table(records, columns)
 
 
-def images(*, status: str | None = None, name_pattern: str | None = None, owner: str | None = None,
+def images(*, status: str = "", name_pattern: str = "*", owner: str | None = None,
            account: str | None = None, image_storage: str | None = None, limit: int | None = None,
            as_json: Json = False) -> None:  # fmt: skip
     """List images, newest first."""
     with open_catalog() as catalog:
-        found = catalog.images(status=status, name_pattern=name_pattern, owner=owner, account=account,
+        found = catalog.images(status=status or AVAILABLE, name_pattern=name_pattern, owner=owner, account=account,
                                image_storage=image_storage, limit=limit)  # fmt: skip
         _print(
             found, ("id", "name", "status", "state", "format_stored", "virtual_size_bytes", "md5"), as_json

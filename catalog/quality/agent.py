@@ -20,6 +20,7 @@ from catalog.records import QualityReport
 from catalog.settings import Settings
 
 IDLE_S = 600.0
+POLL_S = 2.0
 START_S = 120.0
 
 
@@ -127,11 +128,18 @@ def serve(path: Path, idle_s: float = IDLE_S) -> None:
                 listener.bind(address)
             path.chmod(0o600)
             listener.listen(64)
-            listener.settimeout(idle_s)
-            with contextlib.suppress(TimeoutError):
-                while path.exists():
-                    _answer(listener.accept()[0])
+            listener.settimeout(POLL_S)
+            _answer_until_idle(listener, path, idle_s)
         path.unlink(missing_ok=True)
+
+
+def _answer_until_idle(listener: socket.socket, path: Path, idle_s: float) -> None:
+    """Answer requests; end when idle, or when the socket's file is gone: its home was removed."""
+    asked_at = time.monotonic()
+    while path.exists() and time.monotonic() - asked_at < idle_s:
+        with contextlib.suppress(TimeoutError):
+            _answer(listener.accept()[0])
+            asked_at = time.monotonic()
 
 
 def _answer(connection: socket.socket) -> None:

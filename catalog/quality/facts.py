@@ -1,6 +1,6 @@
 """The measured facts of one image, as its quality suite sees them."""
 
-from catalog.records import Image, Record, Replica
+from catalog.records import Record
 
 
 class ImageFacts(Record):
@@ -11,7 +11,6 @@ class ImageFacts(Record):
     declared_format: str
     detected_format: str
     stored_format: str
-    allowed_stored_formats: str  # `|`-separated: what the storages keep for this format
     size_bytes: int
     announced_size_bytes: int  # what the source said, or size_bytes where it said nothing
     stored_size_bytes: int  # as the storage describes its copy
@@ -26,14 +25,3 @@ class ImageFacts(Record):
     measured_checksum: str  # of the same algorithm
     safety_errors: int
     boot_errors: int
-
-
-def replica_facts(image: Image, replica: Replica) -> dict[str, int | str]:
-    """Return the facts of a replica as they should be: those of the file added unless it was converted."""
-    same = replica.format == image.format
-    return {
-        "stored_size_bytes": replica.size_bytes,
-        "expected_stored_size_bytes": (image.size_bytes or 0) if same else replica.size_bytes,
-        "stored_sha256": replica.sha256 or "",
-        "expected_stored_sha256": (image.sha256 if same else replica.sha256) or "",
-    }

@@ -1,0 +1,108 @@
+"""Everything on one machine, on loopback: Prefect server, worker, deployments. `imagewright serve`, `make serve`."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from catalog.settings import Settings, load_settings
+from deployments.definitions import ROOT, definitions
+from flows.embedded import answers
+from flows.environment import QUIET, address_file, leave_address
+
+START_S = 180.0
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    """Run until Ctrl-C or SIGTERM; a process that dies takes the others with it and its log is named."""
+    parser = argparse.ArgumentParser(prog="imagewright serve", description=main.__doc__)
+    parser.add_argument("--port", type=int, default=4200)
+    port = parser.parse_args().port
+    settings = load_settings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(settings, port)
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Start everything, say where it is, and watch it."""
+    url = f"http://{HOST}:{port}/api"
+    environment = {
+        **QUIET,
+        **os.environ,
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    }
+    os.environ.update(environment)
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            _running("server", logs, environment, "server", "start", "--host", HOST, "--port", str(port))
+        )
+        _wait(server, port, logs)
+        _apply()
+        pool = definitions()[0].work_pool.name
+        worker = stack.enter_context(
+            _running("worker", logs, environment, "worker", "start", "--pool", pool, "--type", "process")
+        )
+        leave_address(settings, url)
+        stack.callback(address_file(settings).unlink, missing_ok=True)
+        print(f"Prefect UI     http://{HOST}:{port}\nlogs           {logs}\nstop with Ctrl-C", flush=True)
+        _watch({"server": server, "worker": worker}, logs)
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, logs: Path, environment: dict[str, str], *arguments: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a `prefect` command with its output in a log; end it, gently first, when the block ends."""
+    with (logs / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *arguments], env=environment, cwd=ROOT,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(server: "subprocess.Popen[bytes]", port: int, logs: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not answers(port):
+        if server.poll() is not None or time.monotonic() > deadline:
+            sys.exit(
+                f"imagewright: the Prefect server did not start on port {port}; see {logs / 'server.log'}"
+            )
+        time.sleep(0.1)
+
+
+def _apply() -> None:
+    from deployments.apply import apply
+
+    print(f"deployments    {', '.join(asyncio.run(apply()))}", flush=True)
+
+
+def _watch(processes: dict[str, "subprocess.Popen[bytes]"], logs: Path) -> None:
+    while True:
+        for name, process in processes.items():
+            if process.poll() is not None:
+                sys.exit(f"imagewright: the Prefect {name} ended by itself; see {logs / name}.log")
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Check the measured facts of an image; what fails keeps it out of Ready."""
+
+from collections.abc import Sequence
+
+from prefect import get_run_logger, task
+
+from catalog.errors import QualityFailed
+from catalog.quality import agent
+from catalog.quality.facts import ImageFacts
+from catalog.records import Image, QualityCheck, QualityReport
+from tasks.landed import Inspected, Kept, Landed
+from tasks.resources import open_resources
+
+
+@task(task_run_name="start quality agent")
+def start_quality_agent() -> None:
+    """Have Great Expectations loaded by the time it is needed: it takes seconds, beside the transfer."""
+    with open_resources() as (settings, _):
+        agent.start_agent(settings)
+
+
+@task(task_run_name="check quality of {image.name}")
+def check_quality(image: Image, landed: Landed, inspected: Inspected, kept: Sequence[Kept]) -> QualityReport:
+    """Run the image suite once per storage and return the checks of all. Raises QualityFailed."""
+    with open_resources() as (settings, _):
+        reports = [
+            agent.check_image(facts_of(image, landed, inspected, place, settings.max_virtual_size), settings)
+            for place in kept
+        ]
+    report = reports[0].model_copy(
+        update={"checks": _merged(reports), "success": all(r.success for r in reports)}
+    )
+    get_run_logger().info(
+        "%s of %s quality checks passed", sum(c.success for c in report.checks), len(report.checks)
+    )
+    if not report.success:
+        raise QualityFailed(f"image {image.name!r}", report.failed)
+    return report
+
+
+def facts_of(
+    image: Image, landed: Landed, inspected: Inspected, kept: Kept, max_virtual_size: int
+) -> ImageFacts:
+    """Return one row for the suite: what was declared and announced beside what was measured and kept."""
+    size = landed.digests.size_bytes
+    return ImageFacts(
+        image_id=image.id,
+        name=image.name,
+        declared_format=image.format,
+        detected_format=landed.verdict.format,
+        stored_format=kept.format,
+        size_bytes=size,
+        announced_size_bytes=size if landed.source.size_bytes is None else landed.source.size_bytes,
+        stored_size_bytes=kept.digests.size_bytes,
+        expected_stored_size_bytes=kept.digests.size_bytes if kept.converted else size,
+        virtual_size_bytes=landed.verdict.virtual_size_bytes,
+        max_virtual_size_bytes=max_virtual_size,
+        md5=landed.digests.md5,
+        sha256=landed.digests.sha256,
+        stored_sha256=kept.digests.sha256,
+        expected_stored_sha256=kept.digests.sha256 if kept.converted else landed.digests.sha256,
+        expected_checksum=image.expected_checksum or landed.checksum,
+        measured_checksum=landed.checksum,
+        safety_errors=sum(f.severity == "error" for f in landed.verdict.findings),
+        boot_errors=len(inspected.errors),
+    )
+
+
+def _merged(reports: Sequence[QualityReport]) -> tuple[QualityCheck, ...]:
+    """Return each check once: the one that failed where any did."""
+    by_name: dict[str, QualityCheck] = {}
+    for check in (c for report in reports for c in report.checks):
+        if check.name not in by_name or not check.success:
+            by_name[check.name] = check
+    return tuple(by_name.values())

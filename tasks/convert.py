@@ -1,0 +1,75 @@
+"""Give every storage the format it keeps: vmdk becomes qcow2 on an ImageStore, everything but ISO raw on Ceph."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prefect import task
+
+from catalog.records import Image, ImageFormat
+from catalog.settings import Settings
+from storage.arrival import Arrival
+from storage.protocols import Digests, ImageStorage
+from tasks.landed import Kept, Landed, LandedOn
+from tasks.progress import Meter, progress
+from tasks.resources import open_image_storage, open_resources
+from tasks.retries import POLICY, retrying
+
+
+@task(
+    task_run_name="convert {image.name} for {place.image_storage}",
+    persist_result=True,
+    cache_policy=POLICY,
+    **retrying(),
+)
+def convert(image: Image, landed: Landed, place: LandedOn) -> Kept:
+    """Return the file that the storage will keep: the landing itself where it keeps the format that was added.
+
+    A conversion is proven by comparing guest-visible content. Raises ConversionFailed, MissingProgram.
+    """
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
+        wanted = storage.stored_format(image.format)
+        if wanted == image.format:
+            return Kept(image_storage=storage.name, landing_id=place.landing_id, format=wanted,
+                        digests=landed.digests, stored_bytes=place.stored_bytes)  # fmt: skip
+        with progress(f"convert-{image.id}", f"convert {image.name} to {wanted}") as meter:
+            return _converted(storage, place, image.format, wanted, settings, meter)
+
+
+def _converted(
+    storage: ImageStorage,
+    place: LandedOn,
+    added: ImageFormat,
+    wanted: ImageFormat,
+    settings: Settings,
+    meter: Meter,
+) -> Kept:
+    from storage.formats.convert import convert_reader
+
+    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.scratch_folder, prefix="convert-") as scratch:
+        reader = storage.landing(place.landing_id).open()
+        file = convert_reader(reader, added, wanted, Path(scratch), meter)
+        landing_id = f"{place.landing_id}.{wanted}"
+        digests, stored_bytes = _land_file(storage, landing_id, file, settings.max_virtual_size)
+    storage.landing(place.landing_id).discard()
+    return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, digests=digests,
+                stored_bytes=stored_bytes, converted=True)  # fmt: skip
+
+
+def _land_file(
+    storage: ImageStorage, landing_id: str, file: Path, max_virtual_size: int
+) -> tuple[Digests, int]:
+    """Land a local file and return its digests and the bytes newly stored."""
+    from storage.local import LocalFile
+
+    source = LocalFile(file)
+    info = source.probe()
+    arrival = Arrival({storage.name: storage.landing(landing_id)}, max_virtual_size)
+    try:
+        arrival.start_over(info)
+        arrival.pull(source, info, lambda _done, _total: None)
+        arrived = arrival.finish()
+    finally:
+        arrival.close()
+    return arrived.digests, arrived.stored[storage.name].stored_bytes

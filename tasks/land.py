@@ -1,0 +1,110 @@
+"""Move the bytes, once: from the source into every storage that still lacks them, measured on the way."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import get_run_logger, task
+
+from catalog.errors import ChecksumMismatch, SourceChanged
+from catalog.records import Image
+from catalog.rules.checksums import Checksum, parse_checksum
+from catalog.settings import Settings
+from storage.arrival import Arrival, Arrived
+from storage.protocols import Source, SourceInfo
+from storage.sources import open_source
+from tasks.landed import Landed, LandedOn
+from tasks.progress import Meter, progress
+from tasks.resources import open_resources, with_secrets
+from tasks.retries import POLICY, persist
+from tasks.room import open_lacking
+
+
+@task(task_run_name="land {image.name}", persist_result=True, cache_policy=POLICY)
+def land(image: Image, url: str, info: SourceInfo) -> Landed:
+    """Return the file as it arrived. What is kept survives the death of this process; every byte is fetched once.
+
+    Raises ChecksumMismatch, UnsafeImage, CapacityExceeded; a broken transfer is gone on with here, with a budget of
+    retries that progress refills, before TransferInterrupted is raised.
+    """
+    began = time.monotonic()
+    with open_resources() as (settings, catalog):
+        source = open_source(with_secrets(url), settings)
+        storages = {
+            storage.name: storage.landing(image.id) for storage in open_lacking(catalog, settings, image)
+        }
+        expected = parse_checksum(image.expected_checksum) if image.expected_checksum else None
+        arrival = Arrival(
+            storages,
+            settings.max_virtual_size,
+            (expected.algorithm,) if expected else (),
+            settings.bandwidth_bytes_s,
+        )
+        with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
+            start = arrival.take_up(info)
+            _say_where(arrival, start)
+            info = _fetch(arrival, source, info, settings, meter)
+            arrived = arrival.finish()
+    _check(arrived, expected, info)
+    return _landed(image, arrived, expected, info, start, time.monotonic() - began)
+
+
+@contextmanager
+def _closing(arrival: Arrival) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        arrival.close()
+
+
+def _say_where(arrival: Arrival, start: int) -> None:
+    log = get_run_logger()
+    if start:
+        log.info("resuming at byte %s", start)
+    for name, before in arrival.begun_otherwise.items():
+        log.warning("%s: the source changed since (was %s); starting over", name, before)
+
+
+def _fetch(
+    arrival: Arrival, source: Source, info: SourceInfo, settings: Settings, meter: Meter
+) -> SourceInfo:
+    """Pull until the end of the source is reached; return what was in fact read, should the source have changed."""
+    reading = info
+
+    def attempt() -> None:
+        nonlocal reading
+        try:
+            if arrival.kept and not reading.resumable:
+                arrival.start_over(reading)
+            arrival.pull(source, reading, meter)
+        except SourceChanged:
+            reading = source.probe()
+            arrival.start_over(reading)
+            raise
+
+    persist(attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, get_run_logger().warning)
+    return reading
+
+
+def _check(arrived: Arrived, expected: Checksum | None, info: SourceInfo) -> None:
+    if expected and arrived.checksums[expected.algorithm] != expected.hex:
+        actual = f"{expected.algorithm}:{arrived.checksums[expected.algorithm]}"
+        raise ChecksumMismatch(info.url, str(expected), actual)
+
+
+def _landed(
+    image: Image, arrived: Arrived, expected: Checksum | None, info: SourceInfo, start: int, seconds: float
+) -> Landed:
+    places = [
+        LandedOn(image_storage=name, landing_id=image.id, stored_bytes=file.stored_bytes)
+        for name, file in arrived.stored.items()
+    ]
+    places += [
+        LandedOn(image_storage=name, landing_id=image.id, error=str(error))
+        for name, error in arrived.failed.items()
+    ]
+    algorithm = expected.algorithm if expected else "sha256"
+    return Landed(
+        source=info, digests=arrived.digests, checksum=f"{algorithm}:{arrived.checksums[algorithm]}",
+        verdict=arrived.verdict, storages=tuple(places), began_at_byte=start, seconds=seconds,
+    )  # fmt: skip

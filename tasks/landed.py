@@ -1,0 +1,49 @@
+"""What tasks hand to each other about an image on its way in. Plain records: their hash is the same in every process."""
+
+from catalog.records import BootFacts, Record, Verdict
+from storage.protocols import Digests, SourceInfo
+
+
+class LandedOn(Record):
+    """One storage that holds the landing completely, or the reason why it does not."""
+
+    image_storage: str
+    landing_id: str
+    stored_bytes: int = 0
+    error: str | None = None
+
+
+class Landed(Record):
+    """The file added, measured while it passed. `checksum` is `algorithm:hex` of the algorithm that was expected."""
+
+    source: SourceInfo
+    digests: Digests
+    checksum: str
+    verdict: Verdict
+    storages: tuple[LandedOn, ...]
+    began_at_byte: int = 0  # where this attempt took up a landing kept from before
+    seconds: float = 0.0
+
+    @property
+    def held(self) -> tuple[LandedOn, ...]:
+        """The storages that hold it."""
+        return tuple(place for place in self.storages if place.error is None)
+
+
+class Inspected(Record):
+    """What the stored bytes say about booting, and how that agrees with what was declared."""
+
+    boot: BootFacts
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Kept(Record):
+    """The file as one storage will keep it: the landing itself, or its converted twin."""
+
+    image_storage: str
+    landing_id: str
+    format: str
+    digests: Digests
+    stored_bytes: int
+    converted: bool = False

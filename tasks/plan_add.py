@@ -1,0 +1,35 @@
+"""What adding an image would do."""
+
+from prefect import task
+
+from catalog.records import Action, Image, Plan
+from storage.sources import open_source
+from tasks.resources import open_image_storage, open_resources, with_secrets
+from tasks.retries import retrying
+
+
+@task(task_run_name="plan add of {draft.name}", **retrying())
+def plan_add(draft: Image, url: str) -> Plan:
+    """Return what would be fetched, from where, to which storages, and the room there is. Changes nothing."""
+    actions = []
+    with open_resources() as (settings, catalog):
+        info = open_source(with_secrets(url), settings).probe()
+        for name in draft.image_storages:
+            storage = open_image_storage(catalog.image_storage(name), settings)
+            stored = storage.stored_format(draft.format)
+            room = storage.capacity().available_bytes
+            reason = f"kept as {stored}; {room} bytes are free after the reserve"
+            if info.size_bytes is not None and info.size_bytes > room:
+                reason += ": too few unless chips are already there"
+            actions.append(
+                Action(
+                    verb="land", subject=f"image_storage:{name}", bytes=info.size_bytes or 0, reason=reason
+                )
+            )
+    size = "unknown" if info.size_bytes is None else f"{info.size_bytes} bytes"
+    return Plan(
+        operation="add image",
+        actions=tuple(actions),
+        bytes_to_move=info.size_bytes or 0,
+        summary=f"fetch {info.url} ({size}) once and keep it on {', '.join(draft.image_storages)}",
+    )

@@ -1,0 +1,63 @@
+"""Name the landings as replicas and the image as Ready: the one step after which the image exists for its users."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from catalog.records import Image, ImageStatus, QualityReport
+from tasks.events import emit
+from tasks.landed import Inspected, Kept, Landed
+from tasks.resources import open_image_storage, open_resources, run_id
+from tasks.retries import retrying
+
+
+@task(task_run_name="publish {image.name}", **retrying())
+def publish(
+    image: Image, landed: Landed, inspected: Inspected, quality: QualityReport, kept: Sequence[Kept]
+) -> Image:
+    """Publish on each storage, then commit image and replicas in one transaction. Safe to repeat after a crash.
+
+    The image is Ready if every storage it was asked for holds it, else Error, naming the storage that failed.
+    """
+    with open_resources() as (settings, catalog):
+        version = catalog.image(image.id).version
+        measured = _measured(image, landed, inspected, quality, kept).model_copy(update={"version": version})
+        replicas = []
+        for place in kept:
+            storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
+            replicas.append(storage.publish(place.landing_id, measured, place.digests))
+        with catalog.changing(actor=image.owner, run_id=run_id()) as change:
+            ready = measured.status is ImageStatus.READY
+            saved = change.save_image(measured, event=f"imagewright.image.{'ready' if ready else 'failed'}")
+            for replica in replicas:
+                change.save_replica(replica)
+    emit(
+        "image.ready" if ready else "image.failed",
+        saved,
+        md5=saved.md5,
+        size_bytes=saved.size_bytes,
+        error=saved.error,
+    )
+    return saved
+
+
+def _measured(
+    image: Image, landed: Landed, inspected: Inspected, quality: QualityReport, kept: Sequence[Kept]
+) -> Image:
+    failed = [f"image storage {p.image_storage!r}: {p.error}" for p in landed.storages if p.error]
+    return image.model_copy(
+        update={
+            "format_stored": kept[0].format,
+            "size_bytes": landed.digests.size_bytes,
+            "virtual_size_bytes": landed.verdict.virtual_size_bytes,
+            "actual_size_bytes": (image.actual_size_bytes or 0) + sum(p.stored_bytes for p in kept),
+            "md5": landed.digests.md5,
+            "sha256": landed.digests.sha256,
+            "verdict": landed.verdict,
+            "boot": inspected.boot,
+            "warnings": inspected.warnings,
+            "quality": quality,
+            "status": ImageStatus.ERROR if failed else ImageStatus.READY,
+            "error": "; ".join(failed) or None,
+        }
+    )

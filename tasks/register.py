@@ -1,0 +1,52 @@
+"""Put an image into the catalog before anything else happens to it: from here on it is never lost sight of."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+
+from catalog.errors import ImageNotFound, InvalidRequest
+from catalog.records import Image, ImageStatus
+from tasks.resources import open_resources, run_id
+
+ASKED = (
+    "name", "description", "image_type", "format", "cpu_architecture", "platform", "os", "virtio", "bios_mode",
+    "enable_csm", "elastic_baremetal", "source", "expected_checksum", "owner",
+)  # fmt: skip
+"""What a repeated add must ask for again to be the same add."""
+
+
+@task(task_run_name="register {draft.name}")
+def register(draft: Image) -> Image:
+    """Add the image as Downloading, or take up an add that broke off; a Ready one comes back as it is.
+
+    Raises InvalidRequest if the id belongs to an image that was added otherwise.
+    """
+    with open_resources() as (_, catalog), catalog.changing(actor=draft.owner, run_id=run_id()) as change:
+        try:
+            known = change.image(draft.id)
+        except ImageNotFound:
+            return change.save_image(_downloading(draft), event="imagewright.image.adding")
+        _same(known, draft)
+        if known.status is ImageStatus.READY:
+            return known
+        if known.status is ImageStatus.DELETED:
+            raise InvalidRequest(
+                "image_id", draft.id, "an id that is not in the recycle bin; recover that image instead"
+            )
+        resumed = known.model_copy(update={"error": None, "image_storages": draft.image_storages})
+        return change.save_image(_downloading(resumed), event="imagewright.image.resumed")
+
+
+def _downloading(image: Image) -> Image:
+    return image.model_copy(update={"status": ImageStatus.DOWNLOADING, "updated_at": datetime.now(UTC)})
+
+
+def _same(known: Image, draft: Image) -> None:
+    for field in ASKED:
+        before, now = getattr(known, field), getattr(draft, field)
+        if before != now:
+            raise InvalidRequest(
+                "image_id",
+                draft.id,
+                f"an id of its own: that image was added with {field} {before!r}, not {now!r}",
+            )
