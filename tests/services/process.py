@@ -1,11 +1,13 @@
 """Run a real program for a test: found or skipped, waited for until it answers, stopped by its own process id."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,11 +24,17 @@ def find(program: str, package: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def free_port(below: int = 65536) -> int:
+    """Return a loopback port that nobody listens on now.
+
+    below: for programs that also take the port 10,000 higher.
+    """
+    while True:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = int(sock.getsockname()[1])
+        if port < below:
+            return port
 
 
 @contextmanager
@@ -56,12 +64,20 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that `pid` started."""
-    return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    """Return the processes that `pid` started and that are still there."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def kill_sessions(pid: int) -> None:
+    """Kill what a server that forks has forked, to the second generation, as a crash would."""
+    for session in children(pid):
+        for process in (*children(session), session):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

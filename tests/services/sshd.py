@@ -1,7 +1,5 @@
 """A private OpenSSH server that speaks sftp only, with one user: password or key."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.private_user import ESCAPED, USER, with_private_user
-from tests.services.process import children, find, free_port, running
+from tests.services.process import find, free_port, kill_sessions, running
 
 _CONF = """
 ListenAddress 127.0.0.1
@@ -55,10 +53,7 @@ class Sshd:
 
     def cut(self) -> None:
         """Break every session."""
-        for session in children(self.pid):
-            for worker in children(session):
-                os.kill(worker, signal.SIGKILL)
-            os.kill(session, signal.SIGKILL)
+        kill_sessions(self.pid)
 
 
 def make_key(path: Path) -> None:

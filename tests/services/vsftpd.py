@@ -1,8 +1,6 @@
 """A private vsftpd with one user and anonymous access to the same folder."""
 
-import os
 import re
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.private_user import ESCAPED, USER, with_private_user
-from tests.services.process import children, find, free_port, running
+from tests.services.process import children, find, free_port, kill_sessions, running
 
 _CONF = """
 listen=YES
@@ -55,10 +53,7 @@ class Vsftpd:
 
     def cut(self) -> None:
         """Break every session, as a crash of the server would."""
-        for session in children(self.pid):
-            for worker in children(session):
-                os.kill(worker, signal.SIGKILL)
-            os.kill(session, signal.SIGKILL)
+        kill_sessions(self.pid)
 
 
 @contextmanager
