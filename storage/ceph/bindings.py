@@ -75,6 +75,13 @@ class Child(TypedDict):
     trash: bool
 
 
+class Trashed(TypedDict):
+    """An image in a pool's trash."""
+
+    id: str
+    name: str
+
+
 class ImageStat(TypedDict):
     """Layout of an image."""
 
@@ -131,6 +138,8 @@ class Rbd(Protocol):
     ) -> None: ...
     def remove(self, ioctx: Pool, name: str) -> None: ...
     def rename(self, ioctx: Pool, src: str, dest: str) -> None: ...
+    def trash_list(self, ioctx: Pool) -> Iterable[Trashed]: ...
+    def trash_remove(self, ioctx: Pool, image_id: str, force: bool = ...) -> None: ...
     def list(self, ioctx: Pool) -> list[str]: ...
 
 

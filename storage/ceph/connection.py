@@ -8,6 +8,7 @@ from pathlib import Path
 from catalog.errors import CapacityExceeded, ImageBusy, ImagewrightError, StorageRefused, StorageUnavailable
 from storage.ceph.address import CephAddress, key_of
 from storage.ceph.bindings import Cluster, Pool, RbdImage, load
+from storage.ceph.layout import OBJECT_BYTES
 
 CONNECT_S = 4  # connecting answers or gives up within 5 s, whatever the longer settings say
 
@@ -126,7 +127,7 @@ def fault(storage: str, doing: str, number: int, subject: str = "", words: str =
     if number in FENCED or (number in LOCK_LOST and subject):
         return ImageBusy(subject or storage, "another worker that took it over")
     if number in FULL:
-        return CapacityExceeded(storage, needed=1, available=0)
+        return CapacityExceeded(storage, needed=OBJECT_BYTES, available=0)
     if number in REFUSED:
         return StorageRefused(
             storage, f"{doing} is not permitted; grant the user 'profile rbd' on mon and pool"

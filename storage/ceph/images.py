@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from catalog.errors import ReplicaInUse, StorageRefused
+from catalog.errors import ReplicaInUse, StorageRefused, StorageUnavailable
 from catalog.records import Record
 from storage.ceph.bindings import RbdImage, load, names
 from storage.ceph.connection import Connection, translated
-from storage.ceph.layout import DELETING_KEY, FEATURES, ORDER, SNAPSHOT, VERSION, VERSION_KEY
+from storage.ceph.layout import FEATURES, ORDER, SNAPSHOT, VERSION, VERSION_KEY
 from storage.ceph.rows import remove_rows
 
 Kept = TypeVar("Kept", bound=Record)
+TRASH = "rbd_trash"  # RBD deletes by way of this object and makes it when it is first needed
 BUSY = {errno.EBUSY, errno.ENOTEMPTY}
 
 
 def create(connection: Connection, name: str, size_bytes: int) -> None:
-    """Create an empty image."""
+    """Create an empty image, and what its deletion needs: a full pool takes no new object, not even RBD's trash."""
     with translated(connection.storage, "creating the landing"):
+        connection.pool.write(TRASH, b"", 0)
         connection.rbd.create(
             connection.pool, name, size_bytes, order=ORDER, old_format=False, features=FEATURES
         )
@@ -84,6 +86,11 @@ def _break(image: RbdImage, mode: int, owner: str) -> None:
         return
 
 
+def has_snapshot(image: RbdImage) -> bool:
+    """Tell whether an image was published, and is not being deleted."""
+    return SNAPSHOT in {snapshot["name"] for snapshot in image.list_snaps()}
+
+
 def clones(image: RbdImage) -> tuple[str, ...]:
     """Return pool/image of every clone of any snapshot, sorted."""
     found: set[str] = set()
@@ -97,6 +104,7 @@ def clones(image: RbdImage) -> tuple[str, ...]:
 def remove(connection: Connection, name: str, subject: str) -> None:
     """Delete an image with its snapshots and rows; a no-op if absent, and safe to repeat at every point.
 
+    Without its snapshot an image is no replica any more: a mark in its metadata could not be written in a full pool.
     Raises ReplicaInUse, with nothing changed, while clones of it exist.
     """
     with (
@@ -104,15 +112,16 @@ def remove(connection: Connection, name: str, subject: str) -> None:
         translated(connection.storage, "deleting", subject),
     ):
         if image is None:
+            empty_trash(connection, name)
             return
         _refuse_clones(connection, image, subject)
         take_lock(connection, image, subject)
         _unprotect(connection, image, subject)
-        image.metadata_set(DELETING_KEY, VERSION)
         for snapshot in list(image.list_snaps()):
             image.remove_snap(snapshot["name"])
         remove_rows(connection, image.id())
     _remove_image(connection, name, subject)
+    empty_trash(connection, name)
 
 
 def _refuse_clones(connection: Connection, image: RbdImage, subject: str) -> None:
@@ -123,7 +132,7 @@ def _refuse_clones(connection: Connection, image: RbdImage, subject: str) -> Non
 
 def _unprotect(connection: Connection, image: RbdImage, subject: str) -> None:
     """Open the snapshot for deletion: the cluster itself refuses this if a clone was made since we looked."""
-    if SNAPSHOT not in {s["name"] for s in image.list_snaps()} or not image.is_protected_snap(SNAPSHOT):
+    if not has_snapshot(image) or not image.is_protected_snap(SNAPSHOT):
         return
     try:
         image.unprotect_snap(SNAPSHOT)
@@ -135,11 +144,26 @@ def _remove_image(connection: Connection, name: str, subject: str) -> None:
     with translated(connection.storage, "deleting", subject):
         try:
             connection.rbd.remove(connection.pool, name)
-        except load().rbd.ImageNotFound:
-            return
+        except load().rbd.ImageNotFound as error:
+            _prove_gone(connection, name, error)
         except load().failures as error:
             if getattr(error, "errno", 0) not in BUSY:
                 raise
             with opened(connection, name) as image:
                 children = () if image is None else clones(image)
             raise ReplicaInUse(subject, connection.storage, children or ("an open reader",)) from error
+
+
+def _prove_gone(connection: Connection, name: str, answer: Exception) -> None:
+    """Tell a deleted image from one that RBD only says is not there: it does so when its trash can't be written."""
+    with opened(connection, name) as image:
+        if image is not None:
+            raise StorageUnavailable(connection.storage, f"{name} could not be deleted") from answer
+
+
+def empty_trash(connection: Connection, name: str) -> None:
+    """Finish deletions of an image that broke off: RBD moves it to the pool's trash first, out of everybody's sight."""
+    with translated(connection.storage, "emptying the trash"):
+        for entry in list(connection.rbd.trash_list(connection.pool)):
+            if entry["name"] == name:
+                connection.rbd.trash_remove(connection.pool, entry["id"], force=True)

@@ -32,7 +32,6 @@ FINISHED_KEY = "imagewright.finished"
 IMAGE_KEY = "imagewright.image"
 REPLICA_KEY = "imagewright.replica"
 DIGESTS_KEY = "imagewright.digests"
-DELETING_KEY = "imagewright.deleting"
 VERSION_KEY = "imagewright.version"
 
 ZEROS = bytes(OBJECT_BYTES)

@@ -6,7 +6,7 @@ from catalog.errors import DigestMismatch, IllegalTransition, ImageNotFound
 from catalog.records import Image, ImageFormat, Replica, ReplicaStatus
 from storage.ceph.bindings import RbdImage, load
 from storage.ceph.connection import Connection, translated
-from storage.ceph.images import check_version, opened, read_record, remove, take_lock
+from storage.ceph.images import check_version, has_snapshot, opened, read_record, remove, take_lock
 from storage.ceph.layout import (
     DIGESTS_KEY,
     FINISHED_KEY,
@@ -60,7 +60,7 @@ def publish(
 def published_replica(connection: Connection, published: str) -> Replica | None:
     """Return the replica that a published image describes, or None if there is none."""
     with opened(connection, published) as found:
-        return None if found is None else read_record(found, REPLICA_KEY, Replica)
+        return None if found is None or not has_snapshot(found) else read_record(found, REPLICA_KEY, Replica)
 
 
 def _repeated(
@@ -116,7 +116,7 @@ def _describe(found: RbdImage, image: Image, replica: Replica, digests: Digests 
 
 
 def _protect(found: RbdImage) -> None:
-    if SNAPSHOT not in {snapshot["name"] for snapshot in found.list_snaps()}:
+    if not has_snapshot(found):
         found.create_snap(SNAPSHOT)
     if not found.is_protected_snap(SNAPSHOT):
         found.protect_snap(SNAPSHOT)

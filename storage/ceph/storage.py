@@ -1,7 +1,7 @@
 """An image storage in a Ceph pool: one RBD image an image, protected, ready to be cloned."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +11,9 @@ from catalog.settings import Settings
 from storage.ceph import capacity, export, publication, scrub
 from storage.ceph.address import parse_address
 from storage.ceph.connection import Connection, connect, translated
-from storage.ceph.images import clones, opened, read_record, read_text, remove
+from storage.ceph.images import clones, has_snapshot, opened, read_record, remove
 from storage.ceph.landing import CephLanding
 from storage.ceph.layout import (
-    DELETING_KEY,
     DIGESTS_KEY,
     FINISHED_KEY,
     IMAGE_KEY,
@@ -54,11 +53,13 @@ class CephStorage:
 
     def check(self) -> None:
         """Prove within 5 s that the pool takes what we write. Raises StorageUnavailable, StorageRefused."""
-        with self._joined(quick=True) as connection, translated(self.name, "writing to the pool"):
-            try:
-                connection.pool.write_full(CHECK_OBJECT, b"")
-            except CapacityExceeded:
-                return
+        # a full pool answers and accepts us; its capacity says the rest
+        with (
+            suppress(CapacityExceeded),
+            self._joined(quick=True) as connection,
+            translated(self.name, "writing to the pool"),
+        ):
+            connection.pool.write_full(CHECK_OBJECT, b"")
 
     def capacity(self) -> Capacity:
         """Return the room there is now, the pool's quota and the configured limit counted."""
@@ -101,14 +102,14 @@ class CephStorage:
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here (not whether it is undamaged)."""
         with self._joined() as connection, opened(connection, published_name(image_id)) as image:
-            return image is not None and read_text(image, DELETING_KEY) is None
+            return image is not None and has_snapshot(image)
 
     def images(self) -> Iterator[StoredImage]:
         """List what is published, from the pool's own description."""
         with self._joined() as connection:
             for name in self._names(connection, PUBLISHED):
                 with opened(connection, name) as found:
-                    if found is None or read_text(found, DELETING_KEY) is not None:
+                    if found is None or not has_snapshot(found):
                         continue
                     image, replica = (
                         read_record(found, IMAGE_KEY, Image),
@@ -177,11 +178,7 @@ class CephStorage:
             scrub.repair_object(content, offset, data)
 
     def _content(self, image_id: str) -> Content:
-        content = open_content(self._connect(), published_name(image_id), SNAPSHOT, image_id)
-        if read_text(content.image, DELETING_KEY) is None:
-            return content
-        content.close()
-        raise ImageNotFound(image_id)
+        return open_content(self._connect(), published_name(image_id), SNAPSHOT, image_id)
 
     def _record_digests(self, image_id: str, digests: Digests) -> None:
         with self._joined() as connection:

@@ -144,6 +144,24 @@ class CephCluster:
         """Run the rbd command as client.admin."""
         return self._run("rbd", "-c", self.conf, *words)
 
+    def objects(self, pool: str) -> list[str]:
+        """Return the names of all objects of a pool, sorted."""
+        return sorted(self._run("rados", "-c", self.conf, "-p", pool, "ls").split())
+
+    def data_objects(self, pool: str) -> list[str]:
+        """Return the names of the objects that hold bytes of images, sorted."""
+        return [name for name in self.objects(pool) if name.startswith("rbd_data.")]
+
+    def remove_object(self, pool: str, name: str) -> None:
+        """Lose an object."""
+        self._run("rados", "-c", self.conf, "-p", pool, "rm", name)
+
+    def write_object(self, pool: str, name: str, data: bytes, offset: int = 0) -> None:
+        """Damage an object: write bytes over it behind RBD's back."""
+        part = self.folder / "damage"
+        part.write_bytes(data)
+        self._run("rados", "-c", self.conf, "-p", pool, "put", name, part, "--offset", str(offset))
+
     def create_pool(self, name: str) -> None:
         """Make a pool for images; only while the OSD is up."""
         self.command(prefix="osd pool create", pool=name, pg_num=8)

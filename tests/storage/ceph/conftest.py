@@ -1,0 +1,75 @@
+"""One real cluster for all tests of this folder (two where they need it), a pool of its own for each test."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from catalog.records import Image, ImageFormat, ImageStorage
+from catalog.settings import Settings
+from storage.ceph import CephStorage
+from tests.services.ceph import CephCluster, ceph_cluster
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Opener = Callable[..., CephStorage]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of this folder in one process: its cluster is started once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("ceph"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[CephCluster]:
+    with ceph_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def second_cluster() -> Iterator[CephCluster]:
+    with ceph_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def pool(cluster: CephCluster) -> str:
+    name = f"p{uuid.uuid4().hex[:12]}"
+    cluster.create_pool(name)
+    return name
+
+
+@pytest.fixture
+def ceph(cluster: CephCluster, pool: str) -> CephStorage:
+    return open_storage(cluster, pool)
+
+
+def open_storage(
+    cluster: CephCluster,
+    pool: str,
+    *,
+    timeout_s: float = 30,
+    credentials: str | None = None,
+    user: str = "images",
+    capacity_bytes: int | None = None,
+) -> CephStorage:
+    """Return a storage in a pool, as another worker would open it."""
+    record = ImageStorage(
+        name="ceph", kind="ceph", url=cluster.url(pool, user), capacity_bytes=capacity_bytes, created_at=NOW
+    )
+    return CephStorage(record, Settings(read_timeout_s=timeout_s), credentials)
+
+
+def image_record(image_id: str, image_format: ImageFormat = "raw") -> Image:
+    """Return a minimal image."""
+    return Image(
+        id=image_id,
+        name="an image",
+        format=image_format,
+        format_stored=image_format,
+        created_at=NOW,
+        updated_at=NOW,
+    )
