@@ -51,6 +51,8 @@ class Change(Reserving):
                 ("nowhere on a storage any more",),
             )
         self._remove(kinds.IMAGE, (image_id,), event)
+        self._transaction.delete(kinds.LEASE, (image_id,))
+        self.release(f"image:{image_id}")
 
     def save_replica(self, replica: Replica, event: str | None = None) -> None:
         """Add or replace a replica. Raises ImageNotFound, StorageNotFound."""

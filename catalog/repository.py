@@ -45,10 +45,10 @@ class Catalog(Reading):
         """
         return held(self._store, image_id, holder, is_dead, self._clock())
 
-    @staticmethod
-    def difference(before: Snapshot, after: Snapshot) -> Difference:
-        """Return how two snapshots differ, by subject."""
-        return difference(before, after)
+    def difference(self, before: Snapshot | datetime, after: Snapshot | datetime) -> Difference:
+        """Return how two snapshots, or two moments, differ."""
+        first = self.snapshot(before) if isinstance(before, datetime) else before
+        return difference(first, self.snapshot(after) if isinstance(after, datetime) else after)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -48,7 +48,10 @@ def columns(engine: sa.Engine) -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", SQL)
 def test_migrations_and_records_describe_the_same_tables(kind: str, tmp_path: Path) -> None:
-    created, migrated = store_at(url_of(kind, tmp_path)), store_at(url_of(kind, tmp_path / "m"))
+    created, migrated = (
+        store_at(url_of(kind, tmp_path, empty=True)),
+        store_at(url_of(kind, tmp_path / "m", empty=True)),
+    )
     (tmp_path / "m").mkdir()
     open_catalog(created.engine.url.render_as_string()).close()
     with migrated.engine.begin() as connection:
@@ -68,7 +71,7 @@ def test_the_newest_revision_is_the_one_the_program_needs() -> None:
 
 @pytest.mark.parametrize("kind", SQL)
 def test_a_newer_schema_is_refused(kind: str, tmp_path: Path) -> None:
-    url = url_of(kind, tmp_path)
+    url = url_of(kind, tmp_path, empty=True)
     open_catalog(url).close()
     with store_at(url).engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
@@ -78,7 +81,7 @@ def test_a_newer_schema_is_refused(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", SQL)
 def test_many_may_open_a_new_catalog_at_once(kind: str, tmp_path: Path) -> None:
-    url = url_of(kind, tmp_path)
+    url = url_of(kind, tmp_path, empty=True)
 
     def first_storage(_: int) -> str:
         with open_catalog(url) as catalog:

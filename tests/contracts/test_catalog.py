@@ -1,18 +1,15 @@
 """What every catalog promises, whatever keeps its rows."""
 
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from catalog import errors, open_catalog
+from catalog import errors
 from catalog.records import (
     Account,
     BootFacts,
     CachedImage,
-    ExportedImage,
     Finding,
     Image,
     ImageStatus,
@@ -20,62 +17,11 @@ from catalog.records import (
     Leftover,
     QualityCheck,
     QualityReport,
-    Replica,
     Verdict,
     Volume,
 )
 from catalog.repository import Catalog
-from tests.services.postgresql import STORES, url_of
-
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-class Ticking:
-    """A clock that moves a second each time it is asked."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Ticking:
-    return Ticking()
-
-
-@pytest.fixture(params=STORES)
-def catalog(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Ticking, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Catalog]:
-    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path / "home"))
-    with open_catalog(url_of(request.param, tmp_path), clock=clock) as opened:
-        yield opened
-
-
-def an_image(**fields: object) -> Image:
-    given: dict[str, object] = {"id": str(uuid.uuid4()), "name": "debian 12", "format": "qcow2"}
-    stored = {"format_stored": "qcow2", "created_at": START, "updated_at": START}
-    return Image.model_validate(given | stored | fields)
-
-
-def a_replica(image: Image, storage: str = "default", **fields: object) -> Replica:
-    return Replica.model_validate(
-        {"image_id": image.id, "image_storage": storage, "format": "qcow2", "created_at": START} | fields
-    )
-
-
-def an_export(image: Image, **fields: object) -> ExportedImage:
-    given = {"id": str(uuid.uuid4()), "image_id": image.id, "image_storage": "default", "format": "raw"}
-    facts = {"path": "/x", "size_bytes": 1, "md5": "a", "sha256": "b", "created_at": START}
-    return ExportedImage.model_validate(given | facts | fields)
-
-
-def saved(catalog: Catalog, *images: Image) -> list[Image]:
-    with catalog.changing(actor="admin") as change:
-        return [change.save_image(image) for image in images]
+from tests.catalog.samples import START, a_replica, an_export, an_image, saved
 
 
 def test_an_empty_catalog_has_the_default_storages(catalog: Catalog, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import psycopg
@@ -83,12 +83,25 @@ class PostgreSQL:
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
 
-    def new_database(self) -> str:
-        """Return the URL of a new, empty database."""
+    def new_database(self, template: str = "template0") -> str:
+        """Return the URL of a new database."""
         name = f"catalog_{next(_numbers)}"
         with self._connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    @cached_property
+    def template(self) -> str:
+        """Name of a database with the catalog's tables: copying it is ten times quicker than making them."""
+        from catalog.schema import prepare
+        from catalog.sql import connect, parse
+
+        url = parse(self.new_database())
+        assert url is not None
+        store = connect(url)
+        prepare(store)
+        store.close()
+        return str(url.database)
 
     def stop(self) -> None:
         """End the server and delete its folder."""
@@ -104,20 +117,24 @@ def _shared() -> PostgreSQL:
     return PostgreSQL(folder)
 
 
-def new_database() -> str:
-    """Return the URL of an empty database on a server that all tests of this process share; skip if there is none."""
+def new_database(*, empty: bool = False) -> str:
+    """Return the URL of a database on a server that all tests of this process share; skip if there is none.
+
+    empty: without the catalog's tables.
+    """
     if binaries() is None:
         pytest.skip(f"PostgreSQL is not installed ({INSTALL})")
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed (apt-get install util-linux)")
-    return _shared().new_database()
+    server = _shared()
+    return server.new_database() if empty else server.new_database(server.template)
 
 
 STORES = ("memory", "sqlite", "postgresql")  # what the catalog suites run against
 
 
-def url_of(kind: str, folder: Path) -> str:
+def url_of(kind: str, folder: Path, *, empty: bool = False) -> str:
     """Return the URL of a new catalog of this kind."""
     if kind == "memory":
         return "memory://"
-    return f"sqlite:///{folder / 'catalog.db'}" if kind == "sqlite" else new_database()
+    return f"sqlite:///{folder / 'catalog.db'}" if kind == "sqlite" else new_database(empty=empty)

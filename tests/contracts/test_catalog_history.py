@@ -1,0 +1,152 @@
+"""The event log of every catalog: complete, chained, and enough to rebuild any moment."""
+
+from datetime import UTC, timedelta
+
+import pytest
+
+from catalog import errors
+from catalog.history import digest
+from catalog.kinds import EVENT
+from catalog.memory import MemoryStore
+from catalog.records import Event, Image
+from catalog.repository import Catalog
+from catalog.sql import SqlStore
+from tests.catalog.samples import Ticking, a_replica, an_export, an_image, saved
+
+
+def test_every_change_is_logged_with_who_did_it_before_and_after(catalog: Catalog) -> None:
+    image = an_image(name="one", owner="bob")
+    with catalog.changing(actor="bob", run_id="run-1") as change:
+        first = change.save_image(image, event="imagewright.image.adding")
+        change.save_replica(a_replica(image))
+        assert [e.kind for e in change.logged] == ["imagewright.image.adding", "imagewright.replica.added"]
+    with catalog.changing(actor="eve", run_id="run-2") as change:
+        change.save_image(first.model_copy(update={"name": "two"}), event="imagewright.image.edited")
+    added, replica, edited = catalog.events(image.id)
+    assert (added.actor, added.run_id, added.subject) == ("bob", "run-1", f"image:{image.id}")
+    assert added.before is None
+    assert Image.model_validate(added.after) == first
+    assert replica.subject == f"replica:{image.id}@default"
+    assert (edited.actor, edited.kind) == ("eve", "imagewright.image.edited")
+    assert (edited.before or {})["name"] == "one"
+    assert (edited.after or {})["name"] == "two"
+    assert set(edited.after or {}) == {"name", "version", "updated_at"}
+
+
+def test_what_is_gone_is_still_in_the_log(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image(name="gone"))
+    with catalog.changing(actor="admin") as change:
+        change.remove_image(image.id)
+    *_, last = catalog.events(image.id)
+    assert last.kind == "imagewright.image.expunged"
+    assert last.after is None
+    assert Image.model_validate(last.before) == image
+
+
+def test_an_event_needs_no_record(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image())
+    with catalog.changing(actor="admin") as change:
+        event = change.record("imagewright.replica.damaged", f"replica:{image.id}@default")
+    assert event.image_id == image.id
+    assert list(catalog.events(image.id, since=event.sequence - 1)) == [event]
+    assert list(catalog.events(since=event.sequence)) == []
+    assert catalog.snapshot()[f"image:{image.id}"] == image
+
+
+def test_saving_what_is_already_there_logs_nothing(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image())
+    with catalog.changing(actor="admin") as change:
+        change.save_replica(a_replica(image))
+        change.save_replica(a_replica(image))
+        assert len(change.logged) == 1
+
+
+def test_the_moment_of_the_log_never_goes_back(catalog: Catalog, clock: Ticking) -> None:
+    saved(catalog, an_image())
+    clock.now -= timedelta(days=1)  # another host's clock is late
+    saved(catalog, an_image())
+    moments = [e.at for e in catalog.events()]
+    assert moments == sorted(moments)
+
+
+def test_a_snapshot_is_the_catalog_at_that_moment(catalog: Catalog, clock: Ticking) -> None:
+    (image,) = saved(catalog, an_image(name="one", size_bytes=5))
+    with catalog.changing(actor="admin") as change:
+        change.save_replica(a_replica(image))
+        change.save_export(an_export(image, id="e"))
+    before = clock.now
+    with catalog.changing(actor="admin") as change:
+        later = change.save_image(image.model_copy(update={"name": "two"}))
+        change.remove_export("e")
+    then, now = catalog.snapshot(before), catalog.snapshot()
+    assert then[f"image:{image.id}"] == image
+    assert now[f"image:{image.id}"] == catalog.image(image.id) == later
+    assert "export:e" in then
+    assert "export:e" not in now
+    assert now[f"replica:{image.id}@default"] == catalog.replica(image.id, "default")
+    assert now["image_storage:default"] == catalog.image_storage("default")
+    assert len(catalog.snapshot(before - timedelta(days=1))) == 0
+    difference = catalog.difference(before, clock.now)
+    assert difference == catalog.difference(then, now)
+    assert difference.vanished == ("export:e",)
+    assert difference.appeared == ()
+    (changed,) = difference.changed
+    assert (changed.subject, changed.before["name"], changed.after["name"]) == (
+        f"image:{image.id}",
+        "one",
+        "two",
+    )
+
+
+def test_an_untouched_log_verifies(catalog: Catalog) -> None:
+    saved(catalog, *(an_image(name=f"名 {n}") for n in range(5)))
+    catalog._page_size = 3
+    assert catalog.verify_events() == 2 + 5
+
+
+def tamper(catalog: Catalog, sequence: int, **fields: object) -> None:
+    store = catalog._store
+    if isinstance(store, MemoryStore):
+        with store.writing() as transaction:
+            event = transaction.get(EVENT, (sequence,))
+            assert event is not None
+            transaction.update(EVENT, Event.model_validate(event.model_dump() | fields))
+        return
+    assert isinstance(store, SqlStore)
+    with store.writing() as sql:
+        event = sql.get(EVENT, (sequence,))
+        assert event is not None
+        sql.update(EVENT, Event.model_validate(event.model_dump() | fields))
+
+
+def test_a_changed_entry_shows(catalog: Catalog) -> None:
+    saved(catalog, *(an_image() for _ in range(5)))
+    tamper(catalog, 4, actor="somebody else")
+    with pytest.raises(errors.LogDamaged, match=r"event 4 .* does not match its hash") as caught:
+        catalog.verify_events()
+    assert caught.value.sequence == 4
+
+
+def test_a_changed_entry_with_a_new_hash_shows(catalog: Catalog) -> None:
+    saved(catalog, *(an_image() for _ in range(5)))
+    event = list(catalog.events())[3].model_copy(update={"actor": "somebody else"})
+    tamper(catalog, 4, actor="somebody else", hash=digest(event))
+    with pytest.raises(errors.LogDamaged, match=r"event 5 .* does not follow"):
+        catalog.verify_events()
+
+
+def test_a_missing_entry_shows(catalog: Catalog) -> None:
+    saved(catalog, *(an_image() for _ in range(5)))
+    with catalog._store.writing() as transaction:
+        transaction.delete(EVENT, (3,))
+    with pytest.raises(errors.LogDamaged, match=r"event 3 .* next entry there is 4"):
+        catalog.verify_events()
+
+
+def test_times_keep_their_microseconds_and_are_utc(catalog: Catalog, clock: Ticking) -> None:
+    clock.now += timedelta(microseconds=123457)
+    (image,) = saved(catalog, an_image())
+    read = catalog.image(image.id)
+    assert read.updated_at == image.updated_at
+    assert read.updated_at.microsecond == 123457
+    assert read.updated_at.tzinfo is UTC or read.updated_at.utcoffset() == timedelta(0)
