@@ -12,6 +12,7 @@ from flows.environment import prepare
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
 
 WORK_DIRECTORY = "prefect.deployments.steps.set_working_directory"
 
@@ -40,6 +41,7 @@ async def _work_pool(client: "PrefectClient", name: str) -> None:
 
 
 async def _deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
+    from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
     from prefect.utilities.callables import parameter_schema
 
     flow = load_flow(row.entrypoint)
@@ -58,11 +60,15 @@ async def _deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUI
         job_variables=dict(row.work_pool.job_variables),
         schedules=_schedules(row),
         concurrency_limit=limit.limit if limit else None,
-        concurrency_options={"collision_strategy": limit.collision_strategy} if limit else None,
+        concurrency_options=ConcurrencyOptions(
+            collision_strategy=ConcurrencyLimitStrategy(limit.collision_strategy)
+        )
+        if limit
+        else None,
     )
 
 
-def _schedules(row: DeploymentDefinition) -> list[object]:
+def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
 

@@ -60,6 +60,9 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
         except ImagewrightError as error:
             fail(image, str(error), error.retryable)
             raise
+        except Exception as error:
+            fail(image, f"internal error: {type(error).__name__}: {error}", resumable=True)
+            raise
 
 
 def _bring_in(image: Image, url: str) -> Image:

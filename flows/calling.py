@@ -33,7 +33,19 @@ def _server(quiet: bool) -> Iterator[None]:
         import prefect  # noqa: F401  # while the server starts
 
         wait_until_ready(ready)
-        yield
+        try:
+            yield
+        finally:
+            _send_what_waits()
+
+
+def _send_what_waits() -> None:
+    """Send queued logs and events before the server goes: Prefect's own exit would try for a minute to reach it."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=5)
+    APILogWorker.drain_all(timeout=5)
 
 
 def _run(name: str, request: Request) -> Record | tuple[Record, ...]:

@@ -83,6 +83,8 @@ def main() -> None:
         fail(sentence(cause) if isinstance(cause, ValidationError) else _one_line(error), WRONG_USAGE)
     except ImagewrightError as error:
         fail(str(error), FAILED)
+    except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
+        fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
     except KeyboardInterrupt:
         fail("interrupted; what was kept is resumed from when the same image_id is added again", INTERRUPTED)
 

@@ -8,6 +8,7 @@ from catalog.errors import ImageNotFound, ImagewrightError, StorageError
 from catalog.records import Image, ImageStatus
 from tasks.events import emit
 from tasks.resources import open_image_storage, open_resources, run_id
+from tasks.room import subject_of
 
 
 @task(task_run_name="give up on {image.name}")
@@ -20,7 +21,9 @@ def fail(image: Image, sentence: str, resumable: bool) -> Image:
             known = change.image(image.id)
             failed = known.model_copy(update={"status": ImageStatus.ERROR, "error": sentence})
             saved = change.save_image(failed, event="imagewright.image.failed")
-        emit("image.failed", saved, error=sentence, resumable=resumable)
+            if not resumable:
+                change.release(subject_of(image.id))
+    emit("image.failed", saved, error=sentence, resumable=resumable)
     return saved
 
 
@@ -34,6 +37,7 @@ def withdraw(image_id: str) -> None:
         with catalog.changing(actor=image.owner, run_id=run_id()) as change:
             for replica in tuple(change.replicas(image_id)):
                 change.remove_replica(image_id, replica.image_storage)
+            change.release(subject_of(image.id))
             change.remove_image(image_id, event="imagewright.image.cancelled")
 
 

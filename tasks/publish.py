@@ -9,6 +9,7 @@ from tasks.events import emit
 from tasks.landed import Inspected, Kept, Landed
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
+from tasks.room import subject_of
 
 
 @task(task_run_name="publish {image.name}", **retrying())
@@ -31,6 +32,7 @@ def publish(
             saved = change.save_image(measured, event=f"imagewright.image.{'ready' if ready else 'failed'}")
             for replica in replicas:
                 change.save_replica(replica)
+            change.release(subject_of(image.id))
     emit(
         "image.ready" if ready else "image.failed",
         saved,

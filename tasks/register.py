@@ -7,6 +7,7 @@ from prefect import task
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image, ImageStatus
 from tasks.resources import open_resources, run_id
+from tasks.room import subject_of
 
 ASKED = (
     "name", "description", "image_type", "format", "cpu_architecture", "platform", "os", "virtio", "bios_mode",
@@ -19,12 +20,15 @@ ASKED = (
 def register(draft: Image) -> Image:
     """Add the image as Downloading, or take up an add that broke off; a Ready one comes back as it is.
 
-    Raises InvalidRequest if the id belongs to an image that was added otherwise.
+    Raises InvalidRequest if the id belongs to an image that was added otherwise, StorageNotFound, QuotaExceeded.
     """
     with open_resources() as (_, catalog), catalog.changing(actor=draft.owner, run_id=run_id()) as change:
+        for name in draft.image_storages:
+            change.image_storage(name)
         try:
             known = change.image(draft.id)
         except ImageNotFound:
+            change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=draft.image_storages)
             return change.save_image(_downloading(draft), event="imagewright.image.adding")
         _same(known, draft)
         if known.status is ImageStatus.READY:
@@ -33,6 +37,7 @@ def register(draft: Image) -> Image:
             raise InvalidRequest(
                 "image_id", draft.id, "an id that is not in the recycle bin; recover that image instead"
             )
+        change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=draft.image_storages)
         resumed = known.model_copy(update={"error": None, "image_storages": draft.image_storages})
         return change.save_image(_downloading(resumed), event="imagewright.image.resumed")
 

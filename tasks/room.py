@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from catalog.errors import CapacityExceeded
 from catalog.records import Image, ReplicaStatus
 from catalog.settings import Settings
-from tasks.resources import open_image_storage
+from tasks.resources import open_image_storage, run_id
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
@@ -26,8 +25,19 @@ def open_lacking(catalog: "Catalog", settings: Settings, image: Image) -> "tuple
 
 
 def reserve(catalog: "Catalog", settings: Settings, image: Image, size_bytes: int | None) -> None:
-    """Raise CapacityExceeded unless every storage that lacks the image has room for it."""
-    for storage in open_lacking(catalog, settings, image):
-        room = storage.capacity().available_bytes
-        if (size_bytes or 0) > room:
-            raise CapacityExceeded(storage.name, size_bytes or 0, room)
+    """Set quota and capacity aside for the image until it is Ready. Raises QuotaExceeded, CapacityExceeded.
+
+    size_bytes: as the source announces it; None: unknown, the reservation grows while bytes arrive.
+    """
+    storages = open_lacking(catalog, settings, image)
+    available = {storage.name: storage.capacity().available_bytes for storage in storages}
+    with catalog.changing(actor=image.owner, run_id=run_id()) as change:
+        change.reserve(
+            subject=subject_of(image.id), account=image.owner, storages=tuple(available),
+            size_bytes=size_bytes or 0, available=available,
+        )  # fmt: skip
+
+
+def subject_of(image_id: str) -> str:
+    """Return the name under which an image's reservation is kept."""
+    return f"image:{image_id}"
