@@ -1,23 +1,35 @@
 """An ImageStore: images kept as chips and one manifest each, over any object store."""
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.errors import CapacityExceeded, DigestMismatch, ImageNotFound, ObjectMissing, StaleLanding
-from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, ReplicaStatus, StorageKind
-from storage.chips import finished, manifest
+from catalog.records import (
+    Capacity,
+    Image,
+    ImageFormat,
+    ImageStorage,
+    ReclaimReport,
+    Replica,
+    ReplicaStatus,
+    StorageKind,
+    VerifyReport,
+)
+from storage.chips import finished, manifest, scrub
+from storage.chips.explain import why
 from storage.chips.export import export_pieces
 from storage.chips.finished import Finished
 from storage.chips.journal import Journal
 from storage.chips.landing import ChipLanding
 from storage.chips.manifest import ManifestHeader, Pieces
+from storage.chips.pins import MANIFESTS, landing_ids
 from storage.chips.publish import publish_chips, remove
 from storage.chips.reader import PieceReader
+from storage.chips.reclaim import reclaim
 from storage.chips.store import ChipStore
 from storage.protocols import Digests, ImageReader, LandingInfo, ObjectStore, Progress, StoredImage
-
-MANIFESTS = "manifests/"
 
 
 class ImageStore:
@@ -59,8 +71,7 @@ class ImageStore:
 
     def landings(self) -> Iterator[LandingInfo]:
         """List unpublished landings."""
-        names = {info.name.split("/")[1] for info in self.objects.list("landings/")}
-        for landing_id in sorted(names):
+        for landing_id in landing_ids(self.objects):
             kept = Journal(self.objects, landing_id).read()
             yield LandingInfo(
                 landing_id=landing_id, kept_bytes=int(kept.entries["length"].sum()), source=kept.source
@@ -77,6 +88,9 @@ class ImageStore:
         stored = publish_chips(self.chips, landing)
         replica = self._replica(image, digests, stored)
         self._put_manifest(image, replica, digests, landing)
+        if finished.read(self.objects, landing_id) is None and self._lacking(landing.pieces):
+            self.delete(image.id)  # reclaim was told meanwhile that nobody goes on with this landing
+            raise StaleLanding(landing_id)
         remove(self.chips, landing_id)
         return replica
 
@@ -107,6 +121,48 @@ class ImageStore:
     def delete(self, image_id: str) -> None:
         """Withdraw the replica; chips stay until reclaim."""
         self.objects.delete(_manifest_name(image_id))
+
+    def reclaim(
+        self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
+    ) -> ReclaimReport:
+        """Free what no manifest and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""
+        return reclaim(self.chips, self.name, keep_landings, plan_only=plan_only)
+
+    def why(self, digest: bytes) -> tuple[str, ...]:
+        """Say why a chip is kept, or is going."""
+        return why(self.chips, digest)
+
+    def verify(
+        self,
+        image_id: str,
+        *,
+        first_object: int = 0,
+        budget_bytes: int | None = None,
+        bytes_per_second: int | None = None,
+    ) -> tuple[VerifyReport, int | None]:
+        """Prove a replica by reading it; return what was found and the piece to go on with, None at the end.
+
+        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`, their bytes the length of the chip.
+        Raises ImageNotFound, DigestMismatch (manifest damaged).
+        """
+        _, pieces = self._manifest(image_id)
+        return scrub.verify(self.chips, pieces, image_id, first_object, budget_bytes, bytes_per_second)
+
+    def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
+        """Put a good copy of the chip at `offset` in place of a damaged one. Raises DigestMismatch if it is not that chip."""
+        _, pieces = self._manifest(image_id)
+        scrub.repair(self.chips, scrub.chip_at(pieces, offset).tobytes(), data)
+
+    def pieces(self, image_id: str) -> Pieces:
+        """Return which chips make an image. Raises ImageNotFound."""
+        return self._manifest(image_id)[1]
+
+    def described(self, image_id: str) -> ManifestHeader:
+        """Return what an image's manifest says about it. Raises ImageNotFound."""
+        return self._manifest(image_id)[0]
+
+    def _lacking(self, pieces: Pieces) -> bool:
+        return not self.chips.load_view().usable(pieces.digests[~pieces.holes]).all()
 
     def _manifest(self, image_id: str) -> tuple[ManifestHeader, Pieces]:
         name = _manifest_name(image_id)

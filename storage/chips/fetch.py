@@ -77,11 +77,11 @@ class ChipSource:
         """Return the chips of one run, proven."""
         try:
             data = memoryview(self._objects.get(object_name(run.pack), run.start, run.end))
-        except ObjectMissing:
+            return [self._chip(data, run, places, digests[i].tobytes(), i) for i in run.chips]
+        except (ObjectMissing, DigestMismatch):
             if not self._may_follow:
                 raise
             return self._follow(digests[run.chips.start : run.chips.stop])
-        return [self._chip(data, run, places, digests[i].tobytes(), i) for i in run.chips]
 
     def _chip(self, data: memoryview, run: Run, places: Located, digest: bytes, i: int) -> bytes | memoryview:
         offset, stored = int(places.offset[i]), int(places.stored[i])
@@ -96,7 +96,7 @@ class ChipSource:
         return decode(codec, record[RECORD.size :], raw, digest, where)
 
     def _follow(self, digests: U1) -> list[bytes | memoryview]:
-        """Read chips again whose pack was repacked since the view was made; once, then it counts as missing."""
+        """Read chips again that were moved or repaired since the view was made; if it fails again, it counts."""
         again = ChipSource(self._objects, self._reload(), self._reload, follow=False)
         return again.read(digests)
 

@@ -223,6 +223,11 @@ def _decode_proven(data: memoryview) -> Table:
     )
 
 
+def part_name(sequence: int, epoch: int, number: int) -> str:
+    """Return the object name of a part of the index that an epoch's sweep writes in place of all up to `sequence`."""
+    return f"{PREFIX}{sequence:012d}-{epoch:012d}-{number:06d}"
+
+
 def name_of(sequence: int) -> str:
     """Return the object name of an addition's segment."""
     return f"{PREFIX}{sequence:012d}"

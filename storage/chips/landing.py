@@ -61,23 +61,27 @@ class ChipLanding:
         self._own = tuple(self._packs_left(kept.packs))
         self._salvage()
         count, offset = self._feed_kept(kept.entries, feed)
-        if count < len(kept.entries):
-            self._journal.truncate(count)
-        self._start(offset)
+        self._start(count, offset)
         return offset
 
     def write(self, block: memoryview) -> None:
         """Take the next bytes."""
-        (self._pipeline or self._start(0)).write(block)
+        (self._pipeline or self._start(0, 0)).write(block)
 
     def finish(self) -> StoredFile:
         """Make everything durable and note that the file is whole."""
         done = finished.read(self._objects, self.landing_id)
         if done is None:
-            pipeline = self._pipeline or self._start(0)
+            pipeline = self._pipeline or self._start(0, 0)
             pipeline.finish()
             self.close()
-            entries = joined_holes(self._journal.read().entries)
+            kept = self._journal.read()
+            if (
+                kept.writer != self._journal.writer
+                or int(kept.entries["length"].sum()) != pipeline.size_bytes
+            ):
+                raise StaleLanding(self.landing_id)  # swept by reclaim, or another process went on with it
+            entries = joined_holes(kept.entries)
             done = finished.write(self._objects, self.landing_id, entries, merge(self._own))
         return StoredFile(size_bytes=done.pieces.size_bytes, stored_bytes=done.stored_bytes)
 
@@ -100,7 +104,8 @@ class ChipLanding:
         discard(self._chips, self.landing_id)
         self._own = ()
 
-    def _start(self, offset: int) -> "_Pipeline":
+    def _start(self, count: int, offset: int) -> "_Pipeline":
+        self._journal.take_over(count)
         self._pipeline = _Pipeline(
             self._chips, self._journal, self._folder, offset, self._own, self._sealed, self._room
         )
@@ -166,6 +171,7 @@ class _Pipeline:
     ) -> None:
         self._chips, self._journal, self._room = chips, journal_, room
         self._cutter = Cutter(chips.parameters, offset)
+        self.size_bytes = offset
         self._view = chips.load_view()
         self._own, self._report_sealed = own, sealed
         self._unsealed: set[bytes] = set()
@@ -177,6 +183,7 @@ class _Pipeline:
 
     def write(self, block: memoryview) -> None:
         self._take(self._cutter.feed(block))
+        self.size_bytes += len(block)
 
     def finish(self) -> None:
         self._take(self._cutter.finish())

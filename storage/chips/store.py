@@ -1,8 +1,9 @@
 """A chip store: objects, their parameters, and the view of index and epochs that everything else works with."""
 
+from collections.abc import Iterable
 from threading import Lock
 
-from storage.chips import epochs
+from storage.chips import epochs, index
 from storage.chips.codec import Codec
 from storage.chips.fetch import ChipSource
 from storage.chips.index import Table
@@ -27,6 +28,15 @@ class ChipStore:
         with self._lock:
             self._view = self._views.load()
             return self._view
+
+    def read_segments(self, names: Iterable[str]) -> list[Table]:
+        """Return segments by name, newest first, so that merging them keeps the newest place of a chip."""
+        return [self._views.read(name) for name in sorted(names, reverse=True)]
+
+    def add_segment(self, table: Table) -> None:
+        """Add chips to the index as its newest segment."""
+        while not self.objects.create(index.name_of(self.load_view().sequence + 1), index.encode(table)):
+            continue
 
     def newest_epoch(self) -> int:
         """Ask the store for the number of its newest epoch."""

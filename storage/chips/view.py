@@ -2,20 +2,19 @@
 
 import mmap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from catalog.errors import ObjectMissing
-from storage.chips import epochs, index
+from storage.chips import damage, epochs, index
 from storage.chips.index import I8, U1, U4, U8, Flags, Table
 from storage.protocols import ObjectStore
 
 SMALL_SEGMENT = 1 << 16  # chips; smaller segments are joined in memory, so that look-ups ask few tables
 ATTEMPTS = 20
-NO_KEYS: U8 = np.zeros(0, np.uint64)
 
 
 class Segment(NamedTuple):
@@ -67,12 +66,13 @@ class View:
 
     epoch: int
     tables: tuple[Table, ...]
-    condemned: U8  # sorted keys of chips that may vanish
+    condemned: U8  # sorted keys of chips that may vanish or are damaged
     sequence: int  # of the newest segment seen; the next one is numbered after it
+    segments: tuple[str, ...]  # names of all segments listed
 
     def with_own(self, tables: Sequence[Table]) -> "View":
         """Return a view that looks into these tables first."""
-        return View(self.epoch, (*tables, *self.tables), self.condemned, self.sequence)
+        return replace(self, tables=(*tables, *self.tables))
 
     def usable(self, digests: U1) -> Flags:
         """Tell which chips are there and will stay if they are pinned now."""
@@ -147,8 +147,18 @@ class Views:
         self._segments = segments
         large = [t for t in segments.values() if len(t) >= SMALL_SEGMENT]
         small = self._join_small({n: t for n, t in segments.items() if len(t) < SMALL_SEGMENT})
-        keys = condemned.keys if condemned else NO_KEYS
-        return View(epoch, (*large, small), keys, max((s.sequence for s in listed), default=0))
+        unusable = [damage.keys(self._objects), *([condemned.keys] if condemned else [])]
+        return View(
+            epoch,
+            (small, *large),
+            np.unique(np.concatenate(unusable)),
+            max((s.sequence for s in listed), default=0),
+            tuple(s.name for s in listed),
+        )
+
+    def read(self, name: str) -> Table:
+        """Return one segment, proven. Raises ObjectMissing, DigestMismatch."""
+        return self._segments.get(name) or self._read(name)
 
     def _read(self, name: str) -> Table:
         return index.decode(f"{self._objects.location}/{name}", _mapped(self._objects, name))
@@ -157,8 +167,10 @@ class Views:
         names = frozenset(small)
         joined_names, joined = self._joined
         if names != joined_names:
-            added = [small[n] for n in names - joined_names]
-            joined = index.merge([joined, *added] if joined_names < names else list(small.values()))
+            # Newest first: the newest place of a chip counts, e.g. of one that was repaired.
+            new = [small[n] for n in sorted(names - joined_names, reverse=True)]
+            again = [small[n] for n in sorted(names, reverse=True)]
+            joined = index.merge([*new, joined] if joined_names < names else again)
             self._joined = names, joined
         return joined
 

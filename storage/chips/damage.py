@@ -1,0 +1,28 @@
+"""Chips known to be damaged: `damaged/<digest>`. An add of the same bytes stores them again, which heals every image."""
+
+import numpy as np
+
+from storage.chips.index import U8
+from storage.protocols import ObjectStore
+
+PREFIX = "damaged/"
+
+
+def mark(objects: ObjectStore, digest: bytes) -> None:
+    """Note that a chip is damaged."""
+    objects.put(f"{PREFIX}{digest.hex()}", b"")
+
+
+def clear(objects: ObjectStore, digest: bytes) -> None:
+    """Note that a chip is whole again."""
+    objects.delete(f"{PREFIX}{digest.hex()}")
+
+
+def marked(objects: ObjectStore) -> list[bytes]:
+    """Return the digests of damaged chips, sorted."""
+    return [bytes.fromhex(info.name.removeprefix(PREFIX)) for info in objects.list(PREFIX)]
+
+
+def keys(objects: ObjectStore) -> U8:
+    """Return the sorted keys of damaged chips."""
+    return np.array([int.from_bytes(d[:8], "big") for d in marked(objects)], dtype=np.uint64)

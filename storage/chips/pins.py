@@ -1,0 +1,88 @@
+"""What is needed: the chips and packs that landings and manifests name. The order of reading is part of the fence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.errors import ObjectMissing
+from storage.chips import finished, manifest
+from storage.chips.index import U1, U8, keys_of
+from storage.chips.journal import Journal
+from storage.protocols import ObjectStore
+
+MANIFESTS = "manifests/"
+LANDINGS = "landings/"
+BATCH = 1 << 22  # keys collected before repeats are removed: 32 MiB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pins:
+    """keys: sorted keys of the chips that are needed; packs: of landings, not to be touched."""
+
+    keys: U8
+    packs: frozenset[bytes]
+
+
+def landing_ids(objects: ObjectStore) -> list[str]:
+    """Return the ids of all landings, sorted."""
+    return sorted({info.name.split("/")[1] for info in objects.list(LANDINGS)})
+
+
+def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
+    """Read landings first, then manifests: a landing that is published meanwhile is seen as one or the other.
+
+    gone: landings that count no more.
+    """
+    keys = _Keys()
+    packs: set[bytes] = set()
+    for landing_id in landing_ids(objects):
+        if landing_id not in gone:
+            packs.update(_pin_landing(objects, landing_id, keys))
+    for digests in manifests_chips(objects):
+        keys.add(digests)
+    return Pins(keys.sorted(), frozenset(packs))
+
+
+def manifests_chips(objects: ObjectStore) -> Iterator[U1]:
+    """Yield the digests of each manifest.
+
+    Raises DigestMismatch: nothing may be reclaimed while a manifest can't be read.
+    """
+    for info in list(objects.list(MANIFESTS)):
+        try:
+            data = objects.get(info.name)
+        except ObjectMissing:
+            continue  # withdrawn meanwhile
+        pieces = manifest.decode(f"{objects.location}/{info.name}", data)[1]
+        yield pieces.digests[~pieces.holes]
+
+
+def _pin_landing(objects: ObjectStore, landing_id: str, keys: "_Keys") -> set[bytes]:
+    kept = Journal(objects, landing_id).read()
+    keys.add(kept.entries["digest"])
+    packs = set(kept.packs)
+    done = finished.read(objects, landing_id)
+    if done is not None:
+        keys.add(done.entries["digest"])
+        packs.update(name.tobytes() for name in done.table.packs)
+    return packs
+
+
+class _Keys:
+    """A growing set of keys that never holds many repeats."""
+
+    def __init__(self) -> None:
+        self._parts: list[U8] = []
+        self._count = 0
+
+    def add(self, digests: U1) -> None:
+        if len(digests):
+            self._parts.append(keys_of(digests))
+            self._count += len(digests)
+        if self._count > BATCH:
+            self._parts = [self.sorted()]
+            self._count = 0
+
+    def sorted(self) -> U8:
+        return np.unique(np.concatenate(self._parts)) if self._parts else np.zeros(0, np.uint64)

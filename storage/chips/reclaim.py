@@ -1,0 +1,163 @@
+"""Giving back the space of chips that nothing needs, beside running adds, without clocks or locks.
+
+1. plan: packs without needed chips go, sparse ones are written anew;
+2. create the epoch, exclusively, naming what is condemned: every adder that has not pinned by now will see it;
+3. only then read the pins, landings before manifests, and settle the verdict once: what is pinned is spared;
+4. sweep: write needed chips anew, then the index, then delete old segments and packs;
+5. note that the epoch is done. A reclaim that finds an unfinished epoch finishes it first.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.records import ItemOutcome, ReclaimReport
+from storage.chips import epochs, sweep, verdict
+from storage.chips.epochs import Condemned
+from storage.chips.index import I8, U1, Table
+from storage.chips.loose import adopt_loose
+from storage.chips.pack import object_name, pack_of
+from storage.chips.pins import landing_ids, read_pins
+from storage.chips.publish import discard
+from storage.chips.reclaim_plan import PackPlan, Places, member, plan_reclaim
+from storage.chips.store import ChipStore
+from storage.chips.verdict import Scope, Verdict
+
+MANY_SEGMENTS = 64  # from here on a reclaim joins them even if nothing is condemned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """What a reclaim knows before it decides.
+
+    packs: names (p, 32) in the plan's order; sizes: bytes of each pack there is; loose: packs that nobody names.
+    """
+
+    packs: U1
+    plan: PackPlan
+    sizes: dict[bytes, int]
+    loose: frozenset[bytes]
+    segments: int
+
+    def names(self, numbers: I8) -> frozenset[bytes]:
+        """Return the names of packs by their numbers."""
+        return frozenset(self.packs[n].tobytes() for n in numbers)
+
+
+def reclaim(
+    chips: ChipStore, storage: str, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
+) -> ReclaimReport:
+    """Free what no manifest and no landing needs; see the module.
+
+    keep_landings: ids of landings that may go on, all others are discarded; None: all may.
+    Raises DigestMismatch if a manifest is damaged: what it needs can't be told.
+    """
+    gone = frozenset(landing_ids(chips.objects)) - keep_landings if keep_landings is not None else frozenset()
+    if not plan_only:
+        finish_interrupted(chips)
+        for landing_id in gone:
+            discard(chips, landing_id)
+        adopt_loose(chips)
+    found = survey(chips, gone)
+    failed = () if plan_only else _apply(chips, found)
+    return ReclaimReport(
+        image_storage=storage,
+        items=(*_outcomes(found, gone), *failed),
+        bytes_freed=found.plan.bytes_freed + sum(found.sizes[name] for name in found.loose),
+        chips_kept=found.plan.chips_kept,
+        chips_freed=found.plan.chips_freed,
+    )
+
+
+def survey(chips: ChipStore, gone: frozenset[str] = frozenset()) -> Survey:
+    """Look at everything. gone: landings that count no more."""
+    # Packs are listed before landings are read: a pack is named in a journal before it exists.
+    sizes = {pack_of(info.name): info.size_bytes for info in chips.objects.list("packs/")}
+    pins = read_pins(chips.objects, gone)
+    view = chips.load_view()
+    packs, places = _places(view.tables)
+    names = [name.tobytes() for name in packs]
+    in_order = np.array([sizes.get(name, 0) for name in names], dtype=np.int64)
+    plan = plan_reclaim(places, in_order, pins.keys, chips.parameters.pack_bytes // 2)
+    loose = frozenset(sizes) - frozenset(names) - pins.packs
+    return Survey(packs, plan, sizes, loose, len(view.segments))
+
+
+def _places(tables: Sequence[Table]) -> tuple[U1, Places]:
+    """Return the names of all packs, and for each chip the place that counts; a range of keys at a time."""
+    packs = np.unique(np.concatenate([np.zeros((0, 32), np.uint8), *(t.packs for t in tables)]), axis=0)
+    numbers = {name.tobytes(): n for n, name in enumerate(packs)}
+    parts = 1 + sum(map(len, tables)) // sweep.PART_CHIPS
+    slim: list[Places] = []
+    for number in range(parts):
+        rows = sweep.key_range(tables, number, parts)
+        global_number = np.array([numbers[name.tobytes()] for name in rows.packs], dtype=np.uint32)
+        pack = global_number[rows.pack] if len(rows) else np.zeros(0, np.uint32)
+        slim.append(Places(rows.keys, pack, rows.stored))
+    return packs, Places(
+        np.concatenate([p.keys for p in slim]),
+        np.concatenate([p.pack for p in slim]),
+        np.concatenate([p.stored for p in slim]),
+    )
+
+
+def finish_interrupted(chips: ChipStore) -> None:
+    """Carry out what a reclaim that died had begun."""
+    newest = epochs.newest(chips.objects)
+    if newest:
+        _carry_out(chips, newest)
+
+
+def _apply(chips: ChipStore, found: Survey) -> tuple[ItemOutcome, ...]:
+    for name in found.loose:
+        chips.objects.delete(object_name(name))
+    going = found.names(found.plan.drop) | found.names(found.plan.repack)
+    if not going and found.segments < MANY_SEGMENTS:
+        return ()
+    epoch = epochs.newest(chips.objects) + 1
+    if not epochs.create(chips.objects, epoch, Condemned(going, found.plan.condemned)):
+        return (ItemOutcome(subject="reclaim", outcome="pending", reason="another reclaim is at work"),)
+    return _carry_out(chips, epoch)
+
+
+def _carry_out(chips: ChipStore, epoch: int) -> tuple[ItemOutcome, ...]:
+    """Settle the verdict of an epoch unless that was done, sweep, note that it is done. Safe to repeat."""
+    condemned = epochs.condemned(chips.objects, epoch)
+    if condemned is None:
+        return ()
+    if verdict.read(chips.objects, epoch) is None:
+        verdict.settle(chips.objects, epoch, _judge(chips, condemned))
+    settled = verdict.read(chips.objects, epoch)
+    failed = sweep.sweep(chips, epoch, settled) if settled else ()
+    epochs.finish(chips.objects, epoch)
+    chips.objects.delete(verdict.name_of(epoch))
+    return failed
+
+
+def _judge(chips: ChipStore, condemned: Condemned) -> Verdict:
+    """Take what is pinned out of what was condemned; the epoch exists, so whoever pins from now on knows it."""
+    pins = read_pins(chips.objects)
+    view = chips.load_view()
+    scope = Scope(
+        segments=view.segments,
+        sequence=view.sequence,
+        parts=1 + sum(len(t) for t in view.tables) // sweep.PART_CHIPS,
+        packs=len(condemned.packs),
+    )
+    return Verdict(condemned.packs, condemned.keys[~member(pins.keys, condemned.keys)], scope)
+
+
+def _outcomes(found: Survey, gone: frozenset[str]) -> list[ItemOutcome]:
+    """Say what happens to each landing and pack, and why."""
+    items = [
+        ItemOutcome(subject=f"landing {i}", outcome="done", reason="nobody goes on with it") for i in gone
+    ]
+    reasons = [(name, "no index and no landing names it") for name in found.loose]
+    reasons += [(name, "none of its chips is needed") for name in found.names(found.plan.drop)]
+    reasons += [(name, "its needed chips move to another pack") for name in found.names(found.plan.repack)]
+    for name, reason in reasons:
+        size = found.sizes.get(name, 0)
+        items.append(ItemOutcome(subject=f"pack {name.hex()}", outcome="done", bytes=size, reason=reason))
+    return items

@@ -1,0 +1,119 @@
+"""Proving what is stored by reading it, and putting a good copy in place of a damaged chip."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from catalog.errors import DigestMismatch, InvalidRequest, ObjectMissing
+from catalog.records import ItemOutcome, VerifyReport
+from storage.chips import damage, index
+from storage.chips.codec import digest_of
+from storage.chips.fetch import ChipSource
+from storage.chips.index import U1
+from storage.chips.journal import Journal, folder
+from storage.chips.manifest import Pieces
+from storage.chips.packer import Encoded, Packer
+from storage.chips.publish import remove
+from storage.chips.store import ChipStore
+
+STEP_BYTES = 8 << 20  # between two looks at the budget
+
+
+def verify(
+    chips: ChipStore,
+    pieces: Pieces,
+    image_id: str,
+    first: int,
+    budget_bytes: int | None,
+    bytes_per_second: int | None,
+) -> tuple[VerifyReport, int | None]:
+    """Read and prove the pieces from number `first` on, within a budget of plain bytes.
+
+    Returns the report and the piece to go on with, None at the end.
+    """
+    source = chips.source()
+    items: list[ItemOutcome] = []
+    count, done_bytes, begun = 0, 0, time.monotonic()
+    at = first
+    for step in _steps(pieces, first):
+        if budget_bytes is not None and done_bytes >= budget_bytes:
+            break
+        rows = step[~pieces.holes[step]]
+        items.extend(_damaged(chips, source, pieces, rows, image_id))
+        count += len(rows)
+        done_bytes += int(pieces.lengths[rows].sum())
+        at = int(step[-1]) + 1
+        if bytes_per_second:
+            time.sleep(max(0.0, begun + done_bytes / bytes_per_second - time.monotonic()))
+    report = VerifyReport(items=tuple(items), chips_read=count, bytes_read=done_bytes)
+    return report, at if at < len(pieces) else None
+
+
+def _steps(pieces: Pieces, first: int) -> Iterator["np.ndarray[tuple[int], np.dtype[np.int64]]"]:
+    """Yield consecutive piece numbers whose data make about STEP_BYTES; holes cost nothing."""
+    filled = np.cumsum(np.where(pieces.holes, 0, pieces.lengths)[first:]).astype(np.int64)
+    at = 0
+    while at < len(filled):
+        before = int(filled[at - 1]) if at else 0
+        stop = max(at + 1, int(np.searchsorted(filled, before + STEP_BYTES, side="right")))
+        yield np.arange(first + at, first + stop)
+        at = stop
+
+
+def _damaged(
+    chips: ChipStore, source: ChipSource, pieces: Pieces, rows: index.I8, image_id: str
+) -> list[ItemOutcome]:
+    """Read chips in parallel; where that fails, one by one, to name each damaged one."""
+    try:
+        for _ in source.stream(pieces.digests[rows]):
+            pass
+    except (DigestMismatch, ObjectMissing):
+        return [item for row in rows.tolist() if (item := _prove(chips, source, pieces, row, image_id))]
+    return []
+
+
+def _prove(
+    chips: ChipStore, source: ChipSource, pieces: Pieces, row: int, image_id: str
+) -> ItemOutcome | None:
+    try:
+        source.read(pieces.digests[row : row + 1])
+    except (DigestMismatch, ObjectMissing) as error:
+        damage.mark(chips.objects, pieces.digests[row].tobytes())
+        subject = f"{image_id}@{int(pieces.starts[row])}"
+        length = int(pieces.lengths[row])
+        return ItemOutcome(subject=subject, outcome="failed", bytes=length, reason=str(error))
+    return None
+
+
+def repair(chips: ChipStore, digest: bytes, data: bytes) -> None:
+    """Store a good copy of one chip and make it the one that counts, for every image that has it.
+
+    Raises DigestMismatch if `data` is not that chip.
+    """
+    if digest_of(data) != digest:
+        raise DigestMismatch("the bytes offered for repair", digest.hex(), digest_of(data).hex())
+    sealed: list[index.Table] = []
+    parameters = chips.parameters
+    packer = Packer(
+        chips.objects, f"repairs/{digest.hex()}", parameters.pack_bytes, lambda _: None, sealed.append
+    )
+    try:
+        codec, payload = chips.codec.encode(memoryview(data))
+        packer.add([Encoded(digest, codec, len(data), payload)])
+        packer.close_part()
+        packer.wait()
+    finally:
+        packer.stop()
+    chips.add_segment(index.merge(sealed))
+    remove(chips, pin)
+    damage.clear(chips.objects, digest)
+
+
+def chip_at(pieces: Pieces, offset: int) -> U1:
+    """Return the digest of the chip that begins at `offset`. Raises InvalidRequest."""
+    row = int(np.searchsorted(pieces.starts, np.uint64(offset)))
+    if row >= len(pieces) or int(pieces.starts[row]) != offset or pieces.holes[row]:
+        raise InvalidRequest("offset", offset, "the first byte of a chip of this image")
+    digest: U1 = pieces.digests[row]
+    return digest

@@ -1,0 +1,130 @@
+"""Carrying out a verdict: needed chips move to new packs, the index is written anew, then the old goes.
+
+The parts of the new index have fixed names and are created exclusively: of two that sweep at once, one writes a part,
+and the packs that the other wrote in vain are loose and freed by the next reclaim.
+"""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import numpy as np
+
+from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.records import ItemOutcome
+from storage.chips import damage, index, pack
+from storage.chips.codec import decode
+from storage.chips.index import Table
+from storage.chips.pack import RECORD, object_name
+from storage.chips.packer import Encoded, Packer
+from storage.chips.reclaim_plan import member
+from storage.chips.store import ChipStore
+from storage.chips.verdict import Verdict
+
+PART_CHIPS = 1 << 20  # chips in one part of the new index: 60 MB
+FOLDER = "sweeps/"
+
+
+def sweep(chips: ChipStore, epoch: int, verdict: Verdict) -> tuple[ItemOutcome, ...]:
+    """Do it. Safe to repeat, and to be done by two at once. Returns which packs had to stay, and why."""
+    parts = [index.part_name(verdict.scope.sequence, epoch, n) for n in range(verdict.scope.parts)]
+    failed: tuple[ItemOutcome, ...] = ()
+    if any(chips.objects.size(name) is None for name in parts):
+        try:
+            failed = _write_parts(chips, epoch, verdict, parts)
+        except ObjectMissing:  # a segment was deleted: somebody else finished all parts
+            if any(chips.objects.size(name) is None for name in parts):
+                raise
+    _delete_old(chips, verdict, parts)
+    return failed
+
+
+def _write_parts(chips: ChipStore, epoch: int, verdict: Verdict, parts: list[str]) -> tuple[ItemOutcome, ...]:
+    tables = chips.read_segments(verdict.scope.segments)
+    needed: list[Table] = []
+    for number in range(len(parts)):
+        going, _ = _split(key_range(tables, number, len(parts)), verdict.packs)
+        needed.append(going.take(~member(verdict.condemned, going.keys)))
+    moved, stuck, failed = _move(chips, epoch, index.merge(needed))
+    for number, name in enumerate(parts):
+        _, staying = _split(key_range(tables, number, len(parts)), verdict.packs)
+        part = index.merge([key_range([moved, stuck], number, len(parts)), staying])
+        chips.objects.create(name, index.encode(part))
+    return failed
+
+
+def _move(chips: ChipStore, epoch: int, rows: Table) -> tuple[Table, Table, tuple[ItemOutcome, ...]]:
+    """Write chips into new packs, proven; return their new places, those of damaged ones, and what went wrong."""
+    sealed: list[Table] = []
+    packer = Packer(
+        chips.objects,
+        f"{FOLDER}{epoch}-{uuid4().hex}",
+        chips.parameters.pack_bytes,
+        lambda _: None,
+        sealed.append,
+    )
+    stuck = np.zeros(len(rows), dtype=np.bool_)
+    failed: list[ItemOutcome] = []
+    try:
+        for number in np.lexsort((rows.offset, rows.pack)).tolist():
+            try:
+                packer.add([_record(chips, rows, number)])
+            except DigestMismatch as error:  # never deleted, never relied on by another image
+                stuck[number] = True
+                damage.mark(chips.objects, rows.digests[number].tobytes())
+                failed.append(_failure(rows, number, error))
+            except ObjectMissing as error:  # nothing to keep: an add of the same bytes stores the chip again
+                failed.append(_failure(rows, number, error))
+        packer.close_part()
+        packer.wait()
+    finally:
+        packer.stop()
+    return index.merge(sealed), rows.take(stuck), tuple(failed)
+
+
+def _record(chips: ChipStore, rows: Table, number: int) -> Encoded:
+    """Read one record as it is stored, and prove it."""
+    name, entry = rows.entry(number)
+    record = chips.objects.get(object_name(name), entry.offset, entry.offset + RECORD.size + entry.stored)
+    where = f"{chips.objects.location}/{object_name(name)} at {entry.offset}"
+    if record[: RECORD.size] != pack.record_head(entry.digest, entry.codec, entry.raw, entry.stored):
+        raise DigestMismatch(where, entry.digest.hex(), "another record")
+    payload = memoryview(record)[RECORD.size :]
+    decode(entry.codec, payload, entry.raw, entry.digest, where)
+    return Encoded(entry.digest, entry.codec, entry.raw, payload)
+
+
+def _failure(rows: Table, number: int, error: Exception) -> ItemOutcome:
+    name, entry = rows.entry(number)
+    subject = f"chip {entry.digest.hex()} in pack {name.hex()}"
+    return ItemOutcome(subject=subject, outcome="failed", bytes=entry.raw, reason=str(error))
+
+
+def _split(table: Table, packs: frozenset[bytes]) -> tuple[Table, Table]:
+    """Return the rows in these packs, and the others."""
+    inside = np.array([name.tobytes() in packs for name in table.packs], dtype=np.bool_)
+    rows = inside[table.pack] if len(table.packs) else np.zeros(0, dtype=np.bool_)
+    return table.take(rows), table.take(~rows)
+
+
+def key_range(tables: Sequence[Table], number: int, parts: int) -> Table:
+    """Return the rows of part `number` of `parts`: keys are digests, so equal ranges are about equally full."""
+    width = -(-(1 << 64) // parts)
+    rows: list[Table] = []
+    for table in tables:
+        first = int(np.searchsorted(table.keys, np.uint64(number * width)))
+        stop = (
+            int(np.searchsorted(table.keys, np.uint64((number + 1) * width))) if number + 1 < parts else None
+        )
+        rows.append(table.take(np.arange(first, len(table) if stop is None else stop)))
+    return index.merge(rows)
+
+
+def _delete_old(chips: ChipStore, verdict: Verdict, parts: list[str]) -> None:
+    """Delete what the parts replaced; a pack that they still name stays."""
+    named = {name.tobytes() for table in chips.read_segments(parts) for name in table.packs}
+    for name in verdict.scope.segments:
+        chips.objects.delete(name)
+    for pack_name in verdict.packs - named:
+        chips.objects.delete(object_name(pack_name))
+    for info in list(chips.objects.list(FOLDER)):
+        chips.objects.delete(info.name)

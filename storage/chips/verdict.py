@@ -1,0 +1,68 @@
+"""The verdict of an epoch: what its sweep does, settled once, so that it does not matter who carries it out.
+
+`verdicts/<epoch>`, integers little-endian: "IWVD", header bytes u32, header (JSON), then per pack its name 32, then per
+chip its key u64, BLAKE3 of everything before it 32.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+
+from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.records import Record
+from storage.chips.index import U8
+from storage.protocols import ObjectStore
+
+MAGIC = b"IWVD"
+HEAD = struct.Struct("<4sI")
+
+
+class Scope(Record):
+    """segments: names that the new index replaces; sequence: of the newest of them; parts: segments of the new index."""
+
+    segments: tuple[str, ...]
+    sequence: int
+    parts: int
+    packs: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """packs: deleted, once their chips outside `condemned` (sorted keys) lie elsewhere."""
+
+    packs: frozenset[bytes]
+    condemned: U8
+    scope: Scope
+
+
+def name_of(epoch: int) -> str:
+    """Return the object name."""
+    return f"verdicts/{epoch:012d}"
+
+
+def settle(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:
+    """Record the verdict, unless there is one already: then that one counts."""
+    header = verdict.scope.model_dump_json().encode()
+    body = HEAD.pack(MAGIC, len(header)) + header + b"".join(sorted(verdict.packs))
+    body += verdict.condemned.astype("<u8").tobytes()
+    objects.create(name_of(epoch), body + blake3(body).digest())
+
+
+def read(objects: ObjectStore, epoch: int) -> Verdict | None:
+    """Return the verdict of an epoch, None if none was reached, or all is done."""
+    try:
+        data = objects.get(name_of(epoch))
+    except ObjectMissing:
+        return None
+    body = memoryview(data)[:-32]
+    actual = blake3(body).digest()
+    if actual != data[-32:]:
+        raise DigestMismatch(f"{objects.location}/{name_of(epoch)}", data[-32:].hex(), actual.hex())
+    _, length = HEAD.unpack_from(body)
+    scope = Scope.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
+    at = HEAD.size + length
+    packs = frozenset(bytes(body[at + 32 * i : at + 32 * i + 32]) for i in range(scope.packs))
+    keys = np.frombuffer(body, "<u8", offset=at + 32 * scope.packs)
+    return Verdict(packs, keys, scope)
