@@ -53,7 +53,8 @@ async def _deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUI
         tags=list(row.tags),
         parameters=dict(row.parameters),
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
-        enforce_parameter_schema=True,
+        # The flow validates with the same model and says it better; the schema is simplified for the form.
+        enforce_parameter_schema=False,
         entrypoint=row.entrypoint,
         pull_steps=[{WORK_DIRECTORY: {"directory": str(ROOT)}}],
         work_pool_name=row.work_pool.name,

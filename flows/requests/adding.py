@@ -78,7 +78,7 @@ class AddSystemImage(ChangingRequest):
             9,
             "Expected checksum",
             "Optional: md5:…, sha1:…, sha256:… or sha512:… as "
-            "published by the source, or sums:<URL> of a SHA256SUMS-style file. "
+            "published by the source, or sums:URL of a SHA256SUMS-style file. "
             "A mismatch fails the add and keeps nothing.",
         ),
     )
@@ -154,7 +154,7 @@ class AddVolumeImage(ChangingRequest):
             5,
             "Expected checksum",
             "Optional: md5:…, sha1:…, sha256:… or sha512:…, "
-            "or sums:<URL>; a mismatch fails the add and keeps nothing.",
+            "or sums:URL; a mismatch fails the add and keeps nothing.",
         ),
     )
     image_id: str | None = Field(

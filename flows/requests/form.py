@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Account = "Account that acts; it owns what it adds and sees what is shared with it."
 PlanOnly = "Show what would happen (bytes to move, space, quota) and change nothing."
@@ -13,12 +13,30 @@ def at(position: int, title: str, description: str, **extra: Any) -> dict[str, A
     return {"title": title, "description": description, "json_schema_extra": {"position": position}, **extra}
 
 
+def plain_options(schema: dict[str, Any]) -> None:
+    """Show an optional field as its own kind of input: of a union, Prefect's form asks which member is meant."""
+    for field in schema.get("properties", {}).values():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1 and len(field["anyOf"]) == 2:
+            del field["anyOf"], field["default"]
+            field.update(kinds[0])
+
+
 class Request(BaseModel):
     """What all requests share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=plain_options)
 
     account: str = Field("admin", **at(90, "Account", Account))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_absent(cls, given: Any) -> Any:
+        """Take an input that a form left empty as not given, where the field may be absent."""
+        if not isinstance(given, dict):
+            return given
+        absent = {name for name, field in cls.model_fields.items() if field.default is None}
+        return {name: value for name, value in given.items() if not (value == "" and name in absent)}
 
 
 class ChangingRequest(Request):
