@@ -197,6 +197,31 @@ class ImageStorage(Protocol):
         ...
 
 
+class Converted(Record):
+    """A landing that was made from another one, with the same guest content."""
+
+    landing_id: str
+    format: ImageFormat
+    size_bytes: int
+    stored_bytes: int
+
+
+@runtime_checkable
+class LandingConverter(Protocol):
+    """An image storage that changes the format of a landing itself, without a scratch file on the worker."""
+
+    def convert_landing(
+        self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
+    ) -> Converted:
+        """Make a finished landing of the stored format from a finished one that the inspector has passed, and prove it.
+
+        Goes on where a former attempt ended; safe to repeat. The first landing stays, for the caller to discard. The result is
+        published with `publish(target_landing_id, image, None)`: its MD5 and SHA-256 are measured when they are first needed.
+        Raises ConversionFailed, CapacityExceeded, MissingProgram.
+        """
+        ...
+
+
 class ObjectInfo(Record):
     """An object in an object store."""
 
@@ -227,6 +252,7 @@ class ObjectStore(Protocol):
     """
 
     location: str  # for messages, without secrets
+    piece_bytes: int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 
 from blake3 import blake3
 
-from catalog.errors import CapacityExceeded, ImageBusy, StorageUnavailable
+from catalog.errors import CapacityExceeded, ImageBusy, ImageNotFound, StorageUnavailable
 from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
 from storage.ceph.images import check_version, close, create, opened, read_record, remove, take_lock
@@ -76,6 +76,11 @@ class CephLanding:
         with self._leaving_nothing():
             self._open_writer().write(block)
 
+    def write_zeros(self, length: int) -> None:
+        """Take the next bytes, all zeros."""
+        with self._leaving_nothing():
+            self._open_writer().write_zeros(length)
+
     def finish(self) -> StoredFile:
         """Make everything durable and record that it is complete. Safe to repeat."""
         finished = self._finished()
@@ -87,6 +92,13 @@ class CephLanding:
     def open(self) -> CephReader:
         """Read a finished landing."""
         return open_reader(self._connect(), self.name, None, self._wait_s, self.landing_id)
+
+    def root(self) -> str:
+        """Return the digest over all digests of a finished landing: what identifies its bytes. Raises ImageNotFound."""
+        finished = self._finished()
+        if finished is None:
+            raise ImageNotFound(self.landing_id)
+        return finished.root
 
     def close(self) -> None:
         """Keep what can be kept, let the lock go, leave the cluster; the landing can be opened again."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from catalog.errors import CapacityExceeded, ImageNotFound
 from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, StorageKind, VerifyReport
 from catalog.settings import Settings
-from storage.ceph import capacity, export, publication, scrub
-from storage.ceph.address import parse_address
+from storage.ceph import capacity, conversion, export, publication, scrub
+from storage.ceph.address import key_of, parse_address
 from storage.ceph.connection import Connection, connect, translated
 from storage.ceph.images import clones, has_snapshot, opened, read_record, remove
 from storage.ceph.landing import CephLanding
@@ -30,7 +30,7 @@ from storage.ceph.layout import (
 )
 from storage.ceph.reader import CephReader, Content, open_content
 from storage.ceph.rows import read_rows
-from storage.protocols import Digests, LandingInfo, Progress, SourceInfo, StoredImage
+from storage.protocols import Converted, Digests, LandingInfo, Progress, SourceInfo, StoredImage
 
 CHECK_OBJECT = "imagewright_check"
 STORED: dict[ImageFormat, ImageFormat] = {"raw": "raw", "qcow2": "raw", "vmdk": "raw", "iso": "iso"}
@@ -98,6 +98,19 @@ class CephStorage:
             return publication.publish(
                 connection, self.address.pool, landing_id, image, stored, digests, datetime.now(UTC)
             )
+
+    def convert_landing(
+        self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
+    ) -> Converted:
+        """Make a raw landing from a finished qcow2 or VMDK landing that the inspector has passed, and prove it (see the protocol)."""
+        source, target = self.landing(landing_id), self.landing(target_landing_id)
+        credentials = self._credentials
+        key = key_of(self.name, self.address.user, credentials) if credentials else None
+        converted = conversion.convert(source, from_format, target, progress)
+        names = (source.name, target.name)
+        scratch = self._settings.scratch_folder
+        conversion.prove(self.address, key, names, from_format, converted.size_bytes, scratch, progress)
+        return converted
 
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here (not whether it is undamaged)."""

@@ -14,6 +14,7 @@ from storage.ceph.layout import (
     OBJECT_BYTES,
     ROW_BYTES,
     ZERO_ROW,
+    ZEROS,
     data_runs,
     is_zero,
     object_count,
@@ -122,6 +123,15 @@ class StreamWriter:
             if len(self._buffer) == OBJECT_BYTES:
                 full, self._buffer = self._buffer, bytearray()
                 self._put(memoryview(full))
+
+    def write_zeros(self, length: int) -> None:
+        """Take a run of zeros; whole objects of them cost a row and nothing else."""
+        head = min(length, -len(self._buffer) % OBJECT_BYTES)
+        self.write(memoryview(ZEROS)[:head])
+        count, rest = divmod(length - head, OBJECT_BYTES)
+        self._rows += ZERO_ROW * count
+        self.size_bytes += count * OBJECT_BYTES
+        self.write(memoryview(ZEROS)[:rest])
 
     def drain(self) -> None:
         """Make all full objects and their rows durable."""

@@ -26,6 +26,14 @@ class Bytes(Protocol):
         ...
 
 
+class SparseDisk(Bytes, Protocol):
+    """A guest's disk that knows its holes."""
+
+    def hole_end(self, offset: int) -> int:
+        """Return where the hole at `offset` ends, or `offset` if something is stored there. May stop short of the end."""
+        ...
+
+
 class Cached:
     """Keeps the last 256 blocks (32 MiB) of a slow source."""
 

@@ -32,6 +32,25 @@ class Qcow2Disk:
         cut = pieces(offset, size, self.size_bytes, self._header.cluster_bytes)
         return b"".join(self._cluster(number, start, end) for number, start, end in cut)
 
+    def hole_end(self, offset: int) -> int:
+        """Return where the hole at `offset` ends, or `offset` if something is stored there. May stop short of the end."""
+        number = offset // self._header.cluster_bytes
+        table, index = divmod(number, self._l2_entries)
+        place = self._table_place(table)
+        while place and index < self._l2_entries and self._is_hole(place, index):
+            index += 1
+        number = table * self._l2_entries + (index if place else self._l2_entries)
+        return max(offset, min(number * self._header.cluster_bytes, self.size_bytes))
+
+    def _is_hole(self, place: int, index: int) -> bool:
+        entry = int(struct.unpack_from(">Q", self._tables.get(place), index * 8)[0])
+        return not entry & _COMPRESSED and (not entry & _OFFSET or bool(entry & _ZERO))
+
+    def _table_place(self, table: int) -> int:
+        if table >= self._header.l1_entries:
+            return 0
+        return self._number(self._header.l1_offset + table * 8) & _OFFSET
+
     def _cluster(self, number: int, start: int, end: int) -> bytes:
         entry = self._entry(number)
         if entry & _COMPRESSED:
@@ -43,9 +62,7 @@ class Qcow2Disk:
 
     def _entry(self, number: int) -> int:
         table, index = divmod(number, self._l2_entries)
-        if table >= self._header.l1_entries:
-            return 0
-        place = self._number(self._header.l1_offset + table * 8) & _OFFSET
+        place = self._table_place(table)
         return int(struct.unpack_from(">Q", self._tables.get(place), index * 8)[0]) if place else 0
 
     def _number(self, place: int) -> int:

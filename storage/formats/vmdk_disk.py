@@ -38,10 +38,23 @@ class VmdkDisk:
         cut = pieces(offset, size, self.size_bytes, self._grain_bytes)
         return b"".join(self._grain(number, start, end) for number, start, end in cut)
 
+    def hole_end(self, offset: int) -> int:
+        """Return where the hole at `offset` ends, or `offset` if something is stored there. May stop short of the end."""
+        entries = self._header.table_entries
+        table, index = divmod(offset // self._grain_bytes, entries)
+        place = self._number(self._header.directory * SECTOR + table * 4)
+        while place and index < entries and self._sector(place, index) <= _ZERO_GRAIN:
+            index += 1
+        number = table * entries + (index if place else entries)
+        return max(offset, min(number * self._grain_bytes, self.size_bytes))
+
+    def _sector(self, place: int, index: int) -> int:
+        return int(struct.unpack_from("<I", self._tables.get(place), index * 4)[0])
+
     def _grain(self, number: int, start: int, end: int) -> bytes:
         table, index = divmod(number, self._header.table_entries)
         place = self._number(self._header.directory * SECTOR + table * 4)
-        sector = struct.unpack_from("<I", self._tables.get(place), index * 4)[0] if place else 0
+        sector = self._sector(place, index) if place else 0
         if sector <= _ZERO_GRAIN:
             return bytes(end - start)
         if self._header.flags & COMPRESSED:

@@ -164,7 +164,7 @@ class CephCluster:
 
     def create_pool(self, name: str) -> None:
         """Make a pool for images; only while the OSD is up."""
-        self.command(prefix="osd pool create", pool=name, pg_num=8)
+        self.command(prefix="osd pool create", pool=name, pg_num=1)
         self.command(prefix="osd pool application enable", pool=name, app="rbd")
 
     def start(self, name: str) -> None:
