@@ -186,6 +186,8 @@ def weed(folder: Path) -> Iterator[int]:
         f"-dir={folder}/data",
     ]
     command += [f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)]
+    # Fixed ports, over which two servers would fall, and a report to its makers.
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "HOME": str(folder)}
     with running(command, folder, ports[0], os.environ | keys):
         yield ports[0]
