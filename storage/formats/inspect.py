@@ -4,10 +4,9 @@ Nothing is opened: the inspector sees the bytes that pass and keeps about 1 MiB 
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 from catalog.errors import FormatMismatch, UnsafeImage
-from catalog.records import Finding, Verdict
+from catalog.records import Finding, ImageFormat, Verdict
 from storage.formats import (
     foreign,
     iso,
@@ -152,7 +151,7 @@ def inspect_reader(source: Bytes, max_virtual_size: int, block: int = 4 << 20) -
     return inspector.finish_from(source)
 
 
-def check_verdict(verdict: Verdict, declared: Literal["raw", "qcow2", "vmdk", "iso"]) -> None:
+def check_verdict(verdict: Verdict, declared: ImageFormat) -> None:
     """Let a safe file of the declared format pass.
 
     Raises UnsafeImage with every error (rule, version, offset), else FormatMismatch naming both formats.

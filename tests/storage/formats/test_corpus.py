@@ -1,0 +1,115 @@
+"""Every hostile file is refused by the rule that was made for it, at any read size; every good one passes."""
+
+from collections import Counter
+
+import pytest
+
+from catalog.errors import FormatMismatch, UnsafeImage
+from catalog.records import ImageFormat, Verdict
+from storage.formats.inspect import Inspector, check_verdict, inspect_reader
+from tests.storage.corpus import LIMIT, Hostile, hostile_files
+from tests.storage.corpus_builders import CLUSTER, MIB, descriptor, gpt, iso, mbr, qcow2, stream_vmdk, vmdk
+
+HOSTILE = tuple(hostile_files())
+GOOD: dict[ImageFormat, dict[str, bytes]] = {
+    "qcow2": {
+        "version-2": qcow2(version=2),
+        "version-3": qcow2(),
+        "dirty": qcow2(incompatible=1),
+        "zstd": qcow2(header_length=112, compression=1, incompatible=8),
+        "snapshots": qcow2(snapshots=16),
+        "compressed": qcow2(l2=(1 << 62 | 5 * CLUSTER, 1 << 62 | 5 * CLUSTER + 700)),
+    },
+    "vmdk": {
+        "sparse": vmdk(),
+        "stream": stream_vmdk(),
+        "fields": vmdk(text=descriptor(more='encoding="UTF-8"\nisNativeSnapshot="no"')),
+    },
+    "iso": {
+        "plain": iso(),
+        "unpadded": iso(blocks=200, size=400_000),
+        "hybrid": mbr((0x80, 0, 0, 64)) + iso()[512:],
+    },
+    "raw": {
+        "zeros": bytes(MIB),
+        "one-byte": b"\0",
+        "text": b"hello\n",
+        "mbr": mbr((0x80, 0x83, 1, 100)).ljust(MIB, b"\0"),
+        "gpt": gpt(2047),
+        "angle-bracket": b"<not a page",
+        "brace": b"{not json",
+    },
+}
+
+
+def judged(content: bytes, block: int) -> Verdict:
+    inspector = Inspector(LIMIT)
+    view = memoryview(content)
+    for start in range(0, len(content), block):
+        inspector.feed(view[start : start + block])
+    return inspector.finish()
+
+
+class Memory:
+    def __init__(self, content: bytes) -> None:
+        self.content, self.size_bytes = content, len(content)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self.content[offset : offset + size]
+
+
+def errors(verdict: Verdict) -> list[str]:
+    return [f.rule for f in verdict.findings if f.severity == "error"]
+
+
+def test_the_corpus_is_large_and_its_names_are_unique() -> None:
+    assert len(HOSTILE) >= 150
+    assert [name for name, count in Counter(map(str, HOSTILE)).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("block", [512, 65536, 1 << 20])
+@pytest.mark.parametrize("hostile", HOSTILE, ids=str)
+def test_a_hostile_file_is_refused_by_its_rule(hostile: Hostile, block: int) -> None:
+    verdict = judged(hostile.content, block)
+    assert hostile.rule in errors(verdict)
+    with pytest.raises(UnsafeImage) as refused:
+        check_verdict(verdict, hostile.declared)
+    assert any(f"[{hostile.rule} v" in sentence for sentence in refused.value.findings)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=str)
+def test_a_verdict_on_a_stored_file_is_the_same(hostile: Hostile) -> None:
+    assert hostile.rule in errors(inspect_reader(Memory(hostile.content), LIMIT))
+
+
+@pytest.mark.parametrize("hostile", [h for h in HOSTILE if len(h.content) < 100_000], ids=str)
+def test_tiny_reads_change_nothing(hostile: Hostile) -> None:
+    assert judged(hostile.content, 17) == judged(hostile.content, 1 << 20)
+
+
+def test_sentences_are_printable_and_short() -> None:
+    for hostile in HOSTILE:
+        for finding in judged(hostile.content, 1 << 20).findings:
+            assert finding.sentence.isprintable()
+            assert len(finding.sentence) < 400
+
+
+@pytest.mark.parametrize(
+    ("declared", "name"), [(declared, name) for declared, files in GOOD.items() for name in files]
+)
+@pytest.mark.parametrize("block", [17, 512, 65536, 1 << 20])
+def test_a_good_file_passes(declared: ImageFormat, name: str, block: int) -> None:
+    content = GOOD[declared][name]
+    verdict = judged(content, max(block, len(content) // 20_000))
+    assert errors(verdict) == []
+    assert verdict.format == declared
+    check_verdict(verdict, declared)
+
+
+@pytest.mark.parametrize("declared", list(GOOD))
+def test_another_declared_format_is_a_mismatch_that_names_both(declared: ImageFormat) -> None:
+    for detected, files in GOOD.items():
+        verdict = judged(next(iter(files.values())), 65536)
+        if detected != declared:
+            with pytest.raises(FormatMismatch, match=f"declared {declared}, but the bytes are {detected}"):
+                check_verdict(verdict, declared)
