@@ -24,6 +24,13 @@ class Accounting(Listing):
         with self._reading() as transaction:
             return usage_of(transaction, account)
 
+    def usages(self) -> Iterator[Usage]:
+        """List what each account uses: those that have anything, have reserved anything, or have limits of their own."""
+        names = {counts.account for counts in self._all(kinds.COUNTED)}
+        names.update(r.account for r in self.reservations() if r.account)
+        names.update(account.name for account in self.accounts())
+        return (self.usage(name) for name in sorted(names))
+
     def reservations(self, account: str | None = None) -> Iterator[Reservation]:
         """List what is reserved for images on their way."""
         return self._all(kinds.RESERVATION, where(account=account))

@@ -4,7 +4,7 @@
 attributes, and the message is one sentence that says what was given and what is allowed or what to do next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -161,6 +161,23 @@ class QualityFailed(ImagewrightError):
     def __init__(self, subject: str, failed: Sequence[str]) -> None:
         self.subject, self.failed = subject, tuple(failed)
         super().__init__(f"{subject} failed {len(self.failed)} quality checks: {'; '.join(self.failed)}")
+
+
+class Withdrawn(ImagewrightError):
+    """The image was deleted while it was still arriving."""
+
+    def __init__(self, image_id: str) -> None:
+        self.image_id = image_id
+        super().__init__(f"image {image_id} was deleted while it was arriving; nothing of it is kept")
+
+
+class SomeFailed(ImagewrightError):
+    """An operation over several things that failed for some of them; the others are done."""
+
+    def __init__(self, operation: str, failed: Mapping[str, ImagewrightError], done: int) -> None:
+        self.operation, self.failed, self.done = operation, dict(failed), done
+        why = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        super().__init__(f"{operation} failed for {len(failed)} of {done + len(failed)}: {why}")
 
 
 class StorageError(ImagewrightError):

@@ -245,6 +245,7 @@ class Volume(Record):
     location: str
     backing: str
     size_bytes: int
+    owner: str = "admin"
     created_at: datetime
 
 
@@ -344,6 +345,40 @@ class Event(Record):
     after: dict[str, object] | None = None
     previous_hash: str = ""  # hash chain: tampering shows
     hash: str = ""
+
+
+class Conversion(Record):
+    """How the file that one storage keeps was made from the file added. `arguments`: exact, but for the scratch paths."""
+
+    image_storage: str
+    from_format: ImageFormat
+    to_format: ImageFormat
+    program: str  # with its version, as it names itself
+    arguments: tuple[str, ...] = ()
+    sha256: str | None = None  # of the file that came out
+    md5: str | None = None
+
+
+class Origin(Record):
+    """Where the bytes of an image came from, as measured while they arrived. `url` is masked."""
+
+    url: str
+    address: str | None = None  # really connected to
+    size_bytes: int
+    etag: str | None = None
+    last_modified: str | None = None
+    md5: str
+    sha256: str
+    checksum: str = ""  # of the algorithm that was expected
+    expected_checksum: str | None = None
+    rule_set: str = ""  # of the safety rules that passed it
+    conversions: tuple[Conversion, ...] = ()
+
+
+class Provenance(Record):
+    """The origin of an image as one entry of its log. One field, so that it never looks like a change of the image's."""
+
+    provenance: Origin
 
 
 class Action(Record):

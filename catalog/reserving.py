@@ -41,6 +41,20 @@ class Reserving(Writing):
         )
         return self._set_aside(asked, known, available)
 
+    def reserve_room(self, *, subject: str, place: str, size_bytes: int, available_bytes: int) -> Reservation:
+        """Set room aside for something that counts for no account, e.g. the file of an export; again: replaced.
+
+        available_bytes: measured. Raises CapacityExceeded if it does not fit beside what others reserved there.
+        """
+        others = [r for r in self.reservations() if r.subject != subject]
+        check_capacity(place, available_bytes, others, size_bytes)
+        self.release(subject)
+        room = Reservation(
+            subject=subject, account="", storages=(place,), size_bytes=size_bytes, created_at=self._clock()
+        )
+        self._transaction.insert(kinds.RESERVATION, room)
+        return room
+
     def grow_reservation(
         self,
         subject: str,

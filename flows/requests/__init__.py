@@ -25,6 +25,7 @@ from flows.requests.scheduled import (
     ReclaimSpace,
     ReconcileStorages,
     RecoverRuns,
+    RetryDeferred,
     VerifyReplicas,
 )
 from flows.requests.storages import (
@@ -65,6 +66,7 @@ __all__ = [
     "RegisterImageStorage",
     "RegisterPrimaryStorage",
     "Request",
+    "RetryDeferred",
     "SetImageStorageState",
     "SetSharingMode",
     "SyncImages",

@@ -54,6 +54,13 @@ class CheckQuality(ChangingRequest):
     )
 
 
+class RetryDeferred(ChangingRequest):
+    """Try again what could not be done before, such as deleting bits on a storage that was disconnected."""
+
+    storage: str | None = Field(None, **at(0, "Storage", "Only work that waits for this storage."))
+    force: bool = Field(False, **at(1, "At once", "Also what would be tried again only later."))
+
+
 class RecoverRuns(ChangingRequest):
     """Find runs whose worker died and start them again, at most three times; end what can't go on."""
 
