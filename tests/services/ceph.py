@@ -152,6 +152,17 @@ class CephCluster:
         """Return the names of the objects that hold bytes of images, sorted."""
         return [name for name in self.objects(pool) if name.startswith("rbd_data.")]
 
+    def leftovers(self, pool: str) -> list[str]:
+        """Return the objects that belong to an image, or to nothing any more; RBD's own bookkeeping is not counted."""
+        own = {"rbd_directory", "rbd_info", "rbd_trash", "rbd_children", "imagewright_check"}
+        return [name for name in self.objects(pool) if name not in own]
+
+    def read_object(self, pool: str, name: str) -> bytes:
+        """Return an object's bytes."""
+        part = self.folder / "object"
+        self._run("rados", "-c", self.conf, "-p", pool, "get", name, part)
+        return part.read_bytes()
+
     def remove_object(self, pool: str, name: str) -> None:
         """Lose an object."""
         self._run("rados", "-c", self.conf, "-p", pool, "rm", name)
