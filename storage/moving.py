@@ -1,0 +1,157 @@
+"""Copying a replica to another image storage, and proving the copy by reading it back.
+
+The copy counts for nothing until it was read back whole and has the size and the digests that the catalog recorded when
+the image was added: a stream that is cut short looks right from both of its ends.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from catalog.errors import DigestMismatch
+from catalog.records import ImageFormat, Record, Replica
+from storage.digests import Digester
+from storage.local import LocalFile
+from storage.protocols import Digests, ImageReader, ImageStorage, Progress, Source, StoredFile
+from storage.replica_source import ReplicaSource, stream_of
+from storage.transfer import transfer
+
+
+class Copied(Record):
+    """A copy that is whole and proven, under its landing name. published: it has its final name already."""
+
+    landing_id: str
+    format: ImageFormat
+    digests: Digests  # of the file that the target keeps
+    stored_bytes: int = 0
+    published: bool = False
+
+
+def silent(_done: int, _total: int | None) -> None:
+    """Take progress and say nothing."""
+
+
+def recorded(replica: Replica) -> Digests | None:
+    """Return what the catalog recorded of a replica's file; None where it was never measured as a whole."""
+    if replica.md5 is None or replica.sha256 is None:
+        return None
+    return Digests(size_bytes=replica.size_bytes, md5=replica.md5, sha256=replica.sha256)
+
+
+def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
+    """Return size and digests of a stored file, every byte of it read and proven. Closes the reader."""
+    digester = Digester()
+    try:
+        with stream_of(reader) as stream:
+            transfer(stream, (), digester, size_bytes=reader.size_bytes, progress=progress)
+    finally:
+        digester.close()
+    return digester.result()
+
+
+def prove(reader: ImageReader, expected: Digests, what: str, progress: Progress = silent) -> None:
+    """Read a stored file whole. Raises DigestMismatch naming `what` if it is not what was expected. Closes the reader."""
+    require_equal(what, expected, measure_reader(reader, progress))
+
+
+def require_equal(what: str, expected: Digests, actual: Digests) -> None:
+    """Raise DigestMismatch unless size, MD5 and SHA-256 are equal."""
+    if expected != actual:
+        raise DigestMismatch(what, _described(expected), _described(actual))
+
+
+def _described(digests: Digests) -> str:
+    return f"{digests.size_bytes} bytes with sha256:{digests.sha256}"
+
+
+def wanted_format(target: ImageStorage, replica: Replica) -> ImageFormat:
+    """Return the format in which the target would keep a copy of this replica."""
+    return target.stored_format(replica.format)
+
+
+def copy_replica(
+    source: ImageStorage,
+    target: ImageStorage,
+    replica: Replica,
+    landing_id: str,
+    *,
+    scratch: Path,
+    progress: Progress = silent,
+    bandwidth_bytes_s: int = 0,
+) -> Copied:
+    """Return a proven copy of a replica as a landing on the target; one that broke off is gone on with.
+
+    The source is only read. Raises DigestMismatch, CapacityExceeded, ConversionFailed and the errors of both storages;
+    a copy that was read back and is not what was sent is deleted, so that another try starts afresh.
+    """
+    wanted = wanted_format(target, replica)
+    if wanted == replica.format:
+        made, stored = _land(ReplicaSource(source, replica), target, landing_id, progress, bandwidth_bytes_s)
+        expected = recorded(replica) or made.model_copy(update={"size_bytes": replica.size_bytes})
+        _check_sent(target, landing_id, expected, made)
+    else:
+        made, stored = _convert(source, target, replica, landing_id, scratch, progress)
+    _read_back(target, landing_id, made)
+    return Copied(landing_id=landing_id, format=wanted, digests=made, stored_bytes=stored.stored_bytes)
+
+
+def _land(
+    source: Source, target: ImageStorage, landing_id: str, progress: Progress, bandwidth_bytes_s: int = 0
+) -> tuple[Digests, StoredFile]:
+    """Read a source into a landing, from where an earlier attempt broke off."""
+    info = source.probe()
+    landing = target.landing(landing_id)
+    digester = Digester()
+    try:
+        before = landing.begun_with()
+        if before is not None and before.same_file(info):
+            landing.restore(digester.feed)
+        else:
+            landing.begin(info)
+        start = digester.size_bytes
+        with source.open(start, info) as stream:
+            transfer(
+                stream, [landing], digester, start=start, size_bytes=info.size_bytes,
+                progress=progress, bandwidth_bytes_s=bandwidth_bytes_s,
+            )  # fmt: skip
+        stored = landing.finish()
+    finally:
+        digester.close()
+        landing.close()
+    return digester.result(), stored
+
+
+def _convert(
+    source: ImageStorage,
+    target: ImageStorage,
+    replica: Replica,
+    landing_id: str,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[Digests, StoredFile]:
+    """Prove the source, convert it by way of a scratch file, land the result."""
+    from storage.formats.convert import convert_reader
+
+    expected = recorded(replica)
+    if expected is not None:
+        prove(source.open(replica.image_id), expected, f"{replica.location} on {source.name}")
+    scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=scratch, prefix="move-") as folder:
+        reader = source.open(replica.image_id)
+        file = convert_reader(reader, replica.format, wanted_format(target, replica), Path(folder), progress)
+        return _land(LocalFile(file), target, landing_id, silent)
+
+
+def _check_sent(target: ImageStorage, landing_id: str, expected: Digests, sent: Digests) -> None:
+    try:
+        require_equal("the replica that was copied", expected, sent)
+    except DigestMismatch:
+        target.landing(landing_id).discard()
+        raise
+
+
+def _read_back(target: ImageStorage, landing_id: str, expected: Digests) -> None:
+    try:
+        prove(target.landing(landing_id).open(), expected, f"landing {landing_id} on {target.name}")
+    except DigestMismatch:
+        target.landing(landing_id).discard()
+        raise
