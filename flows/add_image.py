@@ -23,7 +23,7 @@ from tasks.inspect_image import inspect_image
 from tasks.land import land
 from tasks.plan_add import plan_add
 from tasks.probe_source import probe_source
-from tasks.publish import publish
+from tasks.publish import publish, settle
 from tasks.register import register
 from tasks.report import report
 
@@ -67,6 +67,8 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
 
 def _bring_in(image: Image, url: str) -> Image:
     clock = Stopwatch()
+    if image.version > 1 and (settled := settle(image)).status is ImageStatus.READY:
+        return settled
     start_quality_agent()
     info = clock("probe", lambda: probe_source(image, url))
     landed = clock("land", lambda: land(image, url, info))

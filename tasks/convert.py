@@ -12,19 +12,15 @@ from storage.protocols import Digests, ImageStorage
 from tasks.landed import Kept, Landed, LandedOn
 from tasks.progress import Meter, progress
 from tasks.resources import open_image_storage, open_resources
-from tasks.retries import POLICY, retrying
+from tasks.retries import retrying
 
 
-@task(
-    task_run_name="convert {image.name} for {place.image_storage}",
-    persist_result=True,
-    cache_policy=POLICY,
-    **retrying(),
-)
+@task(task_run_name="convert {image.name} for {place.image_storage}", **retrying())
 def convert(image: Image, landed: Landed, place: LandedOn) -> Kept:
     """Return the file that the storage will keep: the landing itself where it keeps the format that was added.
 
-    A conversion is proven by comparing guest-visible content. Raises ConversionFailed, MissingProgram.
+    A conversion is proven by comparing guest-visible content; the landing it was made from is kept until the image is
+    published. Raises ConversionFailed, MissingProgram.
     """
     with open_resources() as (settings, catalog):
         storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
@@ -52,7 +48,6 @@ def _converted(
         file = convert_reader(reader, added, wanted, Path(scratch), meter)
         landing_id = f"{place.landing_id}.{wanted}"
         digests, stored_bytes = _land_file(storage, landing_id, file, settings.max_virtual_size)
-    storage.landing(place.landing_id).discard()
     return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, digests=digests,
                 stored_bytes=stored_bytes, converted=True)  # fmt: skip
 

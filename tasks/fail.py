@@ -1,52 +1,83 @@
 """What happens when an add ends badly: nothing is left behind, or all that is needed to go on."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from prefect import task
+from prefect.logging import get_logger
 
-from catalog.errors import ImageNotFound, ImagewrightError, StorageError
-from catalog.records import Image, ImageStatus
+from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound, ImagewrightError
+from catalog.records import Image
+from catalog.rules.transitions import GONE, status_after
 from tasks.events import emit
+from tasks.exclusive import own_lease
 from tasks.resources import open_image_storage, open_resources, run_id
-from tasks.room import subject_of
+from tasks.room import lacking, subject_of
+
+log = get_logger("imagewright.fail")
 
 
 @task(task_run_name="give up on {image.name}")
 def fail(image: Image, sentence: str, resumable: bool) -> Image:
-    """Mark the image Error with the sentence; unless it can be resumed, delete its landings and give its room back."""
+    """Mark the image Error with the sentence; unless it can be resumed, delete its landings and give its room back.
+
+    An image that was deleted meanwhile, became Ready, or is gone on with by another process is left as it is.
+    """
+    with suppress(ImageBusy, ImageNotFound, IllegalTransition):
+        return mark_failed(image, sentence, resumable)
+    return image
+
+
+def mark_failed(image: Image, sentence: str, resumable: bool) -> Image:
+    """Do what `fail` does. Raises ImageBusy if another process works on the image, ImageNotFound, IllegalTransition."""
     with open_resources() as (_, catalog):
+        lease = own_lease(catalog, image.id)
+        status_after(catalog.image(image.id), "fail")
         if not resumable:
-            discard_landings(image)
-        with catalog.changing(actor=image.owner, run_id=run_id()) as change:
+            discard_bytes(image, lacking(catalog, image))
+        with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:
             known = change.image(image.id)
-            failed = known.model_copy(update={"status": ImageStatus.ERROR, "error": sentence})
-            saved = change.save_image(failed, event="imagewright.image.failed")
+            update = {"status": status_after(known, "fail"), "error": sentence}
+            saved = change.save_image(known.model_copy(update=update), event="imagewright.image.failed")
             if not resumable:
                 change.release(subject_of(image.id))
     emit("image.failed", saved, error=sentence, resumable=resumable)
     return saved
 
 
-def withdraw(image_id: str) -> None:
-    """Make an image that was still arriving vanish with its bytes: a cancelled add leaves nothing behind."""
-    with open_resources() as (_, catalog), suppress(ImageNotFound):
-        image = catalog.image(image_id)
-        if image.status not in (ImageStatus.CREATING, ImageStatus.DOWNLOADING):
-            return
-        discard_landings(image)
+def withdraw(image_id: str) -> bool:
+    """Make an image that was still arriving vanish with its bytes; tell whether there was one.
+
+    For the image of a run that was cancelled: nobody works on it any more.
+    """
+    with open_resources() as (_, catalog):
+        try:
+            image = catalog.image(image_id)
+            if status_after(image, "cancel") is not GONE:
+                return False
+        except (ImageNotFound, IllegalTransition):
+            return False
+        discard_bytes(image, image.image_storages)
         with catalog.changing(actor=image.owner, run_id=run_id()) as change:
             for replica in tuple(change.replicas(image_id)):
                 change.remove_replica(image_id, replica.image_storage)
-            change.release(subject_of(image.id))
             change.remove_image(image_id, event="imagewright.image.cancelled")
+    emit("image.cancelled", image)
+    return True
 
 
-def discard_landings(image: Image) -> None:
-    """Delete every landing of the image, converted ones too. A storage that can't be reached is left to reclaim."""
+def discard_bytes(image: Image, storages: Sequence[str]) -> None:
+    """Delete the image's landings, and what was published of it just before its run ended, from these storages.
+
+    What a storage can't delete now, reclaim and reconcile do later.
+    """
     with open_resources() as (settings, catalog):
-        for name in image.image_storages:
-            with suppress(StorageError, ImagewrightError):
+        for name in storages:
+            try:
                 storage = open_image_storage(catalog.image_storage(name), settings)
                 for landing in tuple(storage.landings()):
                     if landing.landing_id.partition(".")[0] == image.id:
                         storage.landing(landing.landing_id).discard()
+                storage.delete(image.id)
+            except ImagewrightError as error:
+                log.warning("the bytes of %s stay on %s until space is reclaimed: %s", image.id, name, error)

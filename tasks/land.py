@@ -16,11 +16,11 @@ from storage.sources import open_source
 from tasks.landed import Landed, LandedOn
 from tasks.progress import Meter, progress
 from tasks.resources import open_resources, with_secrets
-from tasks.retries import POLICY, persist
+from tasks.retries import persist
 from tasks.room import open_lacking
 
 
-@task(task_run_name="land {image.name}", persist_result=True, cache_policy=POLICY)
+@task(task_run_name="land {image.name}")
 def land(image: Image, url: str, info: SourceInfo) -> Landed:
     """Return the file as it arrived. What is kept survives the death of this process; every byte is fetched once.
 

@@ -1,15 +1,22 @@
 """Name the landings as replicas and the image as Ready: the one step after which the image exists for its users."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from prefect import task
 
 from catalog.records import Image, ImageStatus, QualityReport
+from catalog.settings import Settings
 from tasks.events import emit
+from tasks.exclusive import own_lease
 from tasks.landed import Inspected, Kept, Landed
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
-from tasks.room import subject_of
+from tasks.room import open_lacking, subject_of
+
+if TYPE_CHECKING:
+    from catalog.repository import Catalog
+    from storage.protocols import ImageStorage, StoredImage
 
 
 @task(task_run_name="publish {image.name}", **retrying())
@@ -21,18 +28,20 @@ def publish(
     The image is Ready if every storage it was asked for holds it, else Error, naming the storage that failed.
     """
     with open_resources() as (settings, catalog):
+        lease = own_lease(catalog, image.id)
         version = catalog.image(image.id).version
         measured = _measured(image, landed, inspected, quality, kept).model_copy(update={"version": version})
         replicas = []
         for place in kept:
             storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
             replicas.append(storage.publish(place.landing_id, measured, place.digests))
-        with catalog.changing(actor=image.owner, run_id=run_id()) as change:
+        with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:
             ready = measured.status is ImageStatus.READY
             saved = change.save_image(measured, event=f"imagewright.image.{'ready' if ready else 'failed'}")
             for replica in replicas:
                 change.save_replica(replica)
             change.release(subject_of(image.id))
+        _discard_converted(catalog, settings, landed, kept)
     emit(
         "image.ready" if ready else "image.failed",
         saved,
@@ -41,6 +50,45 @@ def publish(
         error=saved.error,
     )
     return saved
+
+
+@task(task_run_name="settle {image.name}", **retrying())
+def settle(image: Image) -> Image:
+    """Take into the catalog what an earlier attempt published before it died; Ready if nothing is lacking then.
+
+    Without this, a death between a storage's publication and the catalog's commit would fetch the source again.
+    """
+    with open_resources() as (settings, catalog):
+        lacking = open_lacking(catalog, settings, image)
+        found = [_published(storage, image.id) for storage in lacking if storage.contains(image.id)]
+        if not found:
+            return image
+        with catalog.changing(
+            actor=image.owner, run_id=run_id(), lease=own_lease(catalog, image.id)
+        ) as change:
+            for stored in found:
+                change.save_replica(stored.replica)
+            if len(found) < len(lacking):
+                return image
+            update = {"version": change.image(image.id).version, "status": ImageStatus.READY, "error": None}
+            ready = found[0].image.model_copy(update={**update, "image_storages": image.image_storages})
+            saved = change.save_image(ready, event="imagewright.image.ready")
+            change.release(subject_of(image.id))
+    emit("image.ready", saved, md5=saved.md5, size_bytes=saved.size_bytes, error=None)
+    return saved
+
+
+def _published(storage: "ImageStorage", image_id: str) -> "StoredImage":
+    return next(stored for stored in storage.images() if stored.image.id == image_id)
+
+
+def _discard_converted(catalog: "Catalog", settings: Settings, landed: Landed, kept: Sequence[Kept]) -> None:
+    """Delete landings whose converted twin was published; until then they are what a retry converts again."""
+    converted = {place.image_storage for place in kept if place.converted}
+    for place in landed.held:
+        if place.image_storage in converted:
+            storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
+            storage.landing(place.landing_id).discard()
 
 
 def _measured(

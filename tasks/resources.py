@@ -44,12 +44,28 @@ def holder() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """Tell for certain that a lock's holder is gone: its process on this host, else its run's state."""
+    """Tell for certain that a lock's holder is gone: its process on this host, else its run's state.
+
+    A holder of our own run on another host is gone: a run is started again only after its process was given up. Should
+    that process live after all, the landing's journal and the lock's token fence it off.
+    """
+    run, host, pid, ticks = parts_of(name)
+    if host == os.uname().nodename:
+        return _start_ticks(pid) != ticks
+    return run == run_id() or _run_ended(run)
+
+
+def is_running_here(name: str, run: str) -> bool:
+    """Tell for certain that a lock's holder is that run, in a process that lives on this host."""
+    held_by, host, pid, ticks = parts_of(name)
+    return held_by == run and host == os.uname().nodename and _start_ticks(pid) == ticks
+
+
+def parts_of(name: str) -> tuple[str, str, int, str]:
+    """Return run, host, pid and start ticks of a holder's name."""
     run, _, place = name.partition("@")
     host, pid, ticks = place.rsplit(":", 2)
-    if host == os.uname().nodename:
-        return _start_ticks(int(pid)) != ticks
-    return _run_ended(run)
+    return run, host, int(pid), ticks
 
 
 def _start_ticks(pid: int) -> str:

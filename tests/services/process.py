@@ -39,15 +39,16 @@ def free_port(below: int = 65536) -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+    command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str] | None = None,
+    within_s: float = START_S,
+) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
     """Start a server, wait until `port` accepts, stop it afterwards. Its output is in `folder`/output.log."""
     with (folder / "output.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder
         )
     try:
-        _wait(process, port, folder / "output.log")
+        _wait(process, port, folder / "output.log", within_s)
         yield process
     finally:
         stop(process)
@@ -80,8 +81,8 @@ def kill_sessions(pid: int) -> None:
                 os.kill(process, signal.SIGKILL)
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
+def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {log.read_text()[-800:]}")

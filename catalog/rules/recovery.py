@@ -1,0 +1,122 @@
+"""What becomes of runs whose process died, and of the images they left on their way: decided here, done elsewhere."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from catalog.records import Action, ImageStatus, Record
+
+MAX_RECOVERIES = 3
+MOVING = (ImageStatus.CREATING, ImageStatus.DOWNLOADING, ImageStatus.MIGRATING)
+"""Statuses in which a run should be working on an image."""
+
+RESTART, END, END_CANCELLED = "restart run", "end run", "end cancelled run"
+MARK, WITHDRAW, GIVE_UP_MOVE = "mark image resumable", "withdraw image", "give up move of image"
+
+
+class SeenRun(Record):
+    """A run that is not well, as the server sees it. An add names its image."""
+
+    id: str
+    name: str
+    state: Literal["CRASHED", "RUNNING", "PENDING", "CANCELLING"]
+    state_id: str  # a run whose state is another one by the time something is done about it is left alone
+    last_sign_at: datetime  # its last heartbeat, or when it came into its state if that is later
+    recoveries: int = 0  # how often it was started again already
+    image_id: str | None = None
+    image_gone: bool = False  # the image it adds was taken out of the catalog meanwhile
+    alive: bool = False  # its process was seen running on this host
+
+
+class SeenImage(Record):
+    """An image that a run should be working on. run_state: of the last run that did, None if the server knows none."""
+
+    id: str
+    name: str
+    status: ImageStatus
+    changed_at: datetime
+    holder_may_live: bool = False  # somebody holds its lock who is not surely dead
+    run_state: str | None = None
+
+
+def plan_recovery(
+    runs: Sequence[SeenRun], images: Sequence[SeenImage], now: datetime, stale_after_s: float
+) -> tuple[Action, ...]:
+    """Return what to do about runs and images that nobody works on any more.
+
+    now: timezone-aware UTC. A run that was silent for exactly `stale_after_s` counts as dead.
+    """
+    silence = timedelta(seconds=stale_after_s)
+    by_run = tuple(action for run in runs for action in judged_run(run, now, silence))
+    being_worked_on = {run.image_id for run in runs if run.image_id}
+    rest = [image for image in images if image.id not in being_worked_on]
+    return by_run + tuple(action for image in rest for action in judged_image(image, now, silence))
+
+
+def judged_run(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action, ...]:
+    """Return what to do about one run; nothing while it may be alive."""
+    if not is_dead(run, now, silence):
+        return ()
+    subject = f"run:{run.id}"
+    if run.state == "CANCELLING":
+        ended = Action(verb=END_CANCELLED, subject=subject, reason="its worker died while it was cancelled")
+        return (ended, *_withdrawn(run))
+    if run.image_gone:
+        return (Action(verb=END_CANCELLED, subject=subject, reason="its image was deleted meanwhile"),)
+    if run.recoveries >= MAX_RECOVERIES:
+        return _given_up(run)
+    again = f"its process died; started again ({run.recoveries + 1} of {MAX_RECOVERIES})"
+    return (Action(verb=RESTART, subject=subject, reason=again),)
+
+
+def is_dead(run: SeenRun, now: datetime, silence: timedelta) -> bool:
+    """Tell whether a run's process is gone: said to be Crashed, or silent for too long and not seen running.
+
+    That a process which held the image's lock is dead proves nothing: the run may have been started again since.
+    """
+    return run.state == "CRASHED" or (not run.alive and now - run.last_sign_at >= silence)
+
+
+def judged_image(image: SeenImage, now: datetime, silence: timedelta) -> tuple[Action, ...]:
+    """Return what to do about an image that no run in need of recovery works on; nothing while anybody may."""
+    subject = f"image:{image.id}"
+    arriving = image.status is not ImageStatus.MIGRATING
+    if image.holder_may_live or image.run_state in (
+        "RUNNING",
+        "PENDING",
+        "SCHEDULED",
+        "PAUSED",
+        "CANCELLING",
+    ):
+        return ()
+    if image.run_state == "CANCELLED" and arriving:
+        return (Action(verb=WITHDRAW, subject=subject, reason="its add was cancelled"),)
+    if now - image.changed_at < silence:
+        return ()
+    if arriving:
+        return (Action(verb=MARK, subject=subject, reason=resumable_sentence(image.id)),)
+    reason = "its move stopped because its process died; change its image storage again to go on"
+    return (Action(verb=GIVE_UP_MOVE, subject=subject, reason=reason),)
+
+
+def resumable_sentence(image_id: str) -> str:
+    """Say why an add stopped and how to go on with it."""
+    return f"the add stopped because its process died; add again with image_id {image_id} to go on from what was kept"
+
+
+def _given_up(run: SeenRun) -> tuple[Action, ...]:
+    times = f"its process died {run.recoveries + 1} times; it is not started again"
+    ended = Action(verb=END, subject=f"run:{run.id}", reason=times)
+    if run.image_id is None:
+        return (ended,)
+    sentence = f"{times}; add again with image_id {run.image_id} to go on from what was kept"
+    return (
+        ended.model_copy(update={"reason": sentence}),
+        Action(verb=MARK, subject=f"image:{run.image_id}", reason=sentence),
+    )
+
+
+def _withdrawn(run: SeenRun) -> tuple[Action, ...]:
+    if run.image_id is None or run.image_gone:
+        return ()
+    return (Action(verb=WITHDRAW, subject=f"image:{run.image_id}", reason="its add was cancelled"),)

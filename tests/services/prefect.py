@@ -1,0 +1,213 @@
+"""A real Prefect server and real process workers, each a process of its own that can be killed like a machine."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from deployments.definitions import ROOT, definitions
+from flows.environment import QUIET
+from tests.services.process import children, free_port, running
+
+COMMAND = Path(sys.executable).with_name("imagewright")
+STATE_S = 120.0
+START_S = 120.0
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running server. environment: what a command or a worker needs to talk to it."""
+
+    api: str
+    environment: Mapping[str, str]
+
+    def ask(self, path: str, body: object | None = None, method: str | None = None) -> object:
+        """Send a request to the API, POST with a body and GET without, and return the JSON answer, None if empty."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.api}/{path}", data, {"content-type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(text) if (text := answer.read()) else None
+
+    def record(self, path: str, body: object | None = None) -> dict[str, object]:
+        """Send a request whose answer is one record."""
+        answer = self.ask(path, body)
+        assert isinstance(answer, dict), answer
+        return answer
+
+    def start(self, flow: str, request: Mapping[str, object]) -> str:
+        """Create a run of a deployment for the workers; return its id."""
+        deployment = self.record(f"deployments/name/{flow}/{flow}")
+        run = self.record(
+            f"deployments/{deployment['id']}/create_flow_run",
+            {"parameters": {"request": request}, "state": {"type": "SCHEDULED"}},
+        )
+        return str(run["id"])
+
+    def run(self, run_id: str) -> dict[str, object]:
+        """Return a flow run."""
+        return self.record(f"flow_runs/{run_id}")
+
+    def set_state(self, run_id: str, state: str, *, force: bool = False) -> dict[str, object]:
+        """Propose a state type for a run, as a button of the UI does."""
+        return self.record(f"flow_runs/{run_id}/set_state", {"state": {"type": state}, "force": force})
+
+    def wait_for(self, run_id: str, *states: str, within_s: float = STATE_S) -> dict[str, object]:
+        """Wait until a run is in one of the state types; raise AssertionError if it ends otherwise or takes too long."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            run = self.run(run_id)
+            if run["state_type"] in states:
+                return run
+            assert run["state_type"] not in FINAL, run["state"]
+            time.sleep(0.2)
+        raise AssertionError(f"run {run_id} is {self.run(run_id)['state']}, not {states} within {within_s} s")
+
+    def logs(self, run_id: str) -> list[str]:
+        """Return what a run has logged, oldest first."""
+        rows = self.ask(
+            "logs/filter",
+            {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200},
+        )
+        assert isinstance(rows, list)
+        return [row["message"] for row in rows]
+
+    def command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run an imagewright command against this server."""
+        return subprocess.run(
+            [COMMAND, *arguments], env={**self.environment, **environment}, capture_output=True, text=True,
+            check=False, timeout=240,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running process worker with a scratch folder and a Prefect home of its own."""
+
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+
+    def runs(self) -> list[int]:
+        """Return the processes that the worker started, to the fourth generation."""
+        found, generation = [], [self.process.pid]
+        for _ in range(4):
+            generation = [child for parent in generation for child in children(parent)]
+            found += generation
+        return found
+
+    def kill(self) -> None:
+        """Kill the worker and all that it started at once, as when the machine is gone."""
+        for pid in (self.process.pid, *self.runs()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def prefect_server(folder: Path, cache: Path, settings: Mapping[str, str]) -> Iterator[PrefectServer]:
+    """Start a server with all its services and put the deployments on it, without their schedules.
+
+    cache: a folder kept between runs of the tests, for the migrated database. settings: more environment.
+    """
+    home, port = folder / "prefect", free_port()
+    home.mkdir(parents=True)
+    shutil.copyfile(_migrated_database(cache), home / "prefect.db")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {**inherited, **QUIET, "PREFECT_HOME": str(home), **settings}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+               "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]  # fmt: skip
+    started = {
+        **environment,
+        "PREFECT_UI_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    }
+    with running(command, folder, port, started, within_s=START_S):
+        server = PrefectServer(
+            f"http://127.0.0.1:{port}/api", {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        )
+        _apply(server)
+        yield server
+
+
+@contextmanager
+def worker(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Worker]:
+    """Run a process worker. host: a host name of its own, so that it can't be asked after by its process ids."""
+    folder.mkdir(parents=True)
+    environment = {**server.environment, "PREFECT_HOME": str(folder / "prefect"),
+                   "IMAGEWRIGHT_SCRATCH": str(folder / "scratch"), "PREFECT_WORKER_QUERY_SECONDS": "1",
+                   "PREFECT_RUNNER_PROCESS_LIMIT": "0"}  # fmt: skip
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", definitions()[0].work_pool.name,
+               "--type", "process", "--name", folder.name]  # fmt: skip
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*_on_host(host), *command],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    started = Worker(process, folder)
+    try:
+        yield started
+    finally:
+        started.kill()
+
+
+def _on_host(host: str) -> list[str]:
+    return ["unshare", "--uts", "sh", "-c", f'hostname {host} && exec "$@"', "sh"] if host else []
+
+
+@lru_cache(maxsize=1)
+def can_name_hosts() -> bool:
+    """Tell whether a process can be given a host name of its own here."""
+    command = [*_on_host("elsewhere"), "true"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def _apply(server: PrefectServer) -> None:
+    """Put the deployments on the server; their schedules are paused, so that nothing starts by itself."""
+    subprocess.run(
+        [sys.executable, "-m", "deployments.apply"], env=dict(server.environment), cwd=ROOT, check=True,
+        capture_output=True, timeout=START_S,
+    )  # fmt: skip
+    rows = server.ask("deployments/filter", {})
+    assert isinstance(rows, list)
+    for row in rows:
+        for schedule in row["schedules"]:
+            server.ask(f"deployments/{row['id']}/schedules/{schedule['id']}", {"active": False}, "PATCH")
+
+
+def _migrated_database(cache: Path) -> Path:
+    """Return a migrated, empty database of the Prefect that is installed: the migrations take 12 s, a copy none."""
+    from importlib.metadata import version
+
+    place = cache / f"prefect-{version('prefect')}"
+    database = place / "prefect.db"
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            aside = cache / "aside"
+            shutil.rmtree(aside, ignore_errors=True)
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+            environment = {n: v for n, v in os.environ.items() if not n.startswith("PREFECT_")}
+            subprocess.run(
+                command,
+                env={**environment, **QUIET, "PREFECT_HOME": str(aside)},
+                check=True,
+                capture_output=True,
+            )
+            aside.rename(place)
+    return database
