@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from catalog.errors import InvalidRequest
+from catalog.errors import InvalidRequest, StorageUnavailable
 from catalog.records import ImageStorage
 from catalog.settings import Settings
 from storage import protocols
@@ -25,6 +25,20 @@ def open_image_storage(
         allowed = " or ".join(sorted(f"{s}:// for {kind}" for kind, s in OPENERS))
         raise InvalidRequest("url", record.url, f"a {record.kind} storage needs {allowed}")
     return opener(record, settings, credentials)
+
+
+def require_present(record: ImageStorage) -> None:
+    """Raise StorageUnavailable if a directory that holds images is not there: opening it would make an empty one.
+
+    For work on replicas that the catalog knows of; a disk that is not mounted must not look like one without images.
+    """
+    from storage.chips.parameters import NAME
+
+    parts = urlsplit(record.url)
+    if record.kind == "imagestore" and parts.scheme == "file":
+        folder = Path(unquote(parts.path))
+        if not (folder / NAME).is_file():
+            raise StorageUnavailable(record.name, f"{folder} holds no image store now; is its disk mounted?")
 
 
 def _open_directory(

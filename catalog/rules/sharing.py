@@ -7,8 +7,8 @@
 | global | everybody | owner, admin |
 """
 
-from catalog.errors import AccessDenied, ImageNotFound
-from catalog.records import Account, Image
+from catalog.errors import AccessDenied, ImageNotFound, InvalidRequest
+from catalog.records import Account, Image, SharingMode
 
 ADMIN = "admin"
 
@@ -33,6 +33,28 @@ def require_owner(image: Image, account: Account, operation: str) -> None:
     if not visible(image, account):
         raise ImageNotFound(image.id)
     raise AccessDenied(account.name, operation, image.id)
+
+
+def shared(
+    image: Image, mode: SharingMode, accounts: tuple[str, ...] = (), projects: tuple[str, ...] = ()
+) -> Image:
+    """Return the image with a new sharing. Raises InvalidRequest unless names are given with mode specified, and only there."""
+    if mode == "specified" and not accounts and not projects:
+        raise InvalidRequest("accounts", (), "with mode specified, name at least one account or project")
+    for parameter, names in (("accounts", accounts), ("projects", projects)):
+        if names and mode != "specified":
+            raise InvalidRequest(
+                parameter, names, f"leave it out with mode {mode}; it goes with mode specified"
+            )
+        if not all(name.strip() for name in names):
+            raise InvalidRequest(parameter, names, "names that are not empty")
+    return image.model_copy(
+        update={
+            "sharing_mode": mode,
+            "shared_accounts": tuple(sorted(set(accounts))),
+            "shared_projects": tuple(sorted(set(projects))),
+        }
+    )
 
 
 def grantees(image: Image) -> frozenset[str]:

@@ -1,0 +1,34 @@
+"""Delete images to the recycle bin, and recover them from it."""
+
+from prefect import flow
+
+from catalog.records import Image, Plan
+from flows.naming import named
+from flows.requests import DeleteImage, RecoverImage
+from tasks.delete import delete, expunged_at_once, plan_delete, plan_recover, recover
+from tasks.each import all_done, in_batches
+from tasks.expunge import expunge
+
+
+@flow(name="delete-image", flow_run_name=named("delete {image_ids}"))
+def delete_image(request: DeleteImage) -> tuple[Image, ...] | Plan:
+    """Put images into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes.
+
+    Where an account's retention policy is `direct`, its images are expunged at once.
+    Raises what failed after the others are done: SomeFailed, or the error of the only one.
+    """
+    if request.plan_only:
+        return plan_delete(request.image_ids, request.account)
+    outcomes = in_batches(request.image_ids, lambda ids: delete(ids, request.account))
+    if direct := expunged_at_once(outcomes.done):
+        in_batches(direct, lambda ids: expunge(ids, request.account))
+    return all_done("delete image", outcomes)
+
+
+@flow(name="recover-image", flow_run_name=named("recover {image_ids}"))
+def recover_image(request: RecoverImage) -> tuple[Image, ...] | Plan:
+    """Take images out of the recycle bin, byte for byte what they were. Raises as `delete_image`."""
+    if request.plan_only:
+        return plan_recover(request.image_ids, request.account)
+    outcomes = in_batches(request.image_ids, lambda ids: recover(ids, request.account))
+    return all_done("recover image", outcomes)

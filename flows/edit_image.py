@@ -1,0 +1,22 @@
+"""Edit an image."""
+
+from prefect import flow
+
+from catalog.records import Image, Plan
+from flows.naming import named
+from flows.requests import EditImage
+from tasks.edit import edit, plan_edit
+
+NOT_FIELDS = {"image_id", "account", "plan_only"}
+
+
+@flow(name="edit-image", flow_run_name=named("edit {image_id}"))
+def edit_image(request: EditImage) -> Image | Plan:
+    """Edit name, description, boot settings, protection, family or deprecation, under the rules of the add form.
+
+    Raises InvalidRequest, ImageNotFound, AccessDenied, IllegalTransition.
+    """
+    asked = request.model_dump(exclude=NOT_FIELDS)
+    if request.plan_only:
+        return plan_edit(request.image_id, request.account, asked)
+    return edit(request.image_id, request.account, asked)

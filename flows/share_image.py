@@ -1,0 +1,18 @@
+"""Set the sharing mode of an image."""
+
+from prefect import flow
+
+from catalog.records import Image, Plan
+from flows.naming import named
+from flows.requests import SetSharingMode
+from tasks.share import plan_share, share
+
+
+@flow(name="set-sharing-mode", flow_run_name=named("share {image_id}: {mode}"))
+def set_sharing_mode(request: SetSharingMode) -> Image | Plan:
+    """Share an image globally, with chosen accounts and projects, or with nobody; holds for new uses at once.
+
+    Raises InvalidRequest, ImageNotFound, AccessDenied, IllegalTransition.
+    """
+    asked = (request.image_id, request.account, request.mode, request.accounts, request.projects)
+    return plan_share(*asked) if request.plan_only else share(*asked)

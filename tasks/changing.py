@@ -1,0 +1,66 @@
+"""Changing an image's record on behalf of an account: rights, transition, one transaction, one event."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from catalog.records import Action, Image, Plan
+from catalog.rules.sharing import require_owner
+from catalog.rules.transitions import status_after
+from tasks.each import Outcomes, all_done, each
+from tasks.resources import run_id
+
+if TYPE_CHECKING:
+    from catalog.reading import Reading
+    from catalog.repository import Catalog
+
+Decide = Callable[[Image], Image]
+"""Returns the image as it shall be; the same one where nothing changes. Pure: may be asked again."""
+
+
+def owned(catalog: "Reading", image_id: str, account: str, operation: str) -> Image:
+    """Return an image that the account may change. Raises ImageNotFound where it may not even see it, AccessDenied."""
+    image = catalog.image(image_id, account=account)
+    require_owner(image, catalog.account(account), operation)
+    return image
+
+
+def change_image(
+    catalog: "Catalog", image_id: str, account: str, operation: str, event: str, decide: Decide
+) -> tuple[Image, bool]:
+    """Return the image after an operation of the transition table, and whether it changed.
+
+    Raises ImageNotFound, AccessDenied, IllegalTransition and what `decide` raises.
+    """
+    with catalog.changing(actor=account, run_id=run_id()) as change:
+        image = owned(change, image_id, account, operation)
+        status = status_after(image, operation)
+        after = decide(image).model_copy(update={"status": status or image.status})
+        return (image, False) if after == image else (change.save_image(after, event=event), True)
+
+
+def plan_each(image_ids: Sequence[str], operation: str, plan_one: Callable[[str], Sequence[Action]]) -> Plan:
+    """Return the plan of an operation over several images; what would be refused is in it with its reason."""
+    ids = tuple(dict.fromkeys(image_ids))
+    outcomes: Outcomes[Sequence[Action]] = each(ids, plan_one)
+    if not outcomes.done:
+        all_done(operation, outcomes)
+    refused = [
+        Action(verb="refuse", subject=f"image:{image_id}", reason=str(error))
+        for image_id, error in outcomes.failed.items()
+    ]
+    actions = (*(action for part in outcomes.done for action in part), *refused)
+    summary = f"{operation}: {len(outcomes.done)} of {len(ids)} images"
+    return Plan(operation=operation, actions=actions, summary=summary)
+
+
+def plan_change(image: Image, after: Image, verb: str) -> tuple[Action, ...]:
+    """Return what a change of a record alone would change: one action, or none."""
+    before, now_ = image.model_dump(mode="json"), after.model_dump(mode="json")
+    changed = [f"{name} {before[name]!r} → {now_[name]!r}" for name in now_ if before[name] != now_[name]]
+    return (Action(verb=verb, subject=f"image:{image.id}", reason=", ".join(changed)),) if changed else ()
+
+
+def now() -> datetime:
+    """Return the moment, timezone-aware UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,126 @@
+"""To the recycle bin and back."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from prefect import task
+
+from catalog.errors import IllegalTransition
+from catalog.records import Action, Image, Plan, ReplicaStatus
+from catalog.rules.retention import retention_of
+from catalog.rules.transitions import GONE, status_after
+from catalog.settings import Settings
+from tasks.changing import change_image, now, owned, plan_each
+from tasks.each import Outcomes, each
+from tasks.events import emit
+from tasks.resources import open_resources, run_id
+from tasks.withdrawal import cancel_arrival
+
+if TYPE_CHECKING:
+    from catalog.reading import Reading
+    from catalog.repository import Catalog
+
+
+@task(task_run_name="delete images")
+def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
+    """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes."""
+    with open_resources() as (_, catalog):
+        return each(image_ids, lambda image_id: _delete(catalog, image_id, account))
+
+
+def _delete(catalog: "Catalog", image_id: str, account: str) -> Image:
+    if gone := cancel_arrival(catalog, image_id, account):
+        return gone
+    moment = now()
+    image, changed = change_image(
+        catalog, image_id, account, "delete", "imagewright.image.deleted",
+        lambda image: image.model_copy(update={"deleted_at": moment}),
+    )  # fmt: skip
+    if image.media == "ISO":
+        _detach(catalog, image, account)
+    if changed:
+        emit("image.deleted", image, media=image.media)
+    return image
+
+
+def _detach(catalog: "Catalog", image: Image, account: str) -> None:
+    """Take an ISO out of the machines it is in: nothing is written to it, so nothing is lost."""
+    with catalog.changing(actor=account, run_id=run_id()) as change:
+        for volume in tuple(change.volumes(image_id=image.id)):
+            if volume.location == volume.backing:
+                change.remove_volume(volume.id, "imagewright.volume.detached")
+
+
+@task(task_run_name="recover images")
+def recover(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
+    """Take each image out of the recycle bin, byte for byte what it was."""
+    with open_resources() as (_, catalog):
+        return each(image_ids, lambda image_id: _recover(catalog, image_id, account))
+
+
+def _recover(catalog: "Catalog", image_id: str, account: str) -> Image:
+    with catalog.changing(actor=account, run_id=run_id()) as change:
+        image = owned(change, image_id, account, "recover")
+        status = status_after(image, "recover")
+        _refuse_half_expunged(change, image)
+        update = {"status": status, "deleted_at": None}
+        saved = change.save_image(image.model_copy(update=update), event="imagewright.image.recovered")
+    emit("image.recovered", saved)
+    return saved
+
+
+def _refuse_half_expunged(catalog: "Reading", image: Image) -> None:
+    if any(r.status is ReplicaStatus.DELETING for r in catalog.replicas(image.id)):
+        raise IllegalTransition(f"image {image.id}", "being expunged", "recover", ("in the recycle bin",))
+
+
+@task(task_run_name="plan delete")
+def plan_delete(image_ids: Sequence[str], account: str) -> Plan:
+    """Return what a delete would do with each image. Changes nothing."""
+    with open_resources() as (settings, catalog):
+        return plan_each(
+            image_ids, "delete image", lambda i: (_planned_delete(catalog, settings, i, account),)
+        )
+
+
+def _planned_delete(catalog: "Catalog", settings: Settings, image_id: str, account: str) -> Action:
+    image = owned(catalog, image_id, account, "delete")
+    subject, size = f"image:{image_id}", image.size_bytes or 0
+    if status_after(image, "delete") is GONE:
+        return Action(
+            verb="cancel", subject=subject, reason="it is still arriving and vanishes with its bytes"
+        )
+    retention = retention_of(catalog.account(image.owner), settings)
+    stay = {
+        "direct": "it is expunged at once",
+        "never": "it stays there until it is expunged by hand",
+        "delay": f"it is expunged after {retention.days:g} days",
+    }[retention.policy]
+    return Action(verb="move to the recycle bin", subject=subject, bytes=size, reason=stay)
+
+
+@task(task_run_name="plan recovery")
+def plan_recover(image_ids: Sequence[str], account: str) -> Plan:
+    """Return what a recovery would do with each image. Changes nothing."""
+    with open_resources() as (_, catalog):
+        return plan_each(image_ids, "recover image", lambda i: (_planned_recovery(catalog, i, account),))
+
+
+def _planned_recovery(catalog: "Catalog", image_id: str, account: str) -> Action:
+    image = owned(catalog, image_id, account, "recover")
+    status = status_after(image, "recover")
+    _refuse_half_expunged(catalog, image)
+    return Action(
+        verb="recover", subject=f"image:{image_id}", bytes=image.size_bytes or 0, reason=f"to {status}"
+    )
+
+
+@task(task_run_name="find what is expunged at once")
+def expunged_at_once(images: Sequence[Image]) -> tuple[str, ...]:
+    """Return the ids of deleted images whose account keeps no recycle bin."""
+    with open_resources() as (settings, catalog):
+        return tuple(
+            image.id
+            for image in images
+            if image.version and retention_of(catalog.account(image.owner), settings).policy == "direct"
+        )
