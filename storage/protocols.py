@@ -7,7 +7,7 @@ vendor errors are translated once, in the implementation. Deleting what is absen
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from catalog.records import Capacity, Image, ImageFormat, Record, Replica, StorageKind
 
@@ -24,6 +24,10 @@ class SourceInfo(Record):
     last_modified: str | None = None  # as the server wrote it; mtime in ns for files
     resumable: bool = False  # can be read from an offset
     address: str | None = None  # the address really connected to
+    packing: Literal["", "gz", "xz", "zst", "bz2", "tar"] = (
+        ""  # how the source is packed; its bytes are read unpacked
+    )
+    packed_size_bytes: int | None = None  # of the file as the server has it, where `packing` says something
 
     def same_file(self, other: "SourceInfo") -> bool:
         """Tell whether both probes describe the same bytes, as far as validators can tell."""
@@ -252,7 +256,9 @@ class ObjectStore(Protocol):
     """
 
     location: str  # for messages, without secrets
-    piece_bytes: int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
+    piece_bytes: (
+        int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
+    )
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""

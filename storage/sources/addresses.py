@@ -51,6 +51,9 @@ _NOT_PUBLIC_V6 = {
 _TABLE = tuple((ipaddress.ip_network(net), why) for net, why in (_NOT_PUBLIC_V4 | _NOT_PUBLIC_V6).items())
 
 
+BRIEF_BYTES = 8 << 10  # the kernel doubles it
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
     """Which addresses may be connected to, and how. Timeouts in seconds."""
@@ -85,22 +88,29 @@ class AddressPolicy:
             )
         return permitted
 
-    def connect(self, host: str, port: int, masked: str) -> socket.socket:
-        """Connect to the first permitted address of `host` that answers. Raises TransferInterrupted if none does."""
+    def connect(self, host: str, port: int, masked: str, *, brief: bool = False) -> socket.socket:
+        """Connect to the first permitted address of `host` that answers. Raises TransferInterrupted if none does.
+
+        brief: little will be read, so let the server send little ahead (a receive buffer of 16 KiB).
+        """
         deadline = time.monotonic() + self.connect_timeout_s
         last: OSError | None = None
         for address in self.resolve(host, port, masked):
             try:
-                return self._connect(address, port, masked, deadline - time.monotonic())
+                return self._connect(address, port, masked, deadline - time.monotonic(), brief)
             except OSError as error:
                 last = error
         raise TransferInterrupted(masked, 0, f"cannot connect: {_say(last)}") from last
 
-    def _connect(self, address: Address, port: int, masked: str, timeout_s: float) -> socket.socket:
+    def _connect(
+        self, address: Address, port: int, masked: str, timeout_s: float, brief: bool
+    ) -> socket.socket:
         family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.settimeout(max(timeout_s, 0.001))
+            if brief:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BRIEF_BYTES)
             if self.source_address:
                 sock.bind((self.source_address, 0))
             sock.connect((str(address), port))

@@ -94,8 +94,7 @@ class FtpSource:
             raise SourceNotFound(self.url.masked, _said(error)) from error
 
     def _transfer(self, session: "CheckedFtp", start: int, info: SourceInfo | None) -> "FtpStream":
-        data, _ = session.ntransfercmd(f"RETR {self.path}", rest=start or None)
-        data.settimeout(self.settings.read_timeout_s)
+        data = session.retrieve(self.path, start, brief=info is None)
         pace = Pace(self.settings.read_timeout_s, self.settings.min_pace_bytes_s)
         return FtpStream(session, data, start, info, pace, self)
 
@@ -123,16 +122,29 @@ class CheckedFtp(ftplib.FTP):
     The address in a PASV answer is ignored: data comes from the server that was checked, or not at all.
     """
 
-    trust_server_pasv_ipv4_address = False
-
     def __init__(self, rules: AddressPolicy, url: SourceUrl, timeout_s: float) -> None:
         super().__init__(timeout=timeout_s)
-        self.source_address = (rules.source_address, 0) if rules.source_address else None
+        self._rules, self._url, self._timeout_s = rules, url, timeout_s
         self.sock = rules.connect(url.host, url.port, url.masked)
         self.sock.settimeout(timeout_s)
         self.host, self.af = str(self.sock.getpeername()[0]), self.sock.family
         self.file = self.sock.makefile("r", encoding=self.encoding)
         self.welcome = self.getresp()
+
+    def retrieve(self, path: str, start: int, *, brief: bool) -> socket.socket:
+        """Begin to fetch a file at `start` and return the data connection."""
+        _, port = self.makepasv()
+        data = self._rules.connect(self.host, port, self._url.masked, brief=brief)
+        try:
+            data.settimeout(self._timeout_s)
+            if start:
+                self.sendcmd(f"REST {start}")
+            if not (answer := self.sendcmd(f"RETR {path}")).startswith("1"):
+                raise OSError(f"the server said {answer[:80]!r} instead of sending")
+        except BaseException:
+            data.close()
+            raise
+        return data
 
 
 class FtpStream:

@@ -27,6 +27,8 @@ from storage.sources.unpack import UnpackedStream
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import Broken
 
+BLOCK = 64 << 10  # a peek up to this size is over before a receive buffer of normal size would help
+
 
 def open_http(
     url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
@@ -64,7 +66,7 @@ class HttpSource:
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` first bytes without asking for more."""
-        answer = self.client.request("GET", self.url, {"Range": f"bytes=0-{size - 1}"})
+        answer = self.client.request("GET", self.url, {"Range": f"bytes=0-{size - 1}"}, brief=size <= BLOCK)
         with closing(answer.wire):
             if answer.status == 416:
                 return b""
@@ -114,7 +116,7 @@ class HttpSource:
 
     def _ask(self, method: str, headers: dict[str, str]) -> Answer:
         """Ask for the head of an answer only."""
-        answer = self.client.request(method, self.url, headers)
+        answer = self.client.request(method, self.url, headers, brief=True)
         answer.wire.close()
         self._round_trip_s = answer.wire.round_trip_s
         return answer
@@ -177,4 +179,5 @@ def decoded(
         return stream
     if coding not in ("gzip", "x-gzip"):
         raise SourceForbidden(masked, f"its server encodes it as {coding!r}, though identity was asked for")
-    return UnpackedStream(stream, "gz", settings, masked)
+    whole = bool(answer.header("Content-Length") or answer.header("Transfer-Encoding"))
+    return UnpackedStream(stream, "gz", settings, masked, whole=whole)

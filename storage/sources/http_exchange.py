@@ -58,22 +58,26 @@ class HttpClient:
     authorize: Authorize | None = None  # only ever asked for requests to `origin`
     origin: tuple[str, str, int] | None = None
 
-    def request(self, method: str, url: SourceUrl, headers: dict[str, str]) -> Answer:
+    def request(self, method: str, url: SourceUrl, headers: dict[str, str], *, brief: bool = False) -> Answer:
         """Send and follow at most 5 redirects. The caller closes `answer.wire`.
+
+        brief: little of the body will be read.
 
         Raises SourceForbidden for a redirect to where we may not go, TransferInterrupted when the connection breaks.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self.request_once(method, url, headers, None)
+            answer = self.request_once(method, url, headers, None, brief=brief)
             if answer.status not in _REDIRECTS:
                 return answer
             answer.wire.close()
             url = self._redirected(answer)
         raise SourceForbidden(url.masked, f"the server redirects more than {MAX_REDIRECTS} times")
 
-    def request_once(self, method: str, url: SourceUrl, headers: dict[str, str], wire: Wire | None) -> Answer:
+    def request_once(
+        self, method: str, url: SourceUrl, headers: dict[str, str], wire: Wire | None, *, brief: bool = False
+    ) -> Answer:
         """Send one request, over `wire` if there is one, and read the head of the answer."""
-        line = wire or dial(url, self.policy, self.settings.read_timeout_s, self.settings.ca_file)
+        line = wire or self._dial(url, brief)
         try:
             line.send(self._request_bytes(method, url, headers))
             return _read_head(line, url)
@@ -83,6 +87,9 @@ class HttpClient:
         except BaseException:
             line.close()
             raise
+
+    def _dial(self, url: SourceUrl, brief: bool) -> Wire:
+        return dial(url, self.policy, self.settings.read_timeout_s, self.settings.ca_file, brief=brief)
 
     def _request_bytes(self, method: str, url: SourceUrl, headers: dict[str, str]) -> bytes:
         fields = {

@@ -14,8 +14,17 @@ def mask(url: str) -> str:
     """Return `url` with its password and every query value that may be a token replaced by `***`.
 
     Never fails: whatever cannot be parsed is masked as if it held a password. A user without a password is kept,
-    except for http(s), where a lone user is usually a token.
+    except for http(s), where a lone user is usually a token. Several URLs in one text (mirrors) are masked one by one.
     """
+    return " ".join(_mask_one(part) for part in split_urls(url)) if url.strip() else url
+
+
+def split_urls(text: str) -> list[str]:
+    """Take apart URLs that are separated by white space."""
+    return re.split(r"\s+(?=[a-z][a-z0-9+.\-]*:/)", text.strip(), flags=re.IGNORECASE)
+
+
+def _mask_one(url: str) -> str:
     head = _AUTHORITY.match(url)
     if head is None:
         return _mask_query(re.sub(r"^.*@", f"{STARS}@", url))

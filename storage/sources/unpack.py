@@ -1,6 +1,6 @@
 """Unpack a compressed source on the way, under caps: a bomb ends the add, never the worker."""
 
-from catalog.errors import TransferInterrupted, UnsafeImage
+from catalog.errors import ImagewrightError, TransferInterrupted, UnsafeImage
 from catalog.settings import Settings
 from storage.sources.decoders import DECODERS, Decoder, Packing, decoder_errors
 from storage.sources.streams import ClosableStream
@@ -14,10 +14,14 @@ class UnpackedStream:
     """The unpacked bytes of a compressed stream; several members in a row are one file.
 
     Raises UnsafeImage for a ratio over `settings.max_unpack_ratio`, more than `settings.max_virtual_size` bytes,
-    or bytes that are damaged; TransferInterrupted for a source that ends in the middle of a member.
+    or bytes that are damaged. After TransferInterrupted from the packed stream a read may be repeated.
     """
 
-    def __init__(self, packed: ClosableStream, packing: Packing, settings: Settings, masked: str) -> None:
+    def __init__(
+        self, packed: ClosableStream, packing: Packing, settings: Settings, masked: str, *, whole: bool = True
+    ) -> None:
+        """whole: the packed stream ends only where its file does, so that an early end is damage, not a cut."""
+        self._whole = whole
         self._packed, self._packing, self._settings, self._masked = packed, packing, settings, masked
         self._decoder: Decoder = DECODERS[packing]()
         self._errors = decoder_errors()
@@ -45,12 +49,18 @@ class UnpackedStream:
         if self._decoder.needs_input and not self._pending:
             self._pending = self._fetch()
             if not self._pending:
-                raise TransferInterrupted(self._masked, self._taken, f"its {self._packing} data is cut short")
+                raise self._cut_short()
         data, self._pending = self._pending, b""
         try:
             return self._decoder.decompress(data, room)
         except self._errors as error:
             raise self._unsafe("corrupt", f"its {self._packing} data is damaged ({error})") from error
+
+    def _cut_short(self) -> ImagewrightError:
+        sentence = f"its {self._packing} data is cut short"
+        if self._whole:
+            return self._unsafe("cut", sentence)
+        return TransferInterrupted(self._masked, self._taken, sentence)
 
     def _fetch(self) -> bytes:
         size = self._packed.readinto(self._input)

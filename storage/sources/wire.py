@@ -88,14 +88,16 @@ class Wire:
             raise Broken(explain(error)) from error
 
 
-def dial(url: SourceUrl, policy: AddressPolicy, read_timeout_s: float, ca_file: Path | None) -> Wire:
+def dial(
+    url: SourceUrl, policy: AddressPolicy, read_timeout_s: float, ca_file: Path | None, *, brief: bool = False
+) -> Wire:
     """Connect to the host of `url`, with TLS for https.
 
     Raises SourceForbidden for a refused address or a certificate that cannot be trusted, SourceNotFound for a host
     that does not exist, TransferInterrupted if nothing answers.
     """
     started = time.monotonic()
-    sock = policy.connect(url.host, url.port, url.masked)
+    sock = policy.connect(url.host, url.port, url.masked, brief=brief)
     round_trip_s = time.monotonic() - started
     address = str(sock.getpeername()[0])
     if url.scheme == "https":

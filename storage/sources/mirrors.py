@@ -1,0 +1,143 @@
+"""Several addresses of one image: read from the first that answers, fail over in the middle to one that agrees.
+
+Mirrors agree when size and modification time do; ETags differ from server to server and are not compared. A mirror
+with another time is never mixed in.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from catalog.errors import SourceChanged, SourceError, TransferInterrupted
+from storage.protocols import SourceInfo, SourceStream
+from storage.sources.http_answers import describe
+from storage.sources.streams import PeekableSource
+
+T = TypeVar("T")
+
+
+class MirrorSource:
+    """One image at several addresses, in order of preference."""
+
+    def __init__(self, mirrors: Sequence[PeekableSource]) -> None:
+        self._mirrors = tuple(mirrors)
+
+    def probe(self) -> SourceInfo:
+        """Ask one mirror after the other until one knows the file; its answer is put so that others can agree."""
+        return self._first(lambda mirror: common(mirror.probe()))
+
+    def peek(self, size: int) -> bytes:
+        """Return the first bytes that a mirror gives."""
+        return self._first(lambda mirror: mirror.peek(size))
+
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on, through all mirrors in turn if need be."""
+        stream = MirrorStream(self._mirrors, offset, info)
+        try:
+            stream.connect()
+        except BaseException:
+            stream.close()
+            raise
+        return closing(stream)
+
+    def _first(self, ask: Callable[[PeekableSource], T]) -> T:
+        errors: list[SourceError] = []
+        for mirror in self._mirrors:
+            try:
+                return ask(mirror)
+            except SourceError as error:
+                errors.append(error)
+        raise most_hopeful(errors)
+
+
+class MirrorStream:
+    """Bytes of one image, from whichever mirror gives them."""
+
+    def __init__(self, mirrors: Sequence[PeekableSource], offset: int, info: SourceInfo) -> None:
+        self._mirrors, self._offset, self._info = tuple(mirrors), offset, info
+        self._turn = 0
+        self._errors: list[SourceError] = []  # since the last byte
+        self._open = ExitStack()
+        self._stream: SourceStream | None = None
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read what is there. Raises only when every mirror has failed since the last byte."""
+        while True:
+            try:
+                size = self.connect().readinto(buffer)
+            except TransferInterrupted as error:
+                self._next(error)
+                continue
+            self._offset += size
+            self._errors.clear()
+            return size
+
+    def connect(self) -> SourceStream:
+        """Return the running stream, opening the next mirror that agrees if there is none."""
+        while self._stream is None:
+            mirror = self._mirrors[self._turn]
+            try:
+                theirs = mirror.probe()
+                if not agree(self._info, common(theirs)):
+                    raise SourceChanged(theirs.url, describe(self._info), describe(common(theirs)))
+                self._stream = self._open.enter_context(mirror.open(self._offset, theirs))
+            except SourceError as error:
+                self._next(error)
+        return self._stream
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream = None
+        self._open.close()
+
+    def _next(self, error: SourceError) -> None:
+        """Go on to the next mirror, or raise when all had their turn."""
+        self.close()
+        self._errors.append(error)
+        self._turn = (self._turn + 1) % len(self._mirrors)
+        if len(self._errors) >= len(self._mirrors):
+            raise most_hopeful(self._errors)
+
+
+def common(info: SourceInfo) -> SourceInfo:
+    """Put a probe so that mirrors of any scheme can be compared: the time in UTC seconds, no ETag."""
+    modified = _utc(info.last_modified)
+    return info.model_copy(
+        update={"etag": None, "last_modified": modified, "resumable": info.resumable and modified is not None}
+    )
+
+
+def agree(one: SourceInfo, other: SourceInfo) -> bool:
+    """Tell whether two mirrors have the same file: same size and time; what is unknown agrees with nothing."""
+    return (
+        one.size_bytes is not None
+        and one.last_modified is not None
+        and (one.size_bytes, one.last_modified) == (other.size_bytes, other.last_modified)
+    )
+
+
+def most_hopeful(errors: Sequence[SourceError]) -> SourceError:
+    """Return the error to raise for all: a broken transfer before a changed file, before what is hopeless."""
+    for kind in (TransferInterrupted, SourceChanged):
+        for error in reversed(errors):
+            if isinstance(error, kind):
+                return error
+    return errors[0]
+
+
+def _utc(text: str | None) -> str | None:
+    """Read a time as http (a date), ftp (14 digits), sftp (seconds) and files (nanoseconds) write it."""
+    if text is None:
+        return None
+    try:
+        if not text.partition(".")[0].isdigit():
+            moment = parsedate_to_datetime(text)
+        elif len(text.partition(".")[0]) == 14:
+            moment = datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        else:
+            moment = datetime.fromtimestamp(int(text) // (10**9 if len(text) > 14 else 1), UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,74 @@
+"""From a URL to a source: one table row a scheme."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from catalog.settings import Settings
+from storage.sources.credentials import Credentials, parse_credentials
+from storage.sources.masking import mask, split_urls
+from storage.sources.packed import PackedSource
+from storage.sources.streams import PeekableSource
+from storage.sources.urls import SourceUrl, parse_url
+
+SCHEMES: Mapping[str, str] = MappingProxyType(
+    {
+        "http": "storage.sources.http:open_http",
+        "https": "storage.sources.http:open_http",
+        "ftp": "storage.sources.ftp:FtpSource",
+        "sftp": "storage.sources.sftp:SftpSource",
+        "s3": "storage.sources.s3:open_s3",
+        "file": "storage.sources.file:FileSource",
+    }
+)
+"""Scheme → what makes its source, imported when it is used: start-up time is a feature."""
+
+
+class _Maker(Protocol):
+    def __call__(
+        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None, /
+    ) -> PeekableSource: ...
+
+
+def open_source(
+    url: str,
+    settings: Settings,
+    *,
+    credentials: str | None = None,
+    source_address: str | None = None,
+    packed_algorithm: str | None = None,
+) -> PackedSource:
+    """Return the source at `url`; packed files are unpacked on the way. Nothing is connected to yet.
+
+    url: one, or several of the same image (mirrors) separated by white space.
+    credentials: what a secret holds, `user:password` or a JSON object (see `Credentials`); wins over the URL's;
+    of several mirrors only those on the first one's host are given it.
+    source_address: local address to connect from.
+    packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
+    Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
+    """
+    urls = split_urls(url)
+    mirrors = [
+        open_plain(one, settings, credentials if _same_host(one, urls[0]) else None, source_address)
+        for one in urls
+    ]
+    if len(mirrors) == 1:
+        return PackedSource(mirrors[0], settings, mask(url), packed_algorithm)
+    from storage.sources.mirrors import MirrorSource
+
+    return PackedSource(MirrorSource(mirrors), settings, mask(url), packed_algorithm)
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one == other or parse_url(one).origin == parse_url(other).origin
+
+
+def open_plain(
+    url: str, settings: Settings, credentials: str | None = None, source_address: str | None = None
+) -> PeekableSource:
+    """Return the source at one URL, its bytes as the server has them."""
+    parsed = parse_url(url)
+    module, _, name = SCHEMES[parsed.scheme].partition(":")
+    maker = cast("_Maker", getattr(import_module(module), name))
+    return maker(parsed, settings, parse_credentials(credentials), source_address)
