@@ -3,19 +3,27 @@
 The names are loaded on first use: importing Prefect takes seconds, and reading the catalog needs none of it.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect import Flow
+
+    from flows.add_image import add_system_image as add_system_image
+    from flows.add_image import add_volume_image as add_volume_image
+    from flows.export_image import export_image as export_image
+    from flows.register_storage import register_image_storage as register_image_storage
 
 FLOWS = {
     "add_system_image": "add_image",
     "add_volume_image": "add_image",
     "export_image": "export_image",
     "register_image_storage": "register_storage",
+    "recover_runs": "recover_runs",
 }
-"""Every flow and the module it lives in: adding a flow adds one row here."""
+"""Every flow and the module it lives in: adding a flow adds one row here and one import above, for type checkers."""
 
 __all__ = ["FLOWS", *FLOWS]  # noqa: PLE0604  # the rows above are the names
 
@@ -29,3 +37,14 @@ def __getattr__(name: str) -> "Flow[..., object]":
     prepare(load_settings())
     flow: Flow[..., object] = getattr(import_module(f"flows.{FLOWS[name]}"), name)
     return flow
+
+
+class _Flows(ModuleType):
+    """A file may be called as its flow is: the name stays the flow's when Python notes the imported file under it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in FLOWS):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Flows

@@ -50,11 +50,23 @@ def _facts(image: Image) -> str:
 
 
 def _boot(image: Image) -> str:
-    if image.boot is None:
+    if image.boot is None or image.image_type == "Volume":
         return ""
-    facts = [(k.replace("_", " "), v) for k, v in image.boot.model_dump(mode="json").items()]
+    facts = [
+        (name.replace("_", " "), _known(value)) for name, value in image.boot.model_dump(mode="json").items()
+    ]
     text = "## What would boot\n\n" + _table(("found in the bytes", "value"), facts)
     return text + "".join(f"\n\n> warning: {_cell(w)}" for w in image.warnings)
+
+
+def _known(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return (
+        {None: "unknown", True: "yes", False: "no"}.get(value, str(value))
+        if not isinstance(value, str)
+        else value
+    )
 
 
 def _replicas(replicas: Sequence[Replica]) -> str:

@@ -1,0 +1,79 @@
+"""A real `imagewright serve`: Prefect server, process worker and deployments, with a home of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.services.process import free_port
+
+START_S = 120.0
+COMMAND = Path(sys.executable).with_name("imagewright")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where it answers. environment: what a command needs to work on the same home."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+
+    @property
+    def api(self) -> str:
+        """URL of the Prefect API."""
+        return f"{self.url}/api"
+
+    def ask(self, path: str, body: object | None = None) -> object:
+        """POST to the API (GET without a body) and return the JSON answer."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.api}/{path}", data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run an imagewright command on the same home."""
+        return subprocess.run(
+            [COMMAND, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+
+@contextmanager
+def serving(folder: Path, **environment: str) -> Iterator[Serving]:
+    """Start `imagewright serve` on an ephemeral port and stop it with SIGINT. environment: more settings."""
+    port = free_port()
+    home = folder / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    settings = {"IMAGEWRIGHT_HOME": str(home), "PREFECT_HOME": str(folder / "prefect"), **environment}
+    everything = {**inherited, **settings}
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", str(port)], env=everything, stdout=log, stderr=log
+        )
+    try:
+        _wait(process, home / "run" / "server.json", folder / "serve.log")
+        yield Serving(f"http://127.0.0.1:{port}", home, everything)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _wait(process: "subprocess.Popen[bytes]", address: Path, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not address.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"imagewright serve did not start: {log.read_text()}")
+        time.sleep(0.1)
