@@ -9,7 +9,7 @@ from uuid import uuid4
 from prefect import flow
 from prefect.runtime import flow_run
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImagewrightError, Withdrawn
 from catalog.records import Image, ImageStatus, Plan
 from flows.drafts import draft_image
 from flows.hooks import withdraw_cancelled
@@ -18,7 +18,7 @@ from flows.requests import AddSystemImage, AddVolumeImage
 from tasks.check_quality import check_quality, start_quality_agent
 from tasks.convert import convert
 from tasks.exclusive import exclusive
-from tasks.fail import fail
+from tasks.fail import fail, withdraw
 from tasks.inspect_image import inspect_image
 from tasks.land import land
 from tasks.plan_add import plan_add
@@ -57,6 +57,9 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
     with exclusive(image.id):
         try:
             return _bring_in(image, request.image_path)
+        except Withdrawn:
+            withdraw(image.id)
+            raise
         except ImagewrightError as error:
             fail(image, str(error), error.retryable)
             raise

@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from prefect import task
 
-from catalog.records import Image, ImageFormat
+from catalog.records import Conversion, Image, ImageFormat
 from catalog.settings import Settings
 from storage.arrival import Arrival
 from storage.protocols import Digests, ImageStorage
@@ -49,7 +49,22 @@ def _converted(
         landing_id = f"{place.landing_id}.{wanted}"
         digests, stored_bytes = _land_file(storage, landing_id, file, settings.max_virtual_size)
     return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, digests=digests,
-                stored_bytes=stored_bytes, converted=True)  # fmt: skip
+                stored_bytes=stored_bytes, converted=True,
+                conversion=conversion_of(storage.name, added, wanted, digests))  # fmt: skip
+
+
+def conversion_of(
+    image_storage: str, added: ImageFormat, wanted: ImageFormat, digests: Digests | None
+) -> Conversion:
+    """Return what the lineage says about a conversion: the exact arguments, but for the names of scratch files."""
+    from storage.formats import qemu
+
+    command = qemu.convert_command(Path("/scratch/input"), added, wanted, f"/scratch/output.{wanted}")
+    return Conversion(
+        image_storage=image_storage, from_format=added, to_format=wanted, program=qemu.version(),
+        arguments=("qemu-img", "convert", *command), sha256=digests.sha256 if digests else None,
+        md5=digests.md5 if digests else None,
+    )  # fmt: skip
 
 
 def _land_file(

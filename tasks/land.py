@@ -11,21 +11,22 @@ from catalog.records import Image
 from catalog.rules.checksums import Checksum, parse_checksum
 from catalog.settings import Settings
 from storage.arrival import Arrival, Arrived
-from storage.protocols import Source, SourceInfo
+from storage.protocols import Progress, Source, SourceInfo
 from storage.sources import open_source
 from tasks.landed import Landed, LandedOn
-from tasks.progress import Meter, progress
+from tasks.progress import progress
 from tasks.resources import open_resources, with_secrets
 from tasks.retries import persist
 from tasks.room import open_lacking
+from tasks.withdrawal import StopsWhenWithdrawn
 
 
 @task(task_run_name="land {image.name}")
 def land(image: Image, url: str, info: SourceInfo) -> Landed:
     """Return the file as it arrived. What is kept survives the death of this process; every byte is fetched once.
 
-    Raises ChecksumMismatch, UnsafeImage, CapacityExceeded; a broken transfer is gone on with here, with a budget of
-    retries that progress refills, before TransferInterrupted is raised.
+    Raises ChecksumMismatch, UnsafeImage, CapacityExceeded, Withdrawn; a broken transfer is gone on with here, with a
+    budget of retries that progress refills, before TransferInterrupted is raised.
     """
     began = time.monotonic()
     with open_resources() as (settings, catalog):
@@ -43,7 +44,7 @@ def land(image: Image, url: str, info: SourceInfo) -> Landed:
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
             start = arrival.take_up(info)
             _say_where(arrival, start)
-            info = _fetch(arrival, source, info, settings, meter)
+            info = _fetch(arrival, source, info, settings, StopsWhenWithdrawn(meter, image.id))
             arrived = arrival.finish()
     _check(arrived, expected, info)
     return _landed(image, arrived, expected, info, start, time.monotonic() - began)
@@ -66,7 +67,7 @@ def _say_where(arrival: Arrival, start: int) -> None:
 
 
 def _fetch(
-    arrival: Arrival, source: Source, info: SourceInfo, settings: Settings, meter: Meter
+    arrival: Arrival, source: Source, info: SourceInfo, settings: Settings, meter: Progress
 ) -> SourceInfo:
     """Pull until the end of the source is reached; return what was in fact read, should the source have changed."""
     reading = info

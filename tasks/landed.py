@@ -1,6 +1,6 @@
 """What tasks hand to each other about an image on its way in. Plain records: their hash is the same in every process."""
 
-from catalog.records import BootFacts, Record, Verdict
+from catalog.records import BootFacts, Conversion, Record, Verdict
 from storage.protocols import Digests, SourceInfo
 
 
@@ -47,3 +47,4 @@ class Kept(Record):
     digests: Digests
     stored_bytes: int
     converted: bool = False
+    conversion: Conversion | None = None  # how, for the lineage

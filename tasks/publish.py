@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.records import Image, ImageStatus, QualityReport
+from catalog.lineage import PROVENANCE
+from catalog.records import Image, ImageStatus, Origin, Provenance, QualityReport
 from catalog.settings import Settings
 from tasks.events import emit
 from tasks.exclusive import own_lease
@@ -13,6 +14,7 @@ from tasks.landed import Inspected, Kept, Landed
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
 from tasks.room import open_lacking, subject_of
+from tasks.withdrawal import refuse_withdrawn
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
@@ -29,17 +31,19 @@ def publish(
     """
     with open_resources() as (settings, catalog):
         lease = own_lease(catalog, image.id)
-        version = catalog.image(image.id).version
-        measured = _measured(image, landed, inspected, quality, kept).model_copy(update={"version": version})
+        known = catalog.image(image.id)  # as it is now: it may have been edited while its bytes arrived
+        measured = _measured(known, landed, inspected, quality, kept)
         replicas = []
         for place in kept:
             storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
             replicas.append(storage.publish(place.landing_id, measured, place.digests))
         with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:
+            refuse_withdrawn(change, image.id)
             ready = measured.status is ImageStatus.READY
             saved = change.save_image(measured, event=f"imagewright.image.{'ready' if ready else 'failed'}")
             for replica in replicas:
                 change.save_replica(replica)
+            change.record(PROVENANCE, f"image:{image.id}", after=_provenance(image, landed, kept))
             change.release(subject_of(image.id))
         _discard_converted(catalog, settings, landed, kept)
     emit(
@@ -66,6 +70,7 @@ def settle(image: Image) -> Image:
         with catalog.changing(
             actor=image.owner, run_id=run_id(), lease=own_lease(catalog, image.id)
         ) as change:
+            refuse_withdrawn(change, image.id)
             for stored in found:
                 change.save_replica(stored.replica)
             if len(found) < len(lacking):
@@ -89,6 +94,17 @@ def _discard_converted(catalog: "Catalog", settings: Settings, landed: Landed, k
         if place.image_storage in converted:
             storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
             storage.landing(place.landing_id).discard()
+
+
+def _provenance(image: Image, landed: Landed, kept: Sequence[Kept]) -> Provenance:
+    source, digests = landed.source, landed.digests
+    origin = Origin(
+        url=source.url, address=source.address, size_bytes=digests.size_bytes, etag=source.etag,
+        last_modified=source.last_modified, md5=digests.md5, sha256=digests.sha256, checksum=landed.checksum,
+        expected_checksum=image.expected_checksum, rule_set=landed.verdict.rule_set,
+        conversions=tuple(place.conversion for place in kept if place.conversion),
+    )  # fmt: skip
+    return Provenance(provenance=origin)
 
 
 def _measured(
