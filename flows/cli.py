@@ -48,6 +48,8 @@ def _flow_command(name: str) -> Callable[..., None]:
         else:
             print_record(result)
 
+    if not any(field.is_required() for field in model.model_fields.values()):
+        command.__defaults__ = (model(),)
     command.__doc__ = model.__doc__
     command.__annotations__ = {
         "request": Annotated[model, Parameter(name="*")],

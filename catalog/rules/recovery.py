@@ -9,6 +9,8 @@ from catalog.records import Action, ImageStatus, Record
 MAX_RECOVERIES = 3
 MOVING = (ImageStatus.CREATING, ImageStatus.DOWNLOADING, ImageStatus.MIGRATING)
 """Statuses in which a run should be working on an image."""
+WAITING = ("SCHEDULED", "PAUSED")
+"""States of a run that has no process and needs none. Running ones that are well hold the image's lock."""
 
 RESTART, END, END_CANCELLED = "restart run", "end run", "end cancelled run"
 MARK, WITHDRAW, GIVE_UP_MOVE = "mark image resumable", "withdraw image", "give up move of image"

@@ -1,0 +1,41 @@
+"""Start runs again whose process died, and tell what can't go on by itself."""
+
+import time
+
+from prefect import flow, get_run_logger
+
+from catalog.records import Plan, RecoverReport
+from catalog.rules.recovery import is_dead, plan_recovery
+from flows import FLOWS
+from flows.requests import RecoverRuns
+from tasks.recover import Unwell, find_unwell, recover
+
+DEPLOYED = tuple(name.replace("_", "-") for name in FLOWS if name != "recover_runs")
+BEAT_S = 35.0
+"""One heartbeat of 30 s and a little."""
+
+
+@flow(name="recover-runs", flow_run_name="recover runs")
+def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
+    """Start again what died, at most three times a run; end what can't go on, and say how its image is resumed.
+
+    A run that only fell silent is asked about twice, a heartbeat apart: the server itself may have been away.
+    """
+    unwell = find_unwell(DEPLOYED, request.stale_after_s)
+    if _only_silent(unwell, request.stale_after_s) and not request.plan_only:
+        time.sleep(min(BEAT_S, request.stale_after_s))
+        unwell = find_unwell(DEPLOYED, request.stale_after_s)
+    actions = plan_recovery(unwell.runs, unwell.images, unwell.at, request.stale_after_s)
+    get_run_logger().info("%s runs and %s images looked at, %s need something", len(unwell.runs), len(unwell.images),
+                          len(actions))  # fmt: skip
+    if request.plan_only:
+        return Plan(operation="recover runs", actions=actions, summary=f"{len(actions)} things to do")
+    return RecoverReport(items=tuple(recover(action, unwell) for action in actions))
+
+
+def _only_silent(unwell: Unwell, stale_after_s: float) -> bool:
+    """Tell whether a run counts as dead for no other reason than its silence."""
+    from datetime import timedelta
+
+    silence = timedelta(seconds=stale_after_s)
+    return any(run.state != "CRASHED" and is_dead(run, unwell.at, silence) for run in unwell.runs)

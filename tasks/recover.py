@@ -1,0 +1,157 @@
+"""Find runs and images whose process died, and do what was decided about them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger, task
+from prefect.client.orchestration import get_client
+
+from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound
+from catalog.records import Action, Image, ItemOutcome, Record
+from catalog.rules import recovery
+from catalog.rules.recovery import SeenImage, SeenRun
+from catalog.rules.transitions import status_after
+from tasks import runs
+from tasks.exclusive import exclusive
+from tasks.fail import mark_failed, withdraw
+from tasks.resources import is_dead, is_running_here, open_resources, run_id
+from tasks.retries import retrying
+from tasks.runs import FoundRun
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from catalog.repository import Catalog
+
+ADDS = ("add-system-image", "add-volume-image")
+
+
+class Unwell(Record):
+    """What may need recovery, as of one moment."""
+
+    at: datetime
+    runs: tuple[SeenRun, ...] = ()
+    images: tuple[SeenImage, ...] = ()
+
+
+@task(task_run_name="look for runs whose process died", **retrying())
+def find_unwell(flows: Sequence[str], silence_s: float) -> Unwell:
+    """Return the runs of these flows' deployments and the images that may need recovery."""
+    with get_client(sync_client=True) as client, open_resources() as (_, catalog):
+        found = runs.unwell_runs(client, flows, silence_s)
+        images = tuple(catalog.images(status=tuple(status.value for status in recovery.MOVING)))
+        return Unwell(
+            at=datetime.now(UTC),
+            runs=tuple(_seen_run(catalog, run) for run in found),
+            images=tuple(_seen_image(catalog, client, image) for image in images),
+        )
+
+
+@task(task_run_name="{action.verb} {action.subject}")
+def recover(action: Action, unwell: Unwell) -> ItemOutcome:
+    """Do one action. What changed since it was decided is left alone; a failure is told and stops no other action."""
+    subject, _, identity = action.subject.partition(":")
+    try:
+        done = _on_run(action, identity, unwell) if subject == "run" else _on_image(action, identity)
+    except Exception as error:  # noqa: BLE001  # every kind of failure is that of one item
+        get_run_logger().error("%s %s: %s", action.verb, action.subject, error)
+        return ItemOutcome(subject=action.subject, outcome="failed", reason=f"{action.verb}: {error}")
+    get_run_logger().info("%s %s: %s", action.verb, action.subject, action.reason)
+    if not done:
+        return ItemOutcome(subject=action.subject, outcome="kept", reason="it changed meanwhile")
+    return ItemOutcome(subject=action.subject, outcome="done", reason=action.reason)
+
+
+def _on_run(action: Action, identity: str, unwell: Unwell) -> bool:
+    seen = next(run for run in unwell.runs if run.id == identity)
+    with get_client(sync_client=True) as client:
+        if runs.state_id_of(client, identity) != seen.state_id:
+            return False
+        if action.verb == recovery.RESTART:
+            runs.start_again(client, identity, seen.recoveries + 1, action.reason)
+        elif action.verb == recovery.END:
+            runs.end(client, identity, action.reason)
+        else:
+            runs.end_cancelled(client, identity, action.reason)
+    return True
+
+
+def _on_image(action: Action, image_id: str) -> bool:
+    with suppress(ImageBusy, ImageNotFound, IllegalTransition):
+        return ON_IMAGE[action.verb](image_id, action.reason)
+    return False
+
+
+def _withdraw(image_id: str, _reason: str) -> bool:
+    with _locked(image_id):
+        return withdraw(image_id)
+
+
+def _mark(image_id: str, sentence: str) -> bool:
+    with _locked(image_id) as image:
+        mark_failed(image, sentence, resumable=True)
+    return True
+
+
+def _give_up_move(image_id: str, _reason: str) -> bool:
+    with (
+        exclusive(image_id) as lease,
+        open_resources() as (_, catalog),
+        catalog.changing(actor="system", run_id=run_id(), lease=lease) as change,
+    ):
+        known = change.image(image_id)
+        update = {"status": status_after(known, "give up change of image storage")}
+        change.save_image(known.model_copy(update=update), event="imagewright.image.stayed")
+    return True
+
+
+@contextmanager
+def _locked(image_id: str) -> Iterator[Image]:
+    """Hold the image's lock and yield its record. Raises ImageBusy, ImageNotFound."""
+    with exclusive(image_id), open_resources() as (_, catalog):
+        yield catalog.image(image_id)
+
+
+ON_IMAGE: dict[str, Callable[[str, str], bool]] = {
+    recovery.WITHDRAW: _withdraw,
+    recovery.MARK: _mark,
+    recovery.GIVE_UP_MOVE: _give_up_move,
+}
+
+
+def _seen_run(catalog: "Catalog", run: FoundRun) -> SeenRun:
+    image_id = _image_of(run)
+    gone = image_id is not None and _is_gone(catalog, image_id)
+    alive = image_id is not None and _runs_here(catalog, image_id, run.id)
+    seen = run.model_dump(exclude={"flow", "request"})
+    return SeenRun.model_validate({**seen, "image_id": image_id, "image_gone": gone, "alive": alive})
+
+
+def _image_of(run: FoundRun) -> str | None:
+    return str(run.request.get("image_id") or run.id) if run.flow in ADDS else None
+
+
+def _is_gone(catalog: "Catalog", image_id: str) -> bool:
+    """Tell whether the catalog knew the image once and does not any more."""
+    try:
+        catalog.image(image_id)
+    except ImageNotFound:
+        return any(catalog.events(image_id))
+    return False
+
+
+def _runs_here(catalog: "Catalog", image_id: str, run: str) -> bool:
+    holder = catalog.lease(image_id).holder
+    return holder is not None and is_running_here(holder, run)
+
+
+def _seen_image(catalog: "Catalog", client: "SyncPrefectClient", image: Image) -> SeenImage:
+    holder = catalog.lease(image.id).holder
+    worked = [event.run_id for event in catalog.events(image.id) if event.run_id]
+    return SeenImage(
+        id=image.id, name=image.name, status=image.status, changed_at=image.updated_at,
+        holder_may_live=holder is not None and not is_dead(holder),
+        run_state=runs.state_of(client, worked[-1] if worked else None),
+    )  # fmt: skip
