@@ -27,5 +27,5 @@ def due_again(work: Deferred, now: datetime) -> bool:
     """Tell whether work should be tried now. The boundary counts as due."""
     if work.tried_at is None:
         return True
-    doublings = min(work.attempts, 20)
+    doublings = min(max(work.attempts - 1, 0), 20)
     return now - work.tried_at >= min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)

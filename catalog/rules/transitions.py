@@ -28,6 +28,7 @@ TABLE: Mapping[str, Mapping[ImageStatus, After]] = {
     "publish": {_L: _R},
     "fail": {_C: _E, _L: _E, _E: _E},
     "quarantine": {_R: _E},
+    "heal": {_E: _R, _R: _R},
     "edit": _ALIVE,
     "enable": _ALIVE,
     "disable": _ALIVE,
