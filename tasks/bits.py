@@ -66,7 +66,11 @@ def _delete_landing(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
             storage.landing(landing.landing_id).discard()
 
 
-def _delete_export(_catalog: "Catalog", _settings: Settings, bits: Bits) -> None:
+def _delete_export(catalog: "Catalog", _settings: Settings, bits: Bits) -> None:
+    if any(
+        e.path == bits.location and bits.subject != f"export:{e.id}" for e in catalog.exports(bits.image_id)
+    ):
+        return  # exported again meanwhile, under the same name
     file = Path(bits.location)
     try:
         file.unlink(missing_ok=True)

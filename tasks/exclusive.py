@@ -1,7 +1,8 @@
 """One run at a time works on an image."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from catalog.errors import ImageBusy
@@ -10,6 +11,8 @@ from tasks.resources import holder, is_dead, open_resources
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
+
+TURN_S = 3600.0
 
 
 @contextmanager
@@ -34,3 +37,22 @@ def own_lease(catalog: "Catalog", image_id: str) -> Lease | None:
     if lease.holder not in (None, holder()):
         raise ImageBusy(image_id, lease.holder)
     return lease if lease.holder else None
+
+
+@contextmanager
+def in_turn(name: str, wait_s: float = TURN_S) -> "Iterator[Lease]":
+    """Hold a lock for the block, waiting for whoever has it now. Raises ImageBusy after `wait_s` seconds.
+
+    For work whose result the waiting one can use as well: a second export, a second download to a cache.
+    """
+    deadline = time.monotonic() + wait_s
+    with ExitStack() as stack, open_resources() as (_, catalog):
+        while True:
+            try:
+                lease = stack.enter_context(catalog.locked(name, holder=holder(), is_dead=is_dead))
+                break
+            except ImageBusy:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield lease

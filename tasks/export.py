@@ -1,5 +1,9 @@
 """Make a complete file of an image, in the stored format or another, once."""
 
+import errno
+import os
+import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,116 +12,167 @@ from uuid import uuid4
 
 from prefect import task
 
-from catalog.errors import CapacityExceeded, IllegalTransition, ImageNotFound, InvalidRequest
+from catalog.errors import ImageNotFound, InvalidRequest, StorageError
 from catalog.records import Action, ExportedImage, Image, ImageFormat, Plan, Replica, ReplicaStatus
+from catalog.rules.transitions import status_after
 from catalog.settings import Settings
-from storage.protocols import Digests, ImageStorage
+from storage.moving import recorded, require_equal
+from storage.protocols import Digests, ImageStorage, Progress
 from tasks.events import emit
-from tasks.progress import Meter, progress
+from tasks.exclusive import in_turn
+from tasks.export_room import PREFIX, export_room, lock_of, reader_of, room_needed, sweep
+from tasks.progress import progress
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
 
 if TYPE_CHECKING:
+    from catalog.reading import Reading
     from catalog.repository import Catalog
 
+OPERATION = "export"
 
-def chosen_replica(catalog: "Catalog", image: Image, image_storage: str | None) -> Replica:
-    """Return the replica to read: of the storage asked for, else the first that is Ready. Raises ImageNotFound."""
+
+@task(task_run_name="plan export of {image_id}")
+def plan_export(
+    image_id: str, account: str, image_storage: str | None, image_format: ImageFormat | None
+) -> Plan:
+    """Return what an export would write. Changes nothing. Raises as `export`."""
+    with open_resources() as (settings, catalog):
+        image, replicas = _checked(catalog, image_id, account, image_storage, image_format)
+        if known := existing_export(catalog, replicas, image_format):
+            summary = f"already exported as {known.path}"
+            return Plan(operation=OPERATION, bytes_already_there=known.size_bytes, summary=summary)
+        replica, wanted = replicas[0], image_format or replicas[0].format
+        storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
+        free = shutil.disk_usage(_existing(settings.exports_folder)).free
+        with reader_of(storage, image_id) as reader:
+            size = room_needed(reader, replica, wanted, free)
+        target = export_path(settings, image_id, replica, wanted)
+    action = Action(verb="write export", subject=f"image:{image.id}", bytes=size, reason=f"to {target}")
+    fits = "" if size <= free else "; too many to fit"
+    summary = f"write {target}: at most {size} bytes, {free} are free{fits}"
+    return Plan(operation=OPERATION, actions=(action,), bytes_to_move=size, summary=summary)
+
+
+@task(task_run_name="export {image_id}", **retrying())
+def export(
+    image_id: str, account: str, image_storage: str | None, image_format: ImageFormat | None
+) -> ExportedImage:
+    """Return the export, made now or found; of two that make it at once, the second gets what the first made.
+
+    Raises ImageNotFound, IllegalTransition, InvalidRequest, CapacityExceeded, DigestMismatch, ConversionFailed.
+    """
+    with open_resources() as (settings, catalog):
+        _checked(catalog, image_id, account, image_storage, image_format)
+        with in_turn(lock_of(image_id)):
+            image, replicas = _checked(catalog, image_id, account, image_storage, image_format)
+            if known := existing_export(catalog, replicas, image_format):
+                return known
+            exported = _from_any(catalog, settings, image, account, replicas, image_format)
+    emit("image.exported", image, path=exported.path, md5=exported.md5, format=exported.format)
+    return exported
+
+
+def _checked(
+    catalog: "Reading",
+    image_id: str,
+    account: str,
+    image_storage: str | None,
+    image_format: ImageFormat | None,
+) -> tuple[Image, Sequence[Replica]]:
+    """Return the image and the replicas it can be read from."""
+    image = catalog.image(image_id, account=account)
+    status_after(image, OPERATION)
+    replicas = _readable(catalog, image, image_storage)
+    for replica in replicas:
+        if image_format and image_format != replica.format and "iso" in (image_format, replica.format):
+            raise InvalidRequest(
+                "image_format", image_format, f"{replica.format}: this image is exported as it is kept"
+            )
+    return image, replicas
+
+
+def _readable(catalog: "Reading", image: Image, image_storage: str | None) -> Sequence[Replica]:
     if image_storage is not None:
         catalog.image_storage(image_storage)
-    for replica in catalog.replicas(image.id):
-        if replica.status is ReplicaStatus.READY and image_storage in (None, replica.image_storage):
-            return replica
-    raise ImageNotFound(f"{image.id} on {image_storage or 'any image storage'}")
+    ready = [r for r in catalog.replicas(image.id) if r.status is ReplicaStatus.READY]
+    found = [r for r in ready if image_storage in (None, r.image_storage)]
+    if not found:
+        raise ImageNotFound(f"{image.id} on {image_storage or 'any image storage'}")
+    return sorted(found, key=lambda r: r.format != image.format)  # what needs no conversion first
 
 
-def existing_export(catalog: "Catalog", replica: Replica, wanted: ImageFormat) -> ExportedImage | None:
-    """Return the export that is already there, its file included."""
-    for export in catalog.exports(replica.image_id, image_storage=replica.image_storage):
-        if export.format == wanted and Path(export.path).is_file():
+def existing_export(
+    catalog: "Reading", replicas: Sequence[Replica], image_format: ImageFormat | None
+) -> ExportedImage | None:
+    """Return the export that is already there, its file included and of the right size."""
+    wanted = {(r.image_storage, image_format or r.format) for r in replicas}
+    for export in catalog.exports(replicas[0].image_id):
+        if (export.image_storage, export.format) in wanted and _size(export.path) == export.size_bytes:
             return export
     return None
 
 
-@task(task_run_name="plan export of {image.name}")
-def plan_export(image: Image, image_storage: str | None, image_format: ImageFormat | None) -> Plan:
-    """Return what an export would write. Changes nothing."""
-    with open_resources() as (settings, catalog):
-        replica, wanted = _checked(catalog, image, image_storage, image_format)
-        if export := existing_export(catalog, replica, wanted):
-            return Plan(
-                operation="export image",
-                bytes_already_there=export.size_bytes,
-                summary=f"already exported as {export.path}",
-            )
-        size = _needed(image, replica, wanted)
-        target = export_path(settings, image, replica, wanted)
-    action = Action(verb="write export", subject=f"image:{image.id}", bytes=size, reason=f"to {target}")
-    return Plan(
-        operation="export image",
-        actions=(action,),
-        bytes_to_move=size,
-        summary=f"write {target}, at most {size} bytes",
-    )
+def _size(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
 
 
-@task(task_run_name="export {image.name}", **retrying())
-def export(image: Image, image_storage: str | None, image_format: ImageFormat | None) -> ExportedImage:
-    """Return the export, made now or found. Raises InvalidRequest, CapacityExceeded, DigestMismatch, ConversionFailed."""
-    with open_resources() as (settings, catalog):
-        replica, wanted = _checked(catalog, image, image_storage, image_format)
-        if found := existing_export(catalog, replica, wanted):
-            return found
-        storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
-        target = export_path(settings, image, replica, wanted)
-        _check_room(target, _needed(image, replica, wanted))
-        with progress(f"export-{image.id}", f"export {image.name}") as meter:
-            digests = _write(storage, replica, wanted, target, settings, meter)
-        exported = ExportedImage(
-            id=str(uuid4()), image_id=image.id, image_storage=replica.image_storage, format=wanted, path=str(target),
-            url=target.as_uri(), size_bytes=digests.size_bytes, md5=digests.md5, sha256=digests.sha256,
-            created_at=datetime.now(UTC),
-        )  # fmt: skip
-        with catalog.changing(actor=image.owner, run_id=run_id()) as change:
-            change.save_export(exported)
-    emit("image.exported", image, path=exported.path, md5=exported.md5, format=wanted)
-    return exported
+def _from_any(
+    catalog: "Catalog",
+    settings: Settings,
+    image: Image,
+    account: str,
+    replicas: Sequence[Replica],
+    image_format: ImageFormat | None,
+) -> ExportedImage:
+    """Export from the first replica that can be read; a damaged or unreachable one only costs the attempt."""
+    for replica in replicas[:-1]:
+        try:
+            return _export(catalog, settings, image, account, replica, image_format or replica.format)
+        except StorageError:
+            continue
+    last = replicas[-1]
+    return _export(catalog, settings, image, account, last, image_format or last.format)
 
 
-def export_path(settings: Settings, image: Image, replica: Replica, wanted: ImageFormat) -> Path:
+def _export(
+    catalog: "Catalog",
+    settings: Settings,
+    image: Image,
+    account: str,
+    replica: Replica,
+    wanted: ImageFormat,
+) -> ExportedImage:
+    storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
+    target = export_path(settings, image.id, replica, wanted)
+    _prepare(catalog, account, image.id, target)
+    with reader_of(storage, image.id) as reader:
+        needed = room_needed(reader, replica, wanted, shutil.disk_usage(target.parent).free)
+    subject = f"{PREFIX}{image.id}@{replica.image_storage}.{wanted}"
+    with (
+        export_room(catalog, account, subject, target.parent, needed),
+        progress(f"export-{image.id}", f"export {image.name}") as meter,
+    ):
+        digests = _write(storage, replica, wanted, target, settings, meter)
+        return _record(catalog, account, replica, wanted, target, digests)
+
+
+def export_path(settings: Settings, image_id: str, replica: Replica, wanted: ImageFormat) -> Path:
     """Return where the file goes: one folder an image, one name a storage and format."""
-    return settings.exports_folder / image.id / f"{replica.image_storage}.{wanted}"
+    return settings.exports_folder / image_id / f"{replica.image_storage}.{wanted}"
 
 
-def _checked(
-    catalog: "Catalog", image: Image, image_storage: str | None, image_format: ImageFormat | None
-) -> tuple[Replica, ImageFormat]:
-    if image.status.value != "Ready":
-        raise IllegalTransition(f"image {image.id}", image.status.value, "export", ("Ready",))
-    replica = chosen_replica(catalog, image, image_storage)
-    wanted = image_format or replica.format
-    if wanted != replica.format and "iso" in (wanted, replica.format):
-        raise InvalidRequest(
-            "image_format", wanted, f"this image is kept as {replica.format}, which is exported as it is"
-        )
-    return replica, wanted
-
-
-def _needed(image: Image, replica: Replica, wanted: ImageFormat) -> int:
-    return (
-        replica.size_bytes
-        if wanted == replica.format
-        else max(replica.size_bytes, image.virtual_size_bytes or 0)
-    )
-
-
-def _check_room(target: Path, needed: int) -> None:
-    import shutil
-
+def _prepare(catalog: "Catalog", account: str, image_id: str, target: Path) -> None:
+    """Make the image's folder; forget exports whose file is gone, delete files that are no exports."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise CapacityExceeded(f"exports at {target.parent}", needed, free)
+    with catalog.changing(actor=account, run_id=run_id()) as change:
+        for export in tuple(change.exports(image_id)):
+            if _size(export.path) != export.size_bytes:
+                change.remove_export(export.id)
+        sweep(change, image_id, target.parent)
 
 
 def _write(
@@ -126,27 +181,75 @@ def _write(
     wanted: ImageFormat,
     target: Path,
     settings: Settings,
-    meter: Meter,
+    meter: Progress,
 ) -> Digests:
+    """Write the file, proven against what was recorded when the image was added."""
+    expected = recorded(replica)
     if wanted == replica.format:
-        return storage.export(replica.image_id, target, meter)
+        digests = storage.export(replica.image_id, target, meter)
+        try:
+            require_equal(f"export {target}", expected or digests, digests)
+        except StorageError:
+            target.unlink(missing_ok=True)
+            raise
+        return digests
     from storage.formats.convert import convert_reader
     from storage.local import measure
 
     settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.scratch_folder, prefix="export-") as scratch:
-        converted = convert_reader(
-            storage.open(replica.image_id), replica.format, wanted, Path(scratch), meter
-        )
-        digests = measure(converted)
-        move_aside(converted, target)
+    with (
+        TemporaryDirectory(dir=settings.scratch_folder, prefix="export-") as scratch,
+        reader_of(storage, replica.image_id) as reader,
+    ):
+        aside = _brought_near(convert_reader(reader, replica.format, wanted, Path(scratch), meter), target)
+        digests = measure(aside)
+        aside.replace(target)
     return digests
 
 
-def move_aside(file: Path, target: Path) -> None:
-    """Give a finished file its name, also across file systems, never showing a part of it."""
-    import shutil
+def _brought_near(file: Path, target: Path) -> Path:
+    """Bring a finished file beside its target under another name, sparse also across file systems, durable."""
+    aside = target.with_name(f".{target.name}.part")
+    try:
+        file.replace(aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        from storage.formats.convert import write_sparse
+        from storage.formats.local import LocalFile
 
-    aside = target.with_name(f".{target.name}.new")
-    shutil.move(file, aside)
-    aside.replace(target)
+        with LocalFile(file) as made:
+            write_sparse(made, aside, lambda _done, _total: None)
+    descriptor = os.open(aside, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return aside
+
+
+def _record(
+    catalog: "Catalog", account: str, replica: Replica, wanted: ImageFormat, target: Path, digests: Digests
+) -> ExportedImage:
+    """Let the catalog know the export; where the image was expunged meanwhile, the file goes as well."""
+    exported = ExportedImage(
+        id=str(uuid4()), image_id=replica.image_id, image_storage=replica.image_storage, format=wanted,
+        path=str(target), url=target.as_uri(), size_bytes=digests.size_bytes, md5=digests.md5,
+        sha256=digests.sha256, created_at=datetime.now(UTC),
+    )  # fmt: skip
+    try:
+        with catalog.changing(actor=account, run_id=run_id()) as change:
+            change.save_export(exported)
+            if wanted == replica.format and replica.sha256 is None:
+                known = change.replica(replica.image_id, replica.image_storage)
+                measured = {"md5": digests.md5, "sha256": digests.sha256}
+                change.save_replica(known.model_copy(update=measured))
+    except ImageNotFound:
+        target.unlink(missing_ok=True)
+        raise
+    return exported
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

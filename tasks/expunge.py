@@ -12,6 +12,7 @@ from catalog.rules.transitions import status_after
 from catalog.settings import Settings
 from tasks.bits import Bits, delete_bits
 from tasks.changing import owned, plan_each
+from tasks.delete_export import bits_of_export
 from tasks.each import Outcomes, each
 from tasks.events import emit
 from tasks.resources import holder, is_dead, open_resources, run_id
@@ -44,7 +45,8 @@ def _expunge(catalog: "Catalog", settings: Settings, image_id: str, account: str
     with catalog.locked(image_id, holder=holder(), is_dead=is_dead) as lease:
         image, all_bits = _begin(catalog, image_id, account, lease)
         waiting = tuple(_delete_all(catalog, settings, all_bits))
-        _let_go(catalog, image_id, account, lease, waiting)
+        known = frozenset(bits.subject for bits in all_bits)
+        _let_go(catalog, image_id, account, lease, waiting, known)
     freed = sum(b.bytes for b in all_bits) - sum(w.bits.bytes for w in waiting)
     reasons = "; ".join(
         f"{w.bits.operation} on {w.bits.storage or w.bits.location}: {w.reason}" for w in waiting
@@ -67,8 +69,7 @@ def _begin(catalog: "Catalog", image_id: str, account: str, lease: "Lease") -> t
 def bits_of_image(catalog: "Reading", image: Image) -> Iterator[Bits]:
     """Yield everything an image has anywhere: exports, replicas, leftovers of moves, landings of an add that failed."""
     for export in catalog.exports(image.id):
-        yield Bits(operation="delete export", subject=f"export:{export.id}", image_id=image.id,
-                   location=export.path, bytes=export.size_bytes)  # fmt: skip
+        yield bits_of_export(export)
     kinds = {s.name: s.kind for s in catalog.image_storages()}
     held = set()
     for replica in catalog.replicas(image.id):
@@ -95,13 +96,20 @@ def _delete_all(catalog: "Catalog", settings: Settings, all_bits: Sequence[Bits]
 
 
 def _let_go(
-    catalog: "Catalog", image_id: str, account: str, lease: "Lease", waiting: Sequence[Waiting]
+    catalog: "Catalog",
+    image_id: str,
+    account: str,
+    lease: "Lease",
+    waiting: Sequence[Waiting],
+    known: frozenset[str],
 ) -> None:
     """Take the image out of the catalog and remember what waits, in one transaction."""
     with catalog.changing(actor=account, run_id=run_id(), lease=lease) as change:
         for one in waiting:
             one.bits.defer(change, one.reason)
         for export in tuple(change.exports(image_id)):
+            if f"export:{export.id}" not in known:
+                bits_of_export(export).defer(change, "it was written while the image was expunged")
             change.remove_export(export.id)
         for leftover in tuple(change.leftovers(image_id=image_id)):
             change.remove_leftover(leftover.id)

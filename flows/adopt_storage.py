@@ -1,0 +1,25 @@
+"""Adopt what an image storage holds."""
+
+from prefect import flow
+
+from catalog.records import ItemOutcome, Plan, ReconcileReport
+from flows.naming import named
+from flows.requests import AdoptStorage
+from tasks.adopt import adopt, held_on, plan_adopt
+from tasks.each import BATCH
+
+
+@flow(name="adopt-storage", flow_run_name=named("adopt {image_storage}"))
+def adopt_storage(request: AdoptStorage) -> ReconcileReport | Plan:
+    """Rebuild the catalog's rows of images and replicas from the storage's own description. Safe to repeat.
+
+    What the catalog knows already is left alone; edits made after an image was published are not on the storage.
+    Raises StorageNotFound, StorageUnavailable.
+    """
+    held = held_on(request.image_storage)
+    if request.plan_only:
+        return plan_adopt(request.image_storage, held)
+    items: list[ItemOutcome] = []
+    for start in range(0, len(held), BATCH):
+        items += adopt(request.image_storage, held[start : start + BATCH], request.account)
+    return ReconcileReport(items=tuple(items))
