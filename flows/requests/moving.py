@@ -1,5 +1,6 @@
 """Moving images between image storages."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -16,6 +17,22 @@ class SyncImages(ChangingRequest):
         (), **at(2, "Images", "Ids of the images; empty: all that match the name pattern.")
     )
     name_pattern: str = Field("*", **at(3, "Name pattern", "Shell pattern of image names, such as debian-*."))
+    family: str | None = Field(None, **at(4, "Family", "Only images of this family."))
+    owner: str | None = Field(None, **at(5, "Owner", "Only images of this account."))
+    changed_since: datetime | None = Field(
+        None, **at(6, "Changed since", "Only images whose record changed at or after this moment.")
+    )
+    bandwidth_bytes_s: int = Field(
+        0, **at(7, "Bandwidth", "Cap on what is read from the source, bytes per second; 0: none.", ge=0)
+    )
+    deletion: Literal["keep", "mirror"] = Field(
+        "keep",
+        **at(
+            8,
+            "Deletion policy",
+            "mirror: replicas on the target of images that the source holds and that no longer match are deleted.",
+        ),
+    )
 
 
 class ChangeImageStorage(ChangingRequest):
@@ -29,7 +46,9 @@ class ChangeImageStorage(ChangingRequest):
 class CleanUpLeftovers(ChangingRequest):
     """Clean up raw data kept on a source after a change of storage. Can't be undone."""
 
-    image_storage: str = Field(**at(0, "Image Storage", "Storage whose leftovers are cleaned up."))
+    image_storage: str = Field(
+        "", **at(0, "Image Storage", "Storage whose leftovers are cleaned up; empty: all storages.")
+    )
     leftover_ids: tuple[str, ...] = Field((), **at(1, "Leftovers", "Ids; empty: all of that storage."))
     approve: Literal["ask", "yes"] = Field(
         "ask", **at(2, "Approve", "ask: the run waits for a person; yes: go ahead.")

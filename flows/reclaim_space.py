@@ -1,0 +1,33 @@
+"""Reclaim space: free the chips that no image, recycle bin, leftover or landing needs."""
+
+from prefect import flow
+
+from catalog.records import Action, Plan, ReclaimReport
+from catalog.rules.administration import require_admin
+from flows.requests import ReclaimSpace
+from tasks.reclaim import choose_storages, joined, reclaim
+
+
+@flow(name="reclaim-space", flow_run_name="reclaim space")
+def reclaim_space(request: ReclaimSpace) -> ReclaimReport | Plan:
+    """Free what nothing needs on ImageStores, safe beside running adds. Raises StorageNotFound, InvalidRequest."""
+    require_admin(request.account, "reclaim space")
+    names = choose_storages(request.image_storages, kind="imagestore")
+    report = joined([reclaim(name, plan_only=request.plan_only) for name in names])
+    return _plan(report) if request.plan_only else report
+
+
+def _plan(report: ReclaimReport) -> Plan:
+    actions = [
+        Action(
+            verb="delete" if item.outcome == "done" else "leave",
+            subject=item.subject,
+            bytes=item.bytes,
+            reason=item.reason,
+        )
+        for item in report.items
+    ]
+    summary = (
+        f"free {report.bytes_freed} bytes in {report.chips_freed} chips; {report.chips_kept} chips are needed"
+    )
+    return Plan(operation="reclaim space", actions=tuple(actions), summary=summary)

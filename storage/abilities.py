@@ -1,0 +1,38 @@
+"""What image storages can do besides their protocol: asked with isinstance by the operations that need it."""
+
+from typing import Protocol, runtime_checkable
+
+from catalog.records import VerifyReport
+
+
+@runtime_checkable
+class Clonable(Protocol):
+    """An image storage whose replicas can be cloned where they lie."""
+
+    def clones(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of everything that was cloned from a replica. Raises ImageNotFound."""
+        ...
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """An image storage that proves what it keeps piece by piece, and takes good pieces in place of damaged ones."""
+
+    def verify(
+        self,
+        image_id: str,
+        *,
+        first_object: int = 0,
+        budget_bytes: int | None = None,
+        bytes_per_second: int | None = None,
+    ) -> tuple[VerifyReport, int | None]:
+        """Read and prove a replica; return what was found and the piece to go on with, None at the end.
+
+        Items that failed are damaged: subject `IMAGE_ID@OFFSET`, bytes the length. Raises ImageNotFound where there is no
+        replica, DigestMismatch or ObjectMissing where what describes the replica is itself damaged.
+        """
+        ...
+
+    def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
+        """Put good bytes in place of the damaged piece at `offset`. Raises DigestMismatch if they are not that piece."""
+        ...

@@ -1,0 +1,114 @@
+"""Taking stock: what each storage holds, beside what the catalog says it holds."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import task
+from pyrsistent import pmap
+
+from catalog.drift import Drift, Held, Inventory, Known, export_drift, image_drift, storage_drift
+from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError
+from catalog.records import Image, ImageStatus
+from catalog.settings import Settings
+from storage.chips.pins import MANIFESTS
+from storage.imagestore import ImageStore
+from storage.protocols import ImageStorage
+from tasks.reclaim import is_busy, is_needed
+from tasks.resources import open_image_storage, open_resources
+
+if TYPE_CHECKING:
+    from catalog.repository import Catalog
+
+ENDED = ("imagewright.image.expunged", "imagewright.image.cancelled")
+PLACING = ("restore replica", "adopt replica", "adopt image", "distrust replica")
+
+
+@task(task_run_name="take stock")
+def take_stock(image_storages: Sequence[str]) -> tuple[Drift, ...]:
+    """Return how catalog and storages differ. A storage that does not answer is one drift, and no evidence of any other."""
+    with open_resources() as (settings, catalog):
+        drifts: list[Drift] = []
+        for name in image_storages:
+            found = inventory(catalog, settings, name)
+            drifts += storage_drift(_known(catalog, found), found)
+        drifts += _images(catalog, drifts)
+        drifts += _exports(catalog, settings)
+    return tuple(drifts)
+
+
+def inventory(catalog: "Catalog", settings: Settings, name: str) -> Inventory:
+    """Return what a storage holds."""
+    try:
+        storage = open_image_storage(catalog.image_storage(name), settings)
+        storage.check()
+        landings = [i.landing_id for i in storage.landings() if not is_needed(catalog, name, i.landing_id)]
+        return Inventory(image_storage=name, held=tuple(_held(storage)), landings=tuple(landings))
+    except ImagewrightError as error:
+        return Inventory(image_storage=name, unreachable=str(error))
+
+
+def _held(storage: ImageStorage) -> Iterator[Held]:
+    if not isinstance(storage, ImageStore):
+        for stored in storage.images():
+            yield Held(image_id=stored.image.id, image=stored.image, replica=stored.replica)
+        return
+    for info in list(
+        storage.objects.list(MANIFESTS)
+    ):  # one by one: a damaged manifest must not hide the others
+        image_id = info.name.removeprefix(MANIFESTS)
+        try:
+            header = storage.described(image_id)
+        except ImageNotFound:
+            continue  # deleted while listing
+        except DigestMismatch as error:
+            yield Held(image_id=image_id, damage=str(error))
+        else:
+            yield Held(image_id=image_id, image=header.image, replica=header.replica)
+
+
+def _known(catalog: "Catalog", found: Inventory) -> Known:
+    name = found.image_storage
+    replicas = {r.image_id: r for r in catalog.replicas(image_storage=name)}
+    leftovers = {left.image_id: left for left in catalog.leftovers(image_storage=name)}
+    ids = {*replicas, *leftovers, *(one.image_id for one in found.held)}
+    images = {image_id: image for image_id in ids if (image := _image(catalog, image_id)) is not None}
+    return Known(
+        storage=catalog.image_storage(name),
+        replicas=pmap(replicas),
+        leftovers=pmap(leftovers),
+        images=pmap(images),
+        busy=frozenset(i for i in ids if is_busy(catalog, i)),
+        gone=frozenset(i for i in ids if i not in images and _ended(catalog, i)),
+    )
+
+
+def _image(catalog: "Catalog", image_id: str) -> Image | None:
+    try:
+        return catalog.image(image_id)
+    except ImageNotFound:
+        return None
+
+
+def _ended(catalog: "Catalog", image_id: str) -> bool:
+    return any(event.kind in ENDED for event in catalog.events(image_id))
+
+
+def _images(catalog: "Catalog", drifts: Sequence[Drift]) -> tuple[Drift, ...]:
+    placed = {r.image_id for r in catalog.replicas()} | {d.subject for d in drifts if d.verb in PLACING}
+    images = list(catalog.images(status=(ImageStatus.MIGRATING, ImageStatus.READY)))
+    suspects = [i for i in images if i.status is ImageStatus.MIGRATING or i.id not in placed]
+    return image_drift(suspects, placed, {i.id for i in suspects if is_busy(catalog, i.id)})
+
+
+def _exports(catalog: "Catalog", settings: Settings) -> tuple[Drift, ...]:
+    folder = settings.exports_folder
+    files = (
+        {str(path) for path in folder.glob("*/*") if _is_export(catalog, path)} if folder.is_dir() else set()
+    )
+    return export_drift(catalog.exports(), files, f"{folder}/")
+
+
+def _is_export(catalog: "Catalog", path: Path) -> bool:
+    """Tell whether a file is a finished export; one being written is hidden, or its image is being worked on."""
+    return path.is_file() and not path.name.startswith(".") and not is_busy(catalog, path.parent.name)
