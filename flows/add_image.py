@@ -16,6 +16,7 @@ from flows.hooks import withdraw_cancelled
 from flows.naming import named
 from flows.requests import AddSystemImage, AddVolumeImage
 from tasks.check_quality import check_quality, start_quality_agent
+from tasks.checksum import expected_checksum
 from tasks.convert import convert
 from tasks.exclusive import exclusive
 from tasks.fail import fail, withdraw
@@ -56,7 +57,7 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
         return image
     with exclusive(image.id):
         try:
-            return _bring_in(image, request.image_path)
+            return _bring_in(image, request.image_path, request.expected_checksum)
         except Withdrawn:
             withdraw(image.id)
             raise
@@ -68,13 +69,14 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
             raise
 
 
-def _bring_in(image: Image, url: str) -> Image:
+def _bring_in(image: Image, url: str, checksum: str | None) -> Image:
     clock = Stopwatch()
     if image.version > 1 and (settled := settle(image)).status is ImageStatus.READY:
         return settled
     start_quality_agent()
     info = clock("probe", lambda: probe_source(image, url))
-    landed = clock("land", lambda: land(image, url, info))
+    expected = expected_checksum(url, checksum)
+    landed = clock("land", lambda: land(image, url, info, expected))
     inspected = clock("inspect", lambda: inspect_image(image, landed))
     kept = clock("convert", lambda: [convert(image, landed, place) for place in landed.held])
     quality = clock("check quality", lambda: check_quality(image, landed, inspected, kept))

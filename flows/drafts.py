@@ -6,7 +6,7 @@ from uuid import UUID
 from catalog.errors import InvalidRequest
 from catalog.records import Image
 from catalog.rules.boot import check_system_image, settled_bios_mode
-from catalog.rules.checksums import check_expected_checksum
+from catalog.rules.checksums import SUMS, check_expected_checksum
 from catalog.rules.formats import media_of
 from catalog.rules.naming import check_description, check_name
 from flows.requests import AddSystemImage, AddVolumeImage
@@ -30,7 +30,7 @@ def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: da
         format_stored=request.image_format,
         media="DataTemplate",
         source=mask(request.image_path),
-        expected_checksum=request.expected_checksum,
+        expected_checksum=_masked(request.expected_checksum),
         image_storages=_distinct(request.image_storages),
         owner=request.account,
         created_at=now,
@@ -63,6 +63,11 @@ def _identity(given: str) -> str:
         return str(UUID(given))
     except ValueError as error:
         raise InvalidRequest("image_id", given, "a UUID") from error
+
+
+def _masked(checksum: str | None) -> str | None:
+    """Hide the secrets in the URL of a list of checksums."""
+    return checksum and (SUMS + mask(checksum.removeprefix(SUMS)) if checksum.startswith(SUMS) else checksum)
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

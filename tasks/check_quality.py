@@ -59,7 +59,7 @@ def facts_of(
         sha256=landed.digests.sha256,
         stored_sha256=kept.digests.sha256,
         expected_stored_sha256=kept.digests.sha256 if kept.converted else landed.digests.sha256,
-        expected_checksum=image.expected_checksum or landed.checksum,
+        expected_checksum=landed.expected or landed.checksum,
         measured_checksum=landed.checksum,
         safety_errors=sum(f.severity == "error" for f in landed.verdict.findings),
         boot_errors=len(inspected.errors),

@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 
 from catalog.errors import ChecksumMismatch, SourceChanged
 from catalog.records import Image
-from catalog.rules.checksums import Checksum, parse_checksum
+from catalog.rules.checksums import Checksum
 from catalog.settings import Settings
 from storage.arrival import Arrival, Arrived
 from storage.protocols import Progress, Source, SourceInfo
@@ -22,23 +22,24 @@ from tasks.withdrawal import StopsWhenWithdrawn
 
 
 @task(task_run_name="land {image.name}")
-def land(image: Image, url: str, info: SourceInfo) -> Landed:
+def land(image: Image, url: str, info: SourceInfo, expected: Checksum | None = None) -> Landed:
     """Return the file as it arrived. What is kept survives the death of this process; every byte is fetched once.
 
+    expected: of the file as its server has it; of a packed one it may as well be that of the bytes unpacked.
     Raises ChecksumMismatch, UnsafeImage, CapacityExceeded, Withdrawn; a broken transfer is gone on with here, with a
     budget of retries that progress refills, before TransferInterrupted is raised.
     """
     began = time.monotonic()
     with open_resources() as (settings, catalog):
-        source = open_source(with_secrets(url), settings)
+        algorithm = expected.algorithm if expected else None
+        source = open_source(with_secrets(url), settings, packed_algorithm=algorithm)
         storages = {
             storage.name: storage.landing(image.id) for storage in open_lacking(catalog, settings, image)
         }
-        expected = parse_checksum(image.expected_checksum) if image.expected_checksum else None
         arrival = Arrival(
             storages,
             settings.max_virtual_size,
-            (expected.algorithm,) if expected else (),
+            (algorithm,) if algorithm else (),
             settings.bandwidth_bytes_s,
         )
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
@@ -46,8 +47,9 @@ def land(image: Image, url: str, info: SourceInfo) -> Landed:
             _say_where(arrival, start)
             info = _fetch(arrival, source, info, settings, StopsWhenWithdrawn(meter, image.id))
             arrived = arrival.finish()
-    _check(arrived, expected, info)
-    return _landed(image, arrived, expected, info, start, time.monotonic() - began)
+    checksum = _checked(arrived, source.packed_checksum, expected, info)
+    landed = _landed(image, arrived, checksum, info, start, time.monotonic() - began)
+    return landed.model_copy(update={"expected": str(expected) if expected else None})
 
 
 @contextmanager
@@ -87,14 +89,21 @@ def _fetch(
     return reading
 
 
-def _check(arrived: Arrived, expected: Checksum | None, info: SourceInfo) -> None:
-    if expected and arrived.checksums[expected.algorithm] != expected.hex:
-        actual = f"{expected.algorithm}:{arrived.checksums[expected.algorithm]}"
-        raise ChecksumMismatch(info.url, str(expected), actual)
+def _checked(arrived: Arrived, packed: str | None, expected: Checksum | None, info: SourceInfo) -> str:
+    """Return the checksum that was measured, of the algorithm expected. Raises ChecksumMismatch.
+
+    packed: of the file before it was unpacked, if it was.
+    """
+    if expected is None:
+        return f"sha256:{arrived.checksums['sha256']}"
+    unpacked = f"{expected.algorithm}:{arrived.checksums[expected.algorithm]}"
+    if str(expected) in (packed, unpacked):
+        return str(expected)
+    raise ChecksumMismatch(info.url, str(expected), packed or unpacked)
 
 
 def _landed(
-    image: Image, arrived: Arrived, expected: Checksum | None, info: SourceInfo, start: int, seconds: float
+    image: Image, arrived: Arrived, checksum: str, info: SourceInfo, start: int, seconds: float
 ) -> Landed:
     places = [
         LandedOn(image_storage=name, landing_id=image.id, stored_bytes=file.stored_bytes)
@@ -104,8 +113,7 @@ def _landed(
         LandedOn(image_storage=name, landing_id=image.id, error=str(error))
         for name, error in arrived.failed.items()
     ]
-    algorithm = expected.algorithm if expected else "sha256"
     return Landed(
-        source=info, digests=arrived.digests, checksum=f"{algorithm}:{arrived.checksums[algorithm]}",
-        verdict=arrived.verdict, storages=tuple(places), began_at_byte=start, seconds=seconds,
+        source=info, digests=arrived.digests, checksum=checksum, verdict=arrived.verdict,
+        storages=tuple(places), began_at_byte=start, seconds=seconds,
     )  # fmt: skip

@@ -14,11 +14,12 @@ class LandedOn(Record):
 
 
 class Landed(Record):
-    """The file added, measured while it passed. `checksum` is `algorithm:hex` of the algorithm that was expected."""
+    """The file added, measured while it passed. Checksums are `algorithm:hex`, both of the algorithm that was expected."""
 
     source: SourceInfo
     digests: Digests
     checksum: str
+    expected: str | None = None
     verdict: Verdict
     storages: tuple[LandedOn, ...]
     began_at_byte: int = 0  # where this attempt took up a landing kept from before

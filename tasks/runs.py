@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 PAGE = 200
+EVENTS = 50  # the most that the server gives at once
 UNWELL = get_args(SeenRun.model_fields["state"].annotation)
 HEARTBEAT = "prefect.flow-run.heartbeat"
 RECOVERY = "recovery "
@@ -133,13 +134,13 @@ def _last_beats(client: "SyncPrefectClient", runs: Sequence[UUID], silence_s: fl
 
     since = datetime.now(UTC) - timedelta(seconds=silence_s)
     beats: dict[UUID, datetime] = {}
-    for start in range(0, len(runs), PAGE // 8):
-        ids = [f"prefect.flow-run.{run}" for run in runs[start : start + PAGE // 8]]
+    for start in range(0, len(runs), EVENTS):
+        ids = [f"prefect.flow-run.{run}" for run in runs[start : start + EVENTS]]
         wanted = EventFilter(
             occurred=EventOccurredFilter(since=since), event=EventNameFilter(name=[HEARTBEAT]),
             resource=EventResourceFilter(id=ids, distinct=True),
         )  # fmt: skip
-        for event in client.read_events(wanted, limit=PAGE).events:
+        for event in client.read_events(wanted, limit=EVENTS).events:
             run = UUID(event.resource.id.rpartition(".")[2])
             beats[run] = max(beats.get(run, event.occurred), event.occurred)
     return beats

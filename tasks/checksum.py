@@ -1,0 +1,35 @@
+"""The checksum that an image must have: as the caller gave it, or looked up in a list that its source publishes."""
+
+from prefect import get_run_logger, task
+
+from catalog.rules.checksums import SUMS, Checksum, parse_checksum
+from tasks.resources import open_resources, with_secrets
+from tasks.retries import retrying
+
+
+def expected_checksum(url: str, asked: str | None) -> Checksum | None:
+    """Return what the bytes at `url` are expected to have; None if nothing is expected.
+
+    asked: as in the request. Raises the errors of `look_up_checksum`.
+    """
+    if asked is None:
+        return None
+    return (
+        look_up_checksum(url, asked.removeprefix(SUMS)) if asked.startswith(SUMS) else parse_checksum(asked)
+    )
+
+
+@task(task_run_name="look the checksum up", **retrying())
+def look_up_checksum(url: str, sums_url: str) -> Checksum:
+    """Return the strongest checksum that the list at `sums_url` has for the file at `url`, of mirrors the first.
+
+    The list is fetched under the same address policy as the image. Raises SourceNotFound, SourceForbidden.
+    """
+    from storage.sources.masking import split_urls
+    from storage.sources.sums import fetch_checksum
+
+    with open_resources() as (settings, _):
+        first = split_urls(with_secrets(url))[0]
+        found = parse_checksum(fetch_checksum(first, settings, sums_url=with_secrets(sums_url)))
+    get_run_logger().info("published checksum: %s", found)
+    return found
