@@ -52,6 +52,12 @@ _TABLE = tuple((ipaddress.ip_network(net), why) for net, why in (_NOT_PUBLIC_V4 
 
 
 BRIEF_BYTES = 8 << 10  # the kernel doubles it
+NEAR_S, NEAR_BYTES = 0.001, 512 << 10
+"""Round trip below which a server is near, and the receive buffer that is enough for it.
+
+What the kernels hold when a reader is killed has to be fetched again: left to itself the buffer grows until that is
+27-37 MB on loopback, with 512 KiB it is 4 MB (the sender's side), at the same speed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,10 @@ class AddressPolicy:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BRIEF_BYTES)
             if self.source_address:
                 sock.bind((self.source_address, 0))
+            started = time.monotonic()
             sock.connect((str(address), port))
+            if not brief and time.monotonic() - started < NEAR_S:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEAR_BYTES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.check_peer(sock, masked)
         except BaseException:

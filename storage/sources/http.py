@@ -22,7 +22,7 @@ from storage.sources.http_answers import (
 from storage.sources.http_body import Body, LengthBody, Pace, body_of
 from storage.sources.http_exchange import Answer, HttpClient, basic, refusal, with_header
 from storage.sources.http_ranges import RangeStream, range_size
-from storage.sources.streams import EmptyStream, read_up_to, skip
+from storage.sources.streams import EmptyStream, at, read_up_to, skip
 from storage.sources.unpack import UnpackedStream
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import Broken
@@ -88,7 +88,10 @@ class HttpSource:
 
     def _open_one(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         headers = range_headers(offset, None, info) if offset and info.resumable else {}
-        answer = self.client.request("GET", self.url, headers)
+        try:
+            answer = self.client.request("GET", self.url, headers)
+        except TransferInterrupted as error:
+            raise at(error, offset) from error
         try:
             start = self._check(answer, offset, info)
             body = HttpStream(answer, body_of(answer), start, self.settings, self.url.masked)

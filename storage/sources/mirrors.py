@@ -13,7 +13,7 @@ from typing import TypeVar
 from catalog.errors import SourceChanged, SourceError, TransferInterrupted
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.http_answers import describe
-from storage.sources.streams import PeekableSource
+from storage.sources.streams import PeekableSource, at
 
 T = TypeVar("T")
 
@@ -98,7 +98,8 @@ class MirrorStream:
         self._errors.append(error)
         self._turn = (self._turn + 1) % len(self._mirrors)
         if len(self._errors) >= len(self._mirrors):
-            raise most_hopeful(self._errors)
+            worst = most_hopeful(self._errors)
+            raise at(worst, self._offset) if isinstance(worst, TransferInterrupted) else worst
 
 
 def common(info: SourceInfo) -> SourceInfo:

@@ -50,3 +50,8 @@ def read_up_to(stream: SourceStream, size: int) -> bytes:
     while filled < size and (taken := stream.readinto(buffer[filled:])):
         filled += taken
     return bytes(buffer[:filled])
+
+
+def at(error: TransferInterrupted, offset: int) -> TransferInterrupted:
+    """Return `error` as it looks from `offset` of the file, for what broke before a byte came."""
+    return TransferInterrupted(error.url, offset, error.reason, error.retry_after_s)

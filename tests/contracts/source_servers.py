@@ -32,6 +32,8 @@ class Place:
     secret: str = ""  # what must not show anywhere
     credentials: str | None = None
     wrong: tuple[str, str | None] | None = None  # URL prefix or credentials that the server refuses
+    wrapped: bool = False  # opened with everything around it, through a list of mirrors
+    heals: bool = False  # goes on by itself after a cut
     closed: Settings = field(default_factory=Settings)  # settings under which the place is off limits
 
 
@@ -79,22 +81,26 @@ def file_place(folder: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def http_place(folder: Path, *, parallel: bool = False) -> Iterator[Place]:
+def http_place(folder: Path, *, parallel: bool = False, wrapped: bool = False) -> Iterator[Place]:
     """nginx with basic authentication, behind a counting proxy."""
     root = folder / "files"
     root.mkdir()
     with nginx(folder / "nginx", root) as server, proxy(int(server.url.rpartition(":")[2])) as link:
         host = f"127.0.0.1:{link.port}/private"
         yield Place(
-            "http-parallel" if parallel else "http",
+            "http",
             _write(root),
-            lambda name: f"http://imagewright:secret@{host}/{quote(name)}",
+            lambda name: " ".join(
+                [f"http://imagewright:secret@{host}/{quote(name)}"] * (2 if wrapped else 1)
+            ),
             lambda: link.bytes_sent,
             _cutter(link),
             link.cut,
             settings(folder, parallel_round_trip_s=0 if parallel else 1e9),
             secret="secret",
             wrong=(f"http://imagewright:wrong@{host}/", None),
+            wrapped=wrapped,
+            heals=parallel or wrapped,
         )
 
 
