@@ -381,6 +381,13 @@ class Provenance(Record):
     provenance: Origin
 
 
+class LogVerified(Record):
+    """What a check of the whole event log found: every entry is what was written, and follows from the one before."""
+
+    entries: int
+    intact: bool = True
+
+
 class Action(Record):
     """One step of a plan."""
 

@@ -32,6 +32,7 @@ def build_app() -> App:
         app.command(_flow_command(name), name=name.replace("_", "-"))
     for name, command in READING.items():
         app.command(command, name=name)
+    app.command(adopt)
     app.command(serve)
     return app
 
@@ -40,13 +41,7 @@ def _flow_command(name: str) -> Callable[..., None]:
     model = request_model(name)
 
     def command(request: Any, *, as_json: bool = False) -> None:
-        from flows.calling import call_flow
-
-        result = call_flow(name, request, quiet=as_json)
-        if as_json or not isinstance(result, Record):
-            print_json(result)
-        else:
-            print_record(result)
+        _call(name, request, as_json)
 
     if not any(field.is_required() for field in model.model_fields.values()):
         command.__defaults__ = (model(),)
@@ -57,6 +52,24 @@ def _flow_command(name: str) -> Callable[..., None]:
         "return": None,
     }
     return command
+
+
+def _call(name: str, request: requests.Request, as_json: bool) -> None:
+    from flows.calling import call_flow
+
+    result = call_flow(name, request, quiet=as_json)
+    if as_json or not isinstance(result, Record):
+        print_json(result)
+    else:
+        print_record(result)
+
+
+def adopt(
+    image_storage: str, *, account: str = "admin", plan_only: bool = False, as_json: Json = False
+) -> None:
+    """Rebuild the catalog's image rows from what an image storage says about itself: `adopt-storage`, shorter."""
+    request = requests.AdoptStorage(image_storage=image_storage, account=account, plan_only=plan_only)
+    _call("adopt_storage", request, as_json)
 
 
 def serve(*, port: int = 4200) -> None:

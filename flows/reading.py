@@ -1,13 +1,15 @@
 """Commands that only read the catalog. None of them imports Prefect or needs a server."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from catalog import open_catalog
+from catalog.errors import InvalidRequest
 from catalog.reading import AVAILABLE
-from catalog.records import Record
+from catalog.records import LogVerified, Record
 from flows.output import print_json, print_record, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
@@ -88,14 +90,88 @@ def volumes(*, as_json: Json = False) -> None:
         )
 
 
-def events(image_id: str | None = None, *, as_json: Json = False) -> None:
-    """List the event log, of one image or of everything."""
+def events(image_id: str | None = None, *, verify: bool = False, as_json: Json = False) -> None:
+    """List the event log, of one image or of everything; --verify proves the whole log first, by its hash chain."""
     with open_catalog() as catalog:
+        if verify:
+            count = catalog.verify_events()
+            if image_id is None:
+                _say_verified(count, as_json)
+                return
         _print(catalog.events(image_id), ("sequence", "at", "kind", "subject", "actor", "run_id"), as_json)
+
+
+def _say_verified(count: int, as_json: bool) -> None:
+    if as_json:
+        print_json(LogVerified(entries=count))
+    else:
+        print(f"{count} entries, each what was written and in its place")
+
+
+def lineage(image_id: str, *, as_json: Json = False) -> None:  # noqa: ARG001  # it is JSON in any case
+    """Show where an image comes from, as an in-toto statement with SLSA provenance (JSON), made from the event log."""
+    import json
+
+    from catalog.lineage import statement
+
+    with open_catalog() as catalog:
+        print(json.dumps(statement(image_id, catalog.events(image_id)), ensure_ascii=False, indent=2))
+
+
+def pending(*, storage: str | None = None, as_json: Json = False) -> None:
+    """List work that could not be done yet and is tried again, with the reason."""
+    with open_catalog() as catalog:
+        _print(
+            catalog.pending(storage=storage),
+            ("operation", "subject", "storage", "bytes", "attempts", "tried_at", "reason"),
+            as_json,
+        )
+
+
+def usage(account: str | None = None, *, as_json: Json = False) -> None:
+    """List what accounts use, the recycle bin counted in and apart, and what adds on their way have reserved."""
+    with open_catalog() as catalog:
+        _print([catalog.usage(account)] if account else catalog.usages(), USED, as_json)
+
+
+USED = ("account", "images", "size_bytes", "stored_bytes", "binned_images", "binned_bytes", "reserved_images",
+        "reserved_bytes")  # fmt: skip
+
+
+def latest(family: str, *, account: str | None = None, as_json: Json = False) -> None:
+    """Show the newest enabled, Ready and not deprecated image of a family."""
+    with open_catalog() as catalog:
+        image = catalog.latest(family, account=account)
+    print_json(image) if as_json else print_record(image)
+
+
+def diff(at1: str, at2: str = "", *, as_json: Json = False) -> None:
+    """Show how the catalog differs between two moments (ISO 8601, UTC unless a zone is given; default: until now)."""
+    with open_catalog() as catalog:
+        found = catalog.difference(moment("at1", at1), moment("at2", at2) if at2 else datetime.now(UTC))
+    if as_json:
+        print_json(found)
+        return
+    for sign, subjects in (("+", found.appeared), ("-", found.vanished)):
+        for subject in subjects:
+            print(f"{sign} {subject}")
+    for changed in found.changed:
+        for field, value in changed.after.items():
+            print(f"~ {changed.subject} {field}: {changed.before.get(field)!r} → {value!r}")
+
+
+def moment(parameter: str, text: str) -> datetime:
+    """Return a moment that a person wrote. Raises InvalidRequest."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest(parameter, text, "a moment such as 2026-03-01T12:00:00Z") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 READING: dict[str, Callable[..., None]] = {
     "images": images, "show": show, "exports": exports, "bin": recycle_bin, "leftovers": leftovers,
-    "storages": storages, "volumes": volumes, "events": events,
+    "storages": storages, "volumes": volumes, "events": events, "lineage": lineage, "pending": pending,
+    "usage": usage, "latest": latest, "diff": diff,
 }  # fmt: skip
 """Every reading command: adding one adds a function and a row."""
