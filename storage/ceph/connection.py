@@ -60,7 +60,10 @@ def connect(
     if not Path(address.conf).is_file():
         raise StorageRefused(storage, f"its configuration file {address.conf} does not exist")
     wait = CONNECT_S if quick else max(1, round(timeout_s))
-    cluster = load().cluster(address.conf, address.user, _options(storage, address, credentials, wait))
+    try:
+        cluster = load().cluster(address.conf, address.user, _options(storage, address, credentials, wait))
+    except load().rados.Error as error:
+        raise StorageRefused(storage, f"its configuration file {address.conf} can't be read") from error
     try:
         _join(storage, address, cluster)
         return Connection(storage, cluster, _open_pool(storage, address, cluster))

@@ -213,6 +213,16 @@ class CephCluster:
         finally:
             daemon.send_signal(signal.SIGCONT)
 
+    def fill(self) -> None:
+        """Make the pools full, by lowering what counts as full below what is there."""
+        self._set_full(0.001)
+        self._wait(self._pools_are_full)
+
+    def relieve(self) -> None:
+        """Make room again."""
+        self._set_full(0.96)
+        self._wait(lambda: not self._pools_are_full())
+
     def wait_for_osd(self) -> None:
         """Wait until the OSD is up."""
         self._wait(lambda: json.loads(self.command(prefix="osd stat", format="json"))["num_up_osds"] == 1)
@@ -242,6 +252,16 @@ class CephCluster:
         self.wait_for_osd()
         for pool in self.pools:
             self.create_pool(pool)
+
+    def _set_full(self, ratio: float) -> None:
+        order = ("full", "backfillfull", "nearfull") if ratio > 0.5 else ("nearfull", "backfillfull", "full")
+        for kind in order:
+            less = {"nearfull": 0.0002, "backfillfull": 0.0001, "full": 0.0}[kind]
+            self.command(prefix=f"osd set-{kind}-ratio", ratio=ratio - less)
+
+    def _pools_are_full(self) -> bool:
+        pools = json.loads(self.command(prefix="osd dump", format="json"))["pools"]
+        return any("full" in pool["flags_names"].split(",") for pool in pools)
 
     def _make_keyring(self) -> None:
         keyring = self.folder / "keyring"

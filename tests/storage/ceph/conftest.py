@@ -1,5 +1,6 @@
 """One real cluster for all tests of this folder (two where they need it), a pool of its own for each test."""
 
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,15 +13,17 @@ from catalog.settings import Settings
 from storage.ceph import CephStorage
 from tests.services.ceph import CephCluster, ceph_cluster
 
+SCRATCH = Path(tempfile.gettempdir())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Opener = Callable[..., CephStorage]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of this folder in one process: its cluster is started once."""
+    """Keep the tests that share a cluster in one process: it is started once."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("ceph"))
+            faults = item.path.name == "test_cluster_faults.py"
+            item.add_marker(pytest.mark.xdist_group("ceph-faults" if faults else "ceph"))
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +58,13 @@ def open_storage(
     credentials: str | None = None,
     user: str = "images",
     capacity_bytes: int | None = None,
+    scratch: Path = SCRATCH,
 ) -> CephStorage:
     """Return a storage in a pool, as another worker would open it."""
     record = ImageStorage(
         name="ceph", kind="ceph", url=cluster.url(pool, user), capacity_bytes=capacity_bytes, created_at=NOW
     )
-    return CephStorage(record, Settings(read_timeout_s=timeout_s), credentials)
+    return CephStorage(record, Settings(read_timeout_s=timeout_s, scratch=scratch), credentials)
 
 
 def image_record(image_id: str, image_format: ImageFormat = "raw") -> Image:
