@@ -469,3 +469,17 @@ class ReconcileReport(CleanupReport):
 
 class RecoverReport(CleanupReport):
     """Which stuck runs were started again or ended."""
+
+
+class BootCheckReport(Record):
+    """What came of booting an image in a virtual machine in its declared mode."""
+
+    image_id: str
+    cpu_architecture: Architecture
+    bios_mode: BiosMode
+    booted: bool
+    evidence: str  # what was seen, or why it counts as failed
+    seconds: float
+    screenshot: str | None = None  # path of a PNG below the home, or None if there was no screen
+    console: str = ""  # the last printable characters of the serial console
+    checked_at: datetime

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from flows.add_image import add_system_image as add_system_image
     from flows.add_image import add_volume_image as add_volume_image
+    from flows.boot_check import boot_check as boot_check
     from flows.change_storage import change_image_storage as change_image_storage
     from flows.check_quality import check_quality as check_quality
     from flows.clean_leftovers import clean_up_leftovers as clean_up_leftovers
     from flows.export_image import export_image as export_image
     from flows.reclaim_space import reclaim_space as reclaim_space
     from flows.reconcile_storages import reconcile_storages as reconcile_storages
+    from flows.recover_runs import recover_runs as recover_runs
     from flows.register_storage import register_image_storage as register_image_storage
     from flows.verify_replicas import verify_replicas as verify_replicas
 
@@ -46,6 +48,7 @@ FLOWS = {
     "reconcile_storages": "reconcile_storages",
     "check_quality": "check_quality",
     "recover_runs": "recover_runs",
+    "boot_check": "boot_check",
 }
 """Every flow and the module it lives in: adding a flow adds one row here and one import above, for type checkers."""
 
