@@ -1,12 +1,17 @@
 """Reading the catalog: what `Catalog` and, inside a change, `Change` answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import datetime
+from itertools import chain
 from typing import TypeVar
+
+from pyrsistent import pmap
 
 from catalog import errors, kinds
 from catalog.accounting import Accounting
 from catalog.history import Snapshot, replay, verified
+from catalog.kinds import Kind
 from catalog.listing import where
 from catalog.query import Query
 from catalog.records import (
@@ -185,6 +190,34 @@ class Reading(Accounting):
     def verify_events(self) -> int:
         """Recompute the whole hash chain and return how many entries it has. Raises LogDamaged."""
         return sum(1 for _ in verified(self.events()))
+
+    def was_expunged(self, image_id: str) -> bool:
+        """Tell whether the log knows an image of this id that is gone."""
+        subject = f"image:{image_id}"
+        return self._get(kinds.IMAGE, image_id) is None and any(self.events(subject=subject))
+
+    def current(self, image_ids: Iterable[str] | None = None) -> Snapshot:
+        """Return the records as the tables have them at one moment: of these images and all storages, or everything.
+
+        As `snapshot()`, without reading the log: what plans are made from.
+        """
+        only = None if image_ids is None else tuple(image_ids)
+        with self._reading() as transaction:
+            moment = Reading(lambda: nullcontext(transaction), self._clock, self._page_size)
+            return pmap(
+                {
+                    kind.subject(kind.key_of(record)): record
+                    for kind in kinds.KINDS
+                    if kind.logged
+                    for record in moment._belonging(kind, only)
+                }
+            )
+
+    def _belonging(self, kind: Kind[R], image_ids: tuple[str, ...] | None) -> Iterator[R]:
+        field = "id" if kind.table == kinds.IMAGE.table else "image_id"
+        if image_ids is None or field not in kind.record.model_fields:
+            return self._all(kind)
+        return chain.from_iterable(self._all(kind, where(**{field: one})) for one in dict.fromkeys(image_ids))
 
     def snapshot(self, at: datetime | None = None) -> Snapshot:
         """Return everything the catalog knew at a moment (inclusive; None: now), from the event log alone."""

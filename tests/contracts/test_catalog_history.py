@@ -8,10 +8,10 @@ from catalog import errors
 from catalog.history import digest
 from catalog.kinds import EVENT
 from catalog.memory import MemoryStore
-from catalog.records import Event, Image
+from catalog.records import Account, Event, Image
 from catalog.repository import Catalog
 from catalog.sql import SqlStore
-from tests.catalog.samples import Ticking, a_replica, an_export, an_image, saved
+from tests.catalog.samples import START, Ticking, a_replica, an_export, an_image, saved
 
 
 def test_every_change_is_logged_with_who_did_it_before_and_after(catalog: Catalog) -> None:
@@ -150,3 +150,25 @@ def test_times_keep_their_microseconds_and_are_utc(catalog: Catalog, clock: Tick
     assert read.updated_at == image.updated_at
     assert read.updated_at.microsecond == 123457
     assert read.updated_at.tzinfo is UTC or read.updated_at.utcoffset() == timedelta(0)
+
+
+def test_tables_and_log_agree(catalog: Catalog) -> None:
+    one, two = saved(catalog, an_image(), an_image())
+    with catalog.changing(actor="admin") as change:
+        change.save_replica(a_replica(one))
+        change.save_replica(a_replica(two))
+        change.save_export(an_export(one, id="e"))
+        change.save_account(Account(name="bob", created_at=START))
+    assert catalog.current() == catalog.snapshot()
+    assert set(catalog.current([two.id])) == {
+        f"image:{two.id}", f"replica:{two.id}@default", "account:bob", "image_storage:default", "primary_storage:default"
+    }  # fmt: skip
+
+
+def test_an_expunged_image_is_told_from_one_that_never_was(catalog: Catalog) -> None:
+    kept, gone = saved(catalog, an_image(), an_image())
+    with catalog.changing(actor="admin") as change:
+        change.remove_image(gone.id)
+    assert catalog.was_expunged(gone.id)
+    assert not catalog.was_expunged(kept.id)
+    assert not catalog.was_expunged("never")
