@@ -25,7 +25,7 @@ from storage.chips.journal import Journal
 from storage.chips.landing import ChipLanding
 from storage.chips.manifest import ManifestHeader, Pieces
 from storage.chips.pins import MANIFESTS, landing_ids
-from storage.chips.publish import publish_chips, remove
+from storage.chips.publish import alive, publish_chips, remove
 from storage.chips.reader import PieceReader
 from storage.chips.reclaim import reclaim
 from storage.chips.store import ChipStore
@@ -85,10 +85,10 @@ class ImageStore:
         if landing.pieces.size_bytes != digests.size_bytes:
             where = f"landing {landing_id} on {self.name}"
             raise DigestMismatch(where, f"{digests.size_bytes} bytes", f"{landing.pieces.size_bytes} bytes")
-        stored = publish_chips(self.chips, landing)
+        stored = publish_chips(self.chips, landing_id, landing)
         replica = self._replica(image, digests, stored)
         self._put_manifest(image, replica, digests, landing)
-        if finished.read(self.objects, landing_id) is None and self._lacking(landing.pieces):
+        if not alive(self.chips, landing_id, landing) and self._lacking(landing.pieces):
             self.delete(image.id)  # reclaim was told meanwhile that nobody goes on with this landing
             raise StaleLanding(landing_id)
         remove(self.chips, landing_id)
@@ -162,7 +162,7 @@ class ImageStore:
         return self._manifest(image_id)[0]
 
     def _lacking(self, pieces: Pieces) -> bool:
-        return not self.chips.load_view().usable(pieces.digests[~pieces.holes]).all()
+        return not self.chips.load_view().usable(pieces.data_digests).all()
 
     def _manifest(self, image_id: str) -> tuple[ManifestHeader, Pieces]:
         name = _manifest_name(image_id)

@@ -19,6 +19,8 @@ ASIDE = "aside"
 class DirectoryObjects:
     """Objects are files; logs are files of framed pieces."""
 
+    piece_bytes = 1 << 20  # a piece costs 20 us
+
     def __init__(self, root: Path) -> None:
         self.location = f"file://{root}"
         self.root = root

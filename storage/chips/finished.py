@@ -1,6 +1,6 @@
 """What a finished landing is: its pieces and the places of its own chips, in one object, put atomically.
 
-`landings/<id>/finished`, integers little-endian: "IWLF", version u32, stored bytes u64, entries u64, entries as in a
+`landings/<id>/finished`, integers little-endian: "IWLF", version u32, the writer's number 16, stored bytes u64, entries u64, entries as in a
 manifest, an index segment (its length is the rest), BLAKE3 of everything before it 32.
 """
 
@@ -19,17 +19,18 @@ from storage.protocols import ObjectStore
 
 MAGIC = b"IWLF"
 VERSION = 1
-HEAD = struct.Struct("<4sIQQ")
+HEAD = struct.Struct("<4sI16sQQ")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """A whole file. table: the chips that this landing stored."""
+    """A whole file. table: the chips that this landing stored; writer: as in the journal."""
 
     entries: Entries
     pieces: Pieces
     table: Table
     stored_bytes: int
+    writer: bytes
 
 
 def name_of(landing_id: str) -> str:
@@ -37,12 +38,12 @@ def name_of(landing_id: str) -> str:
     return f"{folder(landing_id)}/finished"
 
 
-def write(objects: ObjectStore, landing_id: str, entries: Entries, table: Table) -> Finished:
+def write(objects: ObjectStore, landing_id: str, writer: bytes, entries: Entries, table: Table) -> Finished:
     """Record a finished landing."""
     stored = int(table.stored.sum(dtype=np.uint64))
-    body = HEAD.pack(MAGIC, VERSION, stored, len(entries)) + entries.tobytes() + index.encode(table)
+    body = HEAD.pack(MAGIC, VERSION, writer, stored, len(entries)) + entries.tobytes() + index.encode(table)
     objects.put(name_of(landing_id), body + blake3(body).digest())
-    return Finished(entries, pieces_of(entries), table, stored)
+    return Finished(entries, pieces_of(entries), table, stored, writer)
 
 
 def read(objects: ObjectStore, landing_id: str) -> Finished | None:
@@ -55,7 +56,7 @@ def read(objects: ObjectStore, landing_id: str) -> Finished | None:
     actual = blake3(body).digest()
     if actual != data[-32:]:
         raise DigestMismatch(f"{objects.location}/{name_of(landing_id)}", data[-32:].hex(), actual.hex())
-    _, _, stored, count = HEAD.unpack_from(body)
+    _, _, writer, stored, count = HEAD.unpack_from(body)
     entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size)
     segment = body[HEAD.size + entries.nbytes :]
-    return Finished(entries, pieces_of(entries), index.decode(name_of(landing_id), segment), stored)
+    return Finished(entries, pieces_of(entries), index.decode(name_of(landing_id), segment), stored, writer)

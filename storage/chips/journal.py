@@ -80,6 +80,11 @@ class Journal:
                 packs.append(body)
         return Kept(source, _joint(entries), tuple(packs), writer)
 
+    def delete(self) -> None:
+        """End the landing: nobody can publish it any more."""
+        with self._lock:
+            self._objects.delete(self._name)
+
     def _append(self, piece: bytes) -> None:
         with self._lock:
             self._objects.append(self._name, piece)

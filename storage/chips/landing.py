@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from storage.chips.packer import Encoded, Packer
 from storage.chips.publish import discard
 from storage.chips.reader import PieceReader
 from storage.chips.store import ChipStore
+from storage.chips.view import View
 from storage.lanes import Lane
 from storage.protocols import ImageReader, SourceInfo, StoredFile
 
@@ -31,6 +33,7 @@ class _Batch(NamedTuple):
     entries: Entries
     encoded: "Future[list[Encoded]]"
     known: dict[bytes, memoryview]
+    epoch: int  # of the view that knew them
 
 
 class ChipLanding:
@@ -42,6 +45,7 @@ class ChipLanding:
         self._folder = journal.folder(landing_id)
         self._journal = Journal(chips.objects, landing_id)
         self._own: tuple[Table, ...] = ()  # packs of this landing that are durable
+        self._sealing = Lock()
         self._pipeline: _Pipeline | None = None
 
     def begun_with(self) -> SourceInfo | None:
@@ -81,9 +85,16 @@ class ChipLanding:
                 or int(kept.entries["length"].sum()) != pipeline.size_bytes
             ):
                 raise StaleLanding(self.landing_id)  # swept by reclaim, or another process went on with it
+            self._prove_complete(kept.entries)
             entries = joined_holes(kept.entries)
-            done = finished.write(self._objects, self.landing_id, entries, merge(self._own))
+            done = finished.write(self._objects, self.landing_id, kept.writer, entries, merge(self._own))
         return StoredFile(size_bytes=done.pieces.size_bytes, stored_bytes=done.stored_bytes)
+
+    def _prove_complete(self, entries: Entries) -> None:
+        """Look up every chip once more before the landing counts as finished. Raises StaleLanding."""
+        digests = pieces_of(entries).data_digests
+        if self._chips.load_view().with_own(self._own).locate(digests).missing.any():
+            raise StaleLanding(self.landing_id)
 
     def open(self) -> ImageReader:
         """Read a finished landing. Raises StaleLanding if it is not finished."""
@@ -112,7 +123,8 @@ class ChipLanding:
         return self._pipeline
 
     def _sealed(self, table: Table) -> None:
-        self._own = joined_by_size((*self._own, table))
+        with self._sealing:  # packs are published by several threads
+            self._own = joined_by_size((*self._own, table))
 
     def _packs_left(self, names: Sequence[bytes]) -> list[Table]:
         """Return the tables of the landing's packs that were published before the death."""
@@ -174,6 +186,7 @@ class _Pipeline:
         self.size_bytes = offset
         self._view = chips.load_view()
         self._own, self._report_sealed = own, sealed
+        self._sealing = Lock()
         self._unsealed: set[bytes] = set()
         self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
         self._packer = Packer(
@@ -205,18 +218,19 @@ class _Pipeline:
         entries["length"] = [length for length, _ in pieces]
         entries["digest"] = as_digests(digests)
         chips = {d: data for d, (_, data) in zip(digests, pieces, strict=True) if data is not None}
-        known = self._known(list(chips))
+        view = self._view
+        known = self._known(list(chips), view)
         new = [(d, data) for d, data in chips.items() if d not in known]
         self._unsealed.update(d for d, _ in new)
         encoded = self._pool.submit(self._encode, new)
-        self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}))
+        self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}, view.epoch))
 
-    def _known(self, digests: list[bytes]) -> set[bytes]:
+    def _known(self, digests: list[bytes], view: View) -> set[bytes]:
         """Return which chips need no storing: this landing has them, or the store has and keeps them."""
         known = {d for d in digests if d in self._unsealed}
         rest = [d for d in digests if d not in known]
         if rest:
-            usable = self._view.with_own(self._own).usable(as_digests(rest))
+            usable = view.with_own(self._own).usable(as_digests(rest))
             known.update(d for d, there in zip(rest, usable.tolist(), strict=True) if there)
         return known
 
@@ -229,19 +243,20 @@ class _Pipeline:
         self._packer.add(batch.encoded.result())
         self._journal.entries(batch.entries)
         self._room(self._packer.stored_bytes)
-        if self._chips.newest_epoch() != self._view.epoch:
+        if self._chips.newest_epoch() != batch.epoch:
             self._store_condemned(batch)
 
     def _store_condemned(self, batch: _Batch) -> None:
         """Store again those known chips of the batch which the reclaim that began meanwhile may delete."""
         self._view = self._chips.load_view()
-        known = self._known(list(batch.known))
+        known = self._known(list(batch.known), self._view)
         again = [(d, data) for d, data in batch.known.items() if d not in known]
         self._unsealed.update(d for d, _ in again)
         self._packer.add(self._encode(again))
 
     def _sealed(self, table: Table) -> None:
-        self._own = joined_by_size((*self._own, table))
+        with self._sealing:
+            self._own = joined_by_size((*self._own, table))
         self._unsealed.difference_update(d.tobytes() for d in table.digests)
         self._report_sealed(table)
 

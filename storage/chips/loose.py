@@ -1,6 +1,6 @@
 """Packs that no index names: an index that was lost is written anew from the packs themselves."""
 
-from catalog.errors import DigestMismatch
+from catalog.errors import DigestMismatch, ObjectMissing
 from storage.chips import pack
 from storage.chips.codec import decode
 from storage.chips.index import table_of
@@ -20,7 +20,10 @@ def adopt_loose(chips: ChipStore) -> int:
     loose = sorted(names - pins.packs - packs_in(chips.load_view()))
     adopted = 0
     for name in loose:
-        table = table_of([(name, read_or_scan(chips, name))])
+        try:
+            table = table_of([(name, read_or_scan(chips, name))])
+        except ObjectMissing:
+            continue  # its landing was discarded meanwhile
         lacking = member(pins.keys, table.keys) & ~chips.load_view().usable(table.digests)
         if lacking.any():
             chips.add_segment(table)

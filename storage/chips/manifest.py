@@ -50,6 +50,12 @@ class Pieces:
         """Size of the whole file."""
         return int(self.starts[-1])
 
+    @property
+    def data_digests(self) -> U1:
+        """Digests of the chips in order, without holes."""
+        digests: U1 = self.digests[~self.holes]
+        return digests
+
     def __len__(self) -> int:
         return len(self.lengths)
 

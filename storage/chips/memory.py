@@ -11,6 +11,8 @@ from storage.protocols import ObjectInfo, ObjectWriter
 class MemoryObjects:
     """Objects and logs in dictionaries; strongly consistent, gone with the process."""
 
+    piece_bytes = 1 << 20
+
     def __init__(self, location: str = "memory://") -> None:
         self.location = location
         self._objects: dict[str, bytes] = {}

@@ -55,7 +55,7 @@ def manifests_chips(objects: ObjectStore) -> Iterator[U1]:
         except ObjectMissing:
             continue  # withdrawn meanwhile
         pieces = manifest.decode(f"{objects.location}/{info.name}", data)[1]
-        yield pieces.digests[~pieces.holes]
+        yield pieces.data_digests
 
 
 def _pin_landing(objects: ObjectStore, landing_id: str, keys: "_Keys") -> set[bytes]:

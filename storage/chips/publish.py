@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from storage.chips import finished, index, pack
+from catalog.errors import StaleLanding
+from storage.chips import index, pack
 from storage.chips.finished import Finished
 from storage.chips.index import Table
 from storage.chips.journal import Journal, folder
@@ -10,19 +11,28 @@ from storage.chips.store import ChipStore
 from storage.chips.view import View
 
 
-def publish_chips(chips: ChipStore, landing: Finished) -> int:
+def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
     """Index the landing's packs, leaving out those whose chips somebody else published meanwhile.
 
     Returns the stored bytes that are new. Safe to repeat. The landing's journal pins all chips relied on here.
+    Raises StaleLanding if the landing was discarded or taken over.
     """
     while True:
         view = chips.load_view()
+        # After the view: whoever discards a landing first deletes its journal, then takes the next number.
+        if not alive(chips, landing_id, landing):
+            raise StaleLanding(landing_id)
         kept = _packs_needed(view, landing.table)
         fresh = _of_packs(landing.table, kept)
         if not len(fresh) or chips.objects.create(index.name_of(view.sequence + 1), index.encode(fresh)):
             break
-    _drop_packs(chips, landing.table)
+    _drop_packs(chips, {name.tobytes() for name in landing.table.packs})
     return int(landing.table.stored[np.isin(landing.table.pack, sorted(kept))].sum(dtype=np.uint64))
+
+
+def alive(chips: ChipStore, landing_id: str, landing: Finished) -> bool:
+    """Tell whether the landing is still the one that was finished."""
+    return Journal(chips.objects, landing_id).read().writer == landing.writer
 
 
 def _packs_needed(view: View, table: Table) -> set[int]:
@@ -43,9 +53,8 @@ def packs_in(view: View) -> set[bytes]:
     return {name.tobytes() for table in view.tables for name in table.packs}
 
 
-def _drop_packs(chips: ChipStore, table: Table) -> None:
-    """Delete packs of a landing that nobody can know: they are in no index."""
-    names = {name.tobytes() for name in table.packs}
+def _drop_packs(chips: ChipStore, names: set[bytes]) -> None:
+    """Delete packs of a landing that nobody can know: they are in no index, and will be in none."""
     for name in names - packs_in(chips.load_view()) if names else ():
         chips.objects.delete(pack.object_name(name))
 
@@ -58,10 +67,11 @@ def remove(chips: ChipStore, landing_id: str) -> None:
 
 def discard(chips: ChipStore, landing_id: str) -> None:
     """Delete a landing and its packs, unless they are in the index already: those are left to reclaim."""
-    names = set(Journal(chips.objects, landing_id).read().packs)
-    done = finished.read(chips.objects, landing_id)
-    if done is not None:
-        names.update(name.tobytes() for name in done.table.packs)
-    for name in names - packs_in(chips.load_view()) if names else ():
-        chips.objects.delete(pack.object_name(name))
+    journal = Journal(chips.objects, landing_id)
+    names = set(journal.read().packs)
+    journal.delete()
     remove(chips, landing_id)
+    if names:
+        # A slow process that is just publishing this landing loses the race for this number, and sees that it is gone.
+        chips.add_segment(index.EMPTY)
+        _drop_packs(chips, names)

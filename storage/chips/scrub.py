@@ -94,10 +94,10 @@ def repair(chips: ChipStore, digest: bytes, data: bytes) -> None:
     if digest_of(data) != digest:
         raise DigestMismatch("the bytes offered for repair", digest.hex(), digest_of(data).hex())
     sealed: list[index.Table] = []
-    parameters = chips.parameters
-    packer = Packer(
-        chips.objects, f"repairs/{digest.hex()}", parameters.pack_bytes, lambda _: None, sealed.append
-    )
+    pin = f"repair-{digest.hex()}"  # a landing of its own: its journal keeps reclaim from the new pack
+    pack_bytes = chips.parameters.pack_bytes
+    journal = Journal(chips.objects, pin)
+    packer = Packer(chips.objects, folder(pin), pack_bytes, journal.pack, sealed.append)
     try:
         codec, payload = chips.codec.encode(memoryview(data))
         packer.add([Encoded(digest, codec, len(data), payload)])

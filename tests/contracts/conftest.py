@@ -1,14 +1,17 @@
-"""The catalogs that the suites run against."""
+"""The catalogs, object stores and image storages that the suites run against."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from catalog import open_catalog
 from catalog.repository import Catalog
+from storage.protocols import ImageStorage, ObjectStore
 from tests.catalog.samples import Ticking
+from tests.contracts.image_storages import IMAGE_STORAGES
 from tests.services.postgresql import STORES, url_of
+from tests.storage.stores import OBJECT_STORES, opener
 
 
 @pytest.fixture
@@ -22,4 +25,22 @@ def catalog(
 ) -> Iterator[Catalog]:
     monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path / "home"))
     with open_catalog(url_of(request.param, tmp_path), clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture(params=OBJECT_STORES)
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
+    """Return a function that opens the same object store anew."""
+    return opener(request.param, tmp_path)
+
+
+@pytest.fixture
+def objects(reopen: Callable[[], ObjectStore]) -> ObjectStore:
+    return reopen()
+
+
+@pytest.fixture(params=IMAGE_STORAGES)
+def image_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStorage]:
+    """Yield an empty image storage of each kind; to add one, name it in tests/contracts/image_storages.py."""
+    with IMAGE_STORAGES[request.param](tmp_path) as opened:
         yield opened

@@ -1,0 +1,93 @@
+"""A read-through cache of a remote object store in a local folder: bounded, verified, and never the one to blame.
+
+Only names whose bytes never change are cached: index segments whole, packs by range. A cached piece carries its BLAKE3;
+one that does not match is dropped and read from the store again, so that a bad disk here never condemns the store.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from uuid import uuid4
+
+from blake3 import blake3
+
+from storage.chips.wrapped import WrappedObjects
+from storage.protocols import ObjectStore
+
+IMMUTABLE = ("packs/", "index/")
+DIGEST_BYTES = 32
+
+
+class CachedObjects(WrappedObjects):
+    """limit_bytes: of the folder; what was used longest ago goes first."""
+
+    def __init__(self, inner: ObjectStore, folder: Path, limit_bytes: int) -> None:
+        super().__init__(inner)
+        self._folder, self._limit = folder, limit_bytes
+        self._lock = Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._sizes: dict[str, int] = self._found()
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Return bytes `[start, end)`, from the cache if it has them undamaged."""
+        if not name.startswith(IMMUTABLE):
+            return self.inner.get(name, start, end)
+        key = blake3(f"{self.location}\n{name}\n{start}\n{end}".encode()).hexdigest()
+        data = self._cached(key)
+        if data is None:
+            data = self.inner.get(name, start, end)
+            self._keep(key, data)
+        return data
+
+    def _found(self) -> dict[str, int]:
+        """Return what the folder holds, least recently used first."""
+        entries = sorted(self._folder.glob("*.piece"), key=lambda path: path.stat().st_mtime_ns)
+        return {path.stem: path.stat().st_size for path in entries}
+
+    def _cached(self, key: str) -> bytes | None:
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:  # dropped meanwhile, or the cache's disk fails: the store itself is asked
+            return None
+        data = content[DIGEST_BYTES:]
+        if blake3(data).digest() != content[:DIGEST_BYTES]:
+            self._drop(key)
+            return None
+        with self._lock, suppress(KeyError):
+            self._sizes[key] = self._sizes.pop(key)
+        with suppress(OSError):
+            os.utime(self._path(key))
+        return data
+
+    def _keep(self, key: str, data: bytes) -> None:
+        if len(data) > self._limit // 4:
+            return
+        aside = self._folder / f"{uuid4().hex}.aside"
+        try:
+            aside.write_bytes(blake3(data).digest() + data)
+            aside.rename(self._path(key))
+        except OSError:  # a full or broken cache must not fail a read that succeeded
+            with suppress(OSError):
+                aside.unlink()
+            return
+        with self._lock:
+            self._sizes[key] = len(data) + DIGEST_BYTES
+        self._shrink()
+
+    def _shrink(self) -> None:
+        while True:
+            with self._lock:
+                if sum(self._sizes.values()) <= self._limit:
+                    return
+                oldest = next(iter(self._sizes))
+            self._drop(oldest)
+
+    def _drop(self, key: str) -> None:
+        with self._lock:
+            self._sizes.pop(key, None)
+        with suppress(OSError):
+            self._path(key).unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.piece"

@@ -1,0 +1,153 @@
+"""An add and a reclaim interleaved at every pair of steps: no chip that a manifest names is ever missing."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from catalog.errors import ImagewrightError
+from storage.chips.memory import MemoryObjects
+from storage.chips.store import ChipStore
+from storage.imagestore import ImageStore
+from tests.faults.gates import PATIENCE_S, GatedObjects
+from tests.storage.stores import SMALL, add, image_store, record
+
+KEPT, DROPPED = random.Random(1).randbytes(150_000), random.Random(2).randbytes(150_000)
+NEW = random.Random(3).randbytes(60_000)
+ADDED = DROPPED[:100_000] + NEW + KEPT[:30_000]
+
+
+def with_garbage() -> MemoryObjects:
+    """Return a store with one image, and the chips of another that was deleted."""
+    objects = MemoryObjects()
+    storage = image_store(objects)
+    add(storage, KEPT, "kept")
+    add(storage, DROPPED, "dropped")
+    storage.delete("dropped")
+    return objects
+
+
+def gated(objects: MemoryObjects, at: int) -> tuple[ImageStore, GatedObjects]:
+    """Open the store so that operation number `at` from now on waits."""
+    gate = GatedObjects(objects)
+    storage = ImageStore(record(), gate, ChipStore(gate, SMALL))
+    gate.count, gate.at = 0, at
+    return storage, gate
+
+
+def race(adder_at: int, reclaimer_at: int) -> tuple[int, int]:
+    """Let the reclaim begin, stop it; let the add begin, stop it; let the reclaim end, then the add.
+
+    Returns how many steps both took.
+    """
+    objects = with_garbage()
+    reclaimer, reclaiming = gated(objects, reclaimer_at)
+    adder, adding = gated(objects, adder_at)
+    with ThreadPoolExecutor(2) as pool:
+        reclaim = pool.submit(reclaimer.reclaim)
+        while not reclaiming.arrived.wait(0.001) and not reclaim.done():
+            continue
+        added = pool.submit(add, adder, ADDED, "added")
+        while not adding.arrived.wait(0.001) and not added.done():
+            continue
+        reclaiming.go.set()
+        reclaim.result(PATIENCE_S)
+        adding.go.set()
+        added.result(PATIENCE_S)
+    prove(objects)
+    return adding.count, reclaiming.count
+
+
+def prove(objects: MemoryObjects) -> None:
+    storage = image_store(objects)
+    assert storage.open("kept").read_at(0, len(KEPT)) == KEPT
+    assert storage.open("added").read_at(0, len(ADDED)) == ADDED
+    storage.reclaim()
+    assert storage.open("kept").read_at(0, len(KEPT)) == KEPT
+    assert storage.open("added").read_at(0, len(ADDED)) == ADDED
+
+
+def pairs(count: int, seed: int) -> list[tuple[int, int]]:
+    adder_steps, reclaimer_steps = race(-1, -1)
+    rng = random.Random(seed)
+    every = [(a, r) for a in range(adder_steps) for r in range(reclaimer_steps)]
+    return rng.sample(every, min(count, len(every)))
+
+
+def test_an_add_racing_a_reclaim_never_loses_a_chip() -> None:
+    for adder_at, reclaimer_at in pairs(150, seed=4):
+        race(adder_at, reclaimer_at)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_thousand_adds_racing_reclaims_never_lose_a_chip() -> None:
+    for adder_at, reclaimer_at in pairs(1500, seed=5):
+        race(adder_at, reclaimer_at)
+
+
+def reverse_race(adder_at: int, reclaimer_at: int) -> None:
+    """Let the add begin, stop it; let the reclaim begin, stop it; let the add end, then the reclaim."""
+    objects = with_garbage()
+    reclaimer, reclaiming = gated(objects, reclaimer_at)
+    adder, adding = gated(objects, adder_at)
+    with ThreadPoolExecutor(2) as pool:
+        added = pool.submit(add, adder, ADDED, "added")
+        while not adding.arrived.wait(0.001) and not added.done():
+            continue
+        reclaim = pool.submit(reclaimer.reclaim)
+        while not reclaiming.arrived.wait(0.001) and not reclaim.done():
+            continue
+        adding.go.set()
+        added.result(PATIENCE_S)
+        reclaiming.go.set()
+        reclaim.result(PATIENCE_S)
+    prove(objects)
+
+
+def test_a_reclaim_racing_an_add_never_loses_a_chip() -> None:
+    for adder_at, reclaimer_at in pairs(150, seed=6):
+        reverse_race(adder_at, reclaimer_at)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_thousand_reclaims_racing_adds_never_lose_a_chip() -> None:
+    for adder_at, reclaimer_at in pairs(1500, seed=7):
+        reverse_race(adder_at, reclaimer_at)
+
+
+def test_two_reclaims_at_once_free_the_same_once() -> None:
+    for steps in range(0, 60, 2):
+        objects = with_garbage()
+        stopped, first = gated(objects, steps)
+        second = image_store(objects)
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(stopped.reclaim)
+            while not first.arrived.wait(0.001) and not slow.done():
+                continue
+            second.reclaim()
+            add(second, ADDED, "added")
+            first.go.set()
+            slow.result(PATIENCE_S)
+        prove(objects)
+
+
+def test_an_add_that_reclaim_swept_as_abandoned_never_publishes_a_broken_image() -> None:
+    """The run was judged dead, its landing discarded, but its process was only slow."""
+    steps, _ = race(-1, -1)
+    for adder_at in range(steps):
+        objects = with_garbage()
+        adder, adding = gated(objects, adder_at)
+        with ThreadPoolExecutor(1) as pool:
+            added = pool.submit(add, adder, ADDED, "added")
+            while not adding.arrived.wait(0.001) and not added.done():
+                continue
+            image_store(objects).reclaim(keep_landings=frozenset())
+            adding.go.set()
+            failure = added.exception(PATIENCE_S)
+        assert failure is None or isinstance(failure, ImagewrightError)
+        storage = image_store(objects)
+        if storage.contains("added"):
+            assert storage.open("added").read_at(0, len(ADDED)) == ADDED
+        assert storage.open("kept").read_at(0, len(KEPT)) == KEPT
