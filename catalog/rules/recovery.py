@@ -83,13 +83,7 @@ def judged_image(image: SeenImage, now: datetime, silence: timedelta) -> tuple[A
     """Return what to do about an image that no run in need of recovery works on; nothing while anybody may."""
     subject = f"image:{image.id}"
     arriving = image.status is not ImageStatus.MIGRATING
-    if image.holder_may_live or image.run_state in (
-        "RUNNING",
-        "PENDING",
-        "SCHEDULED",
-        "PAUSED",
-        "CANCELLING",
-    ):
+    if image.holder_may_live or image.run_state in WAITING:
         return ()
     if image.run_state == "CANCELLED" and arriving:
         return (Action(verb=WITHDRAW, subject=subject, reason="its add was cancelled"),)
