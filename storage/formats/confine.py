@@ -44,9 +44,13 @@ class Output:
     err: bytes
 
     @property
+    def _end(self) -> str:
+        return f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
+
+    @property
     def complaint(self) -> str:
         """The last lines of its error output, printable, at most 500 characters."""
-        text = self.err.decode("utf-8", "replace").strip() or f"exit code {self.code}"
+        text = self.err.decode("utf-8", "replace").strip() or self._end
         return "".join(c if c.isprintable() else " " for c in text)[-500:]
 
 
@@ -56,7 +60,7 @@ def confined(program: str, limits: Limits) -> list[str]:
     if path is None:
         raise MissingProgram(program, _PACKAGES.get(program, program))
     caps = [
-        f"--cpu={limits.cpu_s}",
+        f"--cpu={limits.cpu_s}:{limits.cpu_s + 2}",  # soft: a signal that names the reason; hard: the end
         f"--as={limits.memory_bytes}",
         f"--fsize={limits.file_bytes}",
         "--core=0",

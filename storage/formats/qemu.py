@@ -7,6 +7,8 @@ It sees only files that the inspector has passed, under the limits of `confine`.
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from catalog.errors import ConversionFailed, ProgramFailed
@@ -22,6 +24,10 @@ SLOWEST_BYTES_S = 4 << 20
 
 Node = Mapping[str, str]
 """Options of a protocol driver of qemu's, e.g. {"driver": "rbd", "pool": …, "image": …}."""
+
+
+Extents = tuple[tuple[int, int], ...]
+MAX_MAP = 256 << 20  # 90 bytes an extent: a terabyte in pieces of 512 KiB
 
 
 class ImageInfo(Record):
@@ -96,26 +102,54 @@ def compare(
     return _qemu_img("compare", arguments, _limits(size), _percent(size, progress), fine=(0, 1)).code == 0
 
 
-def compare_nodes(
-    first: Node,
-    first_format: str,
-    second: Node,
-    second_format: str,
-    size_bytes: int,
+def data_extents(node: Node, image_format: str, size_bytes: int, secret: Path | None = None) -> Extents:
+    """Return the (start, end) parts of the guest's disk that qemu does not know to be zeros, in order.
+
+    size_bytes: virtual size. secret: as for `compare_parts`. Raises ProgramFailed, MissingProgram.
+    """
+    limits = replace(_limits(size_bytes, network=True), output_bytes=MAX_MAP)
+    words = [*_secret(secret), "--output=json", *_opened("-f", node, image_format)]
+    found = json.loads(_qemu_img("map", words, limits).out)
+    return tuple((part["start"], part["start"] + part["length"]) for part in found if not part["zero"])
+
+
+def compare_parts(
+    images: tuple[tuple[Node, str], tuple[Node, str]],
+    parts: Extents,
     progress: Callable[[int, int | None], None],
-    *,
     secret: Path | None = None,
 ) -> bool:
-    """Tell whether a guest would see the same bytes in two images that qemu reaches over the network.
+    """Tell whether a guest would see the same bytes in those parts of two images that qemu reaches over the network.
 
-    size_bytes: virtual size of both. secret: a file with the base64 text that the nodes name as `key-secret` "key".
+    images: node and format of each. secret: a file with the base64 text that the nodes name as `key-secret` "key".
     Raises ProgramFailed, MissingProgram.
     """
-    objects = ["--object", f"secret,id=key,format=base64,file={secret}"] if secret else []
-    images = [*_opened("-f", first, first_format), *_opened("-F", second, second_format)]
-    arguments = [*objects, "-p", images[0], images[1], images[3], images[4], images[2], images[5]]
-    limits = _limits(size_bytes, network=True)
-    return _qemu_img("compare", arguments, limits, _percent(size_bytes, progress), fine=(0, 1)).code == 0
+    done, total = 0, sum(end - start for start, end in parts)
+    for start, end in parts:
+        first, second = (_window(node, image_format, start, end) for node, image_format in images)
+        words = [*_secret(secret), "-p", "-f", "raw", "-F", "raw", first, second]
+        report = _percent(end - start, partial(_shifted, progress, done, total))
+        limits = _limits(end - start, network=True)
+        if _qemu_img("compare", words, limits, report, fine=(0, 1)).code:
+            return False
+        done += end - start
+    return True
+
+
+def _shifted(
+    progress: Callable[[int, int | None], None], before: int, total: int, done: int, _: int | None
+) -> None:
+    progress(before + done, total)
+
+
+def _secret(file: Path | None) -> list[str]:
+    return ["--object", f"secret,id=key,format=base64,file={file}"] if file else []
+
+
+def _window(node: Node, image_format: str, start: int, end: int) -> str:
+    """Return a raw image that is a part of the guest's disk."""
+    disk = json.loads(_opened("-f", node, image_format)[2].removeprefix("json:"))
+    return "json:" + json.dumps({"driver": "raw", "offset": start, "size": end - start, "file": disk})
 
 
 def _opened(option: str, file: Path | Node, image_format: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""File systems: told by their signatures, read by The Sleuth Kit (ext, FAT, NTFS, ISO 9660) and libfsxfs (XFS)."""
+"""File systems: told by their signatures, read by The Sleuth Kit (ext, FAT, NTFS), libfsxfs (XFS) and our own (ISO 9660)."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ import pyfsxfs
 import pytsk3
 
 from storage.formats.disk import Bytes
+from storage.formats.probe.iso9660 import IsoFiles
 
 MAX_NAMES = 4096
 _SIGNATURES = (
@@ -27,7 +28,7 @@ _SIGNATURES = (
     ("vfat", 0x36, b"FAT16   "),
     ("vfat", 0x52, b"FAT32   "),
 )
-_SLEUTH_KIT = ("ext2", "ext3", "ext4", "vfat", "ntfs", "iso9660")
+_SLEUTH_KIT = ("ext2", "ext3", "ext4", "vfat", "ntfs")
 
 
 class Files(Protocol):
@@ -55,10 +56,18 @@ def signature(part: Bytes) -> str | None:
 def opened(part: Bytes, kind: str) -> Iterator[Files | None]:
     """Open the files of a part, or None where its kind can't be read or it is damaged."""
     try:
-        files = XfsFiles(part) if kind == "xfs" else TskFiles(part) if kind in _SLEUTH_KIT else None
+        files = _open(part, kind)
     except (OSError, RuntimeError):
         files = None
     yield files
+
+
+def _open(part: Bytes, kind: str) -> Files | None:
+    if kind == "xfs":
+        return XfsFiles(part)
+    if kind == "iso9660":
+        return IsoFiles(part)
+    return TskFiles(part) if kind in _SLEUTH_KIT else None
 
 
 class _Image(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
@@ -74,7 +83,7 @@ class _Image(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
 
 
 class TskFiles:
-    """Files of ext, FAT, NTFS and ISO 9660."""
+    """Files of ext, FAT and NTFS."""
 
     def __init__(self, part: Bytes) -> None:
         self._image = _Image(part)  # must outlive the file system

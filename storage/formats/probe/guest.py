@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyregf
 
 from storage.formats.probe.filesystems import Files
+from storage.formats.probe.iso9660 import IsoFiles
 
 TEXT, MODULE_LIST, HIVE = 64 << 10, 4 << 20, 256 << 20
 MAX_KERNELS = 8
@@ -108,6 +109,8 @@ def _medium(files: Files) -> Guest | None:
         )
         named = {key.strip(): value.strip() for key, value in fields.items()}
         return Guest(os=_shown(f"{named.get('family', 'Linux')} {named.get('version', '')}"))
+    if isinstance(files, IsoFiles) and files.publisher.upper().startswith("MICROSOFT CORPORATION"):
+        return Guest(os="Windows installation medium")  # its files are in UDF only
     windows = {name.lower() for name in files.names("/sources")} & {"install.wim", "install.esd", "boot.wim"}
     return Guest(os="Windows installation medium") if windows else None
 

@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 
 from catalog.errors import FormatMismatch, UnsafeImage
-from catalog.records import ImageFormat, Verdict
-from storage.formats.inspect import Inspector, check_verdict, inspect_reader
+from catalog.records import ImageFormat
+from storage.formats.inspect import check_verdict, inspect_reader
 from tests.storage.corpus import LIMIT, Hostile, hostile_files
 from tests.storage.corpus_builders import CLUSTER, MIB, descriptor, gpt, iso, mbr, qcow2, stream_vmdk, vmdk
+from tests.storage.formats.readers import Memory, errors, judged
 
 HOSTILE = tuple(hostile_files())
 GOOD: dict[ImageFormat, dict[str, bytes]] = {
@@ -42,26 +43,6 @@ GOOD: dict[ImageFormat, dict[str, bytes]] = {
 }
 
 
-def judged(content: bytes, block: int) -> Verdict:
-    inspector = Inspector(LIMIT)
-    view = memoryview(content)
-    for start in range(0, len(content), block):
-        inspector.feed(view[start : start + block])
-    return inspector.finish()
-
-
-class Memory:
-    def __init__(self, content: bytes) -> None:
-        self.content, self.size_bytes = content, len(content)
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        return self.content[offset : offset + size]
-
-
-def errors(verdict: Verdict) -> list[str]:
-    return [f.rule for f in verdict.findings if f.severity == "error"]
-
-
 def test_the_corpus_is_large_and_its_names_are_unique() -> None:
     assert len(HOSTILE) >= 150
     assert [name for name, count in Counter(map(str, HOSTILE)).items() if count > 1] == []
@@ -70,7 +51,7 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 @pytest.mark.parametrize("block", [512, 65536, 1 << 20])
 @pytest.mark.parametrize("hostile", HOSTILE, ids=str)
 def test_a_hostile_file_is_refused_by_its_rule(hostile: Hostile, block: int) -> None:
-    verdict = judged(hostile.content, block)
+    verdict = judged(hostile.content, block, LIMIT)
     assert hostile.rule in errors(verdict)
     with pytest.raises(UnsafeImage) as refused:
         check_verdict(verdict, hostile.declared)
@@ -84,12 +65,12 @@ def test_a_verdict_on_a_stored_file_is_the_same(hostile: Hostile) -> None:
 
 @pytest.mark.parametrize("hostile", [h for h in HOSTILE if len(h.content) < 100_000], ids=str)
 def test_tiny_reads_change_nothing(hostile: Hostile) -> None:
-    assert judged(hostile.content, 17) == judged(hostile.content, 1 << 20)
+    assert judged(hostile.content, 17, LIMIT) == judged(hostile.content, 1 << 20, LIMIT)
 
 
 def test_sentences_are_printable_and_short() -> None:
     for hostile in HOSTILE:
-        for finding in judged(hostile.content, 1 << 20).findings:
+        for finding in judged(hostile.content, 1 << 20, LIMIT).findings:
             assert finding.sentence.isprintable()
             assert len(finding.sentence) < 400
 

@@ -1,0 +1,373 @@
+"""Disks with guests on them: Linux and Windows trees written without mounting anything, and a real Debian."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.services.images import MIB, cached, need, partitioned, put_bios_core, put_esp, put_part, run
+
+LINUX_NAME = "Test GNU/Linux 1 (tiny)"
+WINDOWS_NAME = "Windows Server 2022 Standard"
+_MODULES = (
+    "kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/net/virtio_net.ko: kernel/net/core/failover.ko\n"
+)
+
+
+def linux_tree(root: Path, *, virtio: bool = True, cloud: bool = True, agent: bool = True) -> Path:
+    """Write what tells a Linux guest, and what it has, below `root`."""
+    files = {
+        "usr/lib/os-release": f'NAME=Test\nPRETTY_NAME="{LINUX_NAME}"\n',
+        "usr/lib/modules/6.1.0-test/modules.dep": _MODULES if virtio else "kernel/fs/ext4/ext4.ko:\n",
+        "usr/lib/modules/6.1.0-test/modules.builtin": "kernel/fs/ext4/ext4.ko\n",
+        "etc/fstab": "\n",
+        **({"usr/bin/cloud-init": "#!/usr/bin/python3\n"} if cloud else {}),
+        **({"usr/sbin/qemu-ga": "\x7fELF"} if agent else {}),
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    (root / "lib").symlink_to("usr/lib")
+    return root
+
+
+def linux_disk(
+    filesystem: str = "ext4", *, virtio: bool = True, cloud: bool = True, agent: bool = True
+) -> Path:
+    """Return a GPT disk whose third partition holds a small Linux tree in `ext2`, `ext4`, `xfs`, or `lvm` (ext4 on LVM2)."""
+    need("sgdisk", "mkfs.xfs" if filesystem == "xfs" else "mkfs.ext4")
+
+    def build(target: Path, scratch: Path) -> None:
+        tree = linux_tree(scratch / "tree", virtio=virtio, cloud=cloud, agent=agent)
+        mib = 400 if filesystem == "xfs" else 100  # mkfs.xfs makes none below 300 MiB
+        partitioned(target, mib)
+        part = _filled(scratch / "part", tree, "ext4" if filesystem == "lvm" else filesystem, mib - 60)
+        put_part(target, logical_volume(scratch / "pv", part) if filesystem == "lvm" else part, 42 * MIB)
+
+    name = "-".join(
+        (filesystem, *(n for n, on in (("virtio", virtio), ("cloud", cloud), ("agent", agent)) if on))
+    )
+    return cached(f"linux-{name}.raw", build)
+
+
+def data_disk(filesystem: str = "ext4") -> Path:
+    """Return a disk without partitions that only holds a file system with data, `ext4` or `vfat`."""
+    need(f"mkfs.{filesystem}")
+
+    def build(target: Path, scratch: Path) -> None:
+        (scratch / "tree").mkdir()
+        (scratch / "tree/data.txt").write_text("data")
+        _filled(target, scratch / "tree", filesystem, 16)
+
+    return cached(f"data-{filesystem}.raw", build)
+
+
+def _filled(target: Path, tree: Path, filesystem: str, mib: int) -> Path:
+    with target.open("wb") as file:
+        file.truncate(mib * MIB)
+    if filesystem == "vfat":
+        run("mkfs.vfat", target)
+        run("mcopy", "-i", target, "-s", *tree.iterdir(), "::")
+    elif filesystem == "xfs":
+        prototype = target.with_suffix(".proto")
+        prototype.write_text("/\n0 0\nd--755 0 0\n" + _prototype(tree) + "$\n")
+        run("mkfs.xfs", "-q", "-f", "-p", prototype, target)
+    else:
+        run(f"mkfs.{filesystem}", "-q", "-d", tree, target)
+    return target
+
+
+def _prototype(folder: Path) -> str:
+    """Describe a tree as mkfs.xfs wants it."""
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink():
+            lines.append(f"{path.name} l--777 0 0 {path.readlink()}\n")
+        elif path.is_dir():
+            lines.append(f"{path.name} d--755 0 0\n{_prototype(path)}$\n")
+        else:
+            lines.append(f"{path.name} ---644 0 0 {path}\n")
+    return "".join(lines)
+
+
+def logical_volume(target: Path, content: Path) -> Path:
+    """Write an LVM2 physical volume with one linear volume that holds `content`. No device mapper is needed."""
+    extents = content.stat().st_size // (4 * MIB)
+    uuid = "0123456789abcdef0123456789abcde"
+    text = _lvm_metadata(extents, uuid).encode() + b"\0"
+    with target.open("wb") as file:
+        file.truncate(MIB + content.stat().st_size)
+        header = uuid.encode().ljust(32, b"0") + struct.pack("<Q", target.stat().st_size)
+        areas = struct.pack("<QQQQQQQQ", MIB, 0, 0, 0, 4096, MIB - 4096, 0, 0)
+        label = struct.pack("<I8s", 32, b"LVM2 001") + header + areas
+        label = label.ljust(492, b"\0")
+        file.seek(512)
+        file.write(struct.pack("<8sQI", b"LABELONE", 1, _lvm_crc(label)) + label)
+        area = b" LVM2 x[5A%r0N*>" + struct.pack("<IQQ", 1, 4096, MIB - 4096)
+        area = (area + struct.pack("<QQII", 512, len(text), _lvm_crc(text), 0)).ljust(508, b"\0")
+        file.seek(4096)
+        file.write(struct.pack("<I", _lvm_crc(area)) + area + text)
+    put_part(target, content, MIB)
+    return target
+
+
+def _lvm_crc(data: bytes) -> int:
+    return zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+
+
+def _lvm_metadata(extents: int, pv: str) -> str:
+    shown = "-".join((pv[:6], pv[6:10], pv[10:14], pv[14:18], pv[18:22], pv[22:26], pv[26:].ljust(6, "0")))
+    return f"""vg {{
+id = "aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg"
+seqno = 1
+format = "lvm2"
+status = ["RESIZEABLE", "READ", "WRITE"]
+flags = []
+extent_size = 8192
+max_lv = 0
+max_pv = 0
+metadata_copies = 0
+physical_volumes {{
+pv0 {{
+id = "{shown}"
+device = "/dev/vda3"
+status = ["ALLOCATABLE"]
+flags = []
+dev_size = {extents * 8192 + 2048}
+pe_start = 2048
+pe_count = {extents}
+}}
+}}
+logical_volumes {{
+root {{
+id = "hhhhhh-iiii-jjjj-kkkk-llll-mmmm-nnnnnn"
+status = ["READ", "WRITE", "VISIBLE"]
+flags = []
+creation_time = 1700000000
+creation_host = "test"
+segment_count = 1
+segment1 {{
+start_extent = 0
+extent_count = {extents}
+type = "striped"
+stripe_count = 1
+stripes = [
+"pv0", 0
+]
+}}
+}}
+}}
+}}
+contents = "Text Format Volume Group"
+version = 1
+description = ""
+creation_host = "test"
+creation_time = 1700000000
+"""
+
+
+def windows_disk(*, virtio: bool = True) -> Path:
+    """Return a disk laid out like Windows Server: ESP with its boot manager's fallback copy, and a volume with System32.
+
+    The volume is FAT, which can be written without mounting; NTFS is read through the same calls.
+    """
+    need("sgdisk", "mkfs.vfat", "mmd", "mcopy")
+
+    def build(target: Path, scratch: Path) -> None:
+        with target.open("wb") as file:
+            file.truncate(120 * MIB)
+        run("sgdisk", "-n1:2048:+40M", "-t1:EF00", "-n2:0:+1M", "-t2:0C01", "-n3:0:0", "-t3:0700", target)
+        loader = scratch / "BOOTX64.EFI"
+        loader.write_bytes(pe_program(0x8664))
+        put_esp(target, scratch, loader, start_mib=1)
+        tree = scratch / "tree"
+        system = tree / "Windows/System32"
+        for name in ("config", "drivers"):
+            (system / name).mkdir(parents=True)
+        (system / "ntoskrnl.exe").write_bytes(pe_program(0x8664))
+        (system / "config/SOFTWARE").write_bytes(registry(WINDOWS_NAME))
+        for name in ("viostor.sys", "netkvm.sys") if virtio else ("disk.sys",):
+            (system / "drivers" / name).write_bytes(b"MZ")
+        put_part(target, _filled(scratch / "volume", tree, "vfat", 70), 42 * MIB)
+
+    return cached(f"windows{'-virtio' if virtio else ''}.raw", build)
+
+
+def pe_program(machine: int) -> bytes:
+    """Write the head of a PE program for a machine."""
+    return (
+        b"MZ".ljust(0x3C, b"\0")
+        + struct.pack("<I", 0x80).ljust(0x44, b"\0")
+        + b"PE\0\0"
+        + struct.pack("<H", machine)
+    )
+
+
+def registry(product: str) -> bytes:
+    """Write a registry hive with `Microsoft\\Windows NT\\CurrentVersion\\ProductName`."""
+    hive = _Hive()
+    key = hive.key("CurrentVersion", value=hive.text("ProductName", product))
+    for name in ("Windows NT", "Microsoft", "ROOT"):
+        key = hive.key(name, child=key)
+    return hive.file(root=key)
+
+
+class _Hive:
+    """A registry hive under construction, children before parents. Places count from the first bin."""
+
+    NONE = 0xFFFFFFFF
+
+    def __init__(self) -> None:
+        self._cells = bytearray()
+
+    def text(self, name: str, value: str) -> int:
+        """Add a text value and return its place."""
+        data = value.encode("utf-16-le") + b"\0\0"
+        head = struct.pack("<2sHIIIHH", b"vk", len(name), len(data), self._cell(data), 1, 1, 0)
+        return self._cell(head + name.encode())
+
+    def key(self, name: str, *, child: int = NONE, value: int = NONE) -> int:
+        """Add a key with at most one child and one value, and return its place."""
+        none = self.NONE
+        children = none if child == none else self._cell(struct.pack("<2sHI4x", b"lf", 1, child))
+        values = none if value == none else self._cell(struct.pack("<I", value))
+        head = struct.pack("<2sHQII", b"nk", 0x2C if name == "ROOT" else 0x20, 0, 0, none)
+        head += struct.pack("<IIIIII", child != none, 0, children, none, value != none, values)
+        return self._cell(head + struct.pack("<II20xHH", none, none, len(name), 0) + name.encode())
+
+    def file(self, root: int) -> bytes:
+        """Return the whole file: a header page and one bin."""
+        size = -(-(36 + len(self._cells)) // 4096) * 4096
+        rest = size - 32 - len(self._cells)
+        cells = bytes(self._cells) + struct.pack("<i", rest).ljust(rest, b"\0")
+        head = struct.pack("<4sIIQIIIIII", b"regf", 1, 1, 0, 1, 5, 0, 1, root, size).ljust(508, b"\0")
+        check = 0
+        for (word,) in struct.iter_unpack("<I", head):
+            check ^= word
+        page = (head + struct.pack("<I", check)).ljust(4096, b"\0")
+        return page + struct.pack("<4sIIQQI", b"hbin", 0, size, 0, 0, 0) + cells
+
+    def _cell(self, data: bytes) -> int:
+        at, size = 32 + len(self._cells), -(-(len(data) + 4) // 8) * 8
+        self._cells += struct.pack("<i", -size) + data.ljust(size - 4, b"\0")
+        return at
+
+
+def debian_disk() -> Path:
+    """Return a real Debian disk (2 GiB raw, 330 MB of it data) that boots by BIOS and UEFI. About a minute the first time."""
+    given = os.environ.get("IMAGEWRIGHT_TEST_DEBIAN")
+    if given:
+        return Path(given)
+    need("mmdebstrap", "sgdisk", "grub-mkstandalone", "mkfs.ext4", "mkfs.vfat", "mcopy")
+    if os.geteuid() != 0:
+        pytest.skip("a Debian disk can be built by root only")
+    return cached("debian.raw", _build_debian)
+
+
+_PACKAGES = "systemd-sysv,udev,kmod,linux-image-cloud-amd64,initramfs-tools,iproute2,ca-certificates"
+_GRUB_STARTED = ("part_gpt", "ext2", "fat", "search", "search_label", "configfile")
+_GRUB_MODULES = (
+    *_GRUB_STARTED,
+    "normal",
+    "linux",
+    "serial",
+    "terminal",
+    "echo",
+    "test",
+    "sleep",
+    "halt",
+    "reboot",
+)
+_GRUB_EARLY = """insmod part_gpt
+insmod ext2
+search --no-floppy --label root --set=root
+set prefix=($root)/boot/grub
+configfile ($root)/boot/grub/grub.cfg
+"""
+_GRUB_MENU = """serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+set timeout=0
+search --no-floppy --label root --set=root
+menuentry 'Debian' { linux /vmlinuz root=LABEL=root ro console=tty0 console=ttyS0,115200 ; initrd /initrd.img }
+"""
+
+
+def _build_debian(target: Path, scratch: Path) -> None:
+    root = scratch / "root"
+    _install_debian(root)
+    for platform in ("i386-pc", "x86_64-efi"):
+        modules = root / "boot/grub" / platform
+        modules.mkdir(parents=True)
+        for module in Path("/usr/lib/grub", platform).glob("*.[ml][os][dt]"):
+            (modules / module.name).write_bytes(module.read_bytes())
+    (root / "boot/grub/grub.cfg").write_text(_GRUB_MENU)
+    partitioned_for_debian(target)
+    early = scratch / "early.cfg"
+    early.write_text(_GRUB_EARLY)
+    core, loader = (
+        _debian_grub(scratch, early, *p) for p in (("i386-pc", "core.img"), ("x86_64-efi", "BOOTX64.EFI"))
+    )
+    put_bios_core(target, core)
+    put_esp(target, scratch, loader)
+    start = 66 * MIB
+    blocks = (2048 * MIB - start) // 1024 - 1024
+    run(
+        "mkfs.ext4",
+        "-q",
+        "-L",
+        "root",
+        "-d",
+        root,
+        "-E",
+        f"offset={start},lazy_itable_init=0",
+        target,
+        f"{blocks}k",
+    )
+
+
+def partitioned_for_debian(target: Path) -> None:
+    """Write an empty 2 GiB GPT disk: BIOS boot, ESP, root from 66 MiB on."""
+    with target.open("wb") as file:
+        file.truncate(2048 * MIB)
+    run(
+        "sgdisk",
+        "-n1:2048:+1M",
+        "-t1:EF02",
+        "-n2:0:+64M",
+        "-t2:EF00",
+        f"-n3:{66 * 2048}:0",
+        "-t3:8304",
+        target,
+    )
+
+
+def _install_debian(root: Path) -> None:
+    sources = [p for d in ("/etc/apt/sources.list", "/etc/apt/sources.list.d") for p in _lists(Path(d))]
+    excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
+    hook = 'printf "LABEL=root / ext4 errors=remount-ro 0 1\n" > "$1/etc/fstab"; chroot "$1" passwd -d root'
+    run(
+        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={_PACKAGES}", *excluded),
+        *(f"--customize-hook={hook}", "bookworm", str(root), *map(str, sources)),
+    )
+    for name in ("var/cache/apt", "var/lib/apt/lists"):
+        run("find", root / name, "-type", "f", "-delete")
+
+
+def _lists(place: Path) -> list[Path]:
+    found = sorted((*place.glob("*.list"), *place.glob("*.sources"))) if place.is_dir() else [place]
+    return [path for path in found if path.is_file() and path.stat().st_size]
+
+
+def _debian_grub(scratch: Path, early: Path, platform: str, name: str) -> Path:
+    bios = ("biosdisk",) if platform == "i386-pc" else ()
+    installed, started = (*_GRUB_MODULES, *bios), (*bios, *_GRUB_STARTED)
+    run(
+        *("grub-mkstandalone", "-O", platform, f"--install-modules={' '.join(installed)}"),
+        *(f"--modules={' '.join(started)}", "--locales=", "--fonts=", "--themes="),
+        *("-o", str(scratch / name), f"boot/grub/grub.cfg={early}"),
+    )
+    return scratch / name
