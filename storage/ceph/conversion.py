@@ -1,7 +1,7 @@
 """From a qcow2 or VMDK landing to a raw one in the same pool, without a copy on the worker, resumable and proven."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,8 @@ from storage.ceph.reader import CephReader
 from storage.formats import qemu
 from storage.formats.disk import MalformedDisk, SparseDisk
 from storage.protocols import Converted, Progress, SourceInfo, StoredFile
+
+WINDOW_GAP = 1 << 30
 
 
 def convert(
@@ -70,29 +72,51 @@ def _copied(disk: SparseDisk, target: CephLanding, offset: int) -> Iterator[int]
 
 
 def prove(
-    address: CephAddress, key: str | None, names: tuple[str, str], from_format: ImageFormat, size_bytes: int, scratch: Path,
-    progress: Progress,
+    address: CephAddress, key: str | None, source: CephLanding, from_format: ImageFormat, target: CephLanding,
+    scratch: Path, progress: Progress,
 ) -> None:  # fmt: skip
-    """Let qemu-img, which had no part in the conversion, compare what a guest sees before and after.
+    """Let qemu-img, which had no part in the conversion, say what a guest saw before and compare it with what it sees now.
 
-    names: RBD names of the two landings. Raises ConversionFailed if it differs or can't be compared, MissingProgram.
+    Where qemu knows zeros only and the target has no object there is nothing to read; everything else is compared.
+    Raises ConversionFailed if it differs or can't be compared, MissingProgram.
     """
-    before, after = (_node(address, name, key) for name in names)
+    with closing(target.open()) as reader:
+        size_bytes, objects = reader.size_bytes, tuple(reader.extents())
+    before, after = (_node(address, source.name, key), from_format), (_node(address, target.name, key), "raw")
     try:
         with _key_file(key, scratch) as secret:
-            equal = qemu.compare_nodes(
-                before,
-                from_format,
-                after,
-                "raw",
-                size_bytes,
-                _second_half(progress, size_bytes),
-                secret=secret,
+            data = qemu.data_extents(*before, size_bytes, secret)
+            parts = _windows(data, size_bytes)
+            equal = _covered(objects, parts) and qemu.compare_parts(
+                (before, after), parts, _second_half(progress, size_bytes), secret
             )
     except ProgramFailed as failed:
         raise ConversionFailed(from_format, "raw", failed.reason) from failed
     if not equal:
         raise ConversionFailed(from_format, "raw", "a guest would not see the same bytes before and after")
+
+
+def _covered(objects: Iterable[tuple[int, int, bool]], parts: qemu.Extents) -> bool:
+    """Tell whether all that the target stores lies in the parts that are compared."""
+    stored = [(start, end) for start, end, is_hole in objects if not is_hole]
+    return all(any(first <= start and end <= last for first, last in parts) for start, end in stored)
+
+
+def _windows(data: qemu.Extents, size_bytes: int) -> qemu.Extents:
+    """Widen extents to whole objects and join those with small holes between them.
+
+    A run of qemu-img costs 60 ms, to compare a hole of 1 GiB takes about 150 ms.
+    """
+    joined: list[tuple[int, int]] = []
+    for start, end in data:
+        first, last = (
+            start // OBJECT_BYTES * OBJECT_BYTES,
+            min(-(-end // OBJECT_BYTES) * OBJECT_BYTES, size_bytes),
+        )
+        if joined and first - joined[-1][1] < WINDOW_GAP:
+            first = joined.pop()[0]
+        joined.append((first, last))
+    return tuple(joined)
 
 
 def _node(address: CephAddress, name: str, key: str | None) -> qemu.Node:
@@ -115,4 +139,7 @@ def _key_file(key: str | None, scratch: Path) -> Iterator[Path | None]:
 
 
 def _second_half(progress: Progress, size_bytes: int) -> Progress:
-    return lambda done, _: progress(size_bytes + done, 2 * size_bytes)
+    def report(done: int, total: int | None) -> None:
+        progress(size_bytes + size_bytes * done // max(total or 1, 1), 2 * size_bytes)
+
+    return report

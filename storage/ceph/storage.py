@@ -107,9 +107,8 @@ class CephStorage:
         credentials = self._credentials
         key = key_of(self.name, self.address.user, credentials) if credentials else None
         converted = conversion.convert(source, from_format, target, progress)
-        names = (source.name, target.name)
         scratch = self._settings.scratch_folder
-        conversion.prove(self.address, key, names, from_format, converted.size_bytes, scratch, progress)
+        conversion.prove(self.address, key, source, from_format, target, scratch, progress)
         return converted
 
     def contains(self, image_id: str) -> bool:
