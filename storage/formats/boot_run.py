@@ -21,7 +21,8 @@ from storage.formats.qmp import Monitor
 
 POLL_S = 0.5
 LINGER_S = 1.5
-"""Time that a boot loader gets to draw its screen before the picture is taken."""
+"""Time without text that a boot loader gets to draw its screen before the picture is taken; at most MAX_LINGERS times."""
+MAX_LINGERS = 4
 SILENCE_S = 25
 """Silence after a BIOS' hand-over that counts as failed: loaders speak within 2 s here, and zeros run as code hang forever."""
 PC_TEXT_MODE = (720, 400)  # pixels; a BIOS leaves the screen in it, and its text is read as text
@@ -91,8 +92,7 @@ class _Attempt:
             failed = self._failure() or ("" if time.monotonic() - begun < timeout_s else _nothing(timeout_s))
         seconds = round(time.monotonic() - begun, 2)
         if evidence:
-            self._listen(LINGER_S)
-            self._look()
+            self._linger()
         return BootOutcome(
             booted=bool(evidence),
             evidence=evidence or failed,
@@ -112,6 +112,15 @@ class _Attempt:
                 self._running = bool(data)
                 self._serial += data
                 del self._serial[:-MAX_CONSOLE]
+
+    def _linger(self) -> None:
+        """Go on while the loader still writes, then take the last picture."""
+        for _ in range(MAX_LINGERS):
+            before = len(self._serial)
+            self._listen(LINGER_S)
+            if len(self._serial) == before:
+                break
+        self._look()
 
     def _look(self) -> None:
         """Take a picture, and read the screen of a PC in text mode: its BIOS writes nothing to the serial console."""
