@@ -27,6 +27,7 @@ def main() -> None:
     port = parser.parse_args().port
     settings = load_settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     with contextlib.suppress(KeyboardInterrupt):
         serve(settings, port)
 
@@ -72,7 +73,7 @@ def _running(
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(15)
         with contextlib.suppress(ProcessLookupError):
