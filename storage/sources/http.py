@@ -72,8 +72,7 @@ class HttpSource:
                 return b""
             if answer.status not in (200, 206):
                 raise refusal(answer, self.url.masked)
-            body = HttpStream(answer, body_of(answer), 0, self.settings, self.url.masked)
-            return read_up_to(decoded(body, answer, self.settings, self.url.masked), size)
+            return read_up_to(self._stream(answer, 0), size)
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         """Read from `offset` on; a server without ranges is read from the start and the kept part skipped."""
@@ -94,16 +93,19 @@ class HttpSource:
             raise at(error, offset) from error
         try:
             start = self._check(answer, offset, info)
-            body = HttpStream(answer, body_of(answer), start, self.settings, self.url.masked)
-            stream = decoded(body, answer, self.settings, self.url.masked)
+            stream = self._stream(answer, start)
             skip(stream, offset - start, self.url.masked)
-        except Broken as error:
-            answer.wire.close()
-            raise TransferInterrupted(self.url.masked, offset, str(error)) from error
         except BaseException:
             answer.wire.close()
             raise
         return closing(stream)
+
+    def _stream(self, answer: Answer, start: int) -> "HttpStream | UnpackedStream":
+        try:
+            body = HttpStream(answer, body_of(answer), start, self.settings, self.url.masked)
+        except Broken as error:
+            raise TransferInterrupted(self.url.masked, start, str(error)) from error
+        return decoded(body, answer, self.settings, self.url.masked)
 
     def _check(self, answer: Answer, offset: int, info: SourceInfo) -> int:
         """Return where the answer's body begins. Raises if it is no part of the file that `info` describes."""

@@ -45,7 +45,7 @@ class Conversation:
         if faults is None:
             return self._plain(404, "Not Found")
         self.server.stopping.wait(faults.delay_s)
-        if faults.raw:
+        if faults.raw is not None:
             self.sock.sendall(faults.raw)
             return False
         if faults.redirect:
@@ -107,14 +107,11 @@ class Conversation:
     def _body(self, path: str, start: int, body: bytes, faults: Faults) -> bool:
         """Send a body; False: the connection ends."""
         server, sent = self.server, 0
-        cut = (
-            faults.cut_at is not None
-            and start <= faults.cut_at
-            and server.take(server.cuts, path, faults.cut_times)
-        )
         for block in self._blocks(body, faults):
             place = start + sent
-            if cut and faults.cut_at is not None and place + len(block) > faults.cut_at:
+            if faults.cut_at is not None and self._cuts(path, faults, place, len(block)):
+                if faults.chunked or faults.endless:
+                    self.sock.sendall(b"%x\r\n" % len(block))
                 self._put(block[: faults.cut_at - place], chunked=False)
                 with suppress(OSError):
                     self.sock.shutdown(socket.SHUT_RDWR)
@@ -128,6 +125,10 @@ class Conversation:
         if faults.chunked:
             self.sock.sendall(b"0\r\n\r\n")
         return not (faults.close_delimited or faults.length_lie)
+
+    def _cuts(self, path: str, faults: Faults, place: int, size: int) -> bool:
+        crosses = faults.cut_at is not None and place <= faults.cut_at < place + size
+        return crosses and self.server.take(self.server.cuts, path, faults.cut_times)
 
     def _blocks(self, body: bytes, faults: Faults) -> Iterator[bytes]:
         step = 1 if faults.drip else BLOCK

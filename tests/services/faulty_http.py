@@ -36,7 +36,7 @@ class Faults:
     encoding: str = ""  # Content-Encoding: gzip, or anything, the body then gzipped or as it is
     redirect: str = ""
     redirect_status: int = 302
-    raw: bytes = b""  # send just this
+    raw: bytes | None = None  # send just this
     busy_above: int = 0  # 503 to more connections at once than this
     delay_s: float = 0.0  # before each answer: a distant server
 
