@@ -54,9 +54,8 @@ def _delete_replica(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
         if replica.status in ALIVE:
             return  # the image was brought here again meanwhile: these bits are in use
     record = catalog.image_storage(bits.storage)
-    storage = open_image_storage(record, settings)
     require_present(record)
-    storage.delete(bits.image_id)
+    open_image_storage(record, settings).delete(bits.image_id)
 
 
 def _delete_landing(catalog: "Catalog", settings: Settings, bits: Bits) -> None:

@@ -67,7 +67,7 @@ def progress(key: str, what: str) -> Iterator[Meter]:
 
 
 def _create(key: str, what: str) -> UUID | None:
-    with suppress(PrefectException, httpx.HTTPError):
+    with suppress(PrefectException, httpx.HTTPError, ValueError):  # ValueError: there is no server at all
         created = create_progress_artifact(progress=0.0, key=key, description=what)
         return created if isinstance(created, UUID) else None
     return None

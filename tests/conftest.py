@@ -1,10 +1,14 @@
 """What every test may use: a home of its own, and one Prefect server for all tests marked `prefect`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+# Plain functions of tasks emit events: without a server to talk to, Prefect would start one in this process.
+os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
 
 SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -48,8 +52,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the API URL of a Prefect server that ends with the tests."""
-    import os
-
     patch = pytest.MonkeyPatch()
     patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
     for name, value in SERVER.items():

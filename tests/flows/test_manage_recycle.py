@@ -1,0 +1,322 @@
+"""The recycle bin: nothing is lost in it, nothing but shared chips is left after it."""
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import IllegalTransition, ImageNotFound
+from catalog.records import Account, ExportedImage, Image, ImageStatus, ItemOutcome, Leftover, Volume
+from storage.imagestore import ImageStore
+from tasks.delete import delete, expunged_at_once, plan_delete, recover
+from tasks.each import all_done
+from tasks.export import export
+from tasks.expunge import expunge, plan_expunge
+from tasks.purge import due_images
+from tasks.resources import holder
+from tasks.retry import due_work, retry
+from tests.flows.managed import (
+    MIB,
+    blank,
+    chip_bytes,
+    landed,
+    opened,
+    placed,
+    register,
+    saved,
+    stored_image,
+)
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def delete_one(image: Image, account: str = "admin") -> Image:
+    (deleted,) = all_done("delete", delete.fn([image.id], account))
+    return deleted
+
+
+def expunge_one(image: Image) -> ItemOutcome:
+    (item,) = all_done("expunge", expunge.fn([image.id], "admin"))
+    return item
+
+
+def reclaim(name: str = "default") -> int:
+    storage = opened(name)
+    assert isinstance(storage, ImageStore)
+    return storage.reclaim(frozenset()).bytes_freed
+
+
+def exported(image: Image) -> ExportedImage:
+    return export.fn(image.id, "admin", None, None)
+
+
+def read(image: Image) -> bytes:
+    return opened().open(image.id).read_at(0, image.size_bytes or 0)
+
+
+def test_a_deleted_image_is_in_the_bin_and_comes_back_byte_for_byte_after_many_reclaims() -> None:
+    data = os.urandom(3 * MIB)
+    image = placed(data)
+    deleted = delete_one(image)
+    assert (deleted.status, deleted.deleted_at is not None) == (ImageStatus.DELETED, True)
+    with open_catalog() as catalog:
+        assert [i.id for i in catalog.bin()] == [image.id]
+        assert list(catalog.images()) == []
+    for _ in range(4):
+        placed_beside = placed()
+        delete_one(placed_beside)
+        expunge_one(placed_beside)
+        reclaim()
+    (recovered,) = all_done("recover", recover.fn([image.id], "admin"))
+    unchanged = {"version", "updated_at"}
+    assert recovered.model_dump(exclude=unchanged) == image.model_dump(exclude=unchanged)
+    assert read(recovered) == data
+
+
+def test_an_expunged_image_leaves_nothing_but_shared_chips(home: Path) -> None:
+    shared, own = os.urandom(2 * MIB), os.urandom(2 * MIB)
+    kept, going = placed(shared), placed(shared + own)
+    file = Path(exported(going).path)
+    before = chip_bytes(home)
+    delete_one(going)
+    item = expunge_one(going)
+    assert (item.outcome, item.bytes) == ("done", 4 * MIB)
+    assert not file.exists()
+    assert not file.parent.exists()
+    assert not opened().contains(going.id)
+    assert chip_bytes(home) == before
+    reclaim()
+    assert before - chip_bytes(home) == pytest.approx(2 * MIB, rel=0.2)
+    assert read(kept) == shared
+    with open_catalog() as catalog:
+        assert [list(catalog.replicas(going.id)), list(catalog.exports(going.id)), list(catalog.bin())] == [
+            [],
+            [],
+            [],
+        ]
+        assert catalog.usage("admin").images == 1
+        assert {e.kind for e in catalog.events(going.id)} >= {"imagewright.image.expunged"}
+
+
+def test_only_what_is_in_the_bin_is_expunged_or_recovered() -> None:
+    image = placed()
+    with pytest.raises(IllegalTransition, match="is Ready: expunge is allowed only when it is Deleted"):
+        expunge_one(image)
+    with pytest.raises(IllegalTransition, match="is Ready: recover is allowed only when it is Deleted"):
+        all_done("recover", recover.fn([image.id], "admin"))
+    delete_one(image)
+    with pytest.raises(IllegalTransition, match="is Deleted: delete is allowed only"):
+        delete_one(image)
+
+
+def test_a_protected_image_is_not_deleted() -> None:
+    image = placed(protected=True)
+    with pytest.raises(IllegalTransition, match="protected against deletion"):
+        delete_one(image)
+
+
+def test_an_image_in_error_is_in_error_again_after_recovery() -> None:
+    image = saved(blank(status=ImageStatus.ERROR, error="the source was away"))
+    delete_one(image)
+    (recovered,) = all_done("recover", recover.fn([image.id], "admin"))
+    assert (recovered.status, recovered.error) == (ImageStatus.ERROR, "the source was away")
+
+
+def test_an_iso_is_detached_before_it_is_deleted() -> None:
+    image = placed(format="iso", format_stored="iso", media="ISO", image_type="System")
+    place = {
+        "name": "cd",
+        "image_id": image.id,
+        "primary_storage": "default",
+        "location": "/c",
+        "backing": "/c",
+    }
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_volume(
+            Volume.model_validate({**place, "id": "v", "size_bytes": 1, "created_at": image.created_at})
+        )
+    delete_one(image)
+    with open_catalog() as catalog:
+        assert list(catalog.volumes()) == []
+        kinds = [event.kind for event in catalog.events(image.id)]
+    assert "imagewright.volume.detached" in kinds
+
+
+def test_expunging_while_a_storage_is_disconnected_is_pending_and_done_after_it_is_back(
+    home: Path, tmp_path: Path
+) -> None:
+    register("far", tmp_path / "far")
+    image = placed(storages=("default", "far"))
+    delete_one(image)
+    (tmp_path / "far").rename(tmp_path / "away")
+    item = expunge_one(image)
+    assert item.outcome == "pending"
+    assert "is its disk mounted?" in item.reason
+    with open_catalog() as catalog:
+        (work,) = catalog.pending()
+        assert (work.operation, work.storage, work.image_id) == ("delete replica", "far", image.id)
+        with pytest.raises(ImageNotFound):
+            catalog.image(image.id)
+    assert not opened().contains(image.id)
+    (again,) = retry.fn(due_work.fn(None, False), "admin")
+    assert again.outcome == "pending"
+    assert due_work.fn(None, False) == ()  # it waits a minute before it asks again
+    (tmp_path / "far").rmdir() if (tmp_path / "far").exists() else None
+    (tmp_path / "away").rename(tmp_path / "far")
+    assert opened("far").contains(image.id)
+    (done,) = retry.fn(due_work.fn(None, True), "admin")
+    assert done.outcome == "done"
+    assert not opened("far").contains(image.id)
+    with open_catalog() as catalog:
+        assert list(catalog.pending()) == []
+
+
+def test_deferred_work_never_deletes_what_came_back_meanwhile(home: Path, tmp_path: Path) -> None:
+    register("far", tmp_path / "far")
+    image = placed(storages=("default",))
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.defer("delete replica", f"replica:{image.id}@default", "it was away", storage="default")
+    (item,) = retry.fn(due_work.fn(None, True), "admin")
+    assert item.outcome == "done"
+    assert opened().contains(image.id)
+
+
+def test_a_half_expunged_image_is_not_recovered_but_expunged_again() -> None:
+    image = placed()
+    delete_one(image)
+    from tasks import expunge as module
+
+    with open_catalog() as catalog, catalog.locked(image.id, holder=holder()) as lease:
+        module._begin(catalog, image.id, "admin", lease)
+    with pytest.raises(IllegalTransition, match="being expunged"):
+        all_done("recover", recover.fn([image.id], "admin"))
+    assert expunge_one(image).outcome == "done"
+
+
+def test_leftovers_and_kept_landings_go_with_an_expunged_image(home: Path, tmp_path: Path) -> None:
+    register("old", tmp_path / "old")
+    moved = placed(storages=("default", "old"))
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.remove_replica(moved.id, "old")
+        change.save_leftover(
+            Leftover(id="l", image_id=moved.id, image_storage="old", location="x", size_bytes=1, moved_to="default",
+                     created_at=datetime.now(UTC))
+        )  # fmt: skip
+    failed = saved(blank(status=ImageStatus.ERROR, error="broke off", image_storages=("default",)))
+    landed(opened(), failed.id, os.urandom(MIB))
+    for image in (moved, failed):
+        delete_one(image)
+        assert expunge_one(image).outcome == "done"
+    assert not opened("old").contains(moved.id)
+    assert list(opened().landings()) == []
+    with open_catalog() as catalog:
+        assert list(catalog.leftovers()) == []
+
+
+def test_one_that_is_worked_on_is_refused_and_the_others_are_expunged() -> None:
+    images = [placed() for _ in range(3)]
+    for image in images:
+        delete_one(image)
+    with (
+        open_catalog() as catalog,
+        catalog.locked(images[1].id, holder=f"other@{os.uname().nodename}:1:{_ticks(1)}"),
+    ):
+        outcomes = expunge.fn([image.id for image in images], "admin")
+    assert len(outcomes.done) == 2
+    assert "is being worked on" in str(outcomes.failed[images[1].id])
+    assert stored_image(images[1].id).status is ImageStatus.DELETED
+
+
+def _ticks(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+
+def test_each_account_keeps_its_bin_as_configured() -> None:
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        for name, policy, days in (
+            ("a", "delay", 1.0),
+            ("b", "never", None),
+            ("c", "direct", None),
+            ("d", None, None),
+        ):
+            change.save_account(
+                Account(name=name, retention_policy=policy, retention_days=days, created_at=datetime.now(UTC))
+            )
+    ago = datetime.now(UTC) - timedelta(days=2)
+    binned = {
+        name: saved(blank(owner=name, status=ImageStatus.DELETED, deleted_at=ago)).id
+        for name in ("a", "b", "c", "d")
+    }
+    assert set(due_images.fn("admin", None, None)) == {binned["a"], binned["c"]}
+    assert set(due_images.fn("admin", 1.5, "delay")) == set(binned.values())
+    assert due_images.fn("a", None, None) == (binned["a"],)
+    assert due_images.fn("d", 0, None) == (binned["d"],)
+
+
+def test_an_account_without_a_bin_has_its_images_expunged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_RETENTION_POLICY", "direct")
+    image = placed()
+    assert expunged_at_once.fn([delete_one(image)]) == (image.id,)
+
+
+def test_deleting_an_image_that_is_arriving_leaves_nothing(home: Path) -> None:
+    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
+    landed(opened(), image.id, os.urandom(MIB))
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.reserve(subject=f"image:{image.id}", account="admin", storages=("default",), size_bytes=MIB)
+    assert delete_one(image).status is ImageStatus.DELETED
+    assert list(opened().landings()) == []
+    assert chip_bytes(home) == 0
+    with open_catalog() as catalog:
+        assert [list(catalog.reservations()), list(catalog.bin()), list(catalog.pending())] == [[], [], []]
+        with pytest.raises(ImageNotFound):
+            catalog.image(image.id)
+
+
+def test_an_arrival_that_can_not_be_stopped_now_is_withdrawn_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.withdrawal.WAIT_S", 0.5)
+    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
+    alive = f"other@{os.uname().nodename}:1:{_ticks(1)}"
+    with open_catalog() as catalog, catalog.locked(image.id, holder=alive):
+        assert delete_one(image).status is ImageStatus.DOWNLOADING
+        (item,) = retry.fn(due_work.fn(None, True), "admin")
+        assert item.outcome == "pending"
+    (item,) = retry.fn(due_work.fn(None, True), "admin")
+    assert item.outcome == "done"
+    with open_catalog() as catalog:
+        assert [list(catalog.pending()), list(catalog.images())] == [[], []]
+
+
+def test_of_two_deletes_at_once_one_wins() -> None:
+    image = placed()
+    outcomes: list[str] = []
+
+    def work() -> None:
+        try:
+            delete_one(image)
+            outcomes.append("deleted")
+        except IllegalTransition:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["deleted", "refused", "refused", "refused"]
+
+
+def test_plans_of_the_bin_change_nothing() -> None:
+    image = placed()
+    arriving = saved(blank(status=ImageStatus.DOWNLOADING))
+    plan = plan_delete.fn([image.id, arriving.id], "admin")
+    assert [action.verb for action in plan.actions] == ["move to the recycle bin", "cancel"]
+    assert plan.actions[0].reason == "it is expunged after 3 days"
+    assert stored_image(image.id) == image
+    delete_one(image)
+    planned = plan_expunge.fn([image.id], "admin")
+    assert [action.verb for action in planned.actions] == ["delete replica", "remove record"]
+    assert stored_image(image.id).status is ImageStatus.DELETED
