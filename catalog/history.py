@@ -16,6 +16,9 @@ Snapshot = PMap[str, Record]
 
 Fields = dict[str, object]
 _KIND_OF: Mapping[str, Kind[Record]] = {kind.prefix: kind for kind in KINDS if kind.logged}
+_FIELDS: Mapping[str, frozenset[str]] = {
+    p: frozenset(kind.record.model_fields) for p, kind in _KIND_OF.items()
+}
 
 
 def digest(event: Event) -> str:
@@ -71,9 +74,11 @@ def replay(events: Iterable[Event]) -> Snapshot:
 
 
 def _record(subject: str, state: Fields) -> Record:
-    kind = _KIND_OF[subject.partition(":")[0]]
-    known = {name: value for name, value in state.items() if name in kind.record.model_fields}
-    return kind.record.model_validate(known)  # a field that was taken out since is left out
+    prefix = subject.partition(":")[0]
+    fields = _FIELDS[prefix]
+    if not state.keys() <= fields:  # a field that was taken out of the record since
+        state = {name: value for name, value in state.items() if name in fields}
+    return _KIND_OF[prefix].record.model_validate(state)
 
 
 class Difference(Record):

@@ -18,7 +18,7 @@ from catalog.kinds import EVENT, IMAGE, Key, Kind, Place
 from catalog.query import Query
 from catalog.records import Event, Image, Record
 from catalog.rules.sharing import grantees
-from catalog.select import conditions, order_columns
+from catalog.select import page_of
 from catalog.tables import SHARES_TABLE, TABLES, row_of
 
 R = TypeVar("R", bound=Record)
@@ -41,15 +41,8 @@ class SqlTransaction:
 
     def page(self, kind: Kind[R], query: Query, after: Place | None, limit: int) -> Sequence[R]:
         """Walk an index from `after` on: a page costs the same wherever it is."""
-        columns = order_columns(kind)
-        statement = sa.select(TABLES[kind.table]).where(
-            *conditions(kind, query, self._connection.dialect.name)
-        )
-        if after is not None:
-            place, bound = sa.tuple_(*columns), sa.tuple_(*after, types=[c.type for c in columns])
-            statement = statement.where(place < bound if kind.newest_first else place > bound)
-        ordered = (c.desc() for c in columns) if kind.newest_first else iter(columns)
-        rows = self._connection.execute(statement.order_by(*ordered).limit(limit)).mappings()
+        statement = page_of(kind, query, after, limit, self._connection.dialect.name)
+        rows = self._connection.execute(statement).mappings()
         return [kind.record.model_validate(dict(row)) for row in rows]
 
     def last_event(self) -> Event | None:
