@@ -17,7 +17,7 @@ from tasks.landed import Landed, LandedOn
 from tasks.progress import progress
 from tasks.resources import open_resources, with_secrets
 from tasks.retries import persist
-from tasks.room import open_lacking
+from tasks.room import GrowingRoom, open_lacking
 from tasks.withdrawal import StopsWhenWithdrawn
 
 
@@ -30,26 +30,27 @@ def land(image: Image, url: str, info: SourceInfo, expected: Checksum | None = N
     budget of retries that progress refills, before TransferInterrupted is raised.
     """
     began = time.monotonic()
+    algorithm = expected.algorithm if expected else None
     with open_resources() as (settings, catalog):
-        algorithm = expected.algorithm if expected else None
         source = open_source(with_secrets(url), settings, packed_algorithm=algorithm)
-        storages = {
-            storage.name: storage.landing(image.id) for storage in open_lacking(catalog, settings, image)
-        }
-        arrival = Arrival(
-            storages,
-            settings.max_virtual_size,
-            (algorithm,) if algorithm else (),
-            settings.bandwidth_bytes_s,
-        )
+        storages = open_lacking(catalog, settings, image)
+        landings = {storage.name: storage.landing(image.id) for storage in storages}
+        extra = (algorithm,) if algorithm else ()
+        arrival = Arrival(landings, settings.max_virtual_size, extra, settings.bandwidth_bytes_s)
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
             start = arrival.take_up(info)
-            _say_where(arrival, start)
-            info = _fetch(arrival, source, info, settings, StopsWhenWithdrawn(meter, image.id))
+            remarks = _remarks(arrival, start)
+            room = GrowingRoom(StopsWhenWithdrawn(meter, image.id), image, storages)
+            read = _fetch(arrival, source, info, settings, room)
             arrived = arrival.finish()
-    checksum = _checked(arrived, source.packed_checksum, expected, info)
-    landed = _landed(image, arrived, checksum, info, start, time.monotonic() - began)
-    return landed.model_copy(update={"expected": str(expected) if expected else None})
+            room.tell(arrived.digests.size_bytes, read.size_bytes)
+    checksum = _checked(arrived, source.packed_checksum, expected, read)
+    if not read.same_file(info):
+        remarks += (f"the source changed while it was read (was {described(info)}); it was started over",)
+    return _landed(image, arrived, checksum, read).model_copy(
+        update={"expected": str(expected) if expected else None, "remarks": remarks,
+                "began_at_byte": start, "seconds": time.monotonic() - began}
+    )  # fmt: skip
 
 
 @contextmanager
@@ -60,12 +61,23 @@ def _closing(arrival: Arrival) -> Iterator[None]:
         arrival.close()
 
 
-def _say_where(arrival: Arrival, start: int) -> None:
+def _remarks(arrival: Arrival, start: int) -> tuple[str, ...]:
+    """Say in the log where the transfer takes up, and return what people should know of it."""
     log = get_run_logger()
     if start:
         log.info("resuming at byte %s", start)
-    for name, before in arrival.begun_otherwise.items():
-        log.warning("%s: the source changed since (was %s); starting over", name, before)
+    remarks = tuple(
+        f"{name}: the source changed since the add began (was {described(before)}); it was started over"
+        for name, before in arrival.begun_otherwise.items()
+    )
+    for remark in remarks:
+        log.warning(remark)
+    return remarks
+
+
+def described(info: SourceInfo) -> str:
+    """Say which state of a source is meant."""
+    return f"{info.size_bytes} bytes, {info.etag or info.last_modified or 'no validator'}"
 
 
 def _fetch(
@@ -80,7 +92,7 @@ def _fetch(
             if arrival.kept and not reading.resumable:
                 arrival.start_over(reading)
             arrival.pull(source, reading, meter)
-        except SourceChanged:
+        except SourceChanged:  # what was kept is of a file that is no more
             reading = source.probe()
             arrival.start_over(reading)
             raise
@@ -102,18 +114,19 @@ def _checked(arrived: Arrived, packed: str | None, expected: Checksum | None, in
     raise ChecksumMismatch(info.url, str(expected), packed or unpacked)
 
 
-def _landed(
-    image: Image, arrived: Arrived, checksum: str, info: SourceInfo, start: int, seconds: float
-) -> Landed:
-    places = [
+def _landed(image: Image, arrived: Arrived, checksum: str, info: SourceInfo) -> Landed:
+    held = tuple(
         LandedOn(image_storage=name, landing_id=image.id, stored_bytes=file.stored_bytes)
         for name, file in arrived.stored.items()
-    ]
-    places += [
+    )
+    failed = tuple(
         LandedOn(image_storage=name, landing_id=image.id, error=str(error))
         for name, error in arrived.failed.items()
-    ]
+    )
     return Landed(
-        source=info, digests=arrived.digests, checksum=checksum, verdict=arrived.verdict,
-        storages=tuple(places), began_at_byte=start, seconds=seconds,
-    )  # fmt: skip
+        source=info,
+        digests=arrived.digests,
+        checksum=checksum,
+        verdict=arrived.verdict,
+        storages=held + failed,
+    )

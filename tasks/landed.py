@@ -22,6 +22,7 @@ class Landed(Record):
     expected: str | None = None
     verdict: Verdict
     storages: tuple[LandedOn, ...]
+    remarks: tuple[str, ...] = ()  # what people should know of how it arrived
     began_at_byte: int = 0  # where this attempt took up a landing kept from before
     seconds: float = 0.0
 

@@ -121,7 +121,7 @@ def _measured(
             "sha256": landed.digests.sha256,
             "verdict": landed.verdict,
             "boot": inspected.boot,
-            "warnings": inspected.warnings,
+            "warnings": (*landed.remarks, *inspected.warnings),
             "quality": quality,
             "status": ImageStatus.ERROR if failed else ImageStatus.READY,
             "error": "; ".join(failed) or None,

@@ -1,14 +1,19 @@
 """Room for an image: quota of its account and capacity of its storages, set aside before bytes move."""
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from catalog.errors import ReservationNotFound
 from catalog.records import Image, ReplicaStatus
 from catalog.settings import Settings
-from tasks.resources import open_image_storage, run_id
+from tasks.resources import open_image_storage, open_resources, run_id
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
-    from storage.protocols import ImageStorage
+    from storage.protocols import ImageStorage, Progress
+
+TELL_EVERY_S = 1.0
 
 
 def lacking(catalog: "Catalog", image: Image) -> tuple[str, ...]:
@@ -41,3 +46,34 @@ def reserve(catalog: "Catalog", settings: Settings, image: Image, size_bytes: in
 def subject_of(image_id: str) -> str:
     """Return the name under which an image's reservation is kept."""
     return f"image:{image_id}"
+
+
+class GrowingRoom:
+    """A progress callback that tells the catalog once a second how much has landed.
+
+    So what was written is not counted twice, as reserved and as missing from the storage, and the reservation of a
+    file of unknown size grows with it.
+    """
+
+    def __init__(self, progress: "Progress", image: Image, storages: "tuple[ImageStorage, ...]") -> None:
+        self._progress, self._image, self._storages = progress, image, storages
+        self._told_at = time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Pass the figures on. Raises QuotaExceeded, CapacityExceeded where a growing reservation doesn't fit."""
+        self._progress(done, total)
+        if time.monotonic() - self._told_at >= TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self.tell(done, total)
+
+    def tell(self, done: int, total: int | None) -> None:
+        """Say now that `done` bytes have landed. Raises QuotaExceeded, CapacityExceeded."""
+        available = {s.name: s.capacity().available_bytes for s in self._storages} if total is None else {}
+        with (
+            suppress(ReservationNotFound),
+            open_resources() as (_, catalog),
+            catalog.changing(actor=self._image.owner, run_id=run_id()) as change,
+        ):
+            change.grow_reservation(
+                subject_of(self._image.id), size_bytes=total or done, landed_bytes=done, available=available
+            )
