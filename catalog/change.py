@@ -18,6 +18,7 @@ from catalog.records import (
 )
 from catalog.reserving import Reserving
 from catalog.rules.deferred import tried_again, work_id
+from catalog.storable import storable
 
 IMAGE_EVENT = "imagewright.image."
 
@@ -112,8 +113,9 @@ class Change(Reserving):
     def record(
         self, kind: str, subject: str, *, before: Record | None = None, after: Record | None = None
     ) -> Event:
-        """Log an event that changes no record, e.g. a replica that was found damaged."""
-        return self._log(kind, subject, before, after)
+        """Log a note: an event that changes no record, e.g. a replica that was found damaged."""
+        old, new = (storable(said) if said is not None else None for said in (before, after))
+        return self._log(kind, subject, old, new, note=True)
 
     def defer(
         self,

@@ -180,6 +180,15 @@ class SomeFailed(ImagewrightError):
         super().__init__(f"{operation} failed for {len(failed)} of {done + len(failed)}: {why}")
 
 
+class SyncFailed(ImagewrightError):
+    """None of the images that were asked for by id could be synchronised."""
+
+    def __init__(self, source: str, target: str, failed: Mapping[str, str]) -> None:
+        self.source, self.target, self.failed = source, target, dict(failed)
+        why = "; ".join(f"{image_id}: {sentence}" for image_id, sentence in failed.items())
+        super().__init__(f"nothing was synchronised from {source!r} to {target!r}: {why}")
+
+
 class StorageError(ImagewrightError):
     """Root of what goes wrong with a storage."""
 

@@ -23,7 +23,8 @@ _FIELDS: Mapping[str, frozenset[str]] = {
 
 def digest(event: Event) -> str:
     """Return the SHA-256 of an entry, its `hash` left out, over canonical JSON."""
-    content = event.model_dump(mode="json", exclude={"hash"})
+    # entries from before there were notes keep their hash
+    content = event.model_dump(mode="json", exclude={"hash"} if event.note else {"hash", "note"})
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -66,6 +67,8 @@ def replay(events: Iterable[Event]) -> Snapshot:
     """Return the catalog after these entries, which start at the beginning of the log and are in order."""
     states: dict[str, Fields] = {}
     for event in events:
+        if event.note:
+            continue
         if event.after is not None:
             states[event.subject] = {**states.get(event.subject, {}), **event.after}
         elif event.before is not None:
@@ -114,12 +117,12 @@ def _changed(subject: str, old: Record, new: Record) -> Changed:
 
 def entry(
     last: Event | None, at: datetime, kind: str, subject: str, actor: str, run_id: str | None,
-    before: Record | None, after: Record | None,
+    before: Record | None, after: Record | None, note: bool = False,
 ) -> Event:  # fmt: skip
     """Return the next entry of the log after `last`."""
     old, new = fields_changed(before, after)
     about = after if after is not None else before
-    image_id = image_of(about) if about is not None else image_named(subject)
+    image_id = (image_of(about) if about is not None else None) or image_named(subject)
     return sealed(
         Event(
             sequence=last.sequence + 1 if last else 1,
@@ -131,6 +134,7 @@ def entry(
             run_id=run_id,
             before=old,
             after=new,
+            note=note,
             previous_hash=last.hash if last else "",
         )
     )

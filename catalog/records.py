@@ -8,20 +8,98 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from catalog.record import (
+    Architecture,
+    BiosMode,
+    Connection,
+    ImageFormat,
+    ImageType,
+    Media,
+    Platform,
+    PrimaryKind,
+    Record,
+    RetentionPolicy,
+    SharingMode,
+    State,
+    StorageKind,
+)
+from catalog.reports import (
+    Action,
+    BootCheckReport,
+    CleanupReport,
+    ExpungeReport,
+    ItemOutcome,
+    Plan,
+    ReclaimReport,
+    ReconcileReport,
+    RecoverReport,
+    SyncOutcome,
+    SyncReport,
+    VerifyReport,
+)
+from catalog.working import (
+    Account,
+    Counted,
+    Deferred,
+    Lease,
+    Reservation,
+    Usage,
+)
 
-ImageType = Literal["System", "Volume"]
-ImageFormat = Literal["raw", "qcow2", "vmdk", "iso"]
-Media = Literal["Template", "DataTemplate", "ISO"]
-Architecture = Literal["x86_64", "aarch64", "mips64el", "loongarch64"]
-Platform = Literal["Linux", "Windows", "Other"]
-BiosMode = Literal["Legacy", "UEFI"]
-SharingMode = Literal["none", "specified", "global"]
-StorageKind = Literal["imagestore", "ceph"]
-PrimaryKind = Literal["local", "ceph"]
-State = Literal["Enabled", "Disabled"]
-Connection = Literal["Connected", "Disconnected"]
-RetentionPolicy = Literal["direct", "delay", "never"]
+__all__ = [
+    "Account",
+    "Action",
+    "Architecture",
+    "BiosMode",
+    "BootCheckReport",
+    "BootFacts",
+    "CachedImage",
+    "Capacity",
+    "CleanupReport",
+    "Connection",
+    "Conversion",
+    "Counted",
+    "Deferred",
+    "Event",
+    "ExportedImage",
+    "ExpungeReport",
+    "Finding",
+    "Image",
+    "ImageFormat",
+    "ImageStatus",
+    "ImageStorage",
+    "ImageType",
+    "ItemOutcome",
+    "Lease",
+    "Leftover",
+    "LogVerified",
+    "Media",
+    "Origin",
+    "Plan",
+    "Platform",
+    "PrimaryKind",
+    "PrimaryStorage",
+    "Provenance",
+    "QualityCheck",
+    "QualityReport",
+    "ReclaimReport",
+    "ReconcileReport",
+    "Record",
+    "RecoverReport",
+    "Replica",
+    "ReplicaStatus",
+    "Reservation",
+    "RetentionPolicy",
+    "SharingMode",
+    "State",
+    "StorageKind",
+    "SyncOutcome",
+    "SyncReport",
+    "Usage",
+    "Verdict",
+    "VerifyReport",
+    "Volume",
+]
 
 
 class ImageStatus(StrEnum):
@@ -42,13 +120,6 @@ class ReplicaStatus(StrEnum):
     READY = "Ready"
     DAMAGED = "Damaged"
     DELETING = "Deleting"
-
-
-class Record(BaseModel):
-    """What all records share: immutable, and no field that is not declared."""
-
-    # defer_build: half of the import time was building validators of records that a call never meets
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Finding(Record):
@@ -260,73 +331,6 @@ class CachedImage(Record):
     created_at: datetime
 
 
-class Account(Record):
-    """What is configured for an account; None means the setting of the whole system applies."""
-
-    name: str
-    projects: tuple[str, ...] = ()
-    quota_images: int | None = None  # 0: no limit, here and below
-    quota_bytes: int | None = None
-    quota_stored_bytes: int | None = None  # physical, after deduplication
-    retention_days: float | None = None
-    retention_policy: RetentionPolicy | None = None
-    created_at: datetime
-
-
-class Counted(Record):
-    """What an account's images take, kept up to date with every change. The recycle bin is counted in, and apart."""
-
-    account: str
-    images: int = 0
-    size_bytes: int = 0  # logical: sizes of the files added
-    stored_bytes: int = 0  # physical: newly written for the account's replicas
-    binned_images: int = 0
-    binned_bytes: int = 0
-
-
-class Usage(Counted):
-    """What an account uses now, adds on their way included in `reserved_…` as far as not yet counted."""
-
-    reserved_images: int = 0
-    reserved_bytes: int = 0
-
-
-class Reservation(Record):
-    """Quota and capacity set aside for an image on its way in; replaced, never added, when the add is repeated."""
-
-    subject: str  # "image:<id>"
-    account: str
-    storages: tuple[str, ...] = ()
-    size_bytes: int = 0
-    landed_bytes: int = 0  # already written, and so already missing from the measured capacity
-    created_at: datetime
-
-
-class Lease(Record):
-    """Who works on an image. The token grows with every taking: a holder with an older one is fenced off."""
-
-    image_id: str
-    holder: str | None = None
-    token: int = 0
-    created_at: datetime
-
-
-class Deferred(Record):
-    """Work that could not be done now and is tried again later."""
-
-    id: str
-    operation: str  # e.g. "delete replica"
-    subject: str  # e.g. "replica:<image id>@<storage>"
-    image_id: str | None = None
-    storage: str = ""
-    location: str = ""
-    bytes: int = 0
-    reason: str
-    attempts: int = 0
-    tried_at: datetime | None = None
-    created_at: datetime
-
-
 class Event(Record):
     """One entry of the append-only log.
 
@@ -343,6 +347,7 @@ class Event(Record):
     run_id: str | None = None
     before: dict[str, object] | None = None
     after: dict[str, object] | None = None
+    note: bool = False  # changes no record: what it says stands for itself
     previous_hash: str = ""  # hash chain: tampering shows
     hash: str = ""
 
@@ -386,100 +391,3 @@ class LogVerified(Record):
 
     entries: int
     intact: bool = True
-
-
-class Action(Record):
-    """One step of a plan."""
-
-    verb: str  # e.g. "send chips", "delete leftover"
-    subject: str
-    bytes: int = 0
-    reason: str = ""
-
-
-class Plan(Record):
-    """What an operation would do. Making one changes nothing."""
-
-    operation: str
-    actions: tuple[Action, ...] = ()
-    bytes_to_move: int = 0
-    bytes_already_there: int = 0
-    summary: str = ""
-
-
-class SyncOutcome(Record):
-    """What a sync did for one image."""
-
-    image_id: str
-    outcome: Literal["synced", "already there", "failed"]
-    chips_total: int = 0
-    chips_sent: int = 0
-    bytes_sent: int = 0
-    error: str | None = None
-
-
-class SyncReport(Record):
-    """What a sync did, per image and in sum."""
-
-    source: str
-    target: str
-    images: tuple[SyncOutcome, ...] = ()
-    bytes_sent: int = 0
-    bytes_saved: int = 0
-
-
-class ItemOutcome(Record):
-    """What an operation over several things did for one of them."""
-
-    subject: str
-    outcome: Literal["done", "kept", "pending", "failed"]
-    bytes: int = 0
-    reason: str = ""
-
-
-class CleanupReport(Record):
-    """What a clean-up deleted and what it kept, with reasons."""
-
-    items: tuple[ItemOutcome, ...] = ()
-    bytes_freed: int = 0
-
-
-class ExpungeReport(CleanupReport):
-    """What an expunge deleted; `pending` items are deleted later."""
-
-
-class ReclaimReport(CleanupReport):
-    """What a reclaim freed on one image storage."""
-
-    image_storage: str
-    chips_kept: int = 0
-    chips_freed: int = 0
-
-
-class VerifyReport(CleanupReport):
-    """What a scrub read and proved; `failed` items are damaged."""
-
-    chips_read: int = 0
-    bytes_read: int = 0
-
-
-class ReconcileReport(CleanupReport):
-    """How catalog and storages differed and what was done about it."""
-
-
-class RecoverReport(CleanupReport):
-    """Which stuck runs were started again or ended."""
-
-
-class BootCheckReport(Record):
-    """What came of booting an image in a virtual machine in its declared mode."""
-
-    image_id: str
-    cpu_architecture: Architecture
-    bios_mode: BiosMode
-    booted: bool
-    evidence: str  # what was seen, or why it counts as failed
-    seconds: float
-    screenshot: str | None = None  # path of a PNG below the home, or None if there was no screen
-    console: str = ""  # the last printable characters of the serial console
-    checked_at: datetime

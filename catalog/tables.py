@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from catalog.kinds import KINDS, Kind
 from catalog.records import Record
 
-SCHEMA = "0002"  # newest revision in migrations/versions
+SCHEMA = "0003"  # newest revision in migrations/versions
 SHARES = "image_shares"
 
 Column = str | int | float | bool | datetime | list[object] | dict[str, object] | None

@@ -62,12 +62,12 @@ class Writing(Reading):
         if kind.logged and before != after:
             self._log(event, kind.subject(kind.key_of(cast("R", after or before))), before, after)
 
-    def _log(self, kind: str, subject: str, before: Record | None, after: Record | None) -> Event:
-        last = self._last or self._transaction.last_event()
-        at = (
-            max(last.at, self._clock()) if last else self._clock()
-        )  # clocks of hosts differ; the log never goes back
-        event = entry(last, at, kind, subject, self._actor, self._run_id, before, after)
+    def _log(
+        self, kind: str, subject: str, before: Record | None, after: Record | None, note: bool = False
+    ) -> Event:
+        last, now = self._last or self._transaction.last_event(), self._clock()
+        at = max(last.at, now) if last else now  # clocks of hosts differ; the log never goes back
+        event = entry(last, at, kind, subject, self._actor, self._run_id, before, after, note)
         self._transaction.insert(kinds.EVENT, event)
         self._last = event
         self._events.append(event)

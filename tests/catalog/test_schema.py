@@ -13,10 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from catalog import errors, open_catalog
+from catalog.history import sealed
+from catalog.kinds import EVENT
 from catalog.migrate import MIGRATIONS, main, upgrade
+from catalog.records import Event
 from catalog.schema import revision
 from catalog.sql import SqlStore, connect, parse
-from catalog.tables import METADATA, SCHEMA
+from catalog.tables import METADATA, SCHEMA, TABLES, row_of
+from tests.catalog.samples import START
 from tests.services.postgresql import url_of
 
 SQL = ("sqlite", "postgresql")
@@ -134,3 +138,22 @@ def test_a_readers_view_is_not_blocked_by_a_writer(tmp_path: Path) -> None:
     with open_catalog(url) as writer, open_catalog(url) as reader, writer.changing(actor="a") as change:
         change.record("test.event", "image:x")
         assert len(list(reader.events())) == 2
+
+
+@pytest.mark.parametrize("kind", SQL)
+def test_an_older_catalog_is_upgraded_with_what_it_knows(kind: str, tmp_path: Path) -> None:
+    url = url_of(kind, tmp_path, empty=True)
+    store = store_at(url)
+    with store.engine.begin() as connection:
+        upgrade(connection, "0001")
+        event = sealed(Event(sequence=1, at=START, kind="k", subject="image:x", actor="a"))
+        old = {name: value for name, value in row_of(EVENT, event).items() if name != "note"}
+        columns = sa.table(EVENT.table, *(sa.column(name, TABLES[EVENT.table].c[name].type) for name in old))
+        connection.execute(sa.insert(columns), old)
+    if kind == "postgresql":
+        with pytest.raises(errors.CatalogOutdated, match="has schema 0001"):
+            open_catalog(url)
+        assert main([url]) == 0
+    with open_catalog(url) as catalog:
+        assert next(catalog.events()) == event
+        assert catalog.verify_events() == 3

@@ -8,7 +8,7 @@ from catalog import errors
 from catalog.history import digest
 from catalog.kinds import EVENT
 from catalog.memory import MemoryStore
-from catalog.records import Account, Event, Image
+from catalog.records import Account, Event, Image, ItemOutcome
 from catalog.repository import Catalog
 from catalog.sql import SqlStore
 from tests.catalog.samples import START, Ticking, a_replica, an_export, an_image, saved
@@ -51,6 +51,20 @@ def test_an_event_needs_no_record(catalog: Catalog) -> None:
     assert list(catalog.events(image.id, since=event.sequence - 1)) == [event]
     assert list(catalog.events(since=event.sequence)) == []
     assert catalog.snapshot()[f"image:{image.id}"] == image
+
+
+def test_a_note_that_looks_like_a_record_changes_none(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image(name="kept"))
+    subject = f"image:{image.id}"
+    with catalog.changing(actor="admin") as change:
+        note = change.record(
+            "test.note", subject, after=ItemOutcome(subject="\0", outcome="failed", reason="x")
+        )
+        change.record("test.note", subject, before=image, after=image.model_copy(update={"name": "other"}))
+        change.record("test.note", subject, before=image)
+    assert (note.note, note.image_id) == (True, image.id)
+    assert catalog.snapshot() == catalog.current()
+    assert catalog.verify_events()
 
 
 def test_saving_what_is_already_there_logs_nothing(catalog: Catalog) -> None:

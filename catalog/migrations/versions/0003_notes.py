@@ -1,0 +1,11 @@
+"""Entries of the log that change no record are told from those that do: replaying them could have spoilt a record."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.add_column("events", sa.Column("note", sa.Boolean(), nullable=False, server_default=sa.false()))
