@@ -1,6 +1,7 @@
 """Which class keeps the images of a storage record: one row per kind and URL scheme."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -9,13 +10,30 @@ from catalog.records import ImageStorage
 from catalog.settings import Settings
 from storage import protocols
 
-Opener = Callable[[ImageStorage, Settings, str | None], protocols.ImageStorage]
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """With what a storage is opened."""
+
+    settings: Settings
+    credentials: str | None
+    source_address: str | None
+
+
+Opener = Callable[[ImageStorage, Access], protocols.ImageStorage]
 
 
 def open_image_storage(
-    record: ImageStorage, *, settings: Settings, credentials: str | None = None
+    record: ImageStorage,
+    *,
+    settings: Settings,
+    credentials: str | None = None,
+    source_address: str | None = None,
 ) -> protocols.ImageStorage:
-    """Open the image storage of a record. credentials: the secret itself, e.g. "key:secret"; never kept in records.
+    """Open the image storage of a record.
+
+    credentials: the secret itself, e.g. "key:secret"; never kept in records.
+    source_address: local address that connections are bound to, e.g. of the sync network.
 
     Raises InvalidRequest for a kind and URL that don't fit, StorageUnavailable, StorageRefused.
     """
@@ -24,7 +42,7 @@ def open_image_storage(
     if opener is None:
         allowed = " or ".join(sorted(f"{s}:// for {kind}" for kind, s in OPENERS))
         raise InvalidRequest("url", record.url, f"a {record.kind} storage needs {allowed}")
-    return opener(record, settings, credentials)
+    return opener(record, Access(settings, credentials, source_address))
 
 
 def require_present(record: ImageStorage) -> None:
@@ -41,9 +59,7 @@ def require_present(record: ImageStorage) -> None:
             raise StorageUnavailable(record.name, f"{folder} holds no image store now; is its disk mounted?")
 
 
-def _open_directory(
-    record: ImageStorage, _settings: Settings, _credentials: str | None
-) -> protocols.ImageStorage:
+def _open_directory(record: ImageStorage, _access: Access) -> protocols.ImageStorage:
     from storage.chips.directory import DirectoryObjects
     from storage.imagestore import ImageStore
 
@@ -52,13 +68,29 @@ def _open_directory(
     return ImageStore(record, objects)
 
 
-def _open_ceph(record: ImageStorage, settings: Settings, credentials: str | None) -> protocols.ImageStorage:
+def _open_s3(record: ImageStorage, access: Access) -> protocols.ImageStorage:
+    from storage.chips.s3 import S3Objects
+    from storage.chips.s3_connection import S3Connection, parse_address
+    from storage.imagestore import ImageStore
+
+    address = parse_address(record.url, record.endpoint, access.credentials).model_copy(
+        update={
+            "source_address": access.source_address,
+            "connect_timeout_s": access.settings.connect_timeout_s,
+            "read_timeout_s": access.settings.read_timeout_s,
+        }
+    )
+    return ImageStore(record, S3Objects(S3Connection(address)))
+
+
+def _open_ceph(record: ImageStorage, access: Access) -> protocols.ImageStorage:
     from storage.ceph import CephStorage
 
-    return CephStorage(record, settings, credentials)
+    return CephStorage(record, access.settings, access.credentials)
 
 
 OPENERS: dict[tuple[str, str], Opener] = {
     ("imagestore", "file"): _open_directory,
+    ("imagestore", "s3"): _open_s3,
     ("ceph", "rbd"): _open_ceph,
 }

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from storage.chips.pack import RECORD, object_name
 from storage.chips.view import Located, View
 from storage.protocols import ObjectStore
 
+T = TypeVar("T")
 RUN_BYTES = 2 << 20  # plain bytes of one fetch
 WORKERS = 3
 AHEAD = 6  # runs being fetched or waiting: bounds the memory
@@ -116,13 +117,12 @@ class ChipSource:
                     done(number, chip)
             return chips
 
-        yield from _in_order(work, plan_runs(places))
+        yield from in_order(work, plan_runs(places))
 
 
-def _in_order(
-    work: Callable[[Run], Sequence[bytes | memoryview]], runs: Sequence[Run]
-) -> Iterator[Sequence[bytes | memoryview]]:
-    waiting: deque[Future[Sequence[bytes | memoryview]]] = deque()
+def in_order(work: Callable[[Run], T], runs: Sequence[Run]) -> Iterator[T]:
+    """Yield the results of `work` in order, a few runs being worked on ahead."""
+    waiting: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
     try:
         for run in runs:

@@ -186,6 +186,8 @@ class _Pipeline:
         self.size_bytes = offset
         self._view = chips.load_view()
         self._own, self._report_sealed = own, sealed
+        self._unpinned: list[_Batch] = []
+        self._unpinned_bytes = 0
         self._sealing = Lock()
         self._unsealed: set[bytes] = set()
         self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
@@ -201,11 +203,15 @@ class _Pipeline:
     def finish(self) -> None:
         self._take(self._cutter.finish())
         self._writing.join()
+        self._pin()
         self._packer.close_part()
         self._packer.wait()
 
     def stop(self) -> None:
         self._writing.stop()
+        if self._writing.failure is None:
+            self._pin()
+            self._packer.keep()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._packer.stop()
 
@@ -241,16 +247,26 @@ class _Pipeline:
     def _store(self, batch: _Batch) -> None:
         """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
         self._packer.add(batch.encoded.result())
-        self._journal.entries(batch.entries)
         self._room(self._packer.stored_bytes)
-        if self._chips.newest_epoch() != batch.epoch:
-            self._store_condemned(batch)
+        self._unpinned.append(batch)
+        self._unpinned_bytes += int(batch.entries["length"].sum())
+        if self._unpinned_bytes >= self._chips.objects.piece_bytes:
+            self._pin()
 
-    def _store_condemned(self, batch: _Batch) -> None:
-        """Store again those known chips of the batch which the reclaim that began meanwhile may delete."""
+    def _pin(self) -> None:
+        """Journal what came since the last time; known chips that a reclaim condemned meanwhile are stored again."""
+        batches, self._unpinned, self._unpinned_bytes = self._unpinned, [], 0
+        if batches:
+            self._journal.entries(np.concatenate([batch.entries for batch in batches]))
+            newest = self._chips.newest_epoch()
+            known = {d: data for batch in batches if batch.epoch != newest for d, data in batch.known.items()}
+            if known:
+                self._store_condemned(known)
+
+    def _store_condemned(self, chips: dict[bytes, memoryview]) -> None:
         self._view = self._chips.load_view()
-        known = self._known(list(batch.known), self._view)
-        again = [(d, data) for d, data in batch.known.items() if d not in known]
+        known = self._known(list(chips), self._view)
+        again = [(d, data) for d, data in chips.items() if d not in known]
         self._unsealed.update(d for d, _ in again)
         self._packer.add(self._encode(again))
 

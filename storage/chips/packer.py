@@ -41,6 +41,7 @@ class Packer:
         self._pin, self._sealed = pin, sealed
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="publish-pack")
         self._publishing: list[Future[None]] = []
+        self._part = ""
         self._writer: ObjectWriter | None = None
         self._entries: list[Entry] = []
         self._at = 0
@@ -74,13 +75,20 @@ class Packer:
         """Wait until every closed part is durable; raises what went wrong."""
         self._raise_failures(keep=0)
 
+    def keep(self) -> None:
+        """Publish the open part if the store keeps nothing aside; otherwise it is salvaged from where it is."""
+        if self._writer is not None and self._objects.size(self._part) is None:
+            self.close_part()
+            self.wait()
+
     def stop(self) -> None:
         """End the threads; an open part stays aside, as it is."""
         self._pool.shutdown(wait=True)
 
     def _start(self) -> ObjectWriter:
         # A name of its own: a part that a dead process left is salvaged, never written over.
-        self._writer = self._objects.writer(f"{self._folder}/{uuid4().hex}.part")
+        self._part = f"{self._folder}/{uuid4().hex}.part"
+        self._writer = self._objects.writer(self._part)
         self._writer.write(pack.header())
         self._at = pack.HEADER.size
         return self._writer
