@@ -9,7 +9,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from catalog.records import Capacity, Image, ImageFormat, Record, Replica, StorageKind
+from catalog.records import (
+    CachedImage,
+    Capacity,
+    Image,
+    ImageFormat,
+    PrimaryKind,
+    Record,
+    Replica,
+    StorageKind,
+)
 
 Progress = Callable[[int, int | None], None]
 """Called with (bytes done, bytes in all or None where unknown); never backwards, from any thread, must be cheap."""
@@ -223,6 +232,74 @@ class LandingConverter(Protocol):
         published with `publish(target_landing_id, image, None)`: its MD5 and SHA-256 are measured when they are first needed.
         Raises ConversionFailed, CapacityExceeded, MissingProgram.
         """
+        ...
+
+
+class CachedFile(Record):
+    """An image on a primary storage, whole, from which volumes are made."""
+
+    location: str
+    format: ImageFormat
+    size_bytes: int  # taken for it on the primary storage; 0 where volumes are made from the replica itself
+
+
+class VolumeFile(Record):
+    """A volume on a primary storage: what was written since it was made, over a cached image."""
+
+    location: str
+    backing: str
+    size_bytes: int  # as its machine sees it
+
+
+@runtime_checkable
+class PrimaryStorage(Protocol):
+    """Where volumes live, made from cached images. Holds no operation state; callers take turns per image."""
+
+    name: str
+    kind: PrimaryKind
+
+    def check(self) -> None:
+        """Prove that the storage answers and accepts us. Raises StorageUnavailable, StorageRefused."""
+        ...
+
+    def capacity(self) -> Capacity:
+        """Return the room there is now."""
+        ...
+
+    def shares(self, source: ImageStorage) -> bool:
+        """Tell whether volumes can be made from the source's replicas where they lie."""
+        ...
+
+    def cache(
+        self, source: ImageStorage, image: Image, replica: Replica, scratch: Path, progress: Progress
+    ) -> CachedFile:
+        """Bring an image here, proven against what was recorded of it; an unproven copy is never seen. Safe to repeat.
+
+        Raises DigestMismatch, CapacityExceeded, ConversionFailed and the errors of the source.
+        """
+        ...
+
+    def holds(self, cached: CachedImage) -> CachedFile | None:
+        """Return the cached image if it is still there, whole."""
+        ...
+
+    def cached_ids(self) -> Iterator[str]:
+        """List the images that have a copy here, by the storage's own account."""
+        ...
+
+    def evict(self, image_id: str) -> None:
+        """Delete the copy of an image. Raises ReplicaInUse, with nothing changed, while a volume is made from it."""
+        ...
+
+    def clone(self, volume_id: str, cached: CachedFile, size_bytes: int) -> VolumeFile:
+        """Make a volume in O(1), whatever the image's size; made again, it is empty again.
+
+        size_bytes: at least the image's virtual size.
+        """
+        ...
+
+    def delete_volume(self, location: str) -> None:
+        """Delete a volume."""
         ...
 
 

@@ -20,8 +20,9 @@ from storage.moving import recorded, require_equal
 from storage.protocols import Digests, ImageStorage, Progress
 from tasks.events import emit
 from tasks.exclusive import in_turn
-from tasks.export_room import PREFIX, export_room, lock_of, reader_of, room_needed, sweep
+from tasks.export_room import lock_of, place_of, reader_of, room_needed, sweep
 from tasks.progress import progress
+from tasks.promised_room import promised_room
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
 
@@ -151,9 +152,9 @@ def _export(
     _prepare(catalog, account, image.id, target)
     with reader_of(storage, image.id) as reader:
         needed = room_needed(reader, replica, wanted, shutil.disk_usage(target.parent).free)
-    subject = f"{PREFIX}{image.id}@{replica.image_storage}.{wanted}"
+    free, place = shutil.disk_usage(target.parent).free, place_of(target.parent)
     with (
-        export_room(catalog, account, subject, target.parent, needed),
+        promised_room(catalog, account, lock_of(image.id), target.name, place, free, needed),
         progress(f"export-{image.id}", f"export {image.name}") as meter,
     ):
         digests = _write(storage, replica, wanted, target, settings, meter)

@@ -1,7 +1,6 @@
-"""Room for exported files: measured, promised once, given back however the export ended."""
+"""Exported files: how much room one takes, and what exports that died have left."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import TYPE_CHECKING
 from catalog.records import ImageFormat, Replica
 from storage.protocols import ImageReader, ImageStorage
 from storage.replica_source import Closable
-from tasks.resources import is_dead, run_id
 
 if TYPE_CHECKING:
     from catalog.change import Change
-    from catalog.repository import Catalog
 
 HoleEnd = Callable[[int], int]
 PREFIX = "export:"
@@ -68,31 +65,6 @@ def _guest_bytes(size: int, hole_end: HoleEnd, enough: int) -> int:
             data += end - at
         at = end
     return data
-
-
-@contextmanager
-def export_room(catalog: "Catalog", account: str, subject: str, folder: Path, needed: int) -> Iterator[None]:
-    """Set room aside in a folder for the block. Raises CapacityExceeded if it does not fit beside other exports.
-
-    What exports that died had set aside is given back: their locks say that nobody makes them any more.
-    """
-    free = shutil.disk_usage(folder).free
-    dead = {r.subject for r in catalog.reservations("") if _abandoned(catalog, r.subject)}
-    with catalog.changing(actor=account, run_id=run_id()) as change:
-        for one in dead - {subject}:
-            change.release(one)
-        change.reserve_room(subject=subject, place=place_of(folder), size_bytes=needed, available_bytes=free)
-    try:
-        yield
-    finally:
-        with catalog.changing(actor=account, run_id=run_id()) as change:
-            change.release(subject)
-
-
-def _abandoned(catalog: "Catalog", subject: str) -> bool:
-    image_id = subject.removeprefix(PREFIX).partition("@")[0]
-    holder = catalog.lease(lock_of(image_id)).holder
-    return subject.startswith(PREFIX) and (holder is None or is_dead(holder))
 
 
 def place_of(folder: Path) -> str:

@@ -12,8 +12,9 @@ from prefect.runtime import flow_run
 from catalog import open_catalog
 from catalog.errors import InvalidRequest, StorageRefused
 from catalog.records import ImageStorage as StorageRecord
+from catalog.records import PrimaryStorage as PrimaryRecord
 from catalog.settings import Settings, load_settings, secret_from_environment
-from storage.protocols import ImageStorage
+from storage.protocols import ImageStorage, PrimaryStorage
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
@@ -87,12 +88,25 @@ def _run_ended(run: str) -> bool:
         return True
 
 
-def open_image_storage(record: StorageRecord, settings: Settings) -> ImageStorage:
-    """Open an image storage by its record, its credentials resolved."""
+def open_image_storage(
+    record: StorageRecord, settings: Settings, source_address: str | None = None
+) -> ImageStorage:
+    """Open an image storage by its record, its credentials resolved.
+
+    source_address: local address that connections are bound to, e.g. of the sync network.
+    """
     from storage.registry import open_image_storage as open_storage
 
     if record.state == "Disabled":
         raise StorageRefused(record.name, "it is disabled; enable it first")
+    credentials = secret(record.credentials) if record.credentials else None
+    return open_storage(record, settings=settings, credentials=credentials, source_address=source_address)
+
+
+def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimaryStorage:
+    """Open a primary storage by its record, its credentials resolved."""
+    from storage.primary.opening import open_primary_storage as open_storage
+
     credentials = secret(record.credentials) if record.credentials else None
     return open_storage(record, settings=settings, credentials=credentials)
 

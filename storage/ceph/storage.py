@@ -61,6 +61,11 @@ class CephStorage:
         ):
             connection.pool.write_full(CHECK_OBJECT, b"")
 
+    def cluster_id(self) -> str:
+        """Return the id of the cluster that the pool is in."""
+        with self._joined() as connection, translated(self.name, "asking for the cluster's id"):
+            return connection.cluster.get_fsid()
+
     def capacity(self) -> Capacity:
         """Return the room there is now, the pool's quota and the configured limit counted."""
         with self._joined() as connection:

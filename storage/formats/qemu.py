@@ -85,6 +85,16 @@ def convert(
         raise ConversionFailed(from_format, to_format, failed.reason) from failed
 
 
+def create_overlay(backing: Path, backing_format: str, target: Path, size_bytes: int) -> None:
+    """Write an empty qcow2 over a backing file, which is not opened: it costs the same whatever is in it.
+
+    Raises ProgramFailed, MissingProgram.
+    """
+    words = ["-q", "-f", "qcow2", "-F", _DRIVERS[backing_format], "-b", str(backing.absolute()), "-u"]
+    largest = (16 << 20) + size_bytes // (1 << 16)  # tables, for a disk of any size
+    _qemu_img("create", [*words, str(target), str(size_bytes)], Limits(file_bytes=largest))
+
+
 def compare(
     first: Path,
     first_format: str,

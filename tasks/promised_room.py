@@ -1,0 +1,39 @@
+"""Room for bytes that count for no account, exports and caches: promised once, given back however the work ended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasks.resources import is_dead, run_id
+
+if TYPE_CHECKING:
+    from catalog.repository import Catalog
+
+MARK = "#"
+
+
+@contextmanager
+def promised_room(
+    catalog: "Catalog", account: str, lock: str, what: str, place: str, available_bytes: int, needed: int
+) -> Iterator[None]:
+    """Set room aside at a place for the block. Raises CapacityExceeded if it does not fit beside what others were promised.
+
+    lock: under which the work is done; what the dead were promised is given back, their locks tell.
+    """
+    subject = f"{lock}{MARK}{what}"
+    dead = {r.subject for r in catalog.reservations("") if _abandoned(catalog, r.subject)} - {subject}
+    with catalog.changing(actor=account, run_id=run_id()) as change:
+        for one in dead:
+            change.release(one)
+        change.reserve_room(subject=subject, place=place, size_bytes=needed, available_bytes=available_bytes)
+    try:
+        yield
+    finally:
+        with catalog.changing(actor=account, run_id=run_id()) as change:
+            change.release(subject)
+
+
+def _abandoned(catalog: "Catalog", subject: str) -> bool:
+    lock, mark, _ = subject.partition(MARK)
+    holder = catalog.lease(lock).holder
+    return bool(mark) and (holder is None or is_dead(holder))
