@@ -1,0 +1,175 @@
+"""Runs of deployments whose process died: started again by the server, or ended, and what becomes of their images."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running
+
+from catalog import open_catalog
+from catalog.errors import ImageNotFound
+from catalog.records import Image, ImageStatus, Plan, RecoverReport
+from flows.requests import RecoverRuns
+from tasks.runs import RECOVERY
+from tests.catalog.samples import an_image
+
+pytestmark = pytest.mark.prefect
+POOL = "recovery-tests"
+
+
+@pytest.fixture
+def client(prefect_server: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def deployment(client: SyncPrefectClient, home: Path) -> Iterator[UUID]:
+    """Return a deployment of the flow that adds volume images, with a pool that no worker serves."""
+    from flows import add_volume_image
+
+    client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+    flow_id = client.create_flow(add_volume_image)
+    identity = client.create_deployment(flow_id=flow_id, name=str(uuid4()), work_pool_name=POOL)
+    yield identity
+    for run in client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[identity]))
+    ):
+        client.delete_flow_run(run.id)
+    client.delete_deployment(identity)
+
+
+def a_run(client: SyncPrefectClient, deployment: UUID, *states: State[object], **request: object) -> FlowRun:
+    """Return a run of the deployment that went through these states."""
+    asked = {"name": "x", "image_path": "http://127.0.0.1:9/x", "image_format": "raw", **request}
+    run = client.create_flow_run_from_deployment(deployment, parameters={"request": asked})
+    for state in states:
+        client.set_flow_run_state(run.id, state, force=True)
+    return client.read_flow_run(run.id)
+
+
+def recover(**fields: object) -> RecoverReport | Plan:
+    from flows import recover_runs
+
+    return recover_runs(RecoverRuns.model_validate({"stale_after_s": 0, **fields}))
+
+
+def outcomes() -> dict[str, str]:
+    report = recover()
+    assert isinstance(report, RecoverReport)
+    return {item.subject: item.outcome for item in report.items}
+
+
+def saved(**fields: object) -> Image:
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        return change.save_image(an_image(image_storages=("default",), format="raw", **fields))
+
+
+def state_of(client: SyncPrefectClient, run: FlowRun) -> tuple[str, str]:
+    state = client.read_flow_run(run.id).state
+    assert state is not None
+    return state.name or "", state.message or ""
+
+
+@pytest.mark.parametrize("state", [Crashed(), Running(), Pending()], ids=lambda state: state.name)
+def test_a_dead_run_is_put_before_the_workers_again(
+    client: SyncPrefectClient, deployment: UUID, state: State[object]
+) -> None:
+    run = a_run(client, deployment, state)
+    assert outcomes() == {f"run:{run.id}": "done"}
+    name, message = state_of(client, run)
+    assert (name, message.partition(":")[0]) == ("AwaitingRetry", f"{RECOVERY}1")
+    assert outcomes() == {}, "it waits for a worker"
+
+
+def test_a_run_that_beats_is_left_alone(client: SyncPrefectClient, deployment: UUID) -> None:
+    run = a_run(client, deployment, Running())
+    report = recover(stale_after_s=600)
+    assert report == RecoverReport()
+    assert state_of(client, run)[0] == "Running"
+
+
+def test_after_three_recoveries_a_run_fails_and_its_image_says_how_it_is_resumed(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    image = saved(status=ImageStatus.DOWNLOADING)
+    run = a_run(client, deployment, Crashed(), image_id=image.id)
+    for number in (1, 2, 3):
+        assert outcomes() == {f"run:{run.id}": "done"}
+        assert state_of(client, run)[1].startswith(f"{RECOVERY}{number}:")
+        client.set_flow_run_state(run.id, Crashed(), force=True)
+    assert outcomes() == {f"run:{run.id}": "done", f"image:{image.id}": "done"}
+    name, message = state_of(client, run)
+    assert name == "Failed"
+    with open_catalog() as catalog:
+        ended = catalog.image(image.id)
+    assert (ended.status, ended.error) == (ImageStatus.ERROR, message)
+    assert f"image_id {image.id}" in message
+
+
+def test_an_add_whose_image_was_deleted_is_not_started_again(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    image = saved(status=ImageStatus.DOWNLOADING)
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.remove_image(image.id)
+    run = a_run(client, deployment, Crashed(), image_id=image.id)
+    assert outcomes() == {f"run:{run.id}": "done"}
+    assert state_of(client, run)[0] == "Cancelled"
+
+
+def test_a_cancellation_whose_worker_died_is_finished(client: SyncPrefectClient, deployment: UUID) -> None:
+    run = a_run(client, deployment, Running())
+    image = saved(status=ImageStatus.DOWNLOADING, id=str(run.id))
+    client.set_flow_run_state(run.id, Cancelling(), force=True)
+    assert outcomes() == {f"run:{run.id}": "done", f"image:{image.id}": "done"}
+    assert state_of(client, run)[0] == "Cancelled"
+    with open_catalog() as catalog, pytest.raises(ImageNotFound):
+        catalog.image(image.id)
+
+
+def test_the_image_of_a_run_that_was_cancelled_while_nobody_ran_it_vanishes(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    run = a_run(client, deployment, Crashed(), Cancelled())
+    with open_catalog() as catalog, catalog.changing(actor="admin", run_id=str(run.id)) as change:
+        image = change.save_image(an_image(image_storages=("default",), status=ImageStatus.DOWNLOADING))
+    assert outcomes() == {f"image:{image.id}": "done"}
+    with open_catalog() as catalog, pytest.raises(ImageNotFound):
+        catalog.image(image.id)
+
+
+def test_an_image_whose_holder_lives_is_left_alone_and_of_a_dead_one_becomes_resumable(
+    client: SyncPrefectClient, home: Path
+) -> None:
+    living, dead = (saved(status=ImageStatus.DOWNLOADING) for _ in range(2))
+    host, ticks = os.uname().nodename, Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+    with open_catalog() as catalog:
+        with catalog.locked(living.id, holder=f"call@{host}:{os.getpid()}:{ticks}"):
+            left = catalog.locked(dead.id, holder=f"call@{host}:{os.getpid()}:1")
+            left.__enter__()  # and never left: its process died
+            assert outcomes() == {f"image:{dead.id}": "done"}
+        assert catalog.image(living.id).status is ImageStatus.DOWNLOADING
+        assert catalog.image(dead.id).status is ImageStatus.ERROR
+        assert f"image_id {dead.id}" in str(catalog.image(dead.id).error)
+
+
+def test_an_image_whose_move_died_stays_ready_where_it_is(client: SyncPrefectClient, home: Path) -> None:
+    image = saved(status=ImageStatus.MIGRATING)
+    assert outcomes() == {f"image:{image.id}": "done"}
+    with open_catalog() as catalog:
+        assert catalog.image(image.id).status is ImageStatus.READY
+
+
+def test_a_plan_changes_nothing(client: SyncPrefectClient, deployment: UUID) -> None:
+    run = a_run(client, deployment, Crashed())
+    plan = recover(plan_only=True)
+    assert isinstance(plan, Plan)
+    assert [(action.verb, action.subject) for action in plan.actions] == [("restart run", f"run:{run.id}")]
+    assert state_of(client, run)[0] == "Crashed"
