@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImageNotFound, ImagewrightError, StaleLanding
 from catalog.records import Image, Lease, Plan
 from flows.naming import named
 from flows.requests import ChangeImageStorage
@@ -30,10 +30,20 @@ def change_image_storage(request: ChangeImageStorage) -> Image | Plan:
 def _move(move: Move, lease: Lease) -> Image:
     begin_move(move, lease)
     try:
-        return switch_storage(move, copy_image(move), lease)
+        return _copy_and_switch(move, lease)
     except ImagewrightError as error:
         give_up_move(move, lease, str(error), error.retryable)
         raise
     except Exception as error:
         give_up_move(move, lease, f"internal error: {type(error).__name__}: {error}", resumable=True)
         raise
+
+
+def _copy_and_switch(move: Move, lease: Lease) -> Image:
+    try:
+        return switch_storage(move, copy_image(move), lease)
+    except (
+        StaleLanding,
+        ImageNotFound,
+    ):  # an earlier attempt of this run copied, and its landing was swept since
+        return switch_storage(move, copy_image.with_options(refresh_cache=True)(move), lease)

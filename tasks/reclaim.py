@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from catalog.repository import Catalog
 
 
+SYNC = "sync-"
+"""How the landing of a batch of images on their way between two ImageStores begins."""
+
+
 @task(task_run_name="choose image storages")
 def choose_storages(names: Sequence[str], *, kind: str | None = None) -> tuple[str, ...]:
     """Return the storages asked for, or every enabled one. kind: the only one that will do, if any.
@@ -66,6 +70,8 @@ def needed_landings(catalog: "Catalog", storage: Storage) -> frozenset[str]:
 def is_needed(catalog: "Catalog", storage: str, landing_id: str) -> bool:
     """Tell whether somebody may still go on with a landing."""
     image_id = image_of_landing(landing_id) or landing_id
+    if landing_id.startswith(SYNC):  # locked under its own name while a run works on it
+        return is_busy(catalog, landing_id)
     try:
         image = catalog.image(image_id)
     except ImageNotFound:

@@ -5,10 +5,11 @@ view. So nothing has to be looked at again however long the sending takes.
 """
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 
-from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.errors import DigestMismatch, ObjectMissing, StaleLanding
 from storage.chips import finished, pack
 from storage.chips.finished import Finished
 from storage.chips.index import U1, Table, merge, table_of
@@ -30,6 +31,7 @@ class Delivery:
         self._journal = Journal(chips.objects, landing_id)
         self._own: tuple[Table, ...] = ()  # packs of this delivery that are durable
         self._entries: Entries = np.zeros(0, dtype=ENTRY)
+        self._sealing = Lock()
         self._packer: Packer | None = None
         self._done: Finished | None = None
 
@@ -57,19 +59,30 @@ class Delivery:
 
     def publish(self) -> None:
         """Make everything durable and let the whole store know of it; still pinned until `end`. Raises StaleLanding."""
-        if self._packer is not None:
-            self._packer.close_part()
-            self._packer.wait()
+        try:
+            if self._packer is not None:
+                self._packer.close_part()
+                self._packer.wait()
+        except (
+            ObjectMissing
+        ) as error:  # what was being written was swept: nobody was thought to go on with it
+            raise StaleLanding(self.landing_id) from error
         self.close()
         writer = self._journal.writer
         self._done = finished.write(self._objects, self.landing_id, writer, self._entries, merge(self._own))
         publish_chips(self._chips, self.landing_id, self._done)
 
+    def absent(self) -> set[bytes]:
+        """Return the chips that the store does not have now, looked up once more before a manifest may name them."""
+        digests: U1 = np.ascontiguousarray(self._entries["digest"])
+        missing = self._chips.load_view().locate(digests).missing
+        return {digest.tobytes() for digest in digests[missing]}
+
     def overtaken(self) -> bool:
         """Tell whether somebody discarded or took over the delivery after it was published, and chips are gone."""
         if self._done is None or alive(self._chips, self.landing_id, self._done):
             return False
-        return not self._chips.load_view().usable(self._entries["digest"]).all()
+        return bool(self.absent())
 
     def end(self) -> None:
         """Unpin: the manifests are written, or nobody wants the chips."""
@@ -92,7 +105,8 @@ class Delivery:
         return Packer(self._objects, folder(self.landing_id), pack_bytes, self._journal.pack, self._sealed)
 
     def _sealed(self, table: Table) -> None:
-        self._own = joined_by_size((*self._own, table))
+        with self._sealing:  # packs are published by several threads
+            self._own = joined_by_size((*self._own, table))
 
     def _packs_left(self, names: Sequence[bytes]) -> list[Table]:
         """Return the tables of packs that an earlier attempt published."""

@@ -52,9 +52,9 @@ class World:
 
     def open_store(self, name: str) -> ImageStore:
         with self.catalog() as catalog:
-            return self._open(catalog.image_storage(name), self.settings, None)
+            return self._open(catalog.image_storage(name))
 
-    def _open(self, record: ImageStorage, _settings: Settings, _credentials: str | None) -> ImageStore:
+    def _open(self, record: ImageStorage, *_access: object) -> ImageStore:
         return image_store(self.objects[record.name], SMALL, **record.model_dump())
 
     @contextmanager
@@ -112,7 +112,7 @@ def noise(size: int, seed: int = 0) -> bytes:
 
 def damage(folder: Path, pattern: str = "packs/*/*", at: float = 0.5) -> Path:
     """Flip one byte of the first object that matches, that far into it; return which."""
-    file = sorted(path for path in folder.glob(pattern) if path.is_file())[0]
+    file = min(path for path in folder.glob(pattern) if path.is_file())
     with file.open("r+b") as opened:
         opened.seek(int(file.stat().st_size * at))
         byte = opened.read(1)[0]

@@ -68,7 +68,7 @@ def test_what_may_not_be_moved_is_refused_in_words(world: World) -> None:
     image = world.add(world.open_store("a"), DATA, owner="alice", sharing_mode="global")
     with pytest.raises(InvalidRequest, match="another image storage than the source"):
         move(image.id, "a", "a")
-    with pytest.raises(InvalidRequest, match="a storage that holds image .* whole: a"):
+    with pytest.raises(InvalidRequest, match=r"a storage that holds image .* whole: a"):
         move(image.id, "b", "a")
     with pytest.raises(ImageNotFound):
         move("11111111-1111-1111-1111-111111111111")
