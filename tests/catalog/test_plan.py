@@ -5,18 +5,16 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyrsistent import pmap, pset
+from pyrsistent import pmap
 
 from catalog import errors
 from catalog.history import Snapshot
 from catalog.kinds import KINDS
 from catalog.plan import (
-    Inventory,
     plan_expunge,
     plan_leftovers,
     plan_move,
     plan_purge,
-    plan_reconcile,
     plan_sync,
 )
 from catalog.records import Image, ImageStorage, Leftover, Plan, Record, Volume
@@ -185,61 +183,3 @@ def test_leftovers_go_unless_somebody_needs_them() -> None:
     assert plan_leftovers(everything, image_storage="b").actions == ()
     with pytest.raises(errors.LeftoverNotFound):
         plan_leftovers(everything, ["left-none"])
-
-
-def test_catalog_and_storages_that_agree_need_nothing() -> None:
-    known = snapshot(READY, ON_A, A, B, an_export(READY, id="e", image_storage="a"))
-    plan = plan_reconcile(known, [Inventory("a", pmap({"i": 60}), exports=pmap({"/x": 1}))])
-    assert (plan.actions, plan.summary) == ((), "catalog and storages agree")
-
-
-@pytest.mark.parametrize(
-    ("records", "inventory", "expected"),
-    [
-        ((READY, ON_A), Inventory("a"), [("mark damaged", "replica:i@a")]),
-        (
-            (READY, ON_A, a_replica(READY, "b", status="Ready")),
-            Inventory("a"),
-            [("repair replica", "replica:i@a")],
-        ),
-        (
-            (READY, ON_A, a_replica(READY, "b", status="Damaged")),
-            Inventory("a"),
-            [("mark damaged", "replica:i@a")],
-        ),
-        (
-            (READY, a_replica(READY, "a", status="Deleting")),
-            Inventory("a"),
-            [("forget replica", "replica:i@a")],
-        ),
-        ((READY, a_replica(READY, "a", status="Landing")), Inventory("a"), []),
-        ((READY, ON_A), Inventory("b"), []),
-        ((READY,), Inventory("a", pmap({"i": 1})), [("adopt replica", "replica:i@a")]),
-        (
-            (an_image(id="i", status="Downloading"),),
-            Inventory("a", pmap({"i": 1})),
-            [("keep", "replica:i@a")],
-        ),
-        ((), Inventory("a", pmap({"i": 1})), [("adopt image", "replica:i@a")]),
-        ((), Inventory("a", pmap({"gone": 1})), [("delete orphan", "replica:gone@a")]),
-        ((READY, leftover(READY)), Inventory("a", pmap({"i": 1})), []),
-        ((READY, leftover(READY)), Inventory("a"), [("forget leftover", "leftover:left-i")]),
-        ((READY, leftover(READY)), Inventory("b"), []),
-        ((READY,), Inventory("a", landings=pmap({"i": 1})), [("discard landing", "landing:i@a")]),
-        ((), Inventory("a", landings=pmap({"i.qcow2": 1})), [("discard landing", "landing:i.qcow2@a")]),
-        ((an_image(id="i", status="Downloading"),), Inventory("a", landings=pmap({"i": 1})), []),
-        ((an_image(id="i", status="Migrating"),), Inventory("a", landings=pmap({"i.move": 1})), []),
-        (
-            (an_export(READY, id="e", image_storage="a"),),
-            Inventory("a", exports=pmap()),
-            [("forget export", "export:e")],
-        ),
-        ((an_export(READY, id="e", image_storage="a"),), Inventory("a"), []),
-        ((), Inventory("a", exports=pmap({"/y": 3})), [("delete stray export", "file:/y")]),
-    ],
-)
-def test_every_drift_is_found(
-    records: tuple[Record, ...], inventory: Inventory, expected: list[tuple[str, str]]
-) -> None:
-    plan = plan_reconcile(snapshot(*records), [inventory], expunged=pset({"gone"}))
-    assert verbs(plan) == expected

@@ -15,14 +15,14 @@ from typing import TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
-from pyrsistent import PMap, pmap
 
 from catalog import open_catalog
 from catalog.history import entry
 from catalog.kinds import COUNTED, EVENT, IMAGE, REPLICA
-from catalog.plan import Inventory, plan_reconcile
+from catalog.plan import plan_purge
 from catalog.records import Counted, Event, Image, ImageStatus, Record, Replica, ReplicaStatus
 from catalog.repository import Catalog
+from catalog.rules.retention import Retention
 from catalog.rules.sharing import grantees
 from catalog.sql import SqlStore
 from catalog.tables import SHARES_TABLE, TABLES, row_of
@@ -163,19 +163,15 @@ def _save(catalog: Catalog) -> None:
 
 def everything(catalog: Catalog) -> Mapping[str, Callable[[], object]]:
     """Return what looks at all records."""
-    current = catalog.current()
-    held = Inventory("default", _held(catalog))
+    current, retention = catalog.current(), Retention(policy="delay", days=3)
+    now = START + timedelta(days=400)
     return {
         "list all images": lambda: sum(1 for _ in catalog.images()),
         "current records": catalog.current,
         "snapshot from the log": catalog.snapshot,
         "verify the log": catalog.verify_events,
-        "plan a reconcile": lambda: plan_reconcile(current, [held]),
+        "plan a purge": lambda: plan_purge(current, now, retention, {}),
     }
-
-
-def _held(catalog: Catalog) -> "PMap[str, int]":
-    return pmap({replica.image_id: replica.size_bytes for replica in catalog.replicas()})
 
 
 def measure(catalog: Catalog, images: int, whole: bool = True) -> Iterator[Cost]:
