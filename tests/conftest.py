@@ -34,9 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     """Return an empty home that the settings name, with loopback sources and the test's folder allowed."""
     place = tmp_path / "home"
     place.mkdir()
-    socket = (
-        request.config.cache.mkdir("quality") if request.config.cache else tmp_path
-    )  # shared: it loads for seconds
+    socket = request.config.cache.mkdir("quality")  # shared: the agent loads for seconds
     for name, value in {
         "HOME": str(place),
         "ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",

@@ -86,7 +86,7 @@ def _source(given: str) -> Iterator[tuple[str, Path | None, str]]:
         yield given, None, _format_of(given)
         return
     say(given or "a real bootable disk: GRUB for BIOS and UEFI")
-    file = Path(given).resolve() if given else tiny_disk(PLACE / "images", modes=("bios", "uefi"))
+    file = Path(given).resolve() if given else tiny_disk("bios", "uefi")
     if not file.is_file():
         sys.exit(f"IMAGE: {given!r} is not a file; give a URL or the path of an image file")
     handler = functools.partial(_Quiet, directory=str(file.parent))
