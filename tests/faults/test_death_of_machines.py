@@ -1,13 +1,21 @@
 """A machine that dies in the middle of an add: another one finishes it, and the source is read once."""
 
+import asyncio
 import json
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from catalog.records import ImageStatus
+from deployments.automations import apply_automations
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
+from tests.services.prefect import COMMAND
 
 pytestmark = [pytest.mark.xdist_group("machines"), pytest.mark.timeout(400)]
 
@@ -51,6 +59,29 @@ def test_another_machine_finishes_an_add_and_the_source_is_read_once(
     assert any(line.startswith("resuming at byte ") for line in logged)
 
 
+def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(
+    machines: Machines, tmp_path: Path
+) -> None:
+    image_id = str(uuid4())
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=12) as source:
+        command = (
+            "add-volume-image", "--name", "killed", "--image-format", "raw", "--image-path", source.url,
+            "--image-id", image_id, "--json",
+        )  # fmt: skip
+        with subprocess.Popen([COMMAND, *command], env=machines.server.environment) as first:
+            kept = wait_until_kept(machines, image_id, source.size // 3)
+            first.kill()
+        machines.recover(stale_after_s=0)
+        stopped = machines.image(image_id)
+        assert (stopped.status, f"image_id {image_id}" in str(stopped.error)) == (ImageStatus.ERROR, True)
+        second = machines.server.command(*command)
+        assert second.returncode == 0, second.stderr
+        image = json.loads(second.stdout)
+        assert (image["status"], image["md5"], image["error"]) == ("Ready", source.md5(), None)
+        assert source.server.bytes_sent() <= source.size + 16 * MIB
+        assert source.server.resumed_at()[-1] >= kept
+
+
 @pytest.mark.long
 def test_of_a_gibibyte_at_most_one_percent_is_read_again(machines: Machines, tmp_path: Path) -> None:
     with slow_source(tmp_path, 1024 * MIB, rate_mib_s=48) as source:
@@ -73,3 +104,41 @@ def test_cancelling_leaves_nothing_behind(machines: Machines, tmp_path: Path) ->
         assert [event.kind for event in catalog.events(run)][-1] == "imagewright.image.cancelled"
     assert run not in {one.landing_id for one in machines.storage().landings()}
     assert not list((machines.home / "imagestore").glob(f"**/*{run}*"))
+
+
+@contextmanager
+def automation_after(machines: Machines, silence_s: float) -> Iterator[None]:
+    """Have the heartbeat automation fire after so many seconds within the block."""
+    with temporary_settings({PREFECT_API_URL: machines.server.api}):
+        assert asyncio.run(apply_automations(silence_s)) == ("crash-silent-runs",)
+        try:
+            yield
+        finally:
+            asyncio.run(apply_automations())
+
+
+def test_the_server_itself_marks_a_run_crashed_that_stops_beating(machines: Machines) -> None:
+    request = {"name": "x", "image_format": "raw", "image_path": "http://127.0.0.1:9/x"}
+    silent, ended = (machines.server.start("add-volume-image", request) for _ in range(2))
+    with automation_after(machines, silence_s=10):
+        for run in (silent, ended):
+            machines.server.set_state(run, "RUNNING", force=True)
+            machines.server.beat(run)
+        machines.server.set_state(ended, "COMPLETED", force=True)
+        state = machines.server.wait_for(silent, "CRASHED", within_s=60)["state"]
+    assert isinstance(state, dict)
+    assert state["message"] == "no heartbeat for 10 s: its worker died"
+    assert machines.server.run(ended)["state_type"] == "COMPLETED"
+    machines.server.set_state(silent, "CANCELLED", force=True)  # no later machine takes it up
+
+
+def test_applying_the_automation_again_leaves_it_alone(machines: Machines) -> None:
+    def known() -> object:
+        return machines.server.ask("automations/filter", {})
+
+    with temporary_settings({PREFECT_API_URL: machines.server.api}):
+        before = known()
+        asyncio.run(apply_automations())
+    assert known() == before
+    assert isinstance(before, list)
+    assert [row["name"] for row in before] == ["crash-silent-runs"]

@@ -1,5 +1,6 @@
 """A private nginx that serves a folder over http and https."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Nginx:
         """Return the body bytes of all requests that have ended."""
         lines = (self.folder / "access.log").read_text().splitlines()
         return sum(int(line.split()[0]) for line in lines)
+
+    def resumed_at(self) -> list[int]:
+        """Return the offsets of all requests for the rest of a file, in the order in which they ended."""
+        lines = (self.folder / "access.log").read_text().splitlines()
+        return [int(found[1]) for line in lines if (found := re.search(r"GET bytes=(\d+)-$", line))]
 
 
 @contextmanager

@@ -12,8 +12,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 from deployments.definitions import ROOT, definitions
 from flows.environment import QUIET
@@ -63,6 +65,14 @@ class PrefectServer:
     def set_state(self, run_id: str, state: str, *, force: bool = False) -> dict[str, object]:
         """Propose a state type for a run, as a button of the UI does."""
         return self.record(f"flow_runs/{run_id}/set_state", {"state": {"type": state}, "force": force})
+
+    def beat(self, run_id: str) -> None:
+        """Send the heartbeat that a run's process sends."""
+        event = {
+            "id": str(uuid4()), "event": "prefect.flow-run.heartbeat", "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+        }  # fmt: skip
+        self.ask("events", [event])
 
     def wait_for(self, run_id: str, *states: str, within_s: float = STATE_S) -> dict[str, object]:
         """Wait until a run is in one of the state types; raise AssertionError if it ends otherwise or takes too long."""
