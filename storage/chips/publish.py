@@ -26,8 +26,10 @@ def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
         fresh = _of_packs(landing.table, kept)
         if not len(fresh) or chips.objects.create(index.name_of(view.sequence + 1), index.encode(fresh)):
             break
+    indexed = packs_in(chips.load_view())
+    ours = [number for number, name in enumerate(landing.table.packs) if name.tobytes() in indexed]
     _drop_packs(chips, {name.tobytes() for name in landing.table.packs})
-    return int(landing.table.stored[np.isin(landing.table.pack, sorted(kept))].sum(dtype=np.uint64))
+    return int(landing.table.stored[np.isin(landing.table.pack, ours)].sum(dtype=np.uint64))
 
 
 def alive(chips: ChipStore, landing_id: str, landing: Finished) -> bool:

@@ -108,6 +108,10 @@ def finish_interrupted(chips: ChipStore) -> None:
     newest = epochs.newest(chips.objects)
     if newest:
         _carry_out(chips, newest)
+    for info in list(chips.objects.list(verdict.PREFIX)):
+        number = int(info.name.removeprefix(verdict.PREFIX))
+        if number < newest or epochs.condemned(chips.objects, number) is None:
+            chips.objects.delete(info.name)
 
 
 def _apply(chips: ChipStore, found: Survey) -> tuple[ItemOutcome, ...]:
@@ -127,10 +131,14 @@ def _carry_out(chips: ChipStore, epoch: int) -> tuple[ItemOutcome, ...]:
     condemned = epochs.condemned(chips.objects, epoch)
     if condemned is None:
         return ()
-    if verdict.read(chips.objects, epoch) is None:
-        verdict.settle(chips.objects, epoch, _judge(chips, condemned))
     settled = verdict.read(chips.objects, epoch)
-    failed = sweep.sweep(chips, epoch, settled) if settled else ()
+    if settled is None:
+        verdict.settle(chips.objects, epoch, _judge(chips, condemned))
+        settled = verdict.read(chips.objects, epoch)
+    # No verdict at first may also mean that somebody else is done with the epoch and took it away.
+    if settled is None or epochs.condemned(chips.objects, epoch) is None:
+        return ()
+    failed = sweep.sweep(chips, epoch, settled)
     epochs.finish(chips.objects, epoch)
     chips.objects.delete(verdict.name_of(epoch))
     return failed

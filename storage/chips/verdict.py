@@ -16,6 +16,7 @@ from storage.chips.index import U8
 from storage.protocols import ObjectStore
 
 MAGIC = b"IWVD"
+PREFIX = "verdicts/"
 HEAD = struct.Struct("<4sI")
 
 
@@ -39,7 +40,7 @@ class Verdict:
 
 def name_of(epoch: int) -> str:
     """Return the object name."""
-    return f"verdicts/{epoch:012d}"
+    return f"{PREFIX}{epoch:012d}"
 
 
 def settle(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:

@@ -117,20 +117,39 @@ def test_a_thousand_reclaims_racing_adds_never_lose_a_chip() -> None:
         reverse_race(adder_at, reclaimer_at)
 
 
-def test_two_reclaims_at_once_free_the_same_once() -> None:
-    for steps in range(0, 60, 2):
-        objects = with_garbage()
-        stopped, first = gated(objects, steps)
-        second = image_store(objects)
-        with ThreadPoolExecutor(1) as pool:
-            slow = pool.submit(stopped.reclaim)
-            while not first.arrived.wait(0.001) and not slow.done():
-                continue
-            second.reclaim()
-            add(second, ADDED, "added")
-            first.go.set()
-            slow.result(PATIENCE_S)
-        prove(objects)
+def reclaims_at_once(first_at: int, second_at: int) -> tuple[int, int]:
+    """Stop one reclaim, begin another and stop it, end the first, add, end the second; return their steps."""
+    objects = with_garbage()
+    slow, first = gated(objects, first_at)
+    other, second = gated(objects, second_at)
+    with ThreadPoolExecutor(2) as pool:
+        begun = pool.submit(slow.reclaim)
+        while not first.arrived.wait(0.001) and not begun.done():
+            continue
+        also = pool.submit(other.reclaim)
+        while not second.arrived.wait(0.001) and not also.done():
+            continue
+        first.go.set()
+        begun.result(PATIENCE_S)
+        add(image_store(objects), ADDED, "added")
+        second.go.set()
+        also.result(PATIENCE_S)
+    prove(objects)
+    return first.count, second.count
+
+
+def test_two_reclaims_at_once_never_lose_a_chip() -> None:
+    rng = random.Random(8)
+    for _ in range(150):
+        reclaims_at_once(rng.randrange(50), rng.randrange(50))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_thousand_reclaims_racing_each_other_never_lose_a_chip() -> None:
+    for first_at in range(48):
+        for second_at in range(0, 48, 2):
+            reclaims_at_once(first_at, second_at)
 
 
 def test_an_add_that_reclaim_swept_as_abandoned_never_publishes_a_broken_image() -> None:
