@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from catalog.records import Record
 
@@ -36,7 +37,34 @@ def print_table(records: Iterable[Record], columns: Sequence[str]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def _quality(report: dict[str, Any]) -> str:
+    passed = sum(check["success"] for check in report["checks"])
+    return f"{passed} of {len(report['checks'])} checks passed" + "".join(
+        f"; {check['sentence']}" for check in report["checks"] if not check["success"]
+    )
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    found = "; ".join(f"{f['severity']}: {f['sentence']}" for f in verdict["findings"])
+    return f"{verdict['format']}; {found or 'nothing found against it'} (rules {verdict['rule_set']})"
+
+
+def _boot(facts: dict[str, Any]) -> str:
+    known = {name: value for name, value in facts.items() if value not in (None, [], "")}
+    return ", ".join(f"{name} {' '.join(v) if isinstance(v, list) else v}" for name, v in known.items())
+
+
+SUMMARIES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "quality": _quality,
+    "verdict": _verdict,
+    "boot": _boot,
+}
+"""Nested facts as one line for people; `--json` has them whole."""
+
+
 def _text(name: str, value: object) -> str:
+    if name in SUMMARIES and isinstance(value, dict):
+        return SUMMARIES[name](value)
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{value} ({readable(value)})" if value >= 1024 else str(value)
     if isinstance(value, list | dict):

@@ -90,7 +90,7 @@ def _source(given: str) -> Iterator[tuple[str, Path | None, str]]:
     if not file.is_file():
         sys.exit(f"IMAGE: {given!r} is not a file; give a URL or the path of an image file")
     handler = functools.partial(_Quiet, directory=str(file.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _QuietServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/{file.name}", file, _format_of(file.name)
         server.shutdown()
@@ -99,6 +99,11 @@ def _source(given: str) -> Iterator[tuple[str, Path | None, str]]:
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing: the demonstration's own lines are enough."""
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that only asked for the size and hung up."""
 
 
 def _format_of(name: str) -> str:
