@@ -93,3 +93,7 @@ def refusals() -> str:
 def _line(operation: str, row: Mapping[ImageStatus, After]) -> str:
     cells = [("gone" if row[s] is GONE else str(row[s])) if s in row else "refused" for s in ImageStatus]
     return f"| {operation} | " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    print(f"```mermaid\n{mermaid()}```\n\n{refusals()}", end="")

@@ -157,3 +157,18 @@ def test_an_older_catalog_is_upgraded_with_what_it_knows(kind: str, tmp_path: Pa
     with open_catalog(url) as catalog:
         assert next(catalog.events()) == event
         assert catalog.verify_events() == 3
+
+
+def test_opening_and_listing_costs_little_more_than_its_libraries(tmp_path: Path) -> None:
+    ours = "from catalog import open_catalog\nwith open_catalog() as catalog: list(catalog.images())"
+    environment = {**os.environ, "IMAGEWRIGHT_HOME": str(tmp_path)}
+
+    def seconds(program: str) -> float:
+        before = os.times()
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    seconds(ours)  # makes the catalog
+    libraries = min(seconds("import pydantic_settings, pyrsistent, sqlalchemy") for _ in range(3))
+    assert min(seconds(ours) for _ in range(3)) < 2 * libraries + 0.1

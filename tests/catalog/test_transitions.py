@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from catalog.errors import AccessDenied, IllegalTransition, ImageNotFound
 from catalog.records import Account, Deferred, ImageStatus
+from catalog.rules import transitions
 from catalog.rules.deferred import due_again, tried_again, work_id
 from catalog.rules.retention import Retention, due_for_expunge, retention_of
 from catalog.rules.sharing import grantees, names_of, require_owner, visible
@@ -145,3 +147,9 @@ def test_deferred_work_waits_longer_each_time_up_to_six_hours() -> None:
     assert waits[:3] == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
     assert waits == sorted(waits)
     assert waits[-1] == timedelta(hours=6)
+
+
+def test_the_readme_shows_the_table_as_it_is() -> None:
+    readme = Path(transitions.__file__).with_name("README.md").read_text()
+    assert mermaid() in readme
+    assert refusals() in readme

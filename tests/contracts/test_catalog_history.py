@@ -186,3 +186,12 @@ def test_an_expunged_image_is_told_from_one_that_never_was(catalog: Catalog) -> 
     assert catalog.was_expunged(gone.id)
     assert not catalog.was_expunged(kept.id)
     assert not catalog.was_expunged("never")
+
+
+def test_what_was_cut_off_the_log_shows_in_the_tables(catalog: Catalog) -> None:
+    saved(catalog, an_image())
+    saved(catalog, an_image(id="cut"))
+    with catalog._store.writing() as transaction:
+        transaction.delete(EVENT, (4,))
+    assert catalog.verify_events() == 3  # the chain of what is left is whole
+    assert catalog.difference(catalog.snapshot(), catalog.current()).appeared == ("image:cut",)

@@ -188,13 +188,16 @@ def _timed(ask: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def growth(kind: str, sizes: tuple[int, ...], whole: bool = True) -> tuple[Cost, ...]:
-    """Fill a new catalog for each size and measure it. kind: sqlite or postgresql."""
+def growth(kind: str, sizes: tuple[int, ...], whole_up_to: int = 100_000) -> tuple[Cost, ...]:
+    """Fill a new catalog for each size and measure it. kind: sqlite or postgresql.
+
+    whole_up_to: the largest size at which what looks at everything is asked as well; a million takes minutes each.
+    """
     costs: list[Cost] = []
     for images in sizes:
         with tempfile.TemporaryDirectory() as folder, open_catalog(url_of(kind, Path(folder))) as catalog:
             fill(catalog, images)
-            costs += measure(catalog, images, whole)
+            costs += measure(catalog, images, whole=images <= whole_up_to)
     return tuple(costs)
 
 
@@ -207,8 +210,8 @@ def table(costs: tuple[Cost, ...]) -> str:
     ]
     for question in dict.fromkeys(cost.question for cost in costs):
         row = {cost.images: cost.milliseconds for cost in costs if cost.question == question}
-        cells = " | ".join(f"{row[n]:,.2f}" for n in sizes)
-        lines.append(f"| {question} | {cells} | {row[sizes[-1]] / row[sizes[0]]:.1f} |")
+        cells = " | ".join(f"{row[n]:,.2f}" if n in row else "" for n in sizes)
+        lines.append(f"| {question} | {cells} | {row[max(row)] / row[min(row)]:.1f} |")
     return "\n".join(lines)
 
 

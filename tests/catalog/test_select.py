@@ -1,0 +1,84 @@
+"""Pages are read off an index in order: no query sorts what it does not return."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from catalog import open_catalog
+from catalog.kinds import EVENT, EXPORT, IMAGE, LEFTOVER, REPLICA, VOLUME, Kind
+from catalog.query import Query
+from catalog.records import Account, ImageStatus, Record
+from catalog.select import page_of
+from catalog.sql import SqlStore
+from tests.catalog.samples import START
+
+PLACE = {"images": (START, "i"), "events": (5,), "replicas": ("i", "s")}
+NOT_BINNED = tuple(s.value for s in ImageStatus if s is not ImageStatus.DELETED)
+BOB = Account(name="bob", projects=("blue", "red"), created_at=START)
+
+
+def plan_of(kind: Kind[Record], query: Query, folder: Path) -> list[str]:
+    """Return SQLite's plan of a page in the middle, one line a step."""
+    with open_catalog(f"sqlite:///{folder}/catalog.db") as catalog:
+        store = catalog._store
+        assert isinstance(store, SqlStore)
+        place = PLACE.get(kind.table, (START, "x"))
+        statement = page_of(kind, query, place, 100, "sqlite").compile(
+            store.engine, compile_kwargs={"literal_binds": True, "render_postcompile": True}
+        )
+        with store.engine.connect() as connection:
+            return [str(row[3]) for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {statement}"))]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "index"),
+    [
+        (IMAGE, Query(), "ix_images_created_at_id"),
+        (IMAGE, Query(among={"status": NOT_BINNED}), "ix_images_created_at_id"),
+        (IMAGE, Query(among={"status": ("Deleted",)}), "ix_images_status_created_at_id"),
+        (IMAGE, Query(among={"status": NOT_BINNED, "owner": ("bob",)}), "ix_images_owner_created_at_id"),
+        (IMAGE, Query(among={"status": ("Ready",), "owner": ("bob",)}), "ix_images_owner_created_at_id"),
+        (IMAGE, Query(among={"status": ("Ready",), "family": ("f",)}), "ix_images_family_created_at_id"),
+        (REPLICA, Query(among={"image_storage": ("s",)}), "ix_replicas_image_storage_image_id"),
+        (REPLICA, Query(among={"image_id": ("i",)}), "sqlite_autoindex_replicas"),
+        (EVENT, Query(among={"image_id": ("i",)}), "ix_events_image_id_sequence"),
+        (EVENT, Query(), "INTEGER PRIMARY KEY"),
+        (EXPORT, Query(), "ix_exported_images_created_at_id"),
+        (LEFTOVER, Query(), "ix_leftovers_created_at_id"),
+        (VOLUME, Query(), "ix_volumes_created_at_id"),
+    ],
+)
+def test_a_page_walks_one_index(kind: Kind[Record], query: Query, index: str, tmp_path: Path) -> None:
+    plan = plan_of(kind, query, tmp_path)
+    assert any(index in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("query", "indexes"),
+    [
+        (
+            Query(among={"status": NOT_BINNED}, visible_to=BOB),
+            (
+                "ix_images_owner_created_at_id",
+                "ix_images_sharing_mode_created_at_id",
+                "sqlite_autoindex_image_shares",
+            ),
+        ),
+        (Query(among={"status": ("Error", "Deleted")}), ("ix_images_status_created_at_id",)),
+    ],
+)
+def test_branches_walk_an_index_each_and_only_their_pages_are_sorted(
+    query: Query, indexes: tuple[str, ...], tmp_path: Path
+) -> None:
+    plan = plan_of(IMAGE, query, tmp_path)
+    for index in indexes:
+        assert any(index in step for step in plan), plan
+    sorts = [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step]
+    assert len(sorts) <= 1, plan
