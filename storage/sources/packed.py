@@ -72,6 +72,8 @@ class _Unpacking:
         self._link = _Link(source, info, algorithm)
         self._info, self._packing, self._settings, self._masked = info, packing, settings, masked
         self._stream: ClosableStream | None = None
+        self._unpacked: UnpackedStream | None = None
+        self._head = bytearray()
         self._offset, self._broken, self._ended = 0, False, False
 
     @property
@@ -88,16 +90,13 @@ class _Unpacking:
         return self
 
     def readinto(self, buffer: memoryview, /) -> int:
-        self._broken = (
-            True  # unless what breaks is only the connection, at a place where a read can be repeated
-        )
+        # Anything that goes wrong spoils this pass, but a lost connection where the read can be repeated.
+        self._broken = True
         try:
             self._stream = self._stream or self._unpack()
             size = self._stream.readinto(buffer)
         except TransferInterrupted:
-            self._broken = self._stream is None or (
-                isinstance(self._stream, TarDiskStream) and self._stream.torn
-            )
+            self._broken = isinstance(self._stream, TarDiskStream) and self._stream.torn
             raise
         self._broken = False
         self._offset += size
@@ -108,13 +107,19 @@ class _Unpacking:
         self._link.hang_up()
 
     def _unpack(self) -> ClosableStream:
+        """Put the layers on top of each other; after a broken connection this may be called again."""
         if self._packing is None:
             return TarDiskStream(self._link, self._masked)
-        known = self._info.size_bytes is not None
-        unpacked = UnpackedStream(self._link, self._packing, self._settings, self._masked, whole=known)
-        head = read_up_to(unpacked, BLOCK)
-        stream = _Headed(head, unpacked)
-        return TarDiskStream(stream, self._masked) if is_tar(head) else stream
+        if self._unpacked is None:
+            known = self._info.size_bytes is not None
+            self._unpacked = UnpackedStream(
+                self._link, self._packing, self._settings, self._masked, whole=known
+            )
+        room = memoryview(bytearray(BLOCK))
+        while len(self._head) < BLOCK and (size := self._unpacked.readinto(room[len(self._head) :])):
+            self._head += room[len(self._head) : len(self._head) + size]
+        stream = _Headed(bytes(self._head), self._unpacked)
+        return TarDiskStream(stream, self._masked) if is_tar(self._head) else stream
 
 
 class _Link:

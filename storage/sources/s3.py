@@ -82,7 +82,9 @@ def _target(url: SourceUrl, endpoint: str, parameters: dict[str, str]) -> Source
         raise SourceForbidden(url.masked, "write s3://bucket/key")
     path = f"{server.path.rstrip('/')}/{url.host}/{quote(key, safe='/-_.~')}"
     version = {"versionId": parameters["versionId"]} if "versionId" in parameters else {}
-    return server.model_copy(update={"path": path, "query": urlencode(version), "masked": url.masked})
+    return server.model_copy(
+        update={"path": path, "query": urlencode(version, quote_via=quote), "masked": url.masked}
+    )
 
 
 def _authorize(keys: Credentials, region: str) -> Authorize | None:

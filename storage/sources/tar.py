@@ -15,12 +15,12 @@ _RECORD_MAX = 1 << 20  # of a pax or long-name record
 _PAX, _LONG_NAME = (b"x", b"X"), b"L"
 
 
-def is_tar(head: bytes) -> bool:
+def is_tar(head: bytes | bytearray) -> bool:
     """Tell whether a file begins with a valid tar header; head: its first 512 bytes."""
     if len(head) < BLOCK or head[257:262] != b"ustar":
         return False
     try:
-        tarfile.TarInfo.frombuf(head[:BLOCK], "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(bytes(head[:BLOCK]), "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         return False
     return True

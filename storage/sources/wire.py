@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from catalog.errors import InvalidRequest, SourceForbidden, TransferInterrupted
-from storage.sources.addresses import AddressPolicy
+from storage.sources.addresses import AddressPolicy, round_trip_s
 from storage.sources.urls import SourceUrl
 
 MAX_LINE = 64 << 10
@@ -96,13 +96,12 @@ def dial(
     Raises SourceForbidden for a refused address or a certificate that cannot be trusted, SourceNotFound for a host
     that does not exist, TransferInterrupted if nothing answers.
     """
-    started = time.monotonic()
     sock = policy.connect(url.host, url.port, url.masked, brief=brief)
-    round_trip_s = time.monotonic() - started
+    seconds = round_trip_s(sock)
     address = str(sock.getpeername()[0])
     if url.scheme == "https":
         sock = _secure(sock, url, ca_file)
-    return Wire(sock, address, round_trip_s, read_timeout_s)
+    return Wire(sock, address, seconds, read_timeout_s)
 
 
 def _secure(sock: socket.socket, url: SourceUrl, ca_file: Path | None) -> socket.socket:

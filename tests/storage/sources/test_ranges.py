@@ -1,0 +1,82 @@
+"""Several connections for one file: in order, bounded, healing, modest towards a busy server."""
+
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from catalog.errors import SourceChanged
+from catalog.settings import Settings
+from storage.sources import open_source
+from storage.sources.http_ranges import MAX_IN_FLIGHT, range_size
+from tests.services.faulty_http import Faults, FaultyHttp
+from tests.storage.sources.reading import fetch, read, read_until_broken
+
+BODY = random.Random(11).randbytes(8 << 20)
+Change = Callable[..., Settings]
+
+
+@pytest.fixture
+def parallel(with_: Change) -> Settings:
+    return with_(parallel_round_trip_s=0.0, parallel_ranges=4)
+
+
+def test_it_arrives_in_order_over_several_connections(server: FaultyHttp, parallel: Settings) -> None:
+    url = server.serve("/x", Faults(content=BODY, delay_s=0.01))
+    assert fetch(open_source(url, parallel)) == BODY
+    assert 4 <= server.connections <= 8
+    assert all(headers["If-Range"] == '"v1"' for headers in server.gets("/x")[1:])
+
+
+def test_near_servers_get_one_connection(server: FaultyHttp, with_: Change) -> None:
+    url = server.serve("/x", Faults(content=BODY))
+    assert fetch(open_source(url, with_(parallel_round_trip_s=1.0))) == BODY
+    assert len(server.gets("/x")) == 2  # the head, and all
+
+
+def test_a_reader_that_stops_stops_the_connections(server: FaultyHttp, parallel: Settings) -> None:
+    url = server.serve("/x", Faults(content=BODY))
+    source = open_source(url, parallel)
+    with source.open(0, source.probe()) as stream:
+        stream.readinto(memoryview(bytearray(100)))
+    assert not [thread for thread in threading.enumerate() if thread.name == "source-range"]
+    assert server.body_bytes <= 6 * range_size(len(BODY), 4)
+
+
+def test_a_broken_connection_heals_and_fetches_only_its_rest(server: FaultyHttp, parallel: Settings) -> None:
+    url = server.serve("/x", Faults(content=BODY, cut_at=1_234_567, cut_times=2))
+    assert fetch(open_source(url, parallel)) == BODY
+    assert server.body_bytes <= len(BODY) + 2 * (128 << 10)
+
+
+def test_a_place_that_never_comes_breaks_off_there(server: FaultyHttp, parallel: Settings) -> None:
+    url = server.serve("/x", Faults(content=BODY, cut_at=3_000_000, cut_times=99))
+    source = open_source(url, parallel)
+    with source.open(0, source.probe()) as stream:
+        kept, error = read_until_broken(stream)
+    assert (kept, error.offset) == (BODY[:3_000_000], 3_000_000)
+
+
+def test_a_server_with_a_limit_of_connections_is_served_by_fewer(
+    server: FaultyHttp, parallel: Settings
+) -> None:
+    url = server.serve("/x", Faults(content=BODY, busy_above=2, delay_s=0.005))
+    assert fetch(open_source(url, parallel)) == BODY
+
+
+def test_a_change_under_way_is_seen_by_every_range(server: FaultyHttp, parallel: Settings) -> None:
+    url = server.serve("/x", Faults(content=BODY, delay_s=0.005))
+    source = open_source(url, parallel)
+    with source.open(0, source.probe()) as stream:
+        stream.readinto(memoryview(bytearray(100)))
+        server.change("/x", etag='"v2"')
+        with pytest.raises(SourceChanged):
+            read(stream)
+
+
+def test_what_is_in_flight_stays_below_one_percent_and_32_mib() -> None:
+    for connections in (2, 4, 8, 16):
+        for size in (1 << 30, 10 << 30, 1 << 40):
+            flying = (connections + 1) * range_size(size, connections)
+            assert flying <= min(MAX_IN_FLIGHT, size // 100)
