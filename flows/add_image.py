@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 
 from catalog.errors import ImagewrightError, Withdrawn
 from catalog.records import Image, ImageStatus, Plan
+from catalog.rules.recovery import interrupted_sentence
 from flows.drafts import draft_image
 from flows.hooks import withdraw_cancelled
 from flows.naming import named
@@ -19,7 +20,7 @@ from tasks.check_quality import check_quality, start_quality_agent
 from tasks.checksum import expected_checksum
 from tasks.convert import convert
 from tasks.exclusive import exclusive
-from tasks.fail import fail, withdraw
+from tasks.fail import fail, mark_failed, withdraw
 from tasks.inspect_image import inspect_image
 from tasks.land import land
 from tasks.plan_add import plan_add
@@ -63,6 +64,11 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
             raise
         except ImagewrightError as error:
             fail(image, str(error), error.retryable)
+            raise
+        except KeyboardInterrupt:
+            mark_failed(
+                image, interrupted_sentence(image.id), resumable=True
+            )  # not a task: Prefect is ending
             raise
         except Exception as error:
             fail(image, f"internal error: {type(error).__name__}: {error}", resumable=True)

@@ -4,12 +4,26 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
+from prefect.logging import get_logger
 
-from tasks.fail import withdraw
+from catalog.errors import ImageBusy
+from tasks.exclusive import exclusive
+from tasks.fail import withdraw, worked_on
+from tasks.runs import added_image
+
+log = get_logger("imagewright.hooks")
 
 
 def withdraw_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001  # Prefect calls by these names
-    """Leave nothing behind when a person cancels an add. Runs in the worker's process, after the run's has ended."""
-    request = flow_run.parameters["request"]
-    named = request.get("image_id") if isinstance(request, dict) else request.image_id
-    withdraw(named or str(flow_run.id))
+    """Leave nothing behind when a person cancels an add. Runs in the worker's process, after the run's has ended.
+
+    An image that it never began, or that another run works on by now, is not its own. Should the worker die here, recover_runs goes on.
+    """
+    image_id = added_image(flow_run.parameters, str(flow_run.id))
+    if image_id is None or not worked_on(image_id, str(flow_run.id)):
+        return
+    try:
+        with exclusive(image_id):
+            withdraw(image_id)
+    except ImageBusy as error:
+        log.warning("nothing is withdrawn: %s", error)

@@ -45,6 +45,12 @@ def mark_failed(image: Image, sentence: str, resumable: bool) -> Image:
     return saved
 
 
+def worked_on(image_id: str, run: str) -> bool:
+    """Tell whether a run ever changed the image."""
+    with open_resources() as (_, catalog):
+        return any(event.run_id == run for event in catalog.events(image_id))
+
+
 def withdraw(image_id: str) -> bool:
     """Make an image that was still arriving vanish with its bytes; tell whether there was one.
 

@@ -125,12 +125,12 @@ def _seen_run(catalog: "Catalog", run: FoundRun) -> SeenRun:
     image_id = _image_of(run)
     gone = image_id is not None and _is_gone(catalog, image_id)
     alive = image_id is not None and _runs_here(catalog, image_id, run.id)
-    seen = run.model_dump(exclude={"flow", "request"})
+    seen = run.model_dump(exclude={"flow", "parameters"})
     return SeenRun.model_validate({**seen, "image_id": image_id, "image_gone": gone, "alive": alive})
 
 
 def _image_of(run: FoundRun) -> str | None:
-    return str(run.request.get("image_id") or run.id) if run.flow in ADDS else None
+    return runs.added_image(run.parameters, run.id) if run.flow in ADDS else None
 
 
 def _is_gone(catalog: "Catalog", image_id: str) -> bool:

@@ -1,6 +1,6 @@
 """Flow runs as the Prefect server sees them: which are not well, and starting or ending them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
@@ -30,7 +30,17 @@ class FoundRun(Record):
     state_id: str
     last_sign_at: datetime
     recoveries: int
-    request: dict[str, object]
+    parameters: dict[str, object]
+
+
+def added_image(parameters: Mapping[str, object], run_id: str) -> str | None:
+    """Return the id of the image that a run of an add brings in; None if it asked for one that is no id."""
+    request = parameters.get("request")
+    given = request.get("image_id") if isinstance(request, dict) else getattr(request, "image_id", None)
+    try:
+        return str(UUID(given or run_id))
+    except ValueError:
+        return None
 
 
 def unwell_runs(client: "SyncPrefectClient", flows: Sequence[str], silence_s: float) -> tuple[FoundRun, ...]:
@@ -154,7 +164,6 @@ def _found(client: "SyncPrefectClient", run: "FlowRun", flow: str, beat: datetim
     state = run.state
     assert state is not None
     states = client.read_flow_run_states(run.id)
-    request = run.parameters.get("request")
     return FoundRun(
         id=str(run.id),
         name=run.name,
@@ -163,5 +172,5 @@ def _found(client: "SyncPrefectClient", run: "FlowRun", flow: str, beat: datetim
         state_id=str(state.id),
         last_sign_at=max(state.timestamp, beat or state.timestamp),
         recoveries=sum((s.message or "").startswith(RECOVERY) for s in states),
-        request=request if isinstance(request, dict) else {},
+        parameters=run.parameters,
     )

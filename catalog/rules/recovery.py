@@ -97,7 +97,16 @@ def judged_image(image: SeenImage, now: datetime, silence: timedelta) -> tuple[A
 
 def resumable_sentence(image_id: str) -> str:
     """Say why an add stopped and how to go on with it."""
-    return f"the add stopped because its process died; add again with image_id {image_id} to go on from what was kept"
+    return f"the add stopped because its process died; {_again(image_id)}"
+
+
+def interrupted_sentence(image_id: str) -> str:
+    """Say that a person stopped an add, and how to go on with it."""
+    return f"the add was interrupted; {_again(image_id)}"
+
+
+def _again(image_id: str) -> str:
+    return f"add again with image_id {image_id} to go on from what was kept"
 
 
 def _given_up(run: SeenRun) -> tuple[Action, ...]:
@@ -105,7 +114,7 @@ def _given_up(run: SeenRun) -> tuple[Action, ...]:
     ended = Action(verb=END, subject=f"run:{run.id}", reason=times)
     if run.image_id is None:
         return (ended,)
-    sentence = f"{times}; add again with image_id {run.image_id} to go on from what was kept"
+    sentence = f"{times}; {_again(run.image_id)}"
     return (
         ended.model_copy(update={"reason": sentence}),
         Action(verb=MARK, subject=f"image:{run.image_id}", reason=sentence),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from catalog.records import ImageStatus
+from catalog.rules.recovery import interrupted_sentence
 from deployments.automations import apply_automations
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
 from tests.services.prefect import COMMAND
@@ -80,6 +82,22 @@ def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(
         assert (image["status"], image["md5"], image["error"]) == ("Ready", source.md5(), None)
         assert source.server.bytes_sent() <= source.size + 16 * MIB
         assert source.server.resumed_at()[-1] >= kept
+
+
+def test_an_interrupted_command_says_how_its_image_is_resumed(machines: Machines, tmp_path: Path) -> None:
+    image_id = str(uuid4())
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=2) as source:
+        command = [
+            str(COMMAND), "add-volume-image", "--name", "interrupted", "--image-format", "raw",
+            "--image-path", source.url, "--image-id", image_id,
+        ]  # fmt: skip
+        with subprocess.Popen(command, env=machines.server.environment, stderr=subprocess.PIPE) as add:
+            wait_until_kept(machines, image_id, 4 * MIB)
+            add.send_signal(signal.SIGINT)
+            _, said = add.communicate(timeout=60)
+    assert (add.returncode, said.count(b"interrupted")) == (130, 1), said
+    image = machines.image(image_id)
+    assert (image.status, image.error) == (ImageStatus.ERROR, interrupted_sentence(image_id))
 
 
 @pytest.mark.long
