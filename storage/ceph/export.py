@@ -7,7 +7,7 @@ from pathlib import Path
 from catalog.errors import CapacityExceeded, DigestMismatch
 from storage.ceph.layout import OBJECT_BYTES, ZEROS, data_runs, object_length
 from storage.ceph.reader import Content, mismatch
-from storage.ceph.stream import read_objects
+from storage.ceph.reading import read_objects
 from storage.digests import Digester
 from storage.protocols import Digests, Progress
 

@@ -12,14 +12,16 @@ from storage.ceph.images import check_version, close, create, opened, read_recor
 from storage.ceph.layout import (
     FINISHED_KEY,
     SOURCE_KEY,
+    UNFOLDED_KEY,
     VERSION,
     VERSION_KEY,
     Finished,
+    Unfolded,
     landing_name,
 )
 from storage.ceph.reader import CephReader, open_reader
 from storage.ceph.resume import Feed, keep_tail, restore
-from storage.ceph.stream import Kept, StreamWriter
+from storage.ceph.writing import Kept, StreamWriter
 from storage.protocols import SourceInfo, StoredFile
 
 
@@ -65,10 +67,15 @@ class CephLanding:
         """Read back and prove all that was kept, feeding it in order; return its length. Writing goes on there."""
         self._writer = None
         with self._leaving_nothing():
-            kept = restore(self._connected(), self._writable(), feed, self._wait_s)
-            self._writer = StreamWriter(
-                self._connected(), self._writable(), self.landing_id, kept, self._wait_s
-            )
+            image = self._writable()
+            unfolded = read_record(image, UNFOLDED_KEY, Unfolded)
+            if unfolded is None:
+                kept, disk = restore(self._connected(), image, feed, self._wait_s), None
+            else:
+                from storage.ceph import unfolding
+
+                kept, disk = unfolding.restore(self._connected(), image, unfolded, feed)
+            self._writer = StreamWriter(self._connected(), image, self.landing_id, kept, self._wait_s, disk)
         return kept.size_bytes
 
     def write(self, block: memoryview) -> None:
@@ -92,6 +99,19 @@ class CephLanding:
     def open(self) -> CephReader:
         """Read a finished landing."""
         return open_reader(self._connect(), self.name, None, self._wait_s, self.landing_id)
+
+    def finished(self) -> Finished | None:
+        """Return what a finished landing says about itself, None for any other."""
+        return self._finished()
+
+    def is_unfolded(self) -> bool:
+        """Tell whether the landing is a qcow2 file that was taken apart while it came."""
+        with opened(self._connected(), self.name) as image:
+            return image is not None and read_record(image, UNFOLDED_KEY, Unfolded) is not None
+
+    def exclusive(self) -> tuple[Connection, RbdImage]:
+        """Return the image, open for writing by us alone until `close`."""
+        return self._connected(), self._writable()
 
     def root(self) -> str:
         """Return the digest over all digests of a finished landing: what identifies its bytes. Raises ImageNotFound."""
@@ -121,11 +141,17 @@ class CephLanding:
         image = self._writable()
         rows = writer.end()
         with translated(self._storage, "finishing", self.landing_id):
-            if image.size() != writer.size_bytes:
-                image.resize(writer.size_bytes)
+            base, disk_bytes = 0, 0
+            if writer.disk is not None:
+                from storage.ceph import unfolding
+
+                unfolding.complete(self._connected(), image, writer.disk, self._wait_s)
+                base, disk_bytes = writer.disk.base, writer.disk.stored_bytes
+            if image.size() != base + writer.size_bytes:
+                image.resize(base + writer.size_bytes)
             finished = Finished(
                 size_bytes=writer.size_bytes,
-                stored_bytes=writer.stored_bytes,
+                stored_bytes=writer.stored_bytes + disk_bytes,
                 root=blake3(rows).hexdigest(),
             )
             image.metadata_set(FINISHED_KEY, finished.model_dump_json())

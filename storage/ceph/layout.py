@@ -4,6 +4,7 @@
   `imagewright.tail`: what `close` kept of an unfinished object. `imagewright.finished`: complete, with sizes and root.
 - `imagewright.image.<id>`: a published replica. Its content is the protected snapshot `published`; metadata
   `imagewright.image`, `.replica`, `.digests` say everything that a catalog has to know.
+  `imagewright.unfolded`: a qcow2 file that was taken apart while it came (see placement.py).
 - `imagewright_rows.<rbd id>.<piece>`: digest rows of either, named by the id that no rename changes. Row n is the
   BLAKE3 of bytes [n * 4 MiB, (n + 1) * 4 MiB) of the file, 32 bytes; 32 zero bytes: nothing recorded.
 """
@@ -27,6 +28,7 @@ LANDING = "imagewright.landing."
 SNAPSHOT = "published"
 
 SOURCE_KEY = "imagewright.source"
+UNFOLDED_KEY = "imagewright.unfolded"
 TAIL_KEY = "imagewright.tail"
 FINISHED_KEY = "imagewright.finished"
 IMAGE_KEY = "imagewright.image"
@@ -34,6 +36,9 @@ REPLICA_KEY = "imagewright.replica"
 DIGESTS_KEY = "imagewright.digests"
 VERSION_KEY = "imagewright.version"
 
+DISK_PIECE = 1 << 24  # digest rows of the guest's disk in an unfolded landing start at this piece
+
+QCOW2_MAGIC = b"QFI\xfb"
 ZEROS = bytes(OBJECT_BYTES)
 UNRECORDED = bytes(ROW_BYTES)
 
@@ -44,6 +49,15 @@ class Finished(Record):
     size_bytes: int
     stored_bytes: int
     root: str  # BLAKE3 over all rows, hex: proves the rows, which prove the objects
+    first_piece: int = 0  # where the rows are
+
+
+class Unfolded(Record):
+    """A landing whose image holds the guest's disk at 0 and the rest of the qcow2 file from `base` on."""
+
+    base: int
+    disk_bytes: int
+    stored_bytes: int = 0  # in the disk; known once the landing is finished
 
 
 class Tail(Record):

@@ -35,7 +35,7 @@ def publish(
     through the chain again. digests: None where the stored file was made by conversion and was not measured.
     """
     landing, published = landing_name(landing_id), published_name(image.id)
-    _complete_rename(connection, landing, published)
+    complete_rename(connection, landing, published)
     there = published_replica(connection, published)
     if there is not None:
         return _repeated(connection, there, landing, landing_id, digests)
@@ -45,6 +45,7 @@ def publish(
         with translated(connection.storage, "publishing", image.id):
             check_version(connection.storage, found, landing)
             finished = _finished(found, landing_id)
+            _check_converted(found, finished, landing_id)
             _check_size(landing, finished, digests)
             replica = _replica(
                 connection, f"{pool}/{published}", image, stored_format, finished, digests, now
@@ -78,6 +79,14 @@ def _finished(found: RbdImage, landing_id: str) -> Finished:
     if finished is None:
         raise IllegalTransition(f"landing {landing_id}", "not finished", "publish", ("finished",))
     return finished
+
+
+def _check_converted(found: RbdImage, finished: Finished, landing_id: str) -> None:
+    """Refuse a qcow2 file that was taken apart: its image is larger than the file until it is converted."""
+    if found.size() != finished.size_bytes:
+        raise IllegalTransition(
+            f"landing {landing_id}", "an unfolded qcow2 file", "publish", ("converted to raw",)
+        )
 
 
 def _check_size(landing: str, finished: Finished, digests: Digests | None) -> None:
@@ -122,7 +131,7 @@ def _protect(found: RbdImage) -> None:
         found.protect_snap(SNAPSHOT)
 
 
-def _complete_rename(connection: Connection, landing: str, published: str) -> None:
+def complete_rename(connection: Connection, landing: str, published: str) -> None:
     """Finish or take back a rename that a crash broke off.
 
     RBD renames in three writes: a name object for the new name, the pool's directory, removal of the old name object. Between them
@@ -150,3 +159,14 @@ def record_digests(connection: Connection, published: str, image_id: str, digest
             measured = replica.model_copy(update={"md5": digests.md5, "sha256": digests.sha256})
             found.metadata_set(DIGESTS_KEY, digests.model_dump_json())
             found.metadata_set(REPLICA_KEY, measured.model_dump_json())
+
+
+def rename_landing(connection: Connection, source: str, target: str, subject: str) -> None:
+    """Give a landing another name, in place of whatever has it. Safe to repeat."""
+    complete_rename(connection, source, target)
+    with opened(connection, source) as found:
+        if found is None:
+            return
+    remove(connection, target, subject)
+    with translated(connection.storage, "renaming", subject):
+        connection.rbd.rename(connection.pool, source, target)

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
@@ -14,26 +15,45 @@ from storage.ceph.images import check_version, close, read_record
 from storage.ceph.layout import (
     FINISHED_KEY,
     OBJECT_BYTES,
+    UNFOLDED_KEY,
     ZEROS,
     Finished,
+    Unfolded,
     object_count,
     object_length,
     row_of,
     zero_row,
 )
+from storage.ceph.reading import row_at, start_read
 from storage.ceph.rows import read_rows
-from storage.ceph.stream import row_at, start_read
+
+if TYPE_CHECKING:  # numpy is needed for qcow2 files only
+    from storage.ceph.placement import Placement
 
 CACHED_OBJECTS = 8  # 32 MiB a reader
 AHEAD = 3
+
+
+class UnfoldedFile(NamedTuple):
+    """Where the parts of a qcow2 file are that was taken apart."""
+
+    base: int
+    placement: "Placement"
 
 
 class Content:
     """An open image whose rows were proven against their root."""
 
     def __init__(
-        self, connection: Connection, name: str, image: RbdImage, finished: Finished, rows: bytes
+        self,
+        connection: Connection,
+        name: str,
+        image: RbdImage,
+        finished: Finished,
+        rows: bytes,
+        unfolded: "UnfoldedFile | None" = None,
     ) -> None:
+        self.unfolded = unfolded
         self.connection, self.name, self.image, self.rows = connection, name, image, rows
         self.finished, self.size_bytes = finished, finished.size_bytes
         self.count = object_count(finished.size_bytes)
@@ -41,6 +61,15 @@ class Content:
     def is_hole(self, index: int) -> bool:
         """Tell whether an object was all zeros when it was stored."""
         return row_at(self.rows, index) == zero_row(object_length(self.size_bytes, index))
+
+    def start_read(self, index: int, length: int) -> Future[bytes]:
+        """Start to read an object, not proven yet."""
+        storage, unfolded = self.connection.storage, self.unfolded
+        if unfolded is None:
+            return start_read(storage, self.image, index * OBJECT_BYTES, length)
+        from storage.ceph.unfolding import start_view
+
+        return start_view(storage, self.image, unfolded.base, unfolded.placement, index, length)
 
     def close(self) -> None:
         """Close the image and leave the cluster."""
@@ -72,13 +101,25 @@ def _proven(connection: Connection, name: str, image: RbdImage, subject: str) ->
         finished = read_record(image, FINISHED_KEY, Finished)
         if finished is None:
             raise ImageNotFound(subject)
-        rows = read_rows(connection, image.id(), object_count(finished.size_bytes))
+        count = object_count(finished.size_bytes)
+        rows = read_rows(connection, image.id(), count, finished.first_piece)
+        unfolded = _unfolded(image, finished)
     if not rows and finished.size_bytes:
         raise ObjectMissing(f"the digests of {name}")
     root = blake3(rows).hexdigest()
     if root != finished.root:
         raise DigestMismatch(f"the digests of {name}", finished.root, root)
-    return Content(connection, name, image, finished, rows)
+    return Content(connection, name, image, finished, rows, unfolded)
+
+
+def _unfolded(image: RbdImage, finished: Finished) -> UnfoldedFile | None:
+    record = None if finished.first_piece else read_record(image, UNFOLDED_KEY, Unfolded)
+    if record is None:
+        return None
+    from storage.ceph.unfolding import read_placement
+
+    placement = read_placement(image, record.base, finished.size_bytes)
+    return None if placement is None else UnfoldedFile(record.base, placement)
 
 
 class CephReader:
@@ -92,6 +133,11 @@ class CephReader:
             OrderedDict()
         )  # being read, or read and not proven yet
         self._last = -1
+
+    @property
+    def placement(self) -> "Placement | None":
+        """What was moved of a qcow2 file that was taken apart while it came; None for every other file."""
+        return self._content.unfolded.placement if self._content.unfolded else None
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer only at the end. Raises DigestMismatch, StorageUnavailable."""
@@ -156,7 +202,7 @@ class CephReader:
         """Start to read an object; the future fails with DigestMismatch if it is not what was stored."""
         content, proven = self._content, Future[bytes]()
         length = object_length(content.size_bytes, index)
-        reading = start_read(content.connection.storage, content.image, index * OBJECT_BYTES, length)
+        reading = content.start_read(index, length)
 
         def prove(read: "Future[bytes]") -> None:
             error = read.exception()

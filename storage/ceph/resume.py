@@ -16,8 +16,9 @@ from storage.ceph.layout import (
     data_runs,
     row_of,
 )
+from storage.ceph.reading import read_objects, row_at
 from storage.ceph.rows import cut_rows, read_rows
-from storage.ceph.stream import Kept, StreamWriter, read_objects, row_at
+from storage.ceph.writing import Kept, StreamWriter
 
 Feed = Callable[[memoryview], None]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from storage.ceph.bindings import load
 from storage.ceph.connection import Connection, translated
-from storage.ceph.layout import PIECE_ROWS, ROW_BYTES, UNRECORDED, rows_name
+from storage.ceph.layout import DISK_PIECE, PIECE_ROWS, ROW_BYTES, UNRECORDED, rows_name
 
 PIECE_BYTES = PIECE_ROWS * ROW_BYTES
 
@@ -19,37 +19,43 @@ def pieces(first: int, rows: bytes) -> Iterator[tuple[int, int, bytes]]:
         position = end
 
 
-def read_rows(connection: Connection, rbd_id: str, count: int) -> bytes:
+def read_rows(connection: Connection, rbd_id: str, count: int, first_piece: int = 0) -> bytes:
     """Return the recorded rows of objects [0, count): up to the first that was never recorded."""
     kept = bytearray()
     for piece in range(-(-count // PIECE_ROWS)):
-        data = _read_piece(connection, rows_name(rbd_id, piece))
+        data = _read_piece(connection, rows_name(rbd_id, first_piece + piece))
         kept += data
         if len(data) < PIECE_BYTES:
             break
     return _recorded(bytes(kept[: count * ROW_BYTES]))
 
 
-def write_rows(connection: Connection, rbd_id: str, first: int, rows: bytes) -> None:
-    """Record rows from object `first` on, durably."""
+def write_rows(connection: Connection, rbd_id: str, rows: bytes, first_piece: int) -> None:
+    """Record the rows of all objects, durably."""
     with translated(connection.storage, "writing digests"):
-        for piece, offset, data in pieces(first, rows):
-            connection.pool.write(rows_name(rbd_id, piece), data, offset)
+        for piece, offset, data in pieces(0, rows):
+            connection.pool.write(rows_name(rbd_id, first_piece + piece), data, offset)
 
 
 def cut_rows(connection: Connection, rbd_id: str, count: int) -> None:
     """Forget the rows of all objects from `count` on: a later attempt must not take them for its own."""
     piece, rest = divmod(count * ROW_BYTES, PIECE_BYTES)
-    remove_rows(connection, rbd_id, first_piece=piece + (rest > 0))
+    _remove_pieces(connection, rbd_id, piece + (rest > 0))
+    _remove_pieces(connection, rbd_id, DISK_PIECE)
     name = rows_name(rbd_id, piece)
     with translated(connection.storage, "cutting digests"):
         if rest and connection.pool.stat(name)[0] > rest:
             connection.pool.trunc(name, rest)
 
 
-def remove_rows(connection: Connection, rbd_id: str, first_piece: int = 0) -> None:
-    """Delete all pieces of rows from `first_piece` on; pieces are written in order, so the first gap ends them."""
-    piece = first_piece
+def remove_rows(connection: Connection, rbd_id: str) -> None:
+    """Delete all rows of an image."""
+    _remove_pieces(connection, rbd_id, 0)
+    _remove_pieces(connection, rbd_id, DISK_PIECE)
+
+
+def _remove_pieces(connection: Connection, rbd_id: str, piece: int) -> None:
+    """Delete the pieces from one on; they are written in order, so the first gap ends them."""
     with translated(connection.storage, "removing digests"):
         try:
             while True:

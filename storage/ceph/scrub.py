@@ -8,7 +8,7 @@ from catalog.records import ItemOutcome, VerifyReport
 from storage.ceph.connection import translated
 from storage.ceph.layout import OBJECT_BYTES, object_length, row_of
 from storage.ceph.reader import Content, mismatch
-from storage.ceph.stream import ObjectRead, read_object, read_objects, row_at
+from storage.ceph.reading import ObjectRead, read_object, read_objects, row_at
 
 
 def damaged_object(content: Content, image_id: str, read: ObjectRead) -> ItemOutcome | None:

@@ -28,6 +28,7 @@ from storage.ceph.layout import (
     landing_id_of,
     published_name,
 )
+from storage.ceph.proof import Prover
 from storage.ceph.reader import CephReader, Content, open_content
 from storage.ceph.rows import read_rows
 from storage.protocols import Converted, Digests, LandingInfo, Progress, SourceInfo, StoredImage
@@ -109,12 +110,18 @@ class CephStorage:
     ) -> Converted:
         """Make a raw landing from a finished qcow2 or VMDK landing that the inspector has passed, and prove it (see the protocol)."""
         source, target = self.landing(landing_id), self.landing(target_landing_id)
-        credentials = self._credentials
-        key = key_of(self.name, self.address.user, credentials) if credentials else None
-        converted = conversion.convert(source, from_format, target, progress)
-        scratch = self._settings.scratch_folder
-        conversion.prove(self.address, key, source, from_format, target, scratch, progress)
-        return converted
+        key = key_of(self.name, self.address.user, self._credentials) if self._credentials else None
+        prover = Prover(self.address, key, self._settings.scratch_folder)
+        with closing(source), closing(target):
+            if source.is_unfolded():
+                from storage.ceph import conversion_in_place
+
+                conversion_in_place.convert(source, prover, self._wait_s, progress)
+                with self._joined() as connection:
+                    publication.rename_landing(connection, source.name, target.name, target_landing_id)
+            elif source.finished() is not None:
+                conversion.convert(source, from_format, target, prover, progress)
+            return conversion.converted(target)
 
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here (not whether it is undamaged)."""

@@ -6,10 +6,11 @@ It sees only files that the inspector has passed, under the limits of `confine`.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from catalog.errors import ConversionFailed, ProgramFailed
 from catalog.records import Record
@@ -22,12 +23,20 @@ SLOWEST_BYTES_S = 4 << 20
 """An image that is read slower than this is given up; the slowest real ones (xz in qcow2 on a loaded disk) do 20 MB/s."""
 
 
-Node = Mapping[str, str]
+Node = Mapping[str, object]
 """Options of a protocol driver of qemu's, e.g. {"driver": "rbd", "pool": …, "image": …}."""
 
 
-Extents = tuple[tuple[int, int], ...]
 MAX_MAP = 256 << 20  # 90 bytes an extent: a terabyte in pieces of 512 KiB
+
+
+class Extent(NamedTuple):
+    """Bytes [start, end) of a guest's disk, and where they are in the image file; nowhere if compressed or absent."""
+
+    start: int
+    end: int
+    is_zero: bool
+    host: int | None
 
 
 class ImageInfo(Record):
@@ -112,20 +121,23 @@ def compare(
     return _qemu_img("compare", arguments, _limits(size), _percent(size, progress), fine=(0, 1)).code == 0
 
 
-def data_extents(node: Node, image_format: str, size_bytes: int, secret: Path | None = None) -> Extents:
-    """Return the (start, end) parts of the guest's disk that qemu does not know to be zeros, in order.
+def extents(node: Node, image_format: str, size_bytes: int, secret: Path | None = None) -> tuple[Extent, ...]:
+    """Return what the guest's disk is made of, in order and without gaps.
 
     size_bytes: virtual size. secret: as for `compare_parts`. Raises ProgramFailed, MissingProgram.
     """
     limits = replace(_limits(size_bytes, network=True), output_bytes=MAX_MAP)
     words = [*_secret(secret), "--output=json", *_opened("-f", node, image_format)]
     found = json.loads(_qemu_img("map", words, limits).out)
-    return tuple((part["start"], part["start"] + part["length"]) for part in found if not part["zero"])
+    return tuple(
+        Extent(part["start"], part["start"] + part["length"], part["zero"], part.get("offset"))
+        for part in found
+    )
 
 
 def compare_parts(
     images: tuple[tuple[Node, str], tuple[Node, str]],
-    parts: Extents,
+    parts: Sequence[tuple[int, int]],
     progress: Callable[[int, int | None], None],
     secret: Path | None = None,
 ) -> bool:

@@ -8,7 +8,8 @@ import pytest
 
 from catalog.errors import ConversionFailed
 from catalog.records import ImageFormat
-from storage.ceph import CephStorage, conversion
+from storage.ceph import CephStorage
+from storage.ceph.proof import Before, Prover
 from storage.protocols import LandingConverter, Progress
 from tests.services.ceph import CephCluster
 from tests.services.process import find
@@ -65,7 +66,7 @@ def test_holes_cost_nothing_however_large(ceph: CephStorage, tmp_path: Path) -> 
 
 def test_a_conversion_that_broke_off_goes_on_where_it_was(ceph: CephStorage, tmp_path: Path) -> None:
     guest = random_bytes(60 * MIB)
-    land(ceph, "a", made(tmp_path, guest, "qcow2", []).read_bytes())
+    land(ceph, "a", made(tmp_path, guest, "vmdk", []).read_bytes())
 
     class Died(BaseException):
         pass
@@ -75,11 +76,11 @@ def test_a_conversion_that_broke_off_goes_on_where_it_was(ceph: CephStorage, tmp
             raise Died
 
     with suppress(Died):
-        ceph.convert_landing("a", "qcow2", "a.raw", die)
+        ceph.convert_landing("a", "vmdk", "a.raw", die)
     seen: list[int] = []
-    ceph.convert_landing("a", "qcow2", "a.raw", lambda done, _total: seen.append(done))
+    ceph.convert_landing("a", "vmdk", "a.raw", lambda done, _total: seen.append(done))
     assert seen[0] > 40 * MIB
-    ceph.publish("a.raw", image_record("image", "qcow2"), None)
+    ceph.publish("a.raw", image_record("image", "vmdk"), None)
     assert read_all(ceph, "image") == guest
 
 
@@ -103,10 +104,14 @@ def test_a_damaged_file_is_refused_with_a_sentence(ceph: CephStorage, tmp_path: 
 def test_content_that_differs_is_not_proven(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path
 ) -> None:
-    land(ceph, "a", made(tmp_path, GUEST, "qcow2", []).read_bytes())
+    land(ceph, "a", GUEST)
     land(ceph, "b", GUEST[:-1] + b"x")
+    prover = Prover(ceph.address, None, tmp_path)
+    before = Before(ceph.landing("a").name, "raw")
+    objects = tuple(ceph.landing("b").open().extents())
+    prover.prove(before, ceph.landing("a").name, objects, len(GUEST), SILENT)
     with pytest.raises(ConversionFailed, match="would not see the same bytes"):
-        conversion.prove(ceph.address, None, ceph.landing("a"), "qcow2", ceph.landing("b"), tmp_path, SILENT)
+        prover.prove(before, ceph.landing("b").name, objects, len(GUEST), SILENT)
 
 
 def test_a_secret_key_is_enough_and_is_not_left_behind(

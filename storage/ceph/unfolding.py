@@ -1,0 +1,252 @@
+"""qcow2 landings that are taken apart: begun, resumed, completed, and read again as the file that came.
+
+The image then holds two things: bytes [0, base) are the guest's disk, from `base` on lies what is left of the file.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import numpy as np
+
+from storage.ceph.bindings import RbdImage
+from storage.ceph.connection import Connection, translated
+from storage.ceph.guest_disk import GuestDisk
+from storage.ceph.images import read_record
+from storage.ceph.layout import (
+    DISK_PIECE,
+    FINISHED_KEY,
+    OBJECT_BYTES,
+    ROW_BYTES,
+    TAIL_KEY,
+    UNFOLDED_KEY,
+    Finished,
+    Tail,
+    Unfolded,
+    data_runs,
+    object_count,
+    object_length,
+    row_of,
+    zero_row,
+)
+from storage.ceph.placement import Moved, Placement, unfoldable
+from storage.ceph.reading import read_objects, row_at, start_read
+from storage.ceph.rows import cut_rows, read_rows, write_rows
+from storage.ceph.writing import Kept
+
+Feed = Callable[[memoryview], None]
+
+
+class Resumed(NamedTuple):
+    """What an unfolded landing kept, and the disk that goes on; no disk if nothing was kept."""
+
+    kept: Kept
+    disk: GuestDisk | None
+
+
+def begin(image: RbdImage, head: memoryview) -> GuestDisk | None:
+    """Decide by the first object of a file whether it is taken apart; if so, make room for the disk before it."""
+    header = unfoldable(head)
+    if header is None:
+        return None
+    base = object_count(header.size_bytes) * OBJECT_BYTES
+    unfolded = Unfolded(base=base, disk_bytes=header.size_bytes)
+    image.metadata_set(UNFOLDED_KEY, unfolded.model_dump_json())
+    image.resize(base + image.size())
+    return GuestDisk(Placement(header), base)
+
+
+def complete(connection: Connection, image: RbdImage, disk: GuestDisk, wait_s: float) -> None:
+    """Record the digests of the disk. Everything was written and is durable."""
+    rows = bytearray(zero_row(OBJECT_BYTES) * (disk.object_count - 1))
+    rows += zero_row(object_length(disk.size_bytes, disk.object_count - 1))
+    for index, row in disk.rows.items():
+        rows[index * ROW_BYTES : (index + 1) * ROW_BYTES] = row
+    unknown = bytes(len(rows))
+    for read in read_objects(
+        connection.storage, image, unknown, disk.size_bytes, sorted(disk.torn), wait_s=wait_s
+    ):
+        rows[read.index * ROW_BYTES : (read.index + 1) * ROW_BYTES] = read.actual
+    write_rows(connection, image.id(), bytes(rows), DISK_PIECE)
+    unfolded = Unfolded(base=disk.base, disk_bytes=disk.size_bytes, stored_bytes=disk.stored_bytes)
+    image.metadata_set(UNFOLDED_KEY, unfolded.model_dump_json())
+
+
+def read_placement(image: RbdImage, base: int, file_bytes: int) -> Placement | None:
+    """Learn again from the tables of a file, which are never moved, what of it was."""
+    header = unfoldable(image.read(base, min(file_bytes, OBJECT_BYTES)))
+    if header is None:
+        return None
+    placement = Placement(header)
+    count = object_count(file_bytes)
+    with_l1 = [index for index in placement.objects_with_tables() if index < count]
+    for index in with_l1:
+        placement.feed(index, _in_place(image, base, index, object_length(file_bytes, index)))
+    for index in placement.objects_with_tables():
+        if with_l1 and with_l1[-1] < index < count:
+            placement.feed(index, _in_place(image, base, index, object_length(file_bytes, index)))
+    return placement
+
+
+def start_view(
+    storage: str, image: RbdImage, base: int, placement: Placement, index: int, length: int
+) -> "Future[bytes]":
+    """Start to read an object of the file out of both parts of the image."""
+    moved = placement.moved(index, length)
+    offset = base + index * OBJECT_BYTES
+    if not moved:
+        return start_read(storage, image, offset, length)
+    pieces = [start_read(storage, image, place, size) for place, size in _segments(moved, offset, length)]
+    return _joined(pieces)
+
+
+def restore(connection: Connection, image: RbdImage, unfolded: Unfolded, feed: Feed) -> Resumed:
+    """Read back and prove what was kept of the file, feed it in order, and cut off everything after it in both parts."""
+    with translated(connection.storage, "reading what was kept"):
+        planned = image.size()
+        kept = _read_kept(connection, image, unfolded.base, feed)
+        image.resize(unfolded.base + kept.size_bytes if kept.rows else 0)
+        cut_rows(connection, image.id(), len(kept.rows) // ROW_BYTES)
+        if not kept.rows:
+            image.metadata_remove(UNFOLDED_KEY)
+            image.resize(planned - unfolded.base)
+            return Resumed(Kept(), None)
+        image.resize(max(planned, unfolded.base + kept.size_bytes))
+        disk = _resumed_disk(image, unfolded.base, len(kept.rows) // ROW_BYTES * OBJECT_BYTES)
+    return Resumed(kept, disk)
+
+
+def _read_kept(connection: Connection, image: RbdImage, base: int, feed: Feed) -> Kept:
+    """Feed full objects that prove themselves, then the tail."""
+    finished = read_record(image, FINISHED_KEY, Finished)
+    size = finished.size_bytes if finished else image.size() - base
+    rows = read_rows(connection, image.id(), object_count(size))
+    whole = min(len(rows) // ROW_BYTES, size // OBJECT_BYTES)
+    count, stored, placement = 0, 0, None
+    for index in range(whole):
+        block = _in_place(image, base, index, OBJECT_BYTES)
+        placement = placement or _placement_of(block)
+        if placement is None or not _proven(image, placement, index, block, row_at(rows, index)):
+            break
+        stored += _bytes_in_place(placement, index, block)
+        feed(block)
+        count += 1
+    kept = Kept(rows[: count * ROW_BYTES], b"", stored)
+    if finished and count == whole and placement is not None:
+        _keep_last(image, base, placement, finished.size_bytes, row_at(rows, count))
+    if finished:
+        image.metadata_remove(FINISHED_KEY)
+    return kept._replace(tail=_read_tail(image, base, count, feed))
+
+
+def _keep_last(image: RbdImage, base: int, placement: Placement, size_bytes: int, row: bytes) -> None:
+    """Turn the last object of a finished file, if it is not full, into the tail of an unfinished one."""
+    index, length = divmod(size_bytes, OBJECT_BYTES)
+    if not length:
+        return
+    block = _in_place(image, base, index, length)
+    if _proven(image, placement, index, block, row):
+        image.write(bytes(block), base + index * OBJECT_BYTES)
+        image.metadata_set(TAIL_KEY, Tail(index=index, length=length, digest=row.hex()).model_dump_json())
+
+
+def _read_tail(image: RbdImage, base: int, index: int, feed: Feed) -> bytes:
+    tail = read_record(image, TAIL_KEY, Tail)
+    if tail is None or tail.index != index or not tail.length or not index:
+        return b""
+    data = image.read(base + index * OBJECT_BYTES, tail.length)
+    if row_of(data).hex() != tail.digest:
+        return b""
+    feed(memoryview(data))
+    return data
+
+
+def _placement_of(head: memoryview) -> Placement | None:
+    header = unfoldable(head)
+    return None if header is None else Placement(header)
+
+
+def _in_place(image: RbdImage, base: int, index: int, length: int) -> memoryview:
+    """Read what lies behind the disk of an object of the file; moved clusters read as zeros."""
+    return memoryview(bytearray(image.read(base + index * OBJECT_BYTES, length)))
+
+
+def _proven(image: RbdImage, placement: Placement, index: int, block: memoryview, row: bytes) -> bool:
+    """Complete a block with its moved clusters and tell whether it is what came."""
+    placement.feed(index, block)
+    for start, end, guest in placement.moved(index, len(block)):
+        block[start:end] = image.read(guest, end - start)
+    return row_of(block) == row
+
+
+def _bytes_in_place(placement: Placement, index: int, block: memoryview) -> int:
+    moved = sum(end - start for start, end, _ in placement.moved(index, len(block)))
+    return max(0, sum(end - start for start, end in data_runs(block)) - moved)
+
+
+def _resumed_disk(image: RbdImage, base: int, kept_bytes: int) -> GuestDisk | None:
+    """Clear the disk of what an attempt wrote past the bytes that are kept, and go on with it."""
+    placement = read_placement(image, base, kept_bytes)
+    if placement is None:
+        return None
+    disk = GuestDisk(placement, base)
+    covered = placement.moved_guest_clusters(kept_bytes)
+    per_object = OBJECT_BYTES // placement.cluster_bytes
+    for index in _written_objects(image, base):
+        _clear(image, index, covered[index * per_object : (index + 1) * per_object], placement.cluster_bytes)
+    touched = {int(index) for index in np.unique(np.flatnonzero(covered) // per_object)}
+    disk.resumed(touched, int(covered.sum()) * placement.cluster_bytes)
+    return disk
+
+
+def _written_objects(image: RbdImage, base: int) -> list[int]:
+    found: set[int] = set()
+
+    def note(offset: int, length: int, exists: bool) -> None:
+        if exists:
+            found.update(range(offset // OBJECT_BYTES, -(-(offset + length) // OBJECT_BYTES)))
+
+    image.diff_iterate(0, base, None, note, include_parent=False, whole_object=True)
+    return sorted(found)
+
+
+def _clear(
+    image: RbdImage, index: int, covered: "np.ndarray[tuple[int], np.dtype[np.bool_]]", size: int
+) -> None:
+    if covered.all():
+        return
+    bare = np.flatnonzero(~covered)
+    for run in np.split(bare, np.flatnonzero(np.diff(bare) != 1) + 1):
+        image.discard(index * OBJECT_BYTES + int(run[0]) * size, len(run) * size)
+
+
+def _segments(moved: list[Moved], offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield (offset in the image, length) of the pieces of an object, in order."""
+    at = 0
+    for start, end, guest in moved:
+        if start > at:
+            yield offset + at, start - at
+        yield guest, end - start
+        at = end
+    if at < length:
+        yield offset + at, length - at
+
+
+def _joined(pieces: "list[Future[bytes]]") -> "Future[bytes]":
+    """Return a future of all pieces together, fulfilled by the last of them to arrive."""
+    whole: Future[bytes] = Future()
+    waiting = iter(pieces)
+
+    def next_piece(_: "Future[bytes] | None") -> None:
+        for piece in waiting:
+            if not piece.done():
+                piece.add_done_callback(next_piece)
+                return
+        failed = next((error for error in (piece.exception() for piece in pieces) if error), None)
+        if failed is not None:
+            whole.set_exception(failed)
+        else:
+            whole.set_result(b"".join(piece.result() for piece in pieces))
+
+    next_piece(None)
+    return whole

@@ -1,0 +1,180 @@
+"""Writing a file as objects in order, several in flight, with their digest rows."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from storage.ceph.bindings import RbdImage
+from storage.ceph.connection import Connection, translated
+from storage.ceph.flight import InFlight
+from storage.ceph.layout import (
+    OBJECT_BYTES,
+    QCOW2_MAGIC,
+    ROW_BYTES,
+    ZERO_ROW,
+    ZEROS,
+    data_runs,
+    is_zero,
+    row_of,
+    rows_name,
+    zero_row,
+)
+from storage.ceph.rows import pieces
+
+if TYPE_CHECKING:  # numpy is needed for qcow2 files only
+    from storage.ceph.guest_disk import GuestDisk
+
+ZERO_ROWS_PENDING = 4096  # rows of holes wait for company: a sparse 8 TiB costs 512 writes, not 2 million
+
+
+class Kept(NamedTuple):
+    """What a landing holds durably."""
+
+    rows: bytes = b""  # of its full objects
+    tail: bytes = b""  # what comes after them
+    stored_bytes: int = 0  # not counting holes, nor the tail, which is written again with its object
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file so far."""
+        return len(self.rows) // ROW_BYTES * OBJECT_BYTES + len(self.tail)
+
+
+class StreamWriter:
+    """Takes a file in order and writes it as objects, zero cells left out, each object's row going with it.
+
+    Rows and objects are acknowledged independently: a row proves its object whenever it is read back, so after a death the longest
+    prefix that proves itself is what was kept, and no journal of offsets has to be written and waited for.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        image: RbdImage,
+        subject: str,
+        kept: "Kept",
+        wait_s: float,
+        disk: "GuestDisk | None" = None,
+    ) -> None:
+        self._pool, self._image, self._rbd_id = connection.pool, image, image.id()
+        self._storage, self._subject = connection.storage, subject
+        self._rows = bytearray(kept.rows)
+        self._rows_sent = len(kept.rows)
+        self._buffer = bytearray(kept.tail)
+        self._capacity = image.size()
+        self._flight = InFlight(connection.storage, subject, wait_s)
+        self.disk = disk  # where the clusters of a qcow2 file are taken to
+        self.stored_bytes = kept.stored_bytes
+        self.size_bytes = kept.size_bytes
+
+    @property
+    def tail(self) -> bytes:
+        """What was taken of the object that is not full yet."""
+        return bytes(self._buffer)
+
+    @property
+    def full_objects(self) -> int:
+        """How many objects are full."""
+        return len(self._rows) // ROW_BYTES
+
+    def write(self, block: memoryview) -> None:
+        """Take the next bytes."""
+        self.size_bytes += len(block)
+        while block:
+            if not self._buffer and len(block) >= OBJECT_BYTES:
+                self._put(block[:OBJECT_BYTES])
+                block = block[OBJECT_BYTES:]
+                continue
+            room = OBJECT_BYTES - len(self._buffer)
+            self._buffer += block[:room]
+            block = block[room:]
+            if len(self._buffer) == OBJECT_BYTES:
+                full, self._buffer = self._buffer, bytearray()
+                self._put(memoryview(full))
+
+    def write_zeros(self, length: int) -> None:
+        """Take a run of zeros; whole objects of them cost a row and nothing else."""
+        head = min(length, -len(self._buffer) % OBJECT_BYTES)
+        self.write(memoryview(ZEROS)[:head])
+        count, rest = divmod(length - head, OBJECT_BYTES)
+        self._rows += ZERO_ROW * count
+        self.size_bytes += count * OBJECT_BYTES
+        self.write(memoryview(ZEROS)[:rest])
+
+    def drain(self) -> None:
+        """Make all full objects and their rows durable."""
+        self._send_rows()
+        self._flight.drain()
+
+    def keep_tail(self) -> None:
+        """Make everything durable, the bytes of the last, unfinished object too; its row is not recorded yet."""
+        if self.disk is not None:
+            self.disk.flush(self.write_at)
+        if self._buffer and (self._rows or self._buffer[:4] != QCOW2_MAGIC):
+            tail = memoryview(bytes(self._buffer))
+            self._put_runs(tail, self._base + self.full_objects * OBJECT_BYTES, data_runs(tail))
+        self.drain()
+
+    def end(self) -> bytes:
+        """Write the last object with its row, make everything durable, return all rows."""
+        if self._buffer:
+            tail, self._buffer = self._buffer, bytearray()
+            self._put(memoryview(tail))
+        if self.disk is not None:
+            self.disk.flush(self.write_at)
+        self.drain()
+        return bytes(self._rows)
+
+    def _put(self, block: memoryview) -> None:
+        if not self._rows and block[:4] == QCOW2_MAGIC:
+            self._unfold(block)
+        index, hole = len(self._rows) // ROW_BYTES, is_zero(block)
+        self._rows += zero_row(len(block)) if hole else row_of(block)
+        pending = (len(self._rows) - self._rows_sent) // ROW_BYTES
+        if not hole or pending >= ZERO_ROWS_PENDING:
+            self._send_rows()
+        if not hole or self.disk is not None:
+            self._put_data(block, index)
+
+    def _unfold(self, head: memoryview) -> None:
+        """Take a qcow2 file apart from now on, if it is one that can be."""
+        from storage.ceph import unfolding
+
+        with translated(self._storage, "preparing the landing", self._subject):
+            self.disk = unfolding.begin(self._image, head)
+            self._capacity = self._image.size()
+
+    @property
+    def _base(self) -> int:
+        return 0 if self.disk is None else self.disk.base
+
+    def _put_data(self, block: memoryview, index: int) -> None:
+        runs = data_runs(block)
+        if self.disk is not None:
+            runs = self.disk.take(index, block, runs, self.write_at)
+        self._put_runs(block, self._base + index * OBJECT_BYTES, runs)
+
+    def _put_runs(self, block: memoryview, start: int, runs: list[tuple[int, int]]) -> None:
+        self._grow(start + len(block))
+        for first, last in runs:
+            self.write_at(start + first, bytes(block[first:last]))
+            self.stored_bytes += last - first
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write bytes of the image as soon as there is a slot."""
+        self._flight.enter()
+        with translated(self._storage, "writing", self._subject):
+            self._image.aio_write(data, offset, self._flight.done)
+
+    def _send_rows(self) -> None:
+        fresh = bytes(self._rows[self._rows_sent :])
+        for piece, offset, rows in pieces(self._rows_sent // ROW_BYTES, fresh):
+            self._flight.enter()
+            with translated(self._storage, "writing digests", self._subject):
+                self._pool.aio_write(rows_name(self._rbd_id, piece), rows, offset, self._flight.done)
+        self._rows_sent = len(self._rows)
+
+    def _grow(self, end: int) -> None:
+        """Make the image larger for a source of unknown size: by half, so that growing is rare."""
+        if end > self._capacity:
+            self._capacity = max(end, self._capacity * 3 // 2, 64 * OBJECT_BYTES)
+            with translated(self._storage, "growing the landing", self._subject):
+                self._image.resize(self._capacity)
