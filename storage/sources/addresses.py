@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.errors import InvalidRequest, SourceForbidden, SourceNotFound, TransferInterrupted
 from catalog.settings import Settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -151,7 +151,12 @@ def policy(settings: Settings, source_address: str | None = None) -> AddressPoli
 
 @lru_cache(maxsize=16)
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+    try:
+        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+    except ValueError as error:
+        raise InvalidRequest(
+            "allowed_networks", ",".join(texts), "it must be CIDRs separated by commas"
+        ) from error
 
 
 def _look_up(host: str, port: int, masked: str) -> list[Address]:

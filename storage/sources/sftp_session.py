@@ -58,17 +58,16 @@ class Session:
         """Break the connection and end the thread. Safe to repeat."""
         if self._loop.is_closed():
             return
-        if self._connection is not None:
-            with contextlib.suppress(Exception):
-                self.start(self._hang_up(self._connection)).result(_CLOSE_S)
+        with contextlib.suppress(Exception):  # whatever a dying connection says, the thread must end
+            self.start(self._hang_up()).result(_CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    @staticmethod
-    async def _hang_up(connection: asyncssh.SSHClientConnection) -> None:
-        connection.abort()
-        await connection.wait_closed()
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+            await self._connection.wait_closed()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -81,20 +80,24 @@ class Session:
         sock.setblocking(False)
         self.address = str(sock.getpeername()[0])
         hosts = KnownHosts(settings, url, self.address)
-        self._connection = await asyncssh.connect(
-            url.host,
-            url.port,
-            sock=sock,
-            config=None,
-            known_hosts=hosts.trusted,
-            client_factory=hosts.client,
-            username=credentials.user or "",
-            password=credentials.password,
-            client_keys=_keys(url, settings, credentials),
-            agent_path=None,
-            encryption_algs=CIPHERS,
-            login_timeout=settings.connect_timeout_s + settings.read_timeout_s,
-        )
+        try:
+            self._connection = await asyncssh.connect(
+                url.host,
+                url.port,
+                sock=sock,
+                config=None,  # nobody's ~/.ssh/config, with its proxies and commands
+                known_hosts=hosts.trusted,
+                client_factory=hosts.client,
+                username=credentials.user or "",
+                password=credentials.password,
+                client_keys=_keys(url, settings, credentials),
+                agent_path=None,
+                encryption_algs=CIPHERS,
+                login_timeout=settings.connect_timeout_s + settings.read_timeout_s,
+            )
+        except BaseException:
+            sock.close()
+            raise
         hosts.remember()
         return await self._connection.start_sftp_client()
 
