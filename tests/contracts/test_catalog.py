@@ -1,6 +1,6 @@
 """What every catalog promises, whatever keeps its rows."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -296,3 +296,16 @@ def test_text_that_no_database_keeps_is_replaced(catalog: Catalog) -> None:
     assert (image.error, image.warnings) == ("server said \ufffd\ufffd!", ("\ufffd",))
     assert catalog.image(image.id) == image
     assert catalog.verify_events()
+
+
+def test_a_moment_without_a_time_zone_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(ValueError, match="has no time zone"):
+        saved(catalog, an_image(created_at=START.replace(tzinfo=None)))
+
+
+def test_moments_of_other_zones_are_kept_as_utc(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image(created_at=START.astimezone(timezone(timedelta(hours=8)))))
+    saved(catalog, catalog.image(image.id))
+    assert image.created_at == START
+    *_, again = catalog.events(image.id)
+    assert set(again.after or {}) == {"version", "updated_at"}
