@@ -20,7 +20,7 @@ from storage.formats import (
     vmdk_header,
     vmdk_tables,
 )
-from storage.formats.regions import TAIL, Bytes, Regions
+from storage.formats.regions import HEAD, TAIL, Bytes, Regions
 from storage.formats.rules import RULE_SET, Rule
 
 OURS = ("raw", "qcow2", "vmdk", "iso")
@@ -60,6 +60,10 @@ class Inspector:
     def feed(self, block: memoryview) -> None:
         """Take the next bytes. The block is not kept; it may change afterwards."""
         self._regions.feed(block)
+
+    def skip(self, size_bytes: int, tail: bytes) -> None:
+        """Leave out the middle of a stored file of that size; `finish_from` fetches what is needed of it."""
+        self._regions.skip(size_bytes, tail)
 
     def refused_early(self) -> tuple[Finding, ...]:
         """Return errors that no later byte can mend, so that a hopeless transfer can stop. Empty while undecided.
@@ -143,11 +147,15 @@ class Inspector:
             yield NO_SIZE.found(_SIZE_AT["qcow2"])
 
 
-def inspect_reader(source: Bytes, max_virtual_size: int, block: int = 4 << 20) -> Verdict:
-    """Judge a stored file by reading all of it, e.g. when the rules have changed."""
+def inspect_reader(source: Bytes, max_virtual_size: int) -> Verdict:
+    """Judge a stored file, e.g. when the rules have changed: the same verdict as on its stream.
+
+    Only its head, its tail and the tables of its format are read, about 1 MiB and 1/8000 of it.
+    """
     inspector = Inspector(max_virtual_size)
-    for start in range(0, source.size_bytes, block):
-        inspector.feed(memoryview(source.read_at(start, block)))
+    inspector.feed(memoryview(source.read_at(0, HEAD)))
+    if source.size_bytes > HEAD:
+        inspector.skip(source.size_bytes, source.read_at(source.size_bytes - TAIL, TAIL))
     return inspector.finish_from(source)
 
 

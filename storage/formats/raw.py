@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from catalog.records import Finding
 from storage.formats.rules import Rule, printable
+from storage.formats.signatures import partition_table
 
 MAX_ANSWER = 64 << 10
 _PAGE = re.compile(
@@ -33,6 +34,12 @@ GPT_SHORT = Rule(
     "error",
     "partition {number} ends at byte {end}, the file at {size}; the disk is truncated",
 )
+MBR_SHORT = Rule(
+    "raw.mbr-truncated",
+    1,
+    "warning",
+    "MBR partition {number} ends at byte {end}, the file at {size}; it may be truncated",
+)  # only a warning: tools that round to cylinders write such tables too
 
 
 def page_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
@@ -52,10 +59,21 @@ def _is_json(head: bytes) -> bool:
 
 
 def disk_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge whether the partitions of a GPT disk lie in the file."""
+    """Judge whether the partitions of a disk lie in the file."""
+    if partition_table(head):
+        yield from _mbr_findings(head, size_bytes)
     for sector in (512, 4096):
         if head.startswith(b"EFI PART", sector):
             yield from _gpt_findings(head, sector, size_bytes)
+
+
+def _mbr_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
+    for number in range(4):
+        kind = head[450 + 16 * number]
+        first, count = struct.unpack_from("<II", head, 454 + 16 * number)
+        end = (first + count) * 512
+        if kind not in (0, 0xEE) and end > size_bytes:
+            yield MBR_SHORT.found(446 + 16 * number, number=number + 1, end=end, size=size_bytes)
 
 
 def _gpt_findings(head: bytes, sector: int, size_bytes: int) -> Iterator[Finding]:

@@ -126,6 +126,16 @@ class Regions:
             block = block[cut:]
         self._take(block)
 
+    def skip(self, size_bytes: int, tail: bytes) -> None:
+        """Leave out what is between the head and the tail of a file; pieces wanted of it come from `complete_from`.
+
+        Raises ValueError before the head is complete.
+        """
+        if not self.head_complete:
+            raise ValueError("only what follows the head can be left out")
+        self.size_bytes = size_bytes
+        self._tail[:] = tail[-TAIL:]
+
     def finish(self) -> None:
         """Note that the stream is over."""
         self._begin()

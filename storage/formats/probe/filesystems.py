@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pyfsxfs
@@ -34,13 +34,22 @@ _SLEUTH_KIT = ("ext2", "ext3", "ext4", "vfat", "ntfs")
 class Files(Protocol):
     """Files of one file system. Paths are absolute; links are not followed."""
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return at most `limit` bytes of a regular file, None if there is none."""
+    def open(self, path: str) -> Bytes | None:
+        """Return a regular file, None if there is none."""
         ...
 
     def names(self, path: str) -> list[str]:
         """Return names in a folder, at most MAX_NAMES; none if there is no such folder."""
         ...
+
+
+def read(files: Files, path: str, limit: int) -> bytes | None:
+    """Return at most `limit` bytes from the start of a regular file, None if there is none or it can't be read."""
+    try:
+        file = files.open(path)
+        return None if file is None else file.read_at(0, limit)
+    except OSError:
+        return None
 
 
 def signature(part: Bytes) -> str | None:
@@ -70,6 +79,18 @@ def _open(part: Bytes, kind: str) -> Files | None:
     return TskFiles(part) if kind in _SLEUTH_KIT else None
 
 
+class Opened:
+    """A file of a file system that a C library reads: `fetch(offset, size)` must stay within it."""
+
+    def __init__(self, size_bytes: int, fetch: Callable[[int, int], bytes], keep: object) -> None:
+        self.size_bytes, self._fetch, self._keep = size_bytes, fetch, keep
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end. Raises OSError where the file is damaged."""
+        size = max(min(size, self.size_bytes - offset), 0)
+        return bytes(self._fetch(offset, size)) if size else b""
+
+
 class _Image(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
     def __init__(self, part: Bytes) -> None:
         self._part = part
@@ -89,17 +110,15 @@ class TskFiles:
         self._image = _Image(part)  # must outlive the file system
         self._fs = pytsk3.FS_Info(self._image)
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return at most `limit` bytes of a regular file, None if there is none."""
+    def open(self, path: str) -> Bytes | None:
+        """Return a regular file, None if there is none."""
         try:
             file = self._fs.open(path)
-            meta = file.info.meta
-            if meta is None or meta.type != pytsk3.TSK_FS_META_TYPE_REG:
-                return None
-            size = min(meta.size, limit)
-            return bytes(file.read_random(0, size)) if size else b""
         except OSError:
             return None
+        meta = file.info.meta
+        is_file = meta is not None and meta.type == pytsk3.TSK_FS_META_TYPE_REG
+        return Opened(meta.size, file.read_random, file) if is_file else None
 
     def names(self, path: str) -> list[str]:
         """Return names in a folder, at most MAX_NAMES; none if there is no such folder."""
@@ -155,16 +174,15 @@ class XfsFiles:
         self._volume = pyfsxfs.volume()
         self._volume.open_file_object(Stream(part))
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return at most `limit` bytes of a regular file, None if there is none."""
+    def open(self, path: str) -> Bytes | None:
+        """Return a regular file, None if there is none."""
         try:
             entry = self._volume.get_file_entry_by_path(path)
-            if entry is None or entry.file_mode & 0o170000 != 0o100000:
-                return None
-            size = min(entry.size, limit)
-            return bytes(entry.read_buffer_at_offset(size, 0)) if size else b""
         except OSError:
             return None
+        if entry is None or entry.file_mode & 0o170000 != 0o100000:
+            return None
+        return Opened(entry.size, lambda offset, size: entry.read_buffer_at_offset(size, offset), entry)
 
     def names(self, path: str) -> list[str]:
         """Return names in a folder, at most MAX_NAMES; none if there is no such folder."""

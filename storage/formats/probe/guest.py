@@ -1,15 +1,15 @@
 """What is installed in a file system: guest OS, virtio drivers, cloud-init, guest agent."""
 
-import io
 import re
 from dataclasses import dataclass
 
 import pyregf
 
-from storage.formats.probe.filesystems import Files
+from storage.formats.disk import Bytes
+from storage.formats.probe.filesystems import Files, Stream, read
 from storage.formats.probe.iso9660 import IsoFiles
 
-TEXT, MODULE_LIST, HIVE = 64 << 10, 4 << 20, 256 << 20
+TEXT, MODULE_LIST = 64 << 10, 4 << 20
 MAX_KERNELS = 8
 _SYSTEM32 = "/Windows/System32"
 _VERSION_KEY = r"Microsoft\Windows NT\CurrentVersion"
@@ -69,7 +69,7 @@ def _linux_virtio(files: Files) -> bool | None:
 
 def _modules(files: Files, kernel: str) -> bytes:
     names = ("modules.builtin", "modules.dep")
-    return b"\n".join(files.read(f"{kernel}/{name}", MODULE_LIST) or b"" for name in names).strip()
+    return b"\n".join(read(files, f"{kernel}/{name}", MODULE_LIST) or b"" for name in names).strip()
 
 
 def _windows(files: Files) -> Guest | None:
@@ -77,7 +77,7 @@ def _windows(files: Files) -> Guest | None:
         return None
     drivers = {name.lower() for name in files.names(f"{_SYSTEM32}/drivers")}
     return Guest(
-        os=_windows_name(files.read(f"{_SYSTEM32}/config/SOFTWARE", HIVE)),
+        os=_windows_name(files.open(f"{_SYSTEM32}/config/SOFTWARE")),
         virtio=bool(drivers & {"viostor.sys", "vioscsi.sys"}) and "netkvm.sys" in drivers
         if drivers
         else None,
@@ -86,10 +86,13 @@ def _windows(files: Files) -> Guest | None:
     )
 
 
-def _windows_name(hive: bytes | None) -> str:
+def _windows_name(hive: Bytes | None) -> str:
+    """Read the product's name from the registry: a few cells of a file of 100 MB."""
+    if hive is None:
+        return "Windows"
     try:
         registry = pyregf.file()
-        registry.open_file_object(io.BytesIO(hive or b""))
+        registry.open_file_object(Stream(hive))
         key = registry.get_key_by_path(_VERSION_KEY)
         product = key.get_value_by_name("ProductName").get_data_as_string()
     except (OSError, AttributeError):  # damaged, or without such a key or value
@@ -99,10 +102,10 @@ def _windows_name(hive: bytes | None) -> str:
 
 def _medium(files: Files) -> Guest | None:
     """Name the system that an installation medium installs."""
-    label = files.read("/.disk/info", 256)
+    label = read(files, "/.disk/info", 256)
     if label:
         return Guest(os=_shown(label.decode("utf-8", "replace")))
-    tree = files.read("/.treeinfo", TEXT)
+    tree = read(files, "/.treeinfo", TEXT)
     if tree:
         fields = dict(
             line.split("=", 1) for line in tree.decode("utf-8", "replace").splitlines() if "=" in line
@@ -116,11 +119,11 @@ def _medium(files: Files) -> Guest | None:
 
 
 def _first(files: Files, paths: tuple[str, ...], limit: int) -> bytes | None:
-    return next((data for path in paths if (data := files.read(path, limit)) is not None), None)
+    return next((data for path in paths if (data := read(files, path, limit)) is not None), None)
 
 
 def _any(files: Files, paths: tuple[str, ...]) -> bool:
-    return any(files.read(path, 1) is not None for path in paths)
+    return any(read(files, path, 1) is not None for path in paths)
 
 
 def _shown(text: str) -> str:

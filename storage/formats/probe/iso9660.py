@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from storage.formats.disk import Bytes
+from storage.formats.disk import Bytes, Part
 
 SECTOR = 2048
 DESCRIPTOR = 16 * SECTOR
@@ -38,12 +38,12 @@ class IsoFiles:
         self._root = _entry(descriptor[156:190])
         self.publisher = descriptor[318:446].decode("ascii", "replace").strip()
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return at most `limit` bytes of a file, None if there is none."""
+    def open(self, path: str) -> Bytes | None:
+        """Return a file, None if there is none."""
         entry = self._find(path)
         if entry is None or entry.is_folder:
             return None
-        return self._part.read_at(entry.start, min(entry.size_bytes, limit))
+        return Part(self._part, entry.start, entry.size_bytes)
 
     def names(self, path: str) -> list[str]:
         """Return names in a folder; none if there is no such folder."""

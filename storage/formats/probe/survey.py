@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from storage.formats.disk import Bytes, Part
 from storage.formats.probe import el_torito
-from storage.formats.probe.filesystems import opened, signature
+from storage.formats.probe.filesystems import opened, read, signature
 from storage.formats.probe.guest import Guest, read_guest
 from storage.formats.probe.lvm import logical_volumes
 from storage.formats.probe.machine import pe_machine
@@ -54,7 +54,7 @@ def _efi_machines(part: Bytes) -> Iterator[str]:
     with opened(part, signature(part) or "") as files:
         for name in files.names("/EFI/BOOT") if files else ():
             if name.upper().startswith("BOOT") and name.upper().endswith(".EFI"):
-                machine = pe_machine(files.read(f"/EFI/BOOT/{name}", 4096) or b"") if files else None
+                machine = pe_machine(read(files, f"/EFI/BOOT/{name}", 4096) or b"") if files else None
                 if machine:
                     yield machine
 

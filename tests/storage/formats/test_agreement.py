@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.formats.inspect import Inspector
+from storage.formats.inspect import Inspector, inspect_reader
 from storage.formats.local import LocalFile
 from storage.formats.qemu import info
 from tests.services.images import converted, hybrid_iso, need, package_image, tiny_disk
@@ -146,6 +146,8 @@ def test_format_and_virtual_size_are_what_qemu_img_says(name: str, tmp_path: Pat
             verdict = inspector.finish_from(reader)
         assert (verdict.format, verdict.virtual_size_bytes) == (declared, qemu.virtual_size_bytes)
         assert errors(verdict) == []
+    with LocalFile(path) as reader:
+        assert inspect_reader(reader, LIMIT) == verdict
 
 
 def test_tables_that_pass_before_what_points_to_them_are_judged_from_the_stored_file(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ SLOWEST_S = 5.0
 MEMORY_KIB = 300 << 10
 
 
-def examined(contents: Iterator[bytes]) -> list[bytes]:
-    """Judge each file and read what our readers show of it; return those that pass."""
-    passed, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def examine(contents: Iterator[bytes]) -> None:
+    """Judge each file and read what our readers show of it: no error, no hang, no growth."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for content in contents:
         begun = time.monotonic()
         verdict = inspect_reader(Memory(content), LIMIT)
@@ -36,10 +36,7 @@ def examined(contents: Iterator[bytes]) -> list[bytes]:
         if verdict.format in ("qcow2", "vmdk", "raw", "iso"):
             read_some(content, verdict.format)
         assert time.monotonic() - begun < SLOWEST_S
-        if verdict.safe:
-            passed.append(content)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_KIB
-    return passed
 
 
 def read_some(content: bytes, image_format: str) -> None:
@@ -53,14 +50,14 @@ def read_some(content: bytes, image_format: str) -> None:
 
 @pytest.mark.parametrize("name", list(SEEDS))
 def test_mutated_images_do_no_harm(name: str) -> None:
-    examined(cases(name, SAMPLE))
+    examine(cases(name, SAMPLE))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", list(SEEDS))
 def test_a_great_many_mutated_images_do_no_harm(name: str) -> None:
-    examined(cases(name, MANY))
+    examine(cases(name, MANY))
 
 
 @pytest.mark.parametrize("name", list(SEEDS))
