@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from catalog.errors import CatalogUnavailable
 from catalog.kinds import EVENT, IMAGE, Key, Kind, Place
@@ -24,6 +24,7 @@ from catalog.tables import SHARES_TABLE, TABLES, row_of
 R = TypeVar("R", bound=Record)
 WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
 BUSY_TIMEOUT_S = 30
+OUR_FAULT = (DataError, IntegrityError, ProgrammingError)
 
 
 class SqlTransaction:
@@ -105,6 +106,8 @@ class SqlStore:
                 connection.execution_options(imagewright_writing=writing)
                 with connection.begin():
                     yield connection
+        except OUR_FAULT:
+            raise  # no waiting helps: a retry would only hide it
         except DBAPIError as error:
             raise unavailable(self.address, error) from error
 

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from catalog import errors, open_catalog
+from catalog import errors, open_catalog, sql
 from catalog.history import sealed
 from catalog.kinds import EVENT
 from catalog.migrate import MIGRATIONS, main, upgrade
@@ -172,3 +172,19 @@ def test_opening_and_listing_costs_little_more_than_its_libraries(tmp_path: Path
     seconds(ours)  # makes the catalog
     libraries = min(seconds("import pydantic_settings, pyrsistent, sqlalchemy") for _ in range(3))
     assert min(seconds(ours) for _ in range(3)) < 2 * libraries + 0.1
+
+
+def test_a_catalog_that_is_busy_for_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "BUSY_TIMEOUT_S", 0.1)
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    with open_catalog(url) as one, open_catalog(url) as other, one.changing(actor="a"):
+        busy = pytest.raises(errors.CatalogUnavailable, match="database is locked")
+        with busy as caught, other.changing(actor="b"):
+            pytest.fail("two write at once")
+    assert caught.value.retryable
+
+
+def test_a_file_that_is_no_catalog_is_named(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(errors.CatalogUnavailable, match=r"catalog.db is unavailable: file is not a database"):
+        open_catalog(f"sqlite:///{tmp_path}/catalog.db")
