@@ -26,7 +26,7 @@ def request_model(flow_name: str) -> type[requests.Request]:
 def build_app() -> App:
     """Return the command with all its subcommands."""
     app = App(name="imagewright", help="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
-              result_action="return_value")  # fmt: skip
+              result_action="return_value", suppress_keyboard_interrupt=False)  # fmt: skip
     app.register_install_completion_command()
     for name in FLOWS:
         app.command(_flow_command(name), name=name.replace("_", "-"))

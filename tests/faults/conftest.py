@@ -59,6 +59,11 @@ class Machines:
         """Return how many bytes of an image its landing keeps."""
         return sum(one.kept_bytes for one in self.storage().landings() if one.landing_id == image_id)
 
+    def stored(self) -> set[Path]:
+        """Return the files of the image storage that hold bytes of images."""
+        folders = ("packs", "landings", "manifests", "aside")
+        return {p for one in folders for p in (self.home / "imagestore" / one).rglob("*") if p.is_file()}
+
     def recover(self, stale_after_s: float = 1) -> str:
         """Run recover_runs and return what it prints."""
         done = self.server.command("recover-runs", "--stale-after-s", str(stale_after_s), "--json")

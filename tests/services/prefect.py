@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -29,10 +29,11 @@ FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """A running server. environment: what a command or a worker needs to talk to it."""
+    """A running server. environment: what a command or a worker needs to talk to it. restart: after so many seconds."""
 
     api: str
     environment: Mapping[str, str]
+    restart: Callable[[float], None] = field(repr=False)
 
     def ask(self, path: str, body: object | None = None, method: str | None = None) -> object:
         """Send a request to the API, POST with a body and GET without, and return the JSON answer, None if empty."""
@@ -143,10 +144,19 @@ def prefect_server(folder: Path, cache: Path, settings: Mapping[str, str]) -> It
         "PREFECT_UI_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     }
-    with running(command, folder, port, started, within_s=START_S):
-        server = PrefectServer(
-            f"http://127.0.0.1:{port}/api", {**environment, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-        )
+    with ExitStack() as process:
+
+        def start() -> None:
+            process.enter_context(running(command, folder, port, started, within_s=START_S))
+
+        def restart(away_s: float) -> None:
+            process.close()
+            time.sleep(away_s)
+            start()
+
+        start()
+        api = f"http://127.0.0.1:{port}/api"
+        server = PrefectServer(api, {**environment, "PREFECT_API_URL": api}, restart)
         _apply(server)
         yield server
 
