@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 
-from catalog.errors import ConversionFailed, ImageNotFound
+from catalog.errors import ConversionFailed, StaleLanding
 from catalog.records import ImageFormat
 from storage.ceph.landing import CephLanding
 from storage.ceph.layout import OBJECT_BYTES
@@ -29,10 +29,10 @@ def convert(
 
 
 def converted(target: CephLanding) -> Converted:
-    """Describe a landing that was converted. Raises ImageNotFound if there is none, nor a landing to make it from."""
+    """Describe a landing that was converted. Raises StaleLanding if there is none, nor a landing to make it from."""
     finished = target.finished()
     if finished is None:
-        raise ImageNotFound(target.landing_id)
+        raise StaleLanding(target.landing_id)
     return Converted(
         landing_id=target.landing_id,
         format="raw",

@@ -9,7 +9,7 @@ from contextlib import closing
 import numpy as np
 from blake3 import blake3
 
-from catalog.errors import ConversionFailed, ImageNotFound
+from catalog.errors import ConversionFailed, StaleLanding
 from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
 from storage.ceph.flight import InFlight
@@ -46,7 +46,7 @@ def convert(source: CephLanding, prover: Prover, wait_s: float, progress: Progre
         with translated(connection.storage, "converting", source.landing_id):
             finished = read_record(image, FINISHED_KEY, Finished)
             if finished is None:
-                raise ImageNotFound(source.landing_id)
+                raise StaleLanding(source.landing_id)
             if not finished.first_piece:
                 finished = _Conversion(source, connection, image, wait_s).run(prover, progress)
                 image.metadata_set(FINISHED_KEY, finished.model_dump_json())
@@ -62,7 +62,7 @@ class _Conversion:
         self._flight = InFlight(connection.storage, source.landing_id, wait_s)
         record = read_record(image, UNFOLDED_KEY, Unfolded)
         if record is None:
-            raise ImageNotFound(source.landing_id)
+            raise StaleLanding(source.landing_id)
         self._unfolded = record
         count = object_count(record.disk_bytes)
         self._rows = bytearray(read_rows(connection, image.id(), count, DISK_PIECE))
@@ -72,7 +72,7 @@ class _Conversion:
         with closing(self._source.open()) as reader:
             placement = reader.placement
             if placement is None:
-                raise ImageNotFound(self._source.landing_id)
+                raise StaleLanding(self._source.landing_id)
             self._copy(reader, placement, progress)
             self._prove(prover, placement, reader.size_bytes, progress)
         return Finished(

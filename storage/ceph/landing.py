@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 
 from blake3 import blake3
 
-from catalog.errors import CapacityExceeded, ImageBusy, ImageNotFound, StorageUnavailable
+from catalog.errors import CapacityExceeded, ImageBusy, ImageNotFound, StaleLanding, StorageUnavailable
 from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
 from storage.ceph.images import check_version, close, create, opened, read_record, remove, take_lock
@@ -97,8 +97,11 @@ class CephLanding:
         return StoredFile(size_bytes=finished.size_bytes, stored_bytes=finished.stored_bytes)
 
     def open(self) -> CephReader:
-        """Read a finished landing."""
-        return open_reader(self._connect(), self.name, None, self._wait_s, self.landing_id)
+        """Read a finished landing. Raises StaleLanding if it is not there or not finished."""
+        try:
+            return open_reader(self._connect(), self.name, None, self._wait_s, self.landing_id)
+        except ImageNotFound as error:
+            raise StaleLanding(self.landing_id) from error
 
     def finished(self) -> Finished | None:
         """Return what a finished landing says about itself, None for any other."""
@@ -114,10 +117,10 @@ class CephLanding:
         return self._connected(), self._writable()
 
     def root(self) -> str:
-        """Return the digest over all digests of a finished landing: what identifies its bytes. Raises ImageNotFound."""
+        """Return the digest over all digests of a finished landing: what identifies its bytes. Raises StaleLanding."""
         finished = self._finished()
         if finished is None:
-            raise ImageNotFound(self.landing_id)
+            raise StaleLanding(self.landing_id)
         return finished.root
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from catalog.errors import DigestMismatch, IllegalTransition, ImageNotFound
+from catalog.errors import DigestMismatch, IllegalTransition, StaleLanding
 from catalog.records import Image, ImageFormat, Replica, ReplicaStatus
 from storage.ceph.bindings import RbdImage, load
 from storage.ceph.connection import Connection, translated
@@ -41,7 +41,7 @@ def publish(
         return _repeated(connection, there, landing, landing_id, digests)
     with opened(connection, landing, read_only=False) as found:
         if found is None:
-            raise ImageNotFound(image.id)
+            raise StaleLanding(landing_id)
         with translated(connection.storage, "publishing", image.id):
             check_version(connection.storage, found, landing)
             finished = _finished(found, landing_id)
@@ -77,7 +77,7 @@ def _repeated(
 def _finished(found: RbdImage, landing_id: str) -> Finished:
     finished = read_record(found, FINISHED_KEY, Finished)
     if finished is None:
-        raise IllegalTransition(f"landing {landing_id}", "not finished", "publish", ("finished",))
+        raise StaleLanding(landing_id)
     return finished
 
 

@@ -5,8 +5,10 @@ It sees only files that the inspector has passed, under the limits of `confine`.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ Node = Mapping[str, object]
 """Options of a protocol driver of qemu's, e.g. {"driver": "rbd", "pool": …, "image": …}."""
 
 
+COMPARED_AT_ONCE = 512 << 20  # of the guest's disk, by one process; there is one a processor
 MAX_MAP = 256 << 20  # 90 bytes an extent: a terabyte in pieces of 512 KiB
 
 
@@ -146,22 +149,32 @@ def compare_parts(
     images: node and format of each. secret: a file with the base64 text that the nodes name as `key-secret` "key".
     Raises ProgramFailed, MissingProgram.
     """
-    done, total = 0, sum(end - start for start, end in parts)
-    for start, end in parts:
-        first, second = (_window(node, image_format, start, end) for node, image_format in images)
-        words = [*_secret(secret), "-p", "-f", "raw", "-F", "raw", first, second]
-        report = _percent(end - start, partial(_shifted, progress, done, total))
-        limits = _limits(end - start, network=True)
-        if _qemu_img("compare", words, limits, report, fine=(0, 1)).code:
-            return False
-        done += end - start
+    total = sum(end - start for start, end in parts)
+    pieces = [piece for part in parts for piece in _cut(*part)]
+    done = 0
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="compare") as pool:
+        for size in pool.map(partial(_compared, images, secret), pieces):
+            if not size:
+                pool.shutdown(wait=True, cancel_futures=True)
+                return False
+            done += size
+            progress(done, total)
     return True
 
 
-def _shifted(
-    progress: Callable[[int, int | None], None], before: int, total: int, done: int, _: int | None
-) -> None:
-    progress(before + done, total)
+def _cut(start: int, end: int) -> list[tuple[int, int]]:
+    return [(at, min(at + COMPARED_AT_ONCE, end)) for at in range(start, end, COMPARED_AT_ONCE)]
+
+
+def _compared(
+    images: tuple[tuple[Node, str], tuple[Node, str]], secret: Path | None, part: tuple[int, int]
+) -> int:
+    """Return how many bytes were compared, 0 if they differ."""
+    first, second = (_window(node, image_format, *part) for node, image_format in images)
+    words = [*_secret(secret), "-f", "raw", "-F", "raw", first, second]
+    size = part[1] - part[0]
+    equal = _qemu_img("compare", words, _limits(size, network=True), fine=(0, 1)).code == 0
+    return size if equal else 0
 
 
 def _secret(file: Path | None) -> list[str]:

@@ -39,7 +39,12 @@ def objects(reopen: Callable[[], ObjectStore]) -> ObjectStore:
     return reopen()
 
 
-@pytest.fixture(params=IMAGE_STORAGES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group("ceph")) if name == "ceph" else name
+        for name in IMAGE_STORAGES
+    ]
+)
 def image_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStorage]:
     """Yield an empty image storage of each kind; to add one, name it in tests/contracts/image_storages.py."""
     with IMAGE_STORAGES[request.param](tmp_path) as opened:

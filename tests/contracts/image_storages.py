@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from catalog.settings import Settings
 from storage.protocols import ImageStorage
-from tests.storage.stores import image_store, opener
+from storage.registry import open_image_storage
+from tests.services.ceph import fresh_pool, shared_cluster
+from tests.storage.stores import image_store, opener, record
 
 
 @contextmanager
@@ -23,8 +26,17 @@ def _s3(place: Path) -> Iterator[ImageStorage]:
     yield image_store(opener("s3", place)())
 
 
+@contextmanager
+def _ceph(place: Path) -> Iterator[ImageStorage]:
+    cluster = shared_cluster()
+    url = cluster.url(fresh_pool(cluster))
+    settings = Settings(scratch=place / "scratch")
+    yield open_image_storage(record(url, kind="ceph", capacity_bytes=1 << 40), settings=settings)
+
+
 IMAGE_STORAGES: dict[str, Callable[[Path], AbstractContextManager[ImageStorage]]] = {
     "memory": _memory,
     "directory": _directory,
     "s3": _s3,
+    "ceph": _ceph,
 }

@@ -3,6 +3,7 @@
 About 1 s to start (memstore), 75 MB. Daemons die with the test process (parent-death signal), and are stopped by process id.
 """
 
+import atexit
 import json
 import shutil
 import signal
@@ -11,7 +12,8 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -331,3 +333,18 @@ def ceph_cluster(
     finally:
         cluster.stop_all()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def shared_cluster() -> CephCluster:
+    """Return the cluster that all tests of this process share, each in a pool of its own; it ends with the process."""
+    ends = ExitStack()
+    atexit.register(ends.close)
+    return ends.enter_context(ceph_cluster())
+
+
+def fresh_pool(cluster: CephCluster) -> str:
+    """Make a pool that no other test uses and return its name."""
+    name = f"p{uuid.uuid4().hex[:12]}"
+    cluster.create_pool(name)
+    return name

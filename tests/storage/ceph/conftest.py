@@ -1,7 +1,6 @@
 """One real cluster for all tests of this folder (two where they need it), a pool of its own for each test."""
 
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from catalog.records import Image, ImageFormat, ImageStorage
 from catalog.settings import Settings
 from storage.ceph import CephStorage
-from tests.services.ceph import CephCluster, ceph_cluster
+from tests.services.ceph import CephCluster, ceph_cluster, fresh_pool, shared_cluster
 
 SCRATCH = Path(tempfile.gettempdir())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,9 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[CephCluster]:
-    with ceph_cluster() as running:
-        yield running
+def cluster() -> CephCluster:
+    return shared_cluster()
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +38,7 @@ def second_cluster() -> Iterator[CephCluster]:
 
 @pytest.fixture
 def pool(cluster: CephCluster) -> str:
-    name = f"p{uuid.uuid4().hex[:12]}"
-    cluster.create_pool(name)
-    return name
+    return fresh_pool(cluster)
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_content_that_differs_is_not_proven(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path
 ) -> None:
     land(ceph, "a", GUEST)
-    land(ceph, "b", GUEST[:-1] + b"x")
+    land(ceph, "b", b"x" + GUEST[1:])
     prover = Prover(ceph.address, None, tmp_path)
     before = Before(ceph.landing("a").name, "raw")
     objects = tuple(ceph.landing("b").open().extents())

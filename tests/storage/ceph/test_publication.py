@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from catalog.errors import DigestMismatch, IllegalTransition, ImageNotFound, ReplicaInUse
+from catalog.errors import DigestMismatch, ImageNotFound, ReplicaInUse, StaleLanding
 from storage.ceph import CephStorage
 from storage.ceph.layout import landing_name, published_name
 from tests.services.ceph import CephCluster
@@ -55,12 +55,12 @@ def test_other_bytes_never_replace_a_published_image(ceph: CephStorage) -> None:
 
 
 def test_what_is_not_there_or_not_finished_is_not_published(ceph: CephStorage) -> None:
-    with pytest.raises(ImageNotFound):
+    with pytest.raises(StaleLanding):
         ceph.publish("none", image_record("image"), digests_of(DATA))
     landing = ceph.landing("a")
     landing.write(memoryview(DATA))
     landing.close()
-    with pytest.raises(IllegalTransition, match="not finished"):
+    with pytest.raises(StaleLanding):
         ceph.publish("a", image_record("image"), digests_of(DATA))
 
 
