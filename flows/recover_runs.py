@@ -1,10 +1,12 @@
 """Start runs again whose process died, and tell what can't go on by itself."""
 
 import time
+from datetime import timedelta
 
 from prefect import flow, get_run_logger
 
 from catalog.records import Plan, RecoverReport
+from catalog.rules.administration import require_admin
 from catalog.rules.recovery import is_dead, plan_recovery
 from flows import FLOWS
 from flows.requests import RecoverRuns
@@ -21,6 +23,7 @@ def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
 
     A run that only fell silent is asked about twice, a heartbeat apart: the server itself may have been away.
     """
+    require_admin(request.account, "recover runs")
     unwell = find_unwell(DEPLOYED, request.stale_after_s)
     if _only_silent(unwell, request.stale_after_s) and not request.plan_only:
         time.sleep(min(BEAT_S, request.stale_after_s))
@@ -35,7 +38,5 @@ def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
 
 def _only_silent(unwell: Unwell, stale_after_s: float) -> bool:
     """Tell whether a run counts as dead for no other reason than its silence."""
-    from datetime import timedelta
-
     silence = timedelta(seconds=stale_after_s)
     return any(run.state != "CRASHED" and is_dead(run, unwell.at, silence) for run in unwell.runs)

@@ -4,7 +4,6 @@ import base64
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
@@ -18,6 +17,7 @@ from storage.protocols import ImageStorage
 from tasks.artifacts import quietly
 from tasks.progress import progress
 from tasks.resources import open_image_storage, open_resources, run_id
+from tasks.scratch import scratch_folder
 
 MAX_EMBEDDED_BYTES = 256 << 10
 """A larger picture is named in the artifact, not carried in it."""
@@ -92,9 +92,8 @@ def _boot(
 ) -> BootOutcome:
     """Boot from a verified copy in the scratch folder, and keep the picture."""
     assert image.cpu_architecture is not None
-    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.scratch_folder, prefix="boot-") as scratch:
-        file, work = Path(scratch) / f"image.{replica.format}", Path(scratch) / "work"
+    with scratch_folder(settings, "boot") as scratch:
+        file, work = scratch / f"image.{replica.format}", scratch / "work"
         work.mkdir()
         with progress(f"boot-copy-{image.id}", f"copy {image.name} to boot it") as meter:
             storage.export(image.id, file, meter)

@@ -1,7 +1,6 @@
 """Give every storage the format it keeps: vmdk becomes qcow2 on an ImageStore, everything but ISO raw on Ceph."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prefect import task
 
@@ -13,6 +12,7 @@ from tasks.landed import Kept, Landed, LandedOn
 from tasks.progress import Meter, progress
 from tasks.resources import open_image_storage, open_resources
 from tasks.retries import retrying
+from tasks.scratch import scratch_folder
 
 
 @task(task_run_name="convert {image.name} for {place.image_storage}", **retrying())
@@ -42,10 +42,9 @@ def _converted(
 ) -> Kept:
     from storage.formats.convert import convert_reader
 
-    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.scratch_folder, prefix="convert-") as scratch:
+    with scratch_folder(settings, "convert") as scratch:
         reader = storage.landing(place.landing_id).open()
-        file = convert_reader(reader, added, wanted, Path(scratch), meter)
+        file = convert_reader(reader, added, wanted, scratch, meter)
         landing_id = f"{place.landing_id}.{wanted}"
         digests, stored_bytes = _land_file(storage, landing_id, file, settings.max_virtual_size)
     return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, digests=digests,

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -25,6 +24,7 @@ from tasks.progress import progress
 from tasks.promised_room import promised_room
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
+from tasks.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from catalog.reading import Reading
@@ -197,12 +197,8 @@ def _write(
     from storage.formats.convert import convert_reader
     from storage.local import measure
 
-    settings.scratch_folder.mkdir(parents=True, exist_ok=True)
-    with (
-        TemporaryDirectory(dir=settings.scratch_folder, prefix="export-") as scratch,
-        reader_of(storage, replica.image_id) as reader,
-    ):
-        aside = _brought_near(convert_reader(reader, replica.format, wanted, Path(scratch), meter), target)
+    with scratch_folder(settings, "export") as scratch, reader_of(storage, replica.image_id) as reader:
+        aside = _brought_near(convert_reader(reader, replica.format, wanted, scratch, meter), target)
         digests = measure(aside)
         aside.replace(target)
     return digests
