@@ -12,6 +12,7 @@ from storage.formats import (
     iso,
     qcow2,
     qcow2_header,
+    qcow2_snapshots,
     qcow2_tables,
     raw,
     second_opinion,
@@ -48,6 +49,7 @@ class Inspector:
         """max_virtual_size: largest virtual size allowed, bytes."""
         self._limit = max_virtual_size
         self._scan: qcow2_tables.TableScan | vmdk_tables.TableScan | None = None
+        self._snapshots: qcow2_snapshots.SnapshotScan | None = None
         self._regions = Regions(self._begin_tables)
         self._early: tuple[Finding, ...] | None = None
         self._finished = False
@@ -102,12 +104,15 @@ class Inspector:
             header = qcow2_header.read_header(head)
             sound = not any(f.severity == "error" for f in qcow2.header_findings(head, _ENDLESS))
             self._scan = qcow2_tables.TableScan(header) if header and sound else None
+            self._snapshots = qcow2_snapshots.SnapshotScan(header) if header and sound else None
         elif head.startswith(b"KDMV"):
             sparse = vmdk_header.read_header(head)
             sound = not any(f.severity == "error" for f in vmdk.header_findings(head, _ENDLESS))
             self._scan = vmdk_tables.TableScan(sparse) if sparse and sound else None
         if self._scan is not None and _virtual_size("", head, 0) <= self._limit:
             self._scan.begin(regions)
+        if self._snapshots is not None:
+            self._snapshots.begin(regions)
 
     def _verdict(self) -> Verdict:
         head, tail, size = self._regions.head, self._regions.tail, self._regions.size_bytes
@@ -119,6 +124,7 @@ class Inspector:
             *_polyglots(detected, head, tail, size),
             *(vmdk.tail_findings(head, tail, size) if detected == "vmdk" else ()),
             *(self._scan.findings(size) if self._scan else ()),
+            *(self._snapshots.findings(self._limit, self._regions) if self._snapshots else ()),
         )
         if not any(f.severity == "error" for f in found):
             unseen = () if self._regions.complete else (UNSEEN.found(),)

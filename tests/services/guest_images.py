@@ -71,6 +71,8 @@ def _filled(target: Path, tree: Path, filesystem: str, mib: int) -> Path:
     if filesystem == "vfat":
         run("mkfs.vfat", target)
         run("mcopy", "-i", target, "-s", *tree.iterdir(), "::")
+    elif filesystem == "ntfs":
+        _fill_ntfs(target, tree)
     elif filesystem == "xfs":
         prototype = target.with_suffix(".proto")
         prototype.write_text("/\n0 0\nd--755 0 0\n" + _prototype(tree) + "$\n")
@@ -78,6 +80,23 @@ def _filled(target: Path, tree: Path, filesystem: str, mib: int) -> Path:
     else:
         run(f"mkfs.{filesystem}", "-q", "-d", tree, target)
     return target
+
+
+def _fill_ntfs(target: Path, tree: Path) -> None:
+    need("mkntfs", "ntfs-3g", "umount")
+    if os.geteuid() != 0 or not Path("/dev/fuse").exists():
+        pytest.skip("NTFS can be written by root with FUSE only")
+    run("mkntfs", "-F", "-q", "-Q", target)
+    mounted = target.with_suffix(".mounted")
+    mounted.mkdir()
+    try:
+        run("ntfs-3g", target, mounted)
+    except RuntimeError as error:
+        pytest.skip(f"NTFS can't be mounted here: {error}")
+    try:
+        run("cp", "-r", *tree.iterdir(), mounted)
+    finally:
+        run("umount", mounted)
 
 
 def _prototype(folder: Path) -> str:
@@ -169,10 +188,10 @@ creation_time = 1700000000
 """
 
 
-def windows_disk(*, virtio: bool = True) -> Path:
+def windows_disk(filesystem: str = "vfat", *, virtio: bool = True) -> Path:
     """Return a disk laid out like Windows Server: ESP with its boot manager's fallback copy, and a volume with System32.
 
-    The volume is FAT, which can be written without mounting; NTFS is read through the same calls.
+    filesystem: `vfat`, which can be written without mounting, or `ntfs`, which takes FUSE and root.
     """
     need("sgdisk", "mkfs.vfat", "mmd", "mcopy")
 
@@ -183,17 +202,24 @@ def windows_disk(*, virtio: bool = True) -> Path:
         loader = scratch / "BOOTX64.EFI"
         loader.write_bytes(pe_program(0x8664))
         put_esp(target, scratch, loader, start_mib=1)
-        tree = scratch / "tree"
-        system = tree / "Windows/System32"
-        for name in ("config", "drivers"):
-            (system / name).mkdir(parents=True)
-        (system / "ntoskrnl.exe").write_bytes(pe_program(0x8664))
-        (system / "config/SOFTWARE").write_bytes(registry(WINDOWS_NAME))
-        for name in ("viostor.sys", "netkvm.sys") if virtio else ("disk.sys",):
-            (system / "drivers" / name).write_bytes(b"MZ")
-        put_part(target, _filled(scratch / "volume", tree, "vfat", 70), 42 * MIB)
+        put_part(
+            target,
+            _filled(scratch / "volume", _windows_tree(scratch / "tree", virtio), filesystem, 70),
+            42 * MIB,
+        )
 
-    return cached(f"windows{'-virtio' if virtio else ''}.raw", build)
+    return cached(f"windows-{filesystem}{'-virtio' if virtio else ''}.raw", build)
+
+
+def _windows_tree(tree: Path, virtio: bool) -> Path:
+    system = tree / "Windows/System32"
+    for name in ("config", "drivers"):
+        (system / name).mkdir(parents=True)
+    (system / "ntoskrnl.exe").write_bytes(pe_program(0x8664))
+    (system / "config/SOFTWARE").write_bytes(registry(WINDOWS_NAME))
+    for name in ("viostor.sys", "netkvm.sys") if virtio else ("disk.sys",):
+        (system / "drivers" / name).write_bytes(b"MZ")
+    return tree
 
 
 def pe_program(machine: int) -> bytes:

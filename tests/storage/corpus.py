@@ -19,6 +19,7 @@ from tests.storage.corpus_builders import (
     mbr,
     patched,
     qcow2,
+    snapshot,
     stream_vmdk,
     vmdk,
 )
@@ -115,6 +116,15 @@ def _qcow2_headers() -> Iterator[Hostile]:
     )
     for count in (17, 65536, 0xFFFFFFFF):
         yield Hostile(f"qcow2-snapshots-{count}", "qcow2", "qcow2.snapshots", qcow2(snapshots=count))
+    tables = {
+        "disk": ("qcow2.snapshot-disk", snapshot() + snapshot(disk=LIMIT * 2)),
+        "state": ("qcow2.snapshot-state", snapshot(state=1 << 60) + snapshot()),
+        "cut": ("qcow2.snapshot-table", snapshot(extra=0xFFFFFFF0)),
+    }
+    for name, (rule, table) in tables.items():
+        yield Hostile(f"qcow2-snapshot-{name}", "qcow2", rule, qcow2(snapshots=2, snapshot_table=table))
+    outside = qcow2(snapshots=2, snapshots_offset=1 << 40)
+    yield Hostile("qcow2-snapshots-outside", "qcow2", "qcow2.snapshot-table", outside)
     for size in (LIMIT + 512, 1 << 62, (1 << 64) - 512):
         yield Hostile(
             f"qcow2-size-{size}", "qcow2", "file.virtual-size", qcow2(size=size, l1_entries=1 << 22)

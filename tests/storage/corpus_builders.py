@@ -20,6 +20,8 @@ def qcow2(
     refcount_offset: int = CLUSTER,
     refcount_clusters: int = 1,
     snapshots: int = 0,
+    snapshots_offset: int = 5 * CLUSTER + 4096,
+    snapshot_table: bytes = b"",
     incompatible: int = 0,
     refcount_order: int = 4,
     header_length: int = 104,
@@ -46,7 +48,7 @@ def qcow2(
         refcount_offset,
         refcount_clusters,
         snapshots,
-        0,
+        snapshots_offset if snapshots else 0,
     )
     rest = struct.pack(">QQQII", incompatible, 0, 0, refcount_order, header_length) if version > 2 else b""
     head = start + rest + (bytes([compression]) + bytes(7) if header_length > 104 else b"")
@@ -57,7 +59,15 @@ def qcow2(
     put(file, 3 * CLUSTER, struct.pack(f">{len(l1)}Q", *l1))
     put(file, 4 * CLUSTER, struct.pack(f">{len(l2)}Q", *l2))
     put(file, 5 * CLUSTER, b"guest data")
+    put(file, 5 * CLUSTER + 4096, snapshot_table)
     return bytes(file)
+
+
+def snapshot(*, disk: int = 64 * MIB, state: int = 0, extra: int = 24, name: bytes = b"before") -> bytes:
+    """Write one entry of a qcow2 snapshot table."""
+    fixed = struct.pack(">QIHHQQII", 3 * CLUSTER, 1, 1, len(name), 0, 0, 0, extra)
+    entry = fixed + struct.pack(">QQQ", state, disk, 0)[:extra] + b"1" + name
+    return entry.ljust(-(-len(entry) // 8) * 8, b"\0")
 
 
 def extension(kind: int, data: bytes, length: int | None = None) -> bytes:

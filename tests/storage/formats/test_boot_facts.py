@@ -116,10 +116,11 @@ def test_what_a_guest_lacks_is_told() -> None:
     assert (found.virtio, found.cloud_init, found.guest_agent) == (False, False, False)
 
 
-@pytest.mark.parametrize("virtio", [True, False])
-def test_windows_is_recognised_with_its_edition_and_drivers(virtio: bool) -> None:
-    found = facts(windows_disk(virtio=virtio))
+@pytest.mark.parametrize(("filesystem", "virtio"), [("vfat", True), ("vfat", False), ("ntfs", True)])
+def test_windows_is_recognised_with_its_edition_and_drivers(filesystem: str, virtio: bool) -> None:
+    found = facts(windows_disk(filesystem, virtio=virtio))
     assert (found.guest_os, found.virtio, found.uefi_boot) == (WINDOWS_NAME, virtio, ("x86_64",))
+    assert filesystem in found.filesystems
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "vfat"])

@@ -8,7 +8,18 @@ from catalog.errors import FormatMismatch, UnsafeImage
 from catalog.records import ImageFormat
 from storage.formats.inspect import check_verdict, inspect_reader
 from tests.storage.corpus import LIMIT, Hostile, hostile_files
-from tests.storage.corpus_builders import CLUSTER, MIB, descriptor, gpt, iso, mbr, qcow2, stream_vmdk, vmdk
+from tests.storage.corpus_builders import (
+    CLUSTER,
+    MIB,
+    descriptor,
+    gpt,
+    iso,
+    mbr,
+    qcow2,
+    snapshot,
+    stream_vmdk,
+    vmdk,
+)
 from tests.storage.formats.readers import Memory, errors, judged
 
 HOSTILE = tuple(hostile_files())
@@ -18,7 +29,7 @@ GOOD: dict[ImageFormat, dict[str, bytes]] = {
         "version-3": qcow2(),
         "dirty": qcow2(incompatible=1),
         "zstd": qcow2(header_length=112, compression=1, incompatible=8),
-        "snapshots": qcow2(snapshots=16),
+        "snapshots": qcow2(snapshots=16, snapshot_table=snapshot() * 16),
         "compressed": qcow2(l2=(1 << 62 | 5 * CLUSTER, 1 << 62 | 5 * CLUSTER + 700)),
     },
     "vmdk": {
