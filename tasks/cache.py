@@ -90,17 +90,15 @@ def _download(
     source: ImageStorage,
     replica: Replica,
 ) -> CachedFile:
-    needed = 0
-    if not primary.shares(source):
+    with progress(f"cache-{image.id}", f"bring {image.name} to {primary.name}") as meter:
+        if primary.shares(source):  # no byte moves
+            return primary.cache(source, image, replica, settings.scratch_folder, meter)
         with reader_of(source, image.id) as reader:
             needed = data_bytes(reader)
-    lock, place = lock_of(image.id, primary.name), f"primary storage {primary.name}"
-    free = primary.capacity().available_bytes
-    with (
-        promised_room(catalog, account, lock, "", place, free, needed),
-        progress(f"cache-{image.id}", f"bring {image.name} to {primary.name}") as meter,
-    ):
-        return primary.cache(source, image, replica, settings.scratch_folder, meter)
+        lock, place = lock_of(image.id, primary.name), f"primary storage {primary.name}"
+        free = primary.capacity().available_bytes
+        with promised_room(catalog, account, lock, "", place, free, needed):
+            return primary.cache(source, image, replica, settings.scratch_folder, meter)
 
 
 @task(task_run_name="find what the cache of {primary_storage} can drop")
