@@ -16,6 +16,11 @@ else:
 PLAIN: Final = 0
 ZSTD: Final = 1
 SAMPLE_BYTES = 4096
+_P: Final = zstd.CompressionParameter
+FAST: Final[dict[int, int]] = {_P.hash_log: 15, _P.min_match: 6}
+THOROUGH: Final[dict[int, int]] = {
+    _P.strategy: zstd.Strategy.dfast, _P.hash_log: 15, _P.chain_log: 14, _P.min_match: 5,
+}  # fmt: skip
 WORTH = 0.97  # a chip is kept compressed only if that saves 3 %: reading it back costs time
 
 
@@ -26,32 +31,46 @@ def digest_of(data: bytes | memoryview) -> bytes:
 
 
 class Codec:
-    """Compress chips at one level. Thread-safe: each thread keeps its own compressor."""
+    """Compress chips. Thread-safe: each thread keeps its own compressors.
+
+    level: zstd's. At level 1 the tables are sized for chips instead of for files, measured on a Debian disk:
+    hurried, 0.9 % smaller than zstd's own level 1 in the same time; at leisure, 3.1 % smaller in 1.2 x the time
+    (level 3: 4.0 % in 1.5 x).
+    """
 
     def __init__(self, level: int) -> None:
         self._level = level
         self._own = local()
 
-    def encode(self, chip: memoryview) -> tuple[int, bytes | memoryview]:
-        """Return (codec, payload). Incompressible bytes are noticed by a sample and stay as they are."""
-        compressor, sampler = self._compressors()
+    def encode(self, chip: memoryview, *, hurried: bool = True) -> tuple[int, bytes | memoryview]:
+        """Return (codec, payload). Incompressible bytes are noticed by a sample and stay as they are.
+
+        hurried: other chips are waiting; otherwise there is time to make it smaller.
+        """
+        fast, thorough, sampler = self._compressors()
         if len(chip) > 4 * SAMPLE_BYTES:
             middle = len(chip) // 2
             sample = chip[middle : middle + SAMPLE_BYTES]
             if len(sampler.compress(sample, zstd.ZstdCompressor.FLUSH_FRAME)) >= SAMPLE_BYTES:
                 return PLAIN, chip
-        packed = compressor.compress(chip, zstd.ZstdCompressor.FLUSH_FRAME)
+        packed = (fast if hurried else thorough).compress(chip, zstd.ZstdCompressor.FLUSH_FRAME)
         return (ZSTD, packed) if len(packed) < WORTH * len(chip) else (PLAIN, chip)
 
-    def _compressors(self) -> "tuple[zstd.ZstdCompressor, zstd.ZstdCompressor]":
+    def _compressors(self) -> "tuple[zstd.ZstdCompressor, zstd.ZstdCompressor, zstd.ZstdCompressor]":
         try:
-            return self._own.pair  # type: ignore[no-any-return]
+            return self._own.compressors  # type: ignore[no-any-return]
         except AttributeError:
-            self._own.pair = zstd.ZstdCompressor(self._level), zstd.ZstdCompressor(-5)
-            return self._own.pair  # type: ignore[no-any-return]
+            self._own.compressors = (
+                zstd.ZstdCompressor(options=_tuned(self._level, FAST)),
+                zstd.ZstdCompressor(options=_tuned(self._level, THOROUGH)),
+                zstd.ZstdCompressor(-5),
+            )
+            return self._own.compressors  # type: ignore[no-any-return]
 
 
-_own = local()
+def _tuned(level: int, options: dict[int, int]) -> dict[int, int]:
+    chosen = {int(zstd.CompressionParameter.compression_level): level}
+    return chosen | options if level == 1 else chosen
 
 
 def decode(

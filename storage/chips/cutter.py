@@ -42,7 +42,7 @@ class Cutter:
 
     def feed(self, block: memoryview) -> list[Piece]:
         """Take the next bytes, return the pieces they decide. The block must never change afterwards."""
-        if self._held_bytes and self._held_bytes + len(block) < 2 * self._enough:
+        if self._held_bytes and len(block) < self._enough:
             return self._feed_small(block)
         pieces: list[Piece] = []
         if self._held_bytes:

@@ -1,13 +1,22 @@
-"""A complete file from pieces: fetched and written in parallel, hashed in order, compared, then named."""
+"""A complete file from pieces: fetched and written in parallel, hashed in order, compared, then named.
 
+Only SHA-256 is computed again: where it is the one recorded when the file landed, the bytes are the same, and so is
+their MD5, which costs 2.4 x as much and would bound the export (0.75 against 1.8 GB/s).
+"""
+
+import errno
+import hashlib
 import os
 from pathlib import Path
 from uuid import uuid4
 
-from catalog.errors import CapacityExceeded, DigestMismatch
+from catalog.errors import CapacityExceeded, DigestMismatch, StorageUnavailable
 from storage.chips.reader import PieceReader
-from storage.digests import Digester
+from storage.lanes import Lane
 from storage.protocols import Digests, Progress
+
+BLOCKS_WAITING = 32  # chips of 128 KiB
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def export_pieces(
@@ -18,32 +27,37 @@ def export_pieces(
     aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        digests = _write(reader, fd, progress)
-        if digests != expected:
-            raise DigestMismatch(what, f"sha256:{expected.sha256}", f"sha256:{digests.sha256}")
+        sha256 = _write(reader, fd, progress)
+        if (reader.size_bytes, sha256) != (expected.size_bytes, expected.sha256):
+            raise DigestMismatch(what, f"sha256:{expected.sha256}", f"sha256:{sha256}")
         os.fsync(fd)
         aside.rename(target)
     except OSError as error:
-        raise CapacityExceeded(str(target.parent), reader.size_bytes, 0) from error
+        if error.errno in FULL:
+            raise CapacityExceeded(str(target.parent), reader.size_bytes, 0) from error
+        raise StorageUnavailable(str(target.parent), str(error)) from error
     finally:
         os.close(fd)
         aside.unlink(missing_ok=True)
-    return digests
+    return expected
 
 
-def _write(reader: PieceReader, fd: int, progress: Progress) -> Digests:
+def _write(reader: PieceReader, fd: int, progress: Progress) -> str:
+    """Write the file and return its SHA-256."""
     os.ftruncate(fd, reader.size_bytes)
-    digester = Digester()
+    sha256 = hashlib.sha256()
+    hashing = Lane(sha256.update, "export-sha256", BLOCKS_WAITING)
     offset = 0
     try:
         for length, data in reader.pieces(lambda at, chip: _pwrite(fd, chip, at)):
             for block in reader.filled(length, data):
-                digester.feed(block)
+                hashing.put(block)
             offset += length
             progress(offset, reader.size_bytes)
     finally:
-        digester.close()
-    return digester.result()
+        hashing.stop()
+    hashing.join()
+    return sha256.hexdigest()
 
 
 def _pwrite(fd: int, chip: bytes | memoryview, offset: int) -> None:

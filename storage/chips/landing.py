@@ -228,7 +228,7 @@ class _Pipeline:
         known = self._known(list(chips), view)
         new = [(d, data) for d, data in chips.items() if d not in known]
         self._unsealed.update(d for d, _ in new)
-        encoded = self._pool.submit(self._encode, new)
+        encoded = self._pool.submit(self._encode, new, hurried=not self._writing.idle)
         self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}, view.epoch))
 
     def _known(self, digests: list[bytes], view: View) -> set[bytes]:
@@ -240,9 +240,9 @@ class _Pipeline:
             known.update(d for d, there in zip(rest, usable.tolist(), strict=True) if there)
         return known
 
-    def _encode(self, chips: list[tuple[bytes, memoryview]]) -> list[Encoded]:
+    def _encode(self, chips: list[tuple[bytes, memoryview]], *, hurried: bool = True) -> list[Encoded]:
         encode = self._chips.codec.encode
-        return [Encoded(digest, *_swap(len(data), encode(data))) for digest, data in chips]
+        return [Encoded(digest, *_swap(len(data), encode(data, hurried=hurried))) for digest, data in chips]
 
     def _store(self, batch: _Batch) -> None:
         """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
