@@ -19,7 +19,7 @@ from storage.chips.wrapped import WrappedObjects
 from storage.moving import copy_replica
 from storage.protocols import ObjectStore, ObjectWriter
 from tests.faults.faulty_objects import FaultyObjects
-from tests.flows.moving import World, image_of, noise, read_all
+from tests.flows.moving import World, image_of, in_one_run, noise, read_all
 from tests.storage.stores import add, image_store
 
 DATA = noise(40_000) + bytes(20_000) + noise(5_000, 1)
@@ -53,13 +53,6 @@ def move(image_id: str) -> Image:
     return moved
 
 
-def in_one_run(work: Callable[[], None]) -> None:
-    """Do everything in one flow run: starting one for each of many steps would cost a second each."""
-    from prefect import flow
-
-    flow(work, name="moves", validate_parameters=False)()
-
-
 def moved_right(world: World, image: Image) -> None:
     assert world.wholes(image) == {"b"}
     assert world.image(image.id).status is ImageStatus.READY
@@ -80,7 +73,9 @@ def steps_of_a_move(world: World) -> int:
 
 
 @pytest.mark.prefect
-@pytest.mark.parametrize(("fault", "after"), [(die, False), (die, True), (refuse, False)])
+@pytest.mark.parametrize(
+    ("fault", "after"), [(die, False), (refuse, False), pytest.param(die, True, marks=pytest.mark.long)]
+)
 def test_a_move_that_breaks_at_any_step_loses_nothing_and_ends_right_when_run_again(
     world: World, fault: Callable[[str], None], after: bool
 ) -> None:
