@@ -22,8 +22,8 @@ from storage.formats.probe.wire import LENGTH, REQUEST
 from storage.protocols import ImageReader
 
 MAX_READ = 1 << 20
-MAX_TOTAL = 1 << 30
-"""Bytes that one survey may read of the file; a Debian disk takes 20 MB, a Windows registry 100 MB."""
+MAX_TOTAL = 256 << 20
+"""Bytes that one survey may read of the file; a Debian disk takes 4 MB."""
 MAX_ANSWER = 64 << 10
 _MEMORY = 1 << 30
 _ROOT = str(Path(__file__).parents[2])
