@@ -27,6 +27,8 @@ MIB = 1 << 20
 CONTENT = Random(7).randbytes(40 * MIB) + bytes(8 * MIB)
 AT_RISK = 8 * MIB
 """What is not durable yet when a process dies, at most."""
+IN_SOCKETS = 10 * MIB
+"""What the server counts as sent and nobody has read: the kernel's buffers on both sides."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def survives(doomed: Doomed, die_at: int) -> None:
         hashlib.md5(CONTENT).hexdigest(),
         None,
     )
-    assert doomed.source.body_bytes - sent <= len(CONTENT) + AT_RISK + 2 * MIB
+    assert doomed.source.body_bytes - sent <= len(CONTENT) + AT_RISK + IN_SOCKETS
     with open_catalog() as catalog:
         storage = open_image_storage(catalog.image_storage("default"), settings=load_settings())
         assert [replica.image_storage for replica in catalog.replicas(image_id)] == ["default"]
@@ -120,6 +122,7 @@ def test_a_death_at_every_moment_of_an_add_loses_nothing(doomed: Doomed) -> None
     changes = doomed.add(str(uuid4()), die_at=0)
     fresh_changes_again(doomed)
     for die_at in range(1, changes + 1):
+        print(f"death at change {die_at} of {changes}")
         survives(doomed, die_at)
         fresh_changes_again(doomed)
 
