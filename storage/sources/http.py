@@ -1,9 +1,8 @@
 """http:// and https:// sources."""
 
-import time
 from contextlib import AbstractContextManager, closing
 
-from catalog.errors import SourceChanged, SourceForbidden, TransferInterrupted, UnsafeImage
+from catalog.errors import SourceChanged, TransferInterrupted
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.addresses import policy
@@ -19,11 +18,12 @@ from storage.sources.http_answers import (
     start_of,
     total,
 )
-from storage.sources.http_body import Body, LengthBody, Pace, body_of
+from storage.sources.http_body import body_of
 from storage.sources.http_exchange import Answer, HttpClient, basic, refusal, with_header
 from storage.sources.http_ranges import RangeStream, range_size
-from storage.sources.streams import EmptyStream, at, read_up_to, skip
-from storage.sources.unpack import UnpackedStream
+from storage.sources.http_stream import HttpStream, decoded
+from storage.sources.http_trial import TrialStream
+from storage.sources.streams import ClosableStream, EmptyStream, at, read_up_to, skip
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import Broken
 
@@ -48,6 +48,8 @@ class HttpSource:
 
     def __init__(self, url: SourceUrl, client: HttpClient) -> None:
         self.url, self.client, self.settings = url, client, client.settings
+        self.connections = client.settings.parallel_ranges
+        self.wait_s = 0.0  # of the last request of a body, from asking to its head
         self._round_trip_s: float | None = None
 
     def probe(self) -> SourceInfo:
@@ -72,40 +74,46 @@ class HttpSource:
                 return b""
             if answer.status not in (200, 206):
                 raise refusal(answer, self.url.masked)
-            return read_up_to(self._stream(answer, 0), size)
+            return read_up_to(self._stream(answer, 0, None), size)
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
         """Read from `offset` on; a server without ranges is read from the start and the kept part skipped."""
-        size = info.size_bytes
-        if size is not None and size == offset:
+        if info.size_bytes == offset:
             require_same(self.url.masked, info, self.probe())
             return closing(EmptyStream())
-        if size is not None and self._parallel(offset, info):
-            connections = self.settings.parallel_ranges
-            return closing(RangeStream(self.client, self.url, info, offset, connections))
-        return self._open_one(offset, info)
+        if self._distant(offset, info):
+            return closing(TrialStream(self, offset, info))
+        return closing(self.open_one(offset, info.size_bytes, info))
 
-    def _open_one(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        headers = range_headers(offset, None, info) if offset and info.resumable else {}
+    def open_one(self, offset: int, end: int | None, info: SourceInfo) -> ClosableStream:
+        """Read `[offset, end)` over one connection."""
+        whole = not offset and end == info.size_bytes
+        headers = range_headers(offset, end, info) if info.resumable and not whole else {}
         try:
             answer = self.client.request("GET", self.url, headers)
         except TransferInterrupted as error:
             raise at(error, offset) from error
+        self.wait_s = answer.waited_s
         try:
             start = self._check(answer, offset, info)
-            stream = self._stream(answer, start)
+            stream = self._stream(answer, start, end)
             skip(stream, offset - start, self.url.masked)
         except BaseException:
             answer.wire.close()
             raise
-        return closing(stream)
+        return stream
 
-    def _stream(self, answer: Answer, start: int) -> "HttpStream | UnpackedStream":
+    def open_parallel(self, offset: int, info: SourceInfo) -> ClosableStream:
+        """Read from `offset` on over several connections."""
+        return RangeStream(self.client, self.url, info, offset, self.connections)
+
+    def _stream(self, answer: Answer, start: int, end: int | None) -> ClosableStream:
         try:
-            body = HttpStream(answer, body_of(answer), start, self.settings, self.url.masked)
+            body = body_of(answer)
         except Broken as error:
             raise TransferInterrupted(self.url.masked, start, str(error)) from error
-        return decoded(body, answer, self.settings, self.url.masked)
+        stream = HttpStream(answer, body, start, end, self.settings, self.url.masked)
+        return decoded(stream, answer, self.settings, self.url.masked)
 
     def _check(self, answer: Answer, offset: int, info: SourceInfo) -> int:
         """Return where the answer's body begins. Raises if it is no part of the file that `info` describes."""
@@ -126,63 +134,12 @@ class HttpSource:
         self._round_trip_s = answer.wire.round_trip_s
         return answer
 
-    def _parallel(self, offset: int, info: SourceInfo) -> bool:
-        """Decide on several connections: only for a distant server, where one connection waits for round trips."""
-        connections = self.settings.parallel_ranges
-        if not info.resumable or info.size_bytes is None or connections < 2:
+    def _distant(self, offset: int, info: SourceInfo) -> bool:
+        """Tell whether several connections are worth a trial: for much to fetch from a server that is not near."""
+        if not info.resumable or info.size_bytes is None or self.connections < 2:
             return False
-        if info.size_bytes - offset < 2 * range_size(info.size_bytes, connections):
+        if info.size_bytes - offset < 2 * range_size(info.size_bytes, self.connections):
             return False
         if self._round_trip_s is None:
             require_same(self.url.masked, info, self.probe())
         return (self._round_trip_s or 0.0) >= self.settings.parallel_round_trip_s
-
-
-class HttpStream:
-    """The body of one answer, from `offset` on."""
-
-    def __init__(self, answer: Answer, body: Body, offset: int, settings: Settings, masked: str) -> None:
-        self._wire, self._body, self._offset, self._masked = answer.wire, body, offset, masked
-        self._pace = Pace(settings.read_timeout_s, settings.min_pace_bytes_s)
-        self._limit = settings.max_virtual_size
-        self._ended = False
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
-        if self._ended:
-            return 0
-        started = time.monotonic()
-        try:
-            size = self._body.readinto(buffer)
-            if not size:
-                self._end()
-                return 0
-            self._pace.note(started, size)
-        except Broken as error:
-            raise TransferInterrupted(self._masked, self._offset, str(error)) from error
-        self._offset += size
-        if self._offset > self._limit:
-            raise UnsafeImage([f"source.size: {self._masked} sends more than {self._limit} bytes"])
-        return size
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._wire.close()
-
-    def _end(self) -> None:
-        if isinstance(self._body, LengthBody) and self._body.has_more():
-            raise Broken("the server sends more bytes than the Content-Length it announced")
-        self._ended = True
-
-
-def decoded(
-    stream: HttpStream, answer: Answer, settings: Settings, masked: str
-) -> HttpStream | UnpackedStream:
-    """Undo a Content-Encoding that was not asked for, under the caps of compressed sources; refuse unknown ones."""
-    coding = coding_of(answer)
-    if not coding:
-        return stream
-    if coding not in ("gzip", "x-gzip"):
-        raise SourceForbidden(masked, f"its server encodes it as {coding!r}, though identity was asked for")
-    whole = bool(answer.header("Content-Length") or answer.header("Transfer-Encoding"))
-    return UnpackedStream(stream, "gz", settings, masked, whole=whole)

@@ -43,6 +43,7 @@ class Answer:
     headers: Message
     url: SourceUrl  # after redirects
     wire: Wire
+    waited_s: float  # from asking to the whole head
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is absent."""
@@ -79,8 +80,9 @@ class HttpClient:
         """Send one request, over `wire` if there is one, and read the head of the answer."""
         line = wire or self._dial(url, brief)
         try:
+            asked = time.monotonic()
             line.send(self._request_bytes(method, url, headers))
-            return _read_head(line, url)
+            return _read_head(line, url, asked)
         except Broken as error:
             line.close()
             raise TransferInterrupted(url.masked, 0, str(error)) from error
@@ -137,7 +139,7 @@ def _ascii(target: str) -> str:
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in target)
 
 
-def _read_head(wire: Wire, url: SourceUrl) -> Answer:
+def _read_head(wire: Wire, url: SourceUrl, asked: float) -> Answer:
     """Read status line and headers within one read timeout, skipping 1xx answers."""
     wire.set_deadline(wire.timeout_s)
     while True:
@@ -148,7 +150,7 @@ def _read_head(wire: Wire, url: SourceUrl) -> Answer:
         headers = _read_headers(wire)
         if int(code) >= 200:
             wire.set_deadline(None)
-            return Answer(int(code), phrase[:80], headers, url, wire)
+            return Answer(int(code), phrase[:80], headers, url, wire, time.monotonic() - asked)
 
 
 def _read_headers(wire: Wire) -> Message:

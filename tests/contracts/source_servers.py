@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from catalog.settings import Settings
+from storage.protocols import SourceInfo, SourceStream
+from storage.sources.http import HttpSource
 from tests.services.nginx import nginx
 from tests.services.private_user import ESCAPED, PASSWORD, USER
 from tests.services.process import find, free_port, running
@@ -33,8 +35,21 @@ class Place:
     credentials: str | None = None
     wrong: tuple[str, str | None] | None = None  # URL prefix or credentials that the server refuses
     wrapped: bool = False  # opened with everything around it, through a list of mirrors
+    parallel: bool = False  # read over several connections, whether that pays or not
     heals: bool = False  # goes on by itself after a cut
     closed: Settings = field(default_factory=Settings)  # settings under which the place is off limits
+
+
+class Parallel:
+    """A source that never asks whether several connections pay."""
+
+    def __init__(self, source: HttpSource) -> None:
+        self.probe, self.peek, self._source = source.probe, source.peek, source
+
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        if offset == info.size_bytes:
+            return self._source.open(offset, info)
+        return closing(self._source.open_parallel(offset, info))
 
 
 def settings(folder: Path, **more: object) -> Settings:
@@ -96,10 +111,11 @@ def http_place(folder: Path, *, parallel: bool = False, wrapped: bool = False) -
             lambda: link.bytes_sent,
             _cutter(link),
             link.cut,
-            settings(folder, parallel_round_trip_s=0 if parallel else 1e9),
+            settings(folder, parallel_round_trip_s=1e9),
             secret="secret",
             wrong=(f"http://imagewright:wrong@{host}/", None),
             wrapped=wrapped,
+            parallel=parallel,
             heals=parallel or wrapped,
         )
 
@@ -147,7 +163,7 @@ def sftp_place(folder: Path) -> Iterator[Place]:
 @contextmanager
 def s3_place(folder: Path) -> Iterator[Place]:
     """SeaweedFS behind a counting proxy."""
-    import s3fs  # type: ignore[import-untyped]  # it has no stubs
+    import s3fs
 
     with weed(folder / "weed") as port, proxy(port) as link:
         endpoint = f"http://127.0.0.1:{link.port}"

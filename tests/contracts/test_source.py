@@ -13,8 +13,17 @@ from catalog.errors import SourceChanged, SourceForbidden, SourceNotFound, Trans
 from catalog.settings import Settings
 from storage.protocols import SourceStream
 from storage.sources import open_plain, open_source
+from storage.sources.http import HttpSource
 from storage.sources.streams import PeekableSource
-from tests.contracts.source_servers import Place, file_place, ftp_place, http_place, s3_place, sftp_place
+from tests.contracts.source_servers import (
+    Parallel,
+    Place,
+    file_place,
+    ftp_place,
+    http_place,
+    s3_place,
+    sftp_place,
+)
 
 SIZE = 12 << 20
 BODY = random.Random(7).randbytes(SIZE)
@@ -61,7 +70,8 @@ def name(place: Place) -> str:
 
 def source(place: Place, name: str, settings: Settings | None = None) -> PeekableSource:
     open_ = open_source if place.wrapped else open_plain
-    return open_(place.url(name), settings or place.settings, credentials=place.credentials)
+    made = open_(place.url(name), settings or place.settings, credentials=place.credentials)
+    return Parallel(made) if place.parallel and isinstance(made, HttpSource) else made
 
 
 def read(stream: SourceStream, limit: int = 1 << 40, step: int = 1 << 20) -> bytes:

@@ -20,7 +20,7 @@ class Proxy:
     bytes_sent: int = 0  # from server to clients
     connections: int = 0
     cut_after: int | None = None  # break everything once so many more bytes have passed
-    delay_s: float = 0.0  # one way, in each direction
+    delay_s: float = 0.0  # before each request: the round trip
     rate_bytes_s: int = 0  # per connection
     pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,11 +88,8 @@ def _up(client: socket.socket, server: socket.socket, made: Proxy) -> None:
 
 
 def _down(client: socket.socket, server: socket.socket, made: Proxy) -> None:
-    first = True
     with contextlib.suppress(OSError):
         while block := server.recv(BLOCK):
-            time.sleep(made.delay_s if first else 0)
-            first = False
             allowed = made.passed(len(block))
             client.sendall(block[:allowed])
             if allowed < len(block):

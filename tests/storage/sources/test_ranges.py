@@ -8,8 +8,11 @@ import pytest
 
 from catalog.errors import SourceChanged
 from catalog.settings import Settings
-from storage.sources import open_source
+from storage.sources import open_plain, open_source
+from storage.sources.http import HttpSource
 from storage.sources.http_ranges import MAX_IN_FLIGHT, range_size
+from storage.sources.http_trial import parallel_pays
+from tests.contracts.source_servers import Parallel
 from tests.services.faulty_http import Faults, FaultyHttp
 from tests.storage.sources.reading import fetch, read, read_until_broken
 
@@ -22,9 +25,15 @@ def parallel(with_: Change) -> Settings:
     return with_(parallel_round_trip_s=0.0, parallel_ranges=4)
 
 
+def parallel_source(url: str, settings: Settings) -> Parallel:
+    made = open_plain(url, settings)
+    assert isinstance(made, HttpSource)
+    return Parallel(made)
+
+
 def test_it_arrives_in_order_over_several_connections(server: FaultyHttp, parallel: Settings) -> None:
     url = server.serve("/x", Faults(content=BODY, delay_s=0.01))
-    assert fetch(open_source(url, parallel)) == BODY
+    assert fetch(parallel_source(url, parallel)) == BODY
     assert 4 <= server.connections <= 8
     assert all(headers["If-Range"] == '"v1"' for headers in server.gets("/x")[1:])
 
@@ -37,7 +46,7 @@ def test_near_servers_get_one_connection(server: FaultyHttp, with_: Change) -> N
 
 def test_a_reader_that_stops_stops_the_connections(server: FaultyHttp, parallel: Settings) -> None:
     url = server.serve("/x", Faults(content=BODY))
-    source = open_source(url, parallel)
+    source = parallel_source(url, parallel)
     with source.open(0, source.probe()) as stream:
         stream.readinto(memoryview(bytearray(100)))
     assert not [thread for thread in threading.enumerate() if thread.name == "source-range"]
@@ -46,13 +55,13 @@ def test_a_reader_that_stops_stops_the_connections(server: FaultyHttp, parallel:
 
 def test_a_broken_connection_heals_and_fetches_only_its_rest(server: FaultyHttp, parallel: Settings) -> None:
     url = server.serve("/x", Faults(content=BODY, cut_at=1_234_567, cut_times=2))
-    assert fetch(open_source(url, parallel)) == BODY
+    assert fetch(parallel_source(url, parallel)) == BODY
     assert server.body_bytes <= len(BODY) + 2 * (128 << 10)
 
 
 def test_a_place_that_never_comes_breaks_off_there(server: FaultyHttp, parallel: Settings) -> None:
     url = server.serve("/x", Faults(content=BODY, cut_at=3_000_000, cut_times=99))
-    source = open_source(url, parallel)
+    source = parallel_source(url, parallel)
     with source.open(0, source.probe()) as stream:
         kept, error = read_until_broken(stream)
     assert (kept, error.offset) == (BODY[:3_000_000], 3_000_000)
@@ -62,17 +71,34 @@ def test_a_server_with_a_limit_of_connections_is_served_by_fewer(
     server: FaultyHttp, parallel: Settings
 ) -> None:
     url = server.serve("/x", Faults(content=BODY, busy_above=2, delay_s=0.005))
-    assert fetch(open_source(url, parallel)) == BODY
+    assert fetch(parallel_source(url, parallel)) == BODY
 
 
 def test_a_change_under_way_is_seen_by_every_range(server: FaultyHttp, parallel: Settings) -> None:
     url = server.serve("/x", Faults(content=BODY, delay_s=0.005))
-    source = open_source(url, parallel)
+    source = parallel_source(url, parallel)
     with source.open(0, source.probe()) as stream:
         stream.readinto(memoryview(bytearray(100)))
         server.change("/x", etag='"v2"')
         with pytest.raises(SourceChanged):
             read(stream)
+
+
+def test_a_distant_server_is_tried_and_the_bytes_are_right_either_way(
+    server: FaultyHttp, with_: Change
+) -> None:
+    for delay in (0.0, 0.03):
+        url = server.serve("/x", Faults(content=BODY, delay_s=delay, block_delay_s=0.0005))
+        assert fetch(open_source(url, with_(parallel_round_trip_s=0.0))) == BODY
+        source = open_source(url, with_(parallel_round_trip_s=0.0))
+        with source.open(1_000_003, source.probe()) as stream:
+            assert read(stream) == BODY[1_000_003:]
+
+
+def test_connections_pay_where_one_is_held_back_and_not_where_round_trips_are() -> None:
+    assert parallel_pays(10e6, 0.05, 4, 1700 << 10)
+    assert not parallel_pays(160e6, 0.025, 4, 256 << 10)
+    assert not parallel_pays(1e6, 10.0, 4, 256 << 10)
 
 
 def test_what_is_in_flight_stays_below_one_percent_and_32_mib() -> None:
