@@ -1,6 +1,6 @@
 """The catalog: reading, and changes in one transaction each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -8,7 +8,7 @@ from typing import Self
 
 from catalog.change import Change
 from catalog.history import Difference, Snapshot, difference
-from catalog.locks import IsDead, held, require_current
+from catalog.locks import IsDead, Together, held, held_together, require_current
 from catalog.reading import Reading
 from catalog.records import Lease
 from catalog.store import Store
@@ -44,6 +44,12 @@ class Catalog(Reading):
         what it did not finish before counts as dead. Give the lease to `changing` where being overtaken would hurt.
         """
         return held(self._store, image_id, holder, is_dead, self._clock())
+
+    def locked_together(
+        self, image_ids: Sequence[str], holder: str, *, is_dead: IsDead | None = None
+    ) -> AbstractContextManager[Together]:
+        """Be the only one that works on many images for the block; those of others are named, not waited for."""
+        return held_together(self._store, image_ids, holder, is_dead, self._clock())
 
     def difference(self, before: Snapshot | datetime, after: Snapshot | datetime) -> Difference:
         """Return how two snapshots, or two moments, differ."""

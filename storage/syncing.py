@@ -39,16 +39,12 @@ class Shipped(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parcel:
-    """An image with its manifest."""
+    """An image with its manifest. chips: their digests."""
 
     image: Image
     header: ManifestHeader
     pieces: Pieces
-
-    @property
-    def chips(self) -> U1:
-        """Digests of its chips, shape (n, 32), repeats and holes left out."""
-        return distinct(self.pieces.digests[~self.pieces.holes])
+    chips: U1  # (n, 32), repeats and holes left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +57,10 @@ class Comparison:
 
 def distinct(digests: U1) -> U1:
     """Return the digests sorted, each once."""
-    unique: U1 = np.unique(digests, axis=0) if len(digests) else digests
+    if not len(digests):
+        return digests
+    # as byte strings: comparing rows of 32 columns takes 20 times as long
+    unique: U1 = np.unique(np.ascontiguousarray(digests).view("S32")).view(np.uint8).reshape(-1, 32)
     return unique
 
 
@@ -120,7 +119,7 @@ def _collect(source: ImageStore, images: Sequence[Image]) -> tuple[list[Parcel],
     parcels, failed = [], []
     for image in images:
         try:
-            parcels.append(Parcel(image, source.described(image.id), source.pieces(image.id)))
+            parcels.append(_parcel(source, image))
         except StorageError as error:
             if error.retryable and not hasattr(error, "location"):
                 raise
@@ -128,6 +127,11 @@ def _collect(source: ImageStore, images: Sequence[Image]) -> tuple[list[Parcel],
         except ImagewrightError:
             failed.append(Shipped(image_id=image.id, error=f"image storage {source.name!r} does not hold it"))
     return parcels, failed
+
+
+def _parcel(source: ImageStore, image: Image) -> Parcel:
+    header, pieces = source.described(image.id), source.pieces(image.id)
+    return Parcel(image, header, pieces, distinct(pieces.digests[~pieces.holes]))
 
 
 def _described(source: ImageStore, landing_id: str) -> SourceInfo:

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from prefect import get_run_logger, task
 
-from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest
+from catalog.errors import ImageBusy, ImageNotFound, ImagewrightError, InvalidRequest
 from catalog.records import (
     Action,
     Image,
@@ -263,9 +263,11 @@ def _lock(
     """Lock what can be locked; images that somebody works on, or that changed meanwhile, are left to the next run."""
     images: list[Image] = []
     left: list[SyncOutcome] = []
+    locked = stack.enter_context(catalog.locked_together(image_ids, holder(), is_dead=is_dead))
     for image_id in image_ids:
         try:
-            stack.enter_context(catalog.locked(image_id, holder(), is_dead=is_dead))
+            if image_id in locked.busy:
+                raise ImageBusy(image_id, locked.busy[image_id])
             image = catalog.image(image_id)
             status_after(image, "sync")
             catalog.replica(image_id, source)
