@@ -1,0 +1,216 @@
+"""Exports: one file however often it is asked for, proven, room first, nothing left of what failed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import (
+    AccessDenied,
+    CapacityExceeded,
+    DigestMismatch,
+    IllegalTransition,
+    ImageNotFound,
+    InvalidRequest,
+    StorageNotFound,
+)
+from catalog.records import ExportedImage, Image, ImageFormat, ImageStatus
+from tasks.delete_export import delete_export, plan_delete_export
+from tasks.export import export, plan_export
+from tests.flows.managed import MIB, opened, placed, register, stored_image
+from tests.services.process import find
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def exported(
+    image: Image, image_format: ImageFormat | None = None, storage: str | None = None
+) -> ExportedImage:
+    return export.fn(image.id, "admin", storage, image_format)
+
+
+def files(home: Path) -> list[str]:
+    return sorted(str(p.relative_to(home / "exports")) for p in (home / "exports").rglob("*") if p.is_file())
+
+
+def raw_of(path: Path, image_format: str, folder: Path) -> bytes:
+    target = folder / "guest.raw"
+    subprocess.run(["qemu-img", "convert", "-f", image_format, "-O", "raw", path, target], check=True)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("stored", ["raw", "qcow2"])
+@pytest.mark.parametrize("wanted", ["raw", "qcow2", "vmdk"])
+def test_every_format_has_the_guests_bytes_and_its_own_digests(
+    tmp_path: Path, stored: ImageFormat, wanted: ImageFormat
+) -> None:
+    find("qemu-img", "qemu-utils")
+    guest = os.urandom(MIB) + bytes(3 * MIB) + os.urandom(MIB)
+    data = guest
+    if stored == "qcow2":
+        (tmp_path / "in.raw").write_bytes(guest)
+        command = [
+            "qemu-img",
+            "convert",
+            "-f",
+            "raw",
+            "-O",
+            "qcow2",
+            "-c",
+            str(tmp_path / "in.raw"),
+            str(tmp_path / "in.qcow2"),
+        ]
+        subprocess.run(command, check=True)
+        data = (tmp_path / "in.qcow2").read_bytes()
+    image = placed(data, format=stored, format_stored=stored, virtual_size_bytes=len(guest))
+    made = exported(image, wanted)
+    file = Path(made.path).read_bytes()
+    assert (made.format, made.size_bytes) == (wanted, len(file))
+    assert (made.md5, made.sha256) == (hashlib.md5(file).hexdigest(), hashlib.sha256(file).hexdigest())
+    assert raw_of(Path(made.path), wanted, tmp_path) == guest
+    assert exported(image, wanted) == made
+
+
+def test_each_format_and_storage_is_exported_once_and_listed(home: Path, tmp_path: Path) -> None:
+    register("second", tmp_path / "second")
+    image = placed(storages=("default", "second"))
+    made = [exported(image), exported(image, storage="second"), exported(image, "qcow2")]
+    assert files(home) == sorted(
+        f"{image.id}/{name}" for name in ("default.qcow2", "default.raw", "second.raw")
+    )
+    with open_catalog() as catalog:
+        assert {e.id for e in catalog.exports(image.id)} == {one.id for one in made}
+        assert list(catalog.reservations()) == []
+
+
+def test_a_file_that_is_gone_or_cut_is_made_again(home: Path) -> None:
+    image = placed()
+    first = exported(image)
+    os.truncate(first.path, 5)
+    second = exported(image)
+    assert second.id != first.id
+    assert hashlib.md5(Path(second.path).read_bytes()).hexdigest() == image.md5
+    with open_catalog() as catalog:
+        assert [e.id for e in catalog.exports(image.id)] == [second.id]
+
+
+def test_exports_at_once_make_one_file(home: Path) -> None:
+    image = placed(os.urandom(8 * MIB))
+    say = "import sys; from tasks.export import export; print(export.fn(sys.argv[1], 'admin', None, None).id)"
+    workers = [
+        subprocess.Popen([sys.executable, "-c", say, image.id], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    first, second = (worker.communicate(timeout=120)[0] for worker in workers)
+    assert first == second != ""
+    assert files(home) == [f"{image.id}/default.raw"]
+
+
+def test_a_damaged_replica_gives_no_file_but_another_one_does(home: Path, tmp_path: Path) -> None:
+    register("second", tmp_path / "second")
+    data = os.urandom(MIB)
+    image = placed(data, storages=("default", "second"))
+    for pack in (home / "imagestore" / "packs").rglob("*"):
+        if pack.is_file():
+            pack.write_bytes(pack.read_bytes()[:-1000] + bytes(1000))
+    with pytest.raises(DigestMismatch):
+        exported(image, storage="default")
+    assert files(home) == []
+    made = exported(image)
+    assert made.image_storage == "second"
+    assert Path(made.path).read_bytes() == data
+
+
+def test_what_can_not_be_exported_says_why(home: Path) -> None:
+    image = placed()
+    iso = placed(format="iso", format_stored="iso", media="ISO", image_type="System")
+    with pytest.raises(ImageNotFound):
+        exported(image.model_copy(update={"id": "absent"}))
+    with pytest.raises(StorageNotFound):
+        exported(image, storage="absent")
+    with pytest.raises(InvalidRequest, match="image_format: 'qcow2' is not allowed; iso"):
+        exported(iso, "qcow2")
+    with pytest.raises(InvalidRequest):
+        exported(image, "iso")
+    with pytest.raises(IllegalTransition, match="is Error"):
+        exported(placed(status=ImageStatus.ERROR))
+    assert not (home / "exports").exists()
+
+
+def test_an_export_that_does_not_fit_beside_others_is_refused_before_a_byte(home: Path) -> None:
+    image = placed()
+    ticks = Path("/proc/1/stat").read_text().rsplit(")", 1)[1].split()[19]
+    from tasks.export_room import place_of
+
+    (home / "exports").mkdir()
+    place = place_of(home / "exports")
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.reserve_room(
+            subject="export:other#x", place=place, size_bytes=1 << 50, available_bytes=1 << 51
+        )
+    with (
+        open_catalog() as catalog,
+        catalog.locked("export:other", holder=f"other@{os.uname().nodename}:1:{ticks}"),
+        pytest.raises(CapacityExceeded, match="exports on"),
+    ):
+        exported(image)
+    assert files(home) == []
+    assert exported(image).size_bytes == MIB
+
+
+def test_what_a_killed_export_left_is_swept_by_the_next(home: Path) -> None:
+    image = placed()
+    folder = home / "exports" / image.id
+    folder.mkdir(parents=True)
+    (folder / ".default.raw.killed.part").write_bytes(b"half")
+    exported(image)
+    assert files(home) == [f"{image.id}/default.raw"]
+
+
+def test_deleting_exports_keeps_the_image_and_is_idempotent(home: Path) -> None:
+    data = os.urandom(MIB)
+    image = placed(data)
+    made = exported(image)
+    planned = plan_delete_export.fn(image.id, "admin", None)
+    assert [action.reason for action in planned.actions] == [made.path]
+    for _ in range(2):
+        assert delete_export.fn(image.id, "admin", None) == image
+    assert files(home) == []
+    assert opened().open(image.id).read_at(0, MIB) == data
+    with open_catalog() as catalog:
+        assert list(catalog.exports()) == []
+
+
+def test_only_the_owner_deletes_exports_and_whoever_sees_the_image_may_export_it() -> None:
+    image = placed(owner="bob", sharing_mode="specified", shared_accounts=("alice",))
+    assert export.fn(image.id, "alice", None, None).image_id == image.id
+    with pytest.raises(AccessDenied):
+        delete_export.fn(image.id, "alice", None)
+    with pytest.raises(ImageNotFound):
+        export.fn(image.id, "eve", None, None)
+
+
+def test_a_file_that_can_not_be_deleted_now_is_deferred(home: Path) -> None:
+    image = placed()
+    file = Path(exported(image).path)
+    file.unlink()
+    file.mkdir()  # nothing that unlink can remove
+    delete_export.fn(image.id, "admin", None)
+    with open_catalog() as catalog:
+        (work,) = catalog.pending()
+        assert (work.operation, work.location, list(catalog.exports())) == ("delete export", str(file), [])
+
+
+def test_a_plan_of_an_export_writes_nothing(home: Path) -> None:
+    image = placed(os.urandom(MIB) + bytes(8 * MIB))
+    plan = plan_export.fn(image.id, "admin", None, None)
+    assert plan.bytes_to_move == pytest.approx(MIB, abs=1 << 17)
+    assert not (home / "exports").exists()
+    exported(image)
+    again = plan_export.fn(image.id, "admin", None, None)
+    assert (again.bytes_to_move, again.bytes_already_there) == (0, 9 * MIB)
+    assert stored_image(image.id) == image
