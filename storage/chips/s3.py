@@ -42,19 +42,17 @@ class S3Objects:
     def create(self, name: str, data: bytes) -> bool:
         """Create under the condition that nothing is there.
 
-        An answer may get lost and the repeated request then meets the object it made itself: that counts as created.
+        An answer may get lost, and the request that is repeated, here or in a layer below, then meets the object it made
+        itself: an object with these very bytes counts as created. Callers that may not both win write different bytes.
         """
-        attempts = 0
 
-        def attempt(fs: Any) -> bool:  # s3fs has no types
-            nonlocal attempts
-            attempts += 1
+        def attempt(fs: Any) -> bool:
             try:
                 fs.call_s3("put_object", Body=data, IfNoneMatch="*", **self._key(name))
             except OSError as error:
                 if not is_conflict(error):
                     raise
-                return attempts > 1 and self.get(name) == data
+                return self.get(name) == data
             return True
 
         return self._s3.run(name, attempt)

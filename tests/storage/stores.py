@@ -56,7 +56,7 @@ def record(url: str = "file:///nowhere", **changes: object) -> ImageStorage:
 
 
 def image_store(objects: ObjectStore, parameters: Parameters = SMALL, **changes: object) -> ImageStore:
-    return ImageStore(record(**changes), objects, ChipStore(objects, parameters))
+    return ImageStore(record().model_copy(update=changes), objects, ChipStore(objects, parameters))
 
 
 def image(image_id: str | None = None) -> Image:

@@ -1,0 +1,276 @@
+"""`make bench`: the engine side by side with md5sum, borg, restic, casync and s3fs on the same bytes.
+
+`python -m tests.performance.bench [--folder DIR] [--disks DIR] [--runs N]`. Runs are paired: one after the other, then
+again; medians are shown, with CPU seconds beside, which say more on a busy machine. Writes RESULTS.md.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.performance.engine import Measured
+from tests.performance.peers import Peer, engine, md5sum, run, stored
+
+HERE = Path(__file__).parent
+PEERS = ("borg", "restic", "casync")
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. bar: the ratio wanted; smaller is better unless `at_least`."""
+
+    work: str
+    against: str
+    ours: Measured
+    theirs: Measured
+    bar: float
+    at_least: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """Ours to theirs, or theirs to ours where more is wanted."""
+        fraction = self.ours.wall / self.theirs.wall
+        return 1 / fraction if self.at_least else fraction
+
+    def __str__(self) -> str:
+        met = self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
+        sign = "≥" if self.at_least else "≤"
+        return (
+            f"| {self.work} | {self.ours.wall:.2f} ({self.ours.cpu:.2f}) | {self.against} {self.theirs.wall:.2f} "
+            f"({self.theirs.cpu:.2f}) | {self.ratio:.2f} | {sign} {self.bar:.2f} | {'yes' if met else 'no'} |"
+        )
+
+
+class Bench:
+    """The runs, in a scratch folder."""
+
+    def __init__(self, folder: Path, disks: Path, runs: int) -> None:
+        self.folder, self.disks, self.runs = folder, disks, runs
+        self.rows: list[Row] = []
+        self.notes: list[str] = []
+
+    def median(self, *works: Callable[[], Measured]) -> list[Measured]:
+        """Run all, one after the other, several times; return the median of each by wall time."""
+        results: list[list[Measured]] = [[] for _ in works]
+        for _ in range(self.runs):
+            for work, found in zip(works, results, strict=True):
+                found.append(work())
+        return [sorted(found, key=lambda m: m.wall)[len(found) // 2] for found in results]
+
+    def add(self, name: str) -> None:
+        """Compare the add of a first and of a second build."""
+        first, second = self.disks / f"base{name}", self.disks / f"rebuilt{name}"
+        peers = [p for n in PEERS if (p := Peer(n, self.folder / n)).there] if name != ".raw" else []
+        sums = self.median(
+            lambda: md5sum(first), lambda: self._first(first), *(self._peer_first(p, first) for p in peers)
+        )
+        self._compare(
+            f"add{name}, first build", sums, peers, 1.8, {"borg": 1.5, "restic": 3.0, "casync": 3.0}
+        )
+        sums = self.median(
+            lambda: md5sum(second),
+            lambda: self._second(second),
+            *(self._peer_second(p, first, second) for p in peers),
+        )
+        self._compare(f"add{name}, second build", sums, peers, 1.25, {"borg": 1.5})
+
+    def special(self, what: str, path: Path) -> None:
+        """Compare the add of one file with md5sum."""
+        theirs, ours = self.median(lambda: md5sum(path), lambda: self._first(path))
+        self.rows.append(Row(f"add {what}", "md5sum", ours, theirs, 1.2))
+        self.notes.append(
+            f"add {what}: peak memory {ours.rss_mib} MiB, {ours.grown_mib} MiB above the imports"
+        )
+
+    def sizes(self) -> None:
+        """Compare what two images take, the second rebuilt or upgraded in place."""
+        for second in ("rebuilt", "upgraded"):
+            files = [self.disks / "base.qcow2", self.disks / f"{second}.qcow2"]
+            sizes = {"imagewright": self._stored(files)}
+            for name in PEERS:
+                peer = Peer(name, self.folder / name)
+                if peer.there:
+                    peer.begin()
+                    for number, path in enumerate(files):
+                        peer.add(path, number)
+                    sizes[name] = peer.stored_bytes
+            line = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
+            self.notes.append(f"stored MB after base + {second}: {line}")
+
+    def export(self) -> None:
+        """Compare the export with md5sum of the result and with the peers."""
+        path, target = self.disks / "base.qcow2", self.folder / "exported"
+        peers = [p for n in PEERS if (p := Peer(n, self.folder / n)).there]
+        self._first(path)
+        for peer in peers:
+            peer.begin()
+            peer.add(path, 0)
+        store = self.folder / "store"
+        works = [lambda: engine("export", store, target, "0"), lambda: md5sum(target)]
+        works += [partial(peer.extract, path, 0, self.folder / "extracted") for peer in peers]
+        ours, theirs, *others = self.median(*works)
+        self.rows.append(Row("export .qcow2", "md5sum", ours, theirs, 1.0))
+        self.rows += [
+            Row("export .qcow2", p.name, ours, m, 1.5, at_least=True)
+            for p, m in zip(peers, others, strict=True)
+        ]
+
+    def s3(self) -> None:
+        """Compare the add to a real S3 server with s3fs putting the same compressed bytes in 16 MiB objects."""
+        from tests.services.s3 import server
+
+        path, address = self.disks / "base.qcow2", self.folder / "s3.json"
+        found = server()
+        prefixes = iter(range(1000))
+
+        def ours() -> Measured:
+            address.write_text(found.address(f"bench-{next(prefixes)}").model_dump_json())
+            return engine("add", address, path, "0")
+
+        self._first(path)
+        packs = sorted((self.folder / "store" / "packs").rglob("*"))
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "tests.performance.s3_puts",
+            found.endpoint,
+            *(p for p in packs if p.is_file()),
+        ]
+        theirs, measured = self.median(lambda: Measured.model_validate_json(_output(command)), ours)
+        self.rows.append(Row("add .qcow2 to S3", "s3fs puts", measured, theirs, 1.3))
+
+    def _compare(
+        self, work: str, sums: Sequence[Measured], peers: Sequence[Peer], bar: float, bars: dict[str, float]
+    ) -> None:
+        theirs, ours, *others = sums
+        self.rows.append(Row(work, "md5sum", ours, theirs, bar))
+        for peer, measured in zip(peers, others, strict=True):
+            if peer.name in bars:
+                self.rows.append(Row(work, peer.name, ours, measured, bars[peer.name], at_least=True))
+
+    def _fresh(self) -> Path:
+        store = self.folder / "store"
+        shutil.rmtree(store, ignore_errors=True)
+        return store
+
+    def _first(self, path: Path) -> Measured:
+        return engine("add", self._fresh(), path, "0")
+
+    def _second(self, path: Path) -> Measured:
+        store = self._fresh()
+        engine("add", store, path.with_name(path.name.replace("rebuilt", "base")), "0")
+        return engine("add", store, path, "1")
+
+    def _stored(self, files: Sequence[Path]) -> int:
+        store = self._fresh()
+        for number, path in enumerate(files):
+            engine("add", store, path, str(number))
+        return stored(store)
+
+    @staticmethod
+    def _peer_first(peer: Peer, path: Path) -> Callable[[], Measured]:
+        def work() -> Measured:
+            peer.begin()
+            return peer.add(path, 0)
+
+        return work
+
+    @staticmethod
+    def _peer_second(peer: Peer, first: Path, second: Path) -> Callable[[], Measured]:
+        def work() -> Measured:
+            peer.begin()
+            peer.add(first, 0)
+            return peer.add(second, 1)
+
+        return work
+
+
+def _output(command: Sequence[str | Path]) -> str:
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
+
+
+def machine() -> str:
+    """Say what this was measured on, and how busy it was."""
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        "unknown processor",
+    )
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, load {load}"
+
+
+def disk_speed(folder: Path) -> str:
+    """Say how fast the folder takes durable bytes: no durable add can be faster."""
+    target = folder / "probe"
+    measured = run(["dd", "if=/dev/zero", f"of={target}", "bs=4M", "count=128", "conv=fsync"])
+    target.unlink()
+    return f"{512 / measured.wall:.0f} MiB/s durable in {folder}"
+
+
+def write_results(bench: Bench, before: str, speed: str) -> None:
+    """Write RESULTS.md."""
+    lines = [
+        "# Measured",
+        "",
+        f"Machine: {before}; at the end: {machine().rpartition(', load ')[2]}. Medium: {speed}. Medians of {bench.runs} paired runs.",
+        "Seconds of wall time, CPU seconds in brackets. Ours without the interpreter's start (the flows' workers are",
+        "running already); the others as commands. Ratio: ours to md5sum's, or the peer's to ours.",
+        "",
+        "| work | ours | against | ratio | bar | met |",
+        "|---|---|---|---|---|---|",
+        *map(str, bench.rows),
+        "",
+        *(f"- {note}" for note in bench.notes),
+        "",
+    ]
+    (HERE / "RESULTS.md").write_text("\n".join(lines))
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=None, help="scratch folder; default: a temporary one")
+    parser.add_argument(
+        "--disks", type=Path, default=Path(".cache/bench-disks"), help="where the Debian disks are built"
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    run(["bash", HERE / "build_disks.sh", options.disks])
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as scratch:
+        bench = Bench(Path(scratch), options.disks.absolute(), options.runs)
+        before, speed = machine(), disk_speed(bench.folder)
+        _run_all(bench)
+    write_results(bench, before, speed)
+    sys.stdout.write((HERE / "RESULTS.md").read_text())
+
+
+def _run_all(bench: Bench) -> None:
+    for name in (".qcow2", "-compressed.qcow2", ".raw"):
+        bench.add(name)
+    noise, sparse = bench.folder / "random", bench.folder / "sparse"
+    run(["dd", "if=/dev/urandom", f"of={noise}", "bs=4M", "count=256"])
+    bench.special("1 GiB of random bytes", noise)
+    noise.unlink()
+    with sparse.open("wb") as file:
+        file.truncate(8 * GIB)
+    bench.special("a sparse 8 GiB", sparse)
+    bench.sizes()
+    bench.export()
+    bench.s3()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""One measured run of the engine in a process of its own: `python -m tests.performance.engine VERB …`, prints JSON.
+
+Time is taken from opening the store to the published image, without the interpreter's start.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from catalog.records import Record
+from storage.chips.directory import DirectoryObjects
+from storage.digests import Digester
+from storage.formats.inspect import Inspector
+from storage.imagestore import ImageStore
+from storage.protocols import ObjectStore, SourceInfo
+from storage.transfer import transfer
+from tests.storage.stores import image, record
+
+
+class Measured(Record):
+    """wall and cpu in seconds, rss_mib the peak, grown_mib what the run added to it."""
+
+    wall: float
+    cpu: float
+    rss_mib: int
+    grown_mib: int
+    stored_bytes: int = 0
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._file.readinto(buffer) or 0
+
+
+def open_store(place: str) -> ObjectStore:
+    """Open a directory, or the S3 store whose address is in a JSON file."""
+    if place.endswith(".json"):
+        from storage.chips.s3 import S3Objects
+        from storage.chips.s3_connection import S3Address, S3Connection
+
+        return S3Objects(S3Connection(S3Address.model_validate_json(Path(place).read_text())))
+    objects = DirectoryObjects(Path(place))
+    objects.prepare()
+    return objects
+
+
+def add(objects: ObjectStore, path: Path, image_id: str) -> int:
+    """Add a file as the flows do: digests, verdict, chips, all durable. Returns the bytes newly stored."""
+    storage = ImageStore(record(), objects)
+    landing = storage.landing(image_id)
+    landing.begin(SourceInfo(url=str(path)))
+    digester, inspector = Digester(), Inspector(1 << 44)
+    transfer(_File(path), [landing], digester, [inspector.feed])
+    landing.finish()
+    landing.close()
+    inspector.finish()
+    return storage.publish(image_id, image(image_id), digester.result()).stored_bytes
+
+
+def export(objects: ObjectStore, image_id: str, target: Path) -> int:
+    """Export an image."""
+    ImageStore(record(), objects).export(image_id, target, lambda _done, _all: None)
+    return 0
+
+
+def measured(work: Callable[[], int]) -> Measured:
+    """Run and measure."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    stored = work()
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(
+        wall=wall, cpu=cpu, rss_mib=after.ru_maxrss >> 10, grown_mib=(after.ru_maxrss - before.ru_maxrss) >> 10,
+        stored_bytes=stored,
+    )  # fmt: skip
+
+
+def main(verb: str, place: str, name: str, image_id: str) -> Measured:
+    """Do one verb: add PLACE FILE ID, or export PLACE TARGET ID."""
+    objects = open_store(place)
+    if verb == "add":
+        return measured(lambda: add(objects, Path(name), image_id))
+    return measured(lambda: export(objects, image_id, Path(name)))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:]).model_dump()))
