@@ -22,7 +22,7 @@ from flows.requests import AddVolumeImage, ExportImage
 from storage.registry import open_image_storage
 from tests.services.faulty_http import Faults, FaultyHttp, faulty_http
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3600)]
 MIB = 1 << 20
 CONTENT = Random(7).randbytes(40 * MIB) + bytes(8 * MIB)
 AT_RISK = 8 * MIB
@@ -109,12 +109,10 @@ def exported_md5(image: Image) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def test_a_death_at_a_few_moments_of_an_add_loses_nothing(doomed: Doomed) -> None:
+def test_a_death_while_publishing_loses_nothing(doomed: Doomed) -> None:
     changes = doomed.add(str(uuid4()), die_at=0)
     fresh_changes_again(doomed)
-    for die_at in (changes // 2, changes - 2):
-        survives(doomed, die_at)
-        fresh_changes_again(doomed)
+    survives(doomed, changes - 2)
 
 
 @pytest.mark.long

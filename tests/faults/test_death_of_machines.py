@@ -84,6 +84,7 @@ def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(
         assert source.server.resumed_at()[-1] >= kept
 
 
+@pytest.mark.long
 def test_an_add_outlives_a_restart_of_the_prefect_server(machines: Machines, tmp_path: Path) -> None:
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=6) as source, machines.machine():
         run = machines.server.start(
