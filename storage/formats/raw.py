@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from catalog.records import Finding
 from storage.formats.rules import Rule, printable
-from storage.formats.signatures import partition_table
+from storage.formats.signatures import partition_table, protective
 
 MAX_ANSWER = 64 << 10
 _PAGE = re.compile(
@@ -63,7 +63,7 @@ def disk_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
     if partition_table(head):
         yield from _mbr_findings(head, size_bytes)
     for sector in (512, 4096):
-        if head.startswith(b"EFI PART", sector):
+        if head.startswith(b"EFI PART", sector) and protective(head):
             yield from _gpt_findings(head, sector, size_bytes)
 
 

@@ -66,6 +66,12 @@ def matches(head: bytes, tail: bytes, size_bytes: int) -> Iterator[tuple[str, in
         yield "vmdk", 0
 
 
+def protective(sector: bytes) -> bool:
+    """Tell whether the first sector says that a GPT follows; without it, a GPT is a leftover of earlier times."""
+    kinds = (sector[450 + 16 * number : 451 + 16 * number] for number in range(4))
+    return sector[510:512] == b"\x55\xaa" and b"\xee" in kinds
+
+
 def partition_table(head: bytes) -> bool:
     """Tell whether the first sector holds an MBR (protective or not) with a plausible entry, and no FAT volume."""
     if (

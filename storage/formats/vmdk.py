@@ -72,7 +72,7 @@ EXTENT_SIZE = Rule(
     "vmdk.extent-size",
     1,
     "error",
-    "the extent has {extent} sectors, the header {capacity}; they must be equal",
+    "the extent has {extent} sectors, the header {capacity}; they may differ by less than a grain",
 )
 PARENT = Rule(
     "vmdk.parent", 1, "error", "the image needs a parent disk ({hint}); consolidate its snapshots first"
@@ -140,7 +140,7 @@ def _sparse(header: Header, size_bytes: int) -> Iterator[Finding]:
     if header.capacity == 0:
         yield NO_CAPACITY.found(12)
     grain = header.grain
-    if not 1 <= grain <= 128 << 10 or grain & (grain - 1) or header.table_entries not in (512, 4096):
+    if not 1 <= grain <= 128 << 10 or grain & (grain - 1) or header.table_entries != 512:
         yield GEOMETRY.found(20, grain=grain, entries=header.table_entries)
         return
     if header.compression > 1:
@@ -196,5 +196,5 @@ def _extents(extents: list[str], header: Header, start: int) -> Iterator[Finding
     if len(matched) != 1 or matched[0] is None:
         shown = printable("; ".join(extents).encode()) or "(none)"
         yield EXTENTS.found(start, extents=f"'{shown}'")
-    elif int(matched[0][2]) != header.capacity:
+    elif abs(int(matched[0][2]) - header.capacity) >= max(header.grain, 1):  # the header rounds up to grains
         yield EXTENT_SIZE.found(start, extent=matched[0][2], capacity=header.capacity)

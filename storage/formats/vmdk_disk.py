@@ -25,7 +25,7 @@ class VmdkDisk:
         header = read_header(source.read_at(0, HEADER_BYTES))
         if header is not None and header.directory == AT_END:
             header = read_footer(source.read_at(max(source.size_bytes - 1536, 0), 1536))
-        if header is None or not 1 <= header.grain <= 128 << 10 or header.table_entries not in (512, 4096):
+        if header is None or not 1 <= header.grain <= 128 << 10 or header.table_entries != 512:
             raise MalformedDisk("the VMDK header is damaged")
         self._source, self._header = source, header
         self.size_bytes = header.size_bytes

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from storage.formats.disk import Bytes
+from storage.formats.signatures import protective
 
 ESP = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
 BIOS_BOOT = bytes.fromhex("4861682149646f6e744e656564454649")  # "Hah!IdontNeedEFI"
@@ -39,11 +40,11 @@ class Table:
 
 def read_table(disk: Bytes) -> Table:
     """Find the partition table, GPT first: a protective MBR is no table of its own."""
+    mbr = disk.read_at(0, 512)
     for sector in (512, 4096):
-        gpt = _read_gpt(disk, sector)
+        gpt = _read_gpt(disk, sector) if protective(mbr) else ()
         if gpt:
             return Table("gpt", gpt)
-    mbr = disk.read_at(0, 512)
     partitions = _read_mbr(disk, mbr) if is_boot_sector(mbr) and not _is_volume(mbr) else ()
     return Table("mbr", partitions) if partitions else Table("none", (Partition(0, disk.size_bytes),))
 

@@ -16,22 +16,25 @@ MAX_PARTS = 64
 
 
 def survey(disk: Bytes, image_format: str) -> Iterator[Facts]:
-    """Yield facts by the names of `catalog.records.BootFacts`, step by step; later ones add to earlier ones."""
+    """Yield facts by the names of `catalog.records.BootFacts`, step by step; later ones add to earlier ones.
+
+    All ways to boot come in one step: half of them would say that the image boots only in the other mode.
+    """
     table = read_table(disk)
-    entries = el_torito.read_entries(disk) if image_format == "iso" else ()
-    by_catalog = any(entry.platform == el_torito.BIOS for entry in entries)
-    yield {
-        "partition_table": "iso" if image_format == "iso" else table.kind,
-        "bios_boot": by_catalog or boots_by_bios(disk, table),
-    }
+    yield {"partition_table": "iso" if image_format == "iso" else table.kind}
     parts = list(_parts(disk, table, image_format))
     kinds = [signature(part) for part, _ in parts]
     yield {"filesystems": tuple(dict.fromkeys(kind for kind in kinds if kind))}
+    entries = el_torito.read_entries(disk) if image_format == "iso" else ()
     images = [Part(disk, e.start, MAX_EFI_IMAGE) for e in entries if e.platform == el_torito.EFI]
     esps = [
-        part for part, partition in parts if partition is not None and _may_be_esp(partition, signature(part))
+        part for (part, partition), kind in zip(parts, kinds, strict=True) if _may_be_esp(partition, kind)
     ]
-    yield {"uefi_boot": tuple(dict.fromkeys(m for part in (*images, *esps) for m in _efi_machines(part)))}
+    by_catalog = any(entry.platform == el_torito.BIOS for entry in entries)
+    yield {
+        "bios_boot": by_catalog or boots_by_bios(disk, table),
+        "uefi_boot": tuple(dict.fromkeys(m for part in (*images, *esps) for m in _efi_machines(part))),
+    }
     yield _guest_facts([part for part, _ in parts])
 
 
@@ -45,9 +48,9 @@ def _parts(disk: Bytes, table: Table, image_format: str) -> Iterator[tuple[Bytes
             yield from ((volume, None) for volume in logical_volumes(part))
 
 
-def _may_be_esp(partition: Partition, kind: str | None) -> bool:
+def _may_be_esp(partition: Partition | None, kind: str | None) -> bool:
     """Firmware boots from any FAT that is marked as system partition, and from an unmarked one on a removable disk."""
-    return partition.is_esp or (kind == "vfat" and not partition.is_bios_boot)
+    return partition is not None and (partition.is_esp or (kind == "vfat" and not partition.is_bios_boot))
 
 
 def _efi_machines(part: Bytes) -> Iterator[str]:

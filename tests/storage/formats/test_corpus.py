@@ -15,6 +15,7 @@ from tests.storage.corpus_builders import (
     gpt,
     iso,
     mbr,
+    patched,
     qcow2,
     snapshot,
     stream_vmdk,
@@ -35,6 +36,7 @@ GOOD: dict[ImageFormat, dict[str, bytes]] = {
     "vmdk": {
         "sparse": vmdk(),
         "stream": stream_vmdk(),
+        "rounded": vmdk(text=descriptor(extents='RW 16300 SPARSE "disk.vmdk"')),
         "fields": vmdk(text=descriptor(more='encoding="UTF-8"\nisNativeSnapshot="no"')),
     },
     "iso": {
@@ -48,6 +50,7 @@ GOOD: dict[ImageFormat, dict[str, bytes]] = {
         "text": b"hello\n",
         "mbr": mbr((0x80, 0x83, 1, 100)).ljust(MIB, b"\0"),
         "gpt": gpt(2047),
+        "stale-gpt": patched(gpt(1 << 30), 446, mbr((0x80, 0x83, 1, 100))[446:]),
         "angle-bracket": b"<not a page",
         "brace": b"{not json",
     },
