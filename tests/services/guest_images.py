@@ -1,13 +1,13 @@
 """Disks with guests on them: Linux and Windows trees written without mounting anything, and a real Debian."""
 
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import pytest
 
 from tests.services.images import MIB, cached, need, partitioned, put_bios_core, put_esp, put_part, run
+from tests.services.lvm_bytes import logical_volume
+from tests.services.windows_bytes import pe_program, registry
 
 LINUX_NAME = "Test GNU/Linux 1 (tiny)"
 WINDOWS_NAME = "Windows Server 2022 Standard"
@@ -112,90 +112,16 @@ def _prototype(folder: Path) -> str:
     return "".join(lines)
 
 
-def logical_volume(target: Path, content: Path) -> Path:
-    """Write an LVM2 physical volume with one linear volume that holds `content`. No device mapper is needed."""
-    extents = content.stat().st_size // (4 * MIB)
-    uuid = "0123456789abcdef0123456789abcde"
-    text = _lvm_metadata(extents, uuid).encode() + b"\0"
-    with target.open("wb") as file:
-        file.truncate(MIB + content.stat().st_size)
-        header = uuid.encode().ljust(32, b"0") + struct.pack("<Q", target.stat().st_size)
-        areas = struct.pack("<QQQQQQQQ", MIB, 0, 0, 0, 4096, MIB - 4096, 0, 0)
-        label = struct.pack("<I8s", 32, b"LVM2 001") + header + areas
-        label = label.ljust(492, b"\0")
-        file.seek(512)
-        file.write(struct.pack("<8sQI", b"LABELONE", 1, _lvm_crc(label)) + label)
-        area = b" LVM2 x[5A%r0N*>" + struct.pack("<IQQ", 1, 4096, MIB - 4096)
-        area = (area + struct.pack("<QQII", 512, len(text), _lvm_crc(text), 0)).ljust(508, b"\0")
-        file.seek(4096)
-        file.write(struct.pack("<I", _lvm_crc(area)) + area + text)
-    put_part(target, content, MIB)
-    return target
-
-
-def _lvm_crc(data: bytes) -> int:
-    return zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
-
-
-def _lvm_metadata(extents: int, pv: str) -> str:
-    shown = "-".join((pv[:6], pv[6:10], pv[10:14], pv[14:18], pv[18:22], pv[22:26], pv[26:].ljust(6, "0")))
-    return f"""vg {{
-id = "aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg"
-seqno = 1
-format = "lvm2"
-status = ["RESIZEABLE", "READ", "WRITE"]
-flags = []
-extent_size = 8192
-max_lv = 0
-max_pv = 0
-metadata_copies = 0
-physical_volumes {{
-pv0 {{
-id = "{shown}"
-device = "/dev/vda3"
-status = ["ALLOCATABLE"]
-flags = []
-dev_size = {extents * 8192 + 2048}
-pe_start = 2048
-pe_count = {extents}
-}}
-}}
-logical_volumes {{
-root {{
-id = "hhhhhh-iiii-jjjj-kkkk-llll-mmmm-nnnnnn"
-status = ["READ", "WRITE", "VISIBLE"]
-flags = []
-creation_time = 1700000000
-creation_host = "test"
-segment_count = 1
-segment1 {{
-start_extent = 0
-extent_count = {extents}
-type = "striped"
-stripe_count = 1
-stripes = [
-"pv0", 0
-]
-}}
-}}
-}}
-}}
-contents = "Text Format Volume Group"
-version = 1
-description = ""
-creation_host = "test"
-creation_time = 1700000000
-"""
-
-
-def windows_disk(filesystem: str = "vfat", *, virtio: bool = True) -> Path:
+def windows_disk(
+    filesystem: str = "vfat", *, virtio: bool = True, product: str = WINDOWS_NAME, build: str = "20348"
+) -> Path:
     """Return a disk laid out like Windows Server: ESP with its boot manager's fallback copy, and a volume with System32.
 
     filesystem: `vfat`, which can be written without mounting, or `ntfs`, which takes FUSE and root.
     """
     need("sgdisk", "mkfs.vfat", "mmd", "mcopy")
 
-    def build(target: Path, scratch: Path) -> None:
+    def write(target: Path, scratch: Path) -> None:
         with target.open("wb") as file:
             file.truncate(120 * MIB)
         run("sgdisk", "-n1:2048:+40M", "-t1:EF00", "-n2:0:+1M", "-t2:0C01", "-n3:0:0", "-t3:0700", target)
@@ -204,82 +130,28 @@ def windows_disk(filesystem: str = "vfat", *, virtio: bool = True) -> Path:
         put_esp(target, scratch, loader, start_mib=1)
         put_part(
             target,
-            _filled(scratch / "volume", _windows_tree(scratch / "tree", virtio), filesystem, 70),
+            _filled(
+                scratch / "volume",
+                _windows_tree(scratch / "tree", virtio, registry(product, build)),
+                filesystem,
+                70,
+            ),
             42 * MIB,
         )
 
-    return cached(f"windows-{filesystem}{'-virtio' if virtio else ''}.raw", build)
+    name = "-".join(("windows", filesystem, build, *(("virtio",) if virtio else ())))
+    return cached(f"{name}.raw", write)
 
 
-def _windows_tree(tree: Path, virtio: bool) -> Path:
+def _windows_tree(tree: Path, virtio: bool, software: bytes) -> Path:
     system = tree / "Windows/System32"
     for name in ("config", "drivers"):
         (system / name).mkdir(parents=True)
     (system / "ntoskrnl.exe").write_bytes(pe_program(0x8664))
-    (system / "config/SOFTWARE").write_bytes(registry(WINDOWS_NAME))
+    (system / "config/SOFTWARE").write_bytes(software)
     for name in ("viostor.sys", "netkvm.sys") if virtio else ("disk.sys",):
         (system / "drivers" / name).write_bytes(b"MZ")
     return tree
-
-
-def pe_program(machine: int) -> bytes:
-    """Write the head of a PE program for a machine."""
-    return (
-        b"MZ".ljust(0x3C, b"\0")
-        + struct.pack("<I", 0x80).ljust(0x44, b"\0")
-        + b"PE\0\0"
-        + struct.pack("<H", machine)
-    )
-
-
-def registry(product: str) -> bytes:
-    """Write a registry hive with `Microsoft\\Windows NT\\CurrentVersion\\ProductName`."""
-    hive = _Hive()
-    key = hive.key("CurrentVersion", value=hive.text("ProductName", product))
-    for name in ("Windows NT", "Microsoft", "ROOT"):
-        key = hive.key(name, child=key)
-    return hive.file(root=key)
-
-
-class _Hive:
-    """A registry hive under construction, children before parents. Places count from the first bin."""
-
-    NONE = 0xFFFFFFFF
-
-    def __init__(self) -> None:
-        self._cells = bytearray()
-
-    def text(self, name: str, value: str) -> int:
-        """Add a text value and return its place."""
-        data = value.encode("utf-16-le") + b"\0\0"
-        head = struct.pack("<2sHIIIHH", b"vk", len(name), len(data), self._cell(data), 1, 1, 0)
-        return self._cell(head + name.encode())
-
-    def key(self, name: str, *, child: int = NONE, value: int = NONE) -> int:
-        """Add a key with at most one child and one value, and return its place."""
-        none = self.NONE
-        children = none if child == none else self._cell(struct.pack("<2sHI4x", b"lf", 1, child))
-        values = none if value == none else self._cell(struct.pack("<I", value))
-        head = struct.pack("<2sHQII", b"nk", 0x2C if name == "ROOT" else 0x20, 0, 0, none)
-        head += struct.pack("<IIIIII", child != none, 0, children, none, value != none, values)
-        return self._cell(head + struct.pack("<II20xHH", none, none, len(name), 0) + name.encode())
-
-    def file(self, root: int) -> bytes:
-        """Return the whole file: a header page and one bin."""
-        size = -(-(36 + len(self._cells)) // 4096) * 4096
-        rest = size - 32 - len(self._cells)
-        cells = bytes(self._cells) + struct.pack("<i", rest).ljust(rest, b"\0")
-        head = struct.pack("<4sIIQIIIIII", b"regf", 1, 1, 0, 1, 5, 0, 1, root, size).ljust(508, b"\0")
-        check = 0
-        for (word,) in struct.iter_unpack("<I", head):
-            check ^= word
-        page = (head + struct.pack("<I", check)).ljust(4096, b"\0")
-        return page + struct.pack("<4sIIQQI", b"hbin", 0, size, 0, 0, 0) + cells
-
-    def _cell(self, data: bytes) -> int:
-        at, size = 32 + len(self._cells), -(-(len(data) + 4) // 8) * 8
-        self._cells += struct.pack("<i", -size) + data.ljust(size - 4, b"\0")
-        return at
 
 
 def debian_disk() -> Path:

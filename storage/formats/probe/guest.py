@@ -13,6 +13,7 @@ TEXT, MODULE_LIST = 64 << 10, 4 << 20
 MAX_KERNELS = 8
 _SYSTEM32 = "/Windows/System32"
 _VERSION_KEY = r"Microsoft\Windows NT\CurrentVersion"
+_FIRST_BUILD_OF_11 = 22000
 _DISK = re.compile(rb"/virtio_(blk|scsi)\.ko")
 _NETWORK = re.compile(rb"/virtio_net\.ko")
 
@@ -95,9 +96,12 @@ def _windows_name(hive: Bytes | None) -> str:
         registry.open_file_object(Stream(hive))
         key = registry.get_key_by_path(_VERSION_KEY)
         product = key.get_value_by_name("ProductName").get_data_as_string()
+        build = key.get_value_by_name("CurrentBuild").get_data_as_string()
     except (OSError, AttributeError):  # damaged, or without such a key or value
         return "Windows"
-    return _shown(product)
+    # Windows 11 still calls itself 10 there; only the build tells them apart.
+    newer = build.isdecimal() and int(build) >= _FIRST_BUILD_OF_11
+    return _shown(product.replace("Windows 10", "Windows 11", 1) if newer else product)
 
 
 def _medium(files: Files) -> Guest | None:

@@ -18,10 +18,10 @@ from tests.services.guest_images import (
     data_disk,
     debian_disk,
     linux_disk,
-    pe_program,
     windows_disk,
 )
 from tests.services.images import arm64_disk, converted, hybrid_iso, package_image, tiny_disk
+from tests.services.windows_bytes import pe_program
 from tests.storage.corpus import hostile_files
 from tests.storage.corpus_builders import MIB, gpt, iso, mbr
 from tests.storage.formats.readers import Memory
@@ -121,6 +121,11 @@ def test_windows_is_recognised_with_its_edition_and_drivers(filesystem: str, vir
     found = facts(windows_disk(filesystem, virtio=virtio))
     assert (found.guest_os, found.virtio, found.uefi_boot) == (WINDOWS_NAME, virtio, ("x86_64",))
     assert filesystem in found.filesystems
+
+
+def test_windows_11_is_told_from_10_by_its_build() -> None:
+    assert facts(windows_disk(product="Windows 10 Pro", build="22631")).guest_os == "Windows 11 Pro"
+    assert facts(windows_disk(product="Windows 10 Pro", build="19045")).guest_os == "Windows 10 Pro"
 
 
 @pytest.mark.parametrize("filesystem", ["ext4", "vfat"])
