@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,11 +42,11 @@ parts = st.one_of(
 
 def made(recipe: list[tuple[str, int]], seed: int) -> bytes:
     rng = random.Random(seed)
-    kinds = {
+    kinds: dict[str, Callable[[int], bytes]] = {
         "random": rng.randbytes,
         "zeros": bytes,
-        "cells": lambda n: bytes(4096 * n),
-        "same": lambda n: b"s" * n,
+        "cells": lambda count: bytes(4096 * count),
+        "same": lambda count: b"s" * count,
     }
     return b"".join(kinds[kind](count) for kind, count in recipe)
 
