@@ -4,6 +4,7 @@ from prefect import task
 
 from catalog.records import Action, Image, Plan
 from storage.sources import open_source
+from tasks.register import check_places
 from tasks.resources import open_image_storage, open_resources, with_secrets
 from tasks.retries import retrying
 
@@ -13,6 +14,7 @@ def plan_add(draft: Image, url: str) -> Plan:
     """Return what would be fetched, from where, to which storages, and the room there is. Changes nothing."""
     actions = []
     with open_resources() as (settings, catalog):
+        check_places(catalog, draft)
         info = open_source(with_secrets(url), settings).probe()
         for name in draft.image_storages:
             storage = open_image_storage(catalog.image_storage(name), settings)

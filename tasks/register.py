@@ -1,13 +1,20 @@
 """Put an image into the catalog before anything else happens to it: from here on it is never lost sight of."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from prefect import task
 
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image, ImageStatus
+from catalog.rules.sources import REMOTE, check_source, scheme_of
+from catalog.rules.transitions import status_after
+from storage.sources.masking import split_urls
 from tasks.resources import open_resources, run_id
 from tasks.room import subject_of
+
+if TYPE_CHECKING:
+    from catalog.reading import Reading
 
 ASKED = (
     "name", "description", "image_type", "format", "cpu_architecture", "platform", "os", "virtio", "bios_mode",
@@ -20,11 +27,10 @@ ASKED = (
 def register(draft: Image) -> Image:
     """Add the image as Downloading, or take up an add that broke off; a Ready one comes back as it is.
 
-    Raises InvalidRequest if the id belongs to an image that was added otherwise, StorageNotFound, QuotaExceeded.
+    Raises InvalidRequest if the id belongs to an image that was added otherwise, StorageNotFound, QuotaExceeded, IllegalTransition.
     """
     with open_resources() as (_, catalog), catalog.changing(actor=draft.owner, run_id=run_id()) as change:
-        for name in draft.image_storages:
-            change.image_storage(name)
+        check_places(change, draft)
         try:
             known = change.image(draft.id)
         except ImageNotFound:
@@ -37,9 +43,18 @@ def register(draft: Image) -> Image:
             raise InvalidRequest(
                 "image_id", draft.id, "an id that is not in the recycle bin; recover that image instead"
             )
+        status_after(known, "download")
         change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=draft.image_storages)
         resumed = known.model_copy(update={"error": None, "image_storages": draft.image_storages})
         return change.save_image(_downloading(resumed), event="imagewright.image.resumed")
+
+
+def check_places(catalog: "Reading", draft: Image) -> None:
+    """Raise StorageNotFound, or InvalidRequest where a storage can't take an image from such an address."""
+    kinds = {name: catalog.image_storage(name).kind for name in draft.image_storages}
+    for url in split_urls(draft.source):
+        if scheme_of(url) in REMOTE or scheme_of(url) == "file":  # others are forbidden by the source itself
+            check_source(url, kinds)
 
 
 def _downloading(image: Image) -> Image:

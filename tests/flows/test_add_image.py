@@ -43,8 +43,11 @@ def export(image: Image) -> ExportedImage:
 
 
 def stored_objects(home: Path) -> list[str]:
+    """Return what holds bytes of images: of a discarded landing an index of nothing stays."""
     store = home / "imagestore"
-    kept = [p for p in store.rglob("*") if p.is_file() and p.name != "store.json"]
+    kept = [
+        p for p in store.rglob("*") if p.is_file() and p.name != "store.json" and p.parent.name != "index"
+    ]
     return [str(p.relative_to(store)) for p in kept]
 
 
