@@ -35,11 +35,11 @@ class SparseDisk(Bytes, Protocol):
 
 
 class Cached:
-    """Keeps the last 256 blocks (32 MiB) of a slow source."""
+    """Keeps the last blocks of a slow source; 256 of them are 32 MiB."""
 
-    def __init__(self, source: Bytes) -> None:
+    def __init__(self, source: Bytes, blocks: int = 256) -> None:
         self.size_bytes = source.size_bytes
-        self._blocks: Cache[bytes] = Cache(256, lambda number: source.read_at(number * BLOCK, BLOCK))
+        self._blocks: Cache[bytes] = Cache(blocks, lambda number: source.read_at(number * BLOCK, BLOCK))
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer only at the end."""

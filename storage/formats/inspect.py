@@ -21,6 +21,7 @@ from storage.formats import (
     vmdk_header,
     vmdk_tables,
 )
+from storage.formats.disk import Cached
 from storage.formats.regions import HEAD, TAIL, Bytes, Regions
 from storage.formats.rules import RULE_SET, Rule
 
@@ -95,7 +96,7 @@ class Inspector:
     def finish_from(self, source: Bytes) -> Verdict:
         """Like `finish`, fetching from the stored file what the stream showed too late to be judged."""
         self.finish()
-        self._regions.complete_from(source)
+        self._regions.complete_from(Cached(source, blocks=8))  # grain tables are 2 KiB each, side by side
         return self._verdict()
 
     def _begin_tables(self, regions: Regions) -> None:
