@@ -25,13 +25,14 @@ async def apply() -> tuple[str, ...]:
 
     rows = definitions()
     async with get_client() as client:
-        await _work_pool(client, rows[0].work_pool.name)
+        await put_work_pool(client, rows[0].work_pool.name)
         for row in rows:
-            await _deployment(client, row)
+            await put_deployment(client, row)
     return (*(row.name for row in rows), *await apply_automations())
 
 
-async def _work_pool(client: "PrefectClient", name: str) -> None:
+async def put_work_pool(client: "PrefectClient", name: str) -> None:
+    """Create or update the work pool: processes on the worker's host."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.workers.process import ProcessWorker
 
@@ -40,7 +41,8 @@ async def _work_pool(client: "PrefectClient", name: str) -> None:
     await client.create_work_pool(pool, overwrite=True)
 
 
-async def _deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
+async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
+    """Create or update one deployment; return its id."""
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
     from prefect.utilities.callables import parameter_schema
 

@@ -124,7 +124,7 @@ def test_a_full_target_is_said_and_nothing_is_left_on_it(world: World) -> None:
 def test_a_target_that_damages_what_it_writes_is_noticed_and_written_again(world: World) -> None:
     image = world.add(world.open_store("a"), DATA)
     world.objects["b"] = corrupting = Corrupting(world.objects["b"], times=1)
-    in_one_run(lambda: move(image.id) and None)
+    in_one_run(lambda: move(image.id))
     assert corrupting.times == 0
     world.objects["b"] = corrupting.inner
     moved_right(world, image)

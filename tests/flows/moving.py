@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from catalog import open_catalog
-from catalog.records import Image, ImageFormat, ImageStorage, Replica, ReplicaStatus
+from catalog.records import Image, ImageStorage, Replica, ReplicaStatus
 from catalog.repository import Catalog
 from catalog.settings import Settings, load_settings
 from storage import protocols, registry
@@ -72,6 +72,13 @@ class World:
             change.save_replica(replica)
         return saved
 
+    def add_replica(self, storage: protocols.ImageStorage, image: Image, data: bytes) -> Replica:
+        """Put another replica of an image on a storage."""
+        replica = storage.publish(image.id, image, land(storage, image.id, data))
+        with self.catalog() as catalog, catalog.changing("admin") as change:
+            change.save_replica(replica)
+        return replica
+
     def image(self, image_id: str) -> Image:
         with self.catalog() as catalog:
             return catalog.image(image_id)
@@ -89,17 +96,21 @@ class World:
         return names
 
 
-def in_one_run(work: Callable[[], None]) -> None:
+def in_one_run(work: Callable[[], object]) -> None:
     """Do everything in one flow run: starting one for each of many steps would cost a second each."""
     from prefect import flow
 
-    flow(work, name="moves", validate_parameters=False)()
+    @flow(name="moves")
+    def moves() -> None:
+        work()
+
+    moves()
 
 
-def image_of(data: bytes, image_format: ImageFormat = "raw", **changes: object) -> Image:
+def image_of(data: bytes, **changes: object) -> Image:
     """Return the record of an image that holds these bytes, Ready."""
     fields: dict[str, object] = {
-        "id": str(uuid4()), "name": "an image", "format": image_format, "format_stored": image_format, "status": "Ready",
+        "id": str(uuid4()), "name": "an image", "format": "raw", "format_stored": "raw", "status": "Ready",
         "size_bytes": len(data), "virtual_size_bytes": len(data), "md5": hashlib.md5(data).hexdigest(),
         "sha256": hashlib.sha256(data).hexdigest(), "created_at": NOW, "updated_at": NOW,
     }  # fmt: skip

@@ -80,7 +80,7 @@ def test_the_oldest_proof_comes_first_and_the_budget_is_kept_over_several_runs(w
 
 def test_a_replica_larger_than_the_budget_is_proven_in_pieces(world: World) -> None:
     image = world.add(world.open_store("a"), noise(20 << 20))
-    reads = []
+    reads: list[int] = []
 
     def work() -> None:
         while not reads or world.replicas(image.id)["a"].verified_at is None:

@@ -1,0 +1,72 @@
+"""Catalog quality: the suite on the database itself, and stored images judged again by the present rules."""
+
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import InvalidRequest
+from catalog.records import ImageStatus, Plan, QualityReport
+from flows.requests import CheckQuality
+from tests.flows.moving import World, in_one_run, noise
+
+pytestmark = pytest.mark.prefect
+PAGE = b"<!DOCTYPE html><html><head><title>404</title></head><body>not found</body></html>".ljust(4096, b"\n")
+
+
+@pytest.fixture
+def world(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path / "stores", monkeypatch)
+    made.store("a")
+    return made
+
+
+def check(**fields: object) -> QualityReport | Plan:
+    from flows.check_quality import check_quality
+
+    return check_quality.fn(CheckQuality.model_validate(fields))
+
+
+def test_a_plan_names_what_would_be_judged(world: World) -> None:
+    image = world.add(world.open_store("a"), noise(4096))
+
+    def work() -> None:
+        plan = check(rescan=True, plan_only=True)
+        assert isinstance(plan, Plan)
+        assert [action.subject for action in plan.actions] == ["catalog", f"image:{image.id}"]
+        with pytest.raises(InvalidRequest, match="admin"):
+            check(account="bob")
+
+    in_one_run(work)
+
+
+def test_the_catalog_is_checked_and_what_no_longer_passes_is_disabled(world: World) -> None:
+    good = world.add(world.open_store("a"), noise(1 << 16), name="good")
+    page = world.add(world.open_store("a"), PAGE, name="a page")  # as an older rule set let it in
+    lost = world.add(world.open_store("a"), noise(8192, 1), name="lost")
+    (world.folder / "a" / "manifests" / lost.id).unlink()
+    reports: list[QualityReport] = []
+
+    def work() -> None:
+        for rescan in (False, True, True):
+            report = check(rescan=rescan)
+            assert isinstance(report, QualityReport)
+            reports.append(report)
+
+    in_one_run(work)
+    assert reports[0].success, reports[0].failed
+    assert Path((reports[0].docs_url or "").removeprefix("file://")).is_file()
+    assert not reports[1].success
+    failed = " ".join(reports[1].failed)
+    assert "'a page' is quarantined" in failed
+    assert f"{lost.id} could not be judged" in failed
+    assert [c.sentence for c in reports[1].checks if c.name == "rescan"] == [
+        "1 of 3 stored images pass the present rules"
+    ]
+    assert world.image(good.id) == good
+    disabled = world.image(page.id)
+    assert (disabled.state, disabled.status) == ("Disabled", ImageStatus.READY)
+    assert (disabled.error or "").startswith("quarantined: the image is refused")
+    assert world.image(lost.id).state == "Enabled"  # not read is not unsafe
+    with world.catalog() as catalog:
+        kinds = [event.kind for event in catalog.events(page.id)]
+    assert kinds.count("imagewright.image.quarantined") == 1
