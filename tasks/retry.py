@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 @task(task_run_name="find deferred work")
 def due_work(storage: str | None, force: bool) -> tuple[Deferred, ...]:
-    """Return the deferred work that is to be tried now. force: also what would be tried again only later."""
+    """Return the deferred work that is to be tried now. force: also what would be tried again only later.
+
+    Work that its own schedule goes on with, such as a verification in pieces, is left to that.
+    """
     moment = now()
     with open_resources() as (_, catalog):
-        return tuple(work for work in catalog.pending(storage=storage) if force or due_again(work, moment))
+        pending = [work for work in catalog.pending(storage=storage) if work.operation in HANDLERS]
+    return tuple(work for work in pending if force or due_again(work, moment))
 
 
 @task(task_run_name="try deferred work again")
