@@ -1,6 +1,7 @@
 """An ObjectStore in a directory: write aside, fsync, rename. What was written outlives a SIGKILL, what was published a power cut."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,9 +28,12 @@ class DirectoryObjects:
         self._checked_logs: set[str] = set()
 
     def prepare(self) -> None:
-        """Make the directory. Raises StorageUnavailable, StorageRefused."""
+        """Make the directory, and delete what dead processes left aside. Raises StorageUnavailable, StorageRefused."""
         with self._translated(""):
             self.root.mkdir(parents=True, exist_ok=True)
+            asides = list((self.root / ASIDE).iterdir()) if (self.root / ASIDE).is_dir() else []
+            for path in asides:
+                _delete_if_dead(path)
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""
@@ -50,28 +54,37 @@ class DirectoryObjects:
 
     def put(self, name: str, data: bytes) -> None:
         """Create or replace, atomically and durably."""
-        writer = self.writer(f"{ASIDE}/{uuid4().hex}")
-        try:
-            writer.write(data)
-            writer.publish(name)
-        finally:
-            writer.abandon()
+        path = self._path(name)
+        with self._translated(name), self._aside(data) as aside:
+            _ensure_folder(path.parent)
+            aside.rename(path)
+            _sync_folder(path.parent)
 
     def create(self, name: str, data: bytes) -> bool:
         """Create, or return False if the name exists; a hard link decides between several callers."""
-        aside, path = self._path(f"{ASIDE}/{uuid4().hex}"), self._path(name)
-        with self._translated(name):
-            _ensure_folder(aside.parent)
+        path = self._path(name)
+        with self._translated(name), self._aside(data) as aside:
             _ensure_folder(path.parent)
             try:
-                _write_file(aside, data)
                 os.link(aside, path)
             except FileExistsError:
                 return False
-            finally:
-                aside.unlink(missing_ok=True)
             _sync_folder(path.parent)
         return True
+
+    @contextmanager
+    def _aside(self, data: bytes) -> Iterator[Path]:
+        """Write a durable file aside, locked while it is in use: a lock ends with its process, a file does not."""
+        folder = self.root / ASIDE
+        _ensure_folder(folder)
+        fd, path = _locked_file(folder)
+        try:
+            _write_full(fd, memoryview(data))
+            os.fsync(fd)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(fd)
 
     def append(self, name: str, data: bytes) -> None:
         """Add a piece; a torn last piece of a writer that died is cut off first."""
@@ -210,13 +223,20 @@ def _write_full(fd: int, data: memoryview) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        _write_full(fd, memoryview(data))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _locked_file(folder: Path) -> tuple[int, Path]:
+    while True:
+        path = folder / uuid4().hex
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if path.exists():
+            return fd, path
+        os.close(fd)  # taken for a dead one between the two calls above
+
+
+def _delete_if_dead(path: Path) -> None:
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _cut_torn_tail(path: Path) -> None:

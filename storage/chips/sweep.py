@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import numpy as np
 
-from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.errors import DigestMismatch, ObjectMissing, StorageError
 from catalog.records import ItemOutcome
-from storage.chips import damage, index, pack
-from storage.chips.codec import decode
+from storage.chips import damage, index
 from storage.chips.index import Table
-from storage.chips.pack import RECORD, object_name
-from storage.chips.packer import Encoded, Packer
+from storage.chips.pack import object_name
+from storage.chips.packer import Packer
 from storage.chips.reclaim_plan import member
+from storage.chips.records import stream_records
 from storage.chips.store import ChipStore
 from storage.chips.verdict import Verdict
 
@@ -62,41 +62,26 @@ def _move(chips: ChipStore, epoch: int, rows: Table) -> tuple[Table, Table, tupl
         lambda _: None,
         sealed.append,
     )
-    stuck = np.zeros(len(rows), dtype=np.bool_)
-    failed: list[ItemOutcome] = []
+    lost: dict[bytes, StorageError] = {}
     try:
-        for number in np.lexsort((rows.offset, rows.pack)).tolist():
-            try:
-                packer.add([_record(chips, rows, number)])
-            except DigestMismatch as error:  # never deleted, never relied on by another image
-                stuck[number] = True
-                damage.mark(chips.objects, rows.digests[number].tobytes())
-                failed.append(_failure(rows, number, error))
-            except ObjectMissing as error:  # nothing to keep: an add of the same bytes stores the chip again
-                failed.append(_failure(rows, number, error))
+        for batch in stream_records(chips, chips.objects, rows.digests):
+            packer.add(batch.chips)
+            lost.update(batch.lost)
         packer.close_part()
         packer.wait()
     finally:
         packer.stop()
-    return index.merge(sealed), rows.take(stuck), tuple(failed)
+    # A damaged chip stays where it is, never relied on by another image; of a missing one there is nothing to keep,
+    # and an add of the same bytes stores it again.
+    damaged = {digest for digest, error in lost.items() if isinstance(error, DigestMismatch)}
+    for digest in damaged:
+        damage.mark(chips.objects, digest)
+    stuck = np.array([digest.tobytes() in damaged for digest in rows.digests], dtype=np.bool_)
+    return index.merge(sealed), rows.take(stuck), tuple(_failure(d, error) for d, error in lost.items())
 
 
-def _record(chips: ChipStore, rows: Table, number: int) -> Encoded:
-    """Read one record as it is stored, and prove it."""
-    name, entry = rows.entry(number)
-    record = chips.objects.get(object_name(name), entry.offset, entry.offset + RECORD.size + entry.stored)
-    where = f"{chips.objects.location}/{object_name(name)} at {entry.offset}"
-    if record[: RECORD.size] != pack.record_head(entry.digest, entry.codec, entry.raw, entry.stored):
-        raise DigestMismatch(where, entry.digest.hex(), "another record")
-    payload = memoryview(record)[RECORD.size :]
-    decode(entry.codec, payload, entry.raw, entry.digest, where)
-    return Encoded(entry.digest, entry.codec, entry.raw, payload)
-
-
-def _failure(rows: Table, number: int, error: Exception) -> ItemOutcome:
-    name, entry = rows.entry(number)
-    subject = f"chip {entry.digest.hex()} in pack {name.hex()}"
-    return ItemOutcome(subject=subject, outcome="failed", bytes=entry.raw, reason=str(error))
+def _failure(digest: bytes, error: StorageError) -> ItemOutcome:
+    return ItemOutcome(subject=f"chip {digest.hex()}", outcome="failed", reason=str(error))
 
 
 def _split(table: Table, packs: frozenset[bytes]) -> tuple[Table, Table]:
