@@ -1,0 +1,32 @@
+"""What registering an add refuses before anything is recorded of it."""
+
+from pathlib import Path
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import IllegalTransition, InvalidRequest
+from catalog.records import ImageStatus, ImageStorage
+from tasks.register import register
+from tests.catalog.samples import START, an_image
+
+
+def test_a_file_of_the_host_is_refused_where_one_of_the_storages_is_ceph(home: Path) -> None:
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image_storage(
+            ImageStorage(name="pool", kind="ceph", url="rbd://images", created_at=START)
+        )
+    for source in ("file:///srv/x.raw", "http://h/x.raw file:///srv/x.raw"):
+        with pytest.raises(InvalidRequest, match="'pool' is Ceph, whose hosts keep objects"):
+            register.fn(an_image(source=source, image_storages=("default", "pool")))
+    with open_catalog() as catalog:
+        assert not list(catalog.images())
+        assert not list(catalog.reservations())
+
+
+def test_an_image_that_is_being_moved_is_not_added_again(home: Path) -> None:
+    draft = an_image(source="http://h/x.raw", image_storages=("default",))
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(draft.model_copy(update={"status": ImageStatus.MIGRATING}))
+    with pytest.raises(IllegalTransition, match="Migrating"):
+        register.fn(draft)
