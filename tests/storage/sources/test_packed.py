@@ -171,7 +171,7 @@ def test_a_cut_inside_the_disk_of_an_ova_goes_on(server: FaultyHttp, settings: S
         kept, _ = read_until_broken(stream)
     with source.open(len(kept), info) as stream:
         assert kept + read(stream) == BODY
-    assert server.gets("/box.ova")[-1]["Range"] == f"bytes={1 << 20}-"
+    assert server.gets("/box.ova")[-1]["Range"].startswith(f"bytes={1 << 20}-")
 
 
 @pytest.mark.parametrize(
