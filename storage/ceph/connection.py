@@ -1,6 +1,8 @@
 """Connections to a pool, with bounded waits, and the one place where errors of Ceph become ours."""
 
 import errno
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,24 +31,57 @@ LOCK_LOST = {errno.EROFS}
 
 
 class Connection:
-    """An open pool of one cluster."""
+    """An open pool of one cluster, and the images opened through it.
+
+    An image must be closed before its pool, and the pool before the cluster; Python's garbage collector knows no order, and the
+    bindings crash the process where it errs. So the images belong to the connection, and what nobody closed is closed in order.
+    """
 
     def __init__(self, storage: str, cluster: Cluster, pool: Pool) -> None:
         self.storage, self.cluster, self.pool = storage, cluster, pool
         self.rbd = load().operations()
+        self._images: list[RbdImage] = []
+        self._end = weakref.finalize(self, _forgotten, self._images, pool, cluster)
 
     def image(self, name: str, snapshot: str | None = None, *, read_only: bool = True) -> RbdImage | None:
         """Open an image, or return None if there is none of that name (or no such snapshot)."""
         with translated(self.storage, f"opening {name}"):
             try:
-                return load().open_image(self.pool, name, snapshot, read_only)
+                image = load().open_image(self.pool, name, snapshot, read_only)
             except load().rbd.ImageNotFound:
                 return None
+        self._images.append(image)
+        return image
+
+    def close_image(self, image: RbdImage) -> None:
+        """Close an image. One whose lock was taken over is closed as well."""
+        if image in self._images:
+            self._images.remove(image)
+            with translated(self.storage, "closing"):
+                image.close()
 
     def close(self) -> None:
         """Leave the cluster. Safe to repeat."""
-        self.pool.close()
-        self.cluster.shutdown()
+        if self._end.detach() is not None:
+            with translated(self.storage, "closing"):
+                _leave(self._images, self.pool, self.cluster)
+
+
+def _forgotten(images: list[RbdImage], pool: Pool, cluster: Cluster) -> None:
+    """End a connection that nobody closed; not in one of Ceph's own threads, which would wait for itself."""
+    if threading.current_thread() is threading.main_thread():
+        _leave(images, pool, cluster)
+    else:
+        threading.Thread(target=_leave, args=(images, pool, cluster), daemon=True).start()
+
+
+def _leave(images: list[RbdImage], pool: Pool, cluster: Cluster) -> None:
+    try:
+        while images:
+            images.pop().close()
+    finally:
+        pool.close()
+        cluster.shutdown()
 
 
 def connect(

@@ -36,13 +36,7 @@ def opened(
         yield image
     finally:
         if image is not None:
-            close(connection, image)
-
-
-def close(connection: Connection, image: RbdImage) -> None:
-    """Close an image. One whose lock was taken over is closed as well."""
-    with translated(connection.storage, "closing"):
-        image.close()
+            connection.close_image(image)
 
 
 def read_record(image: RbdImage, key: str, kind: type[Kept]) -> Kept | None:

@@ -8,7 +8,7 @@ from blake3 import blake3
 from catalog.errors import CapacityExceeded, ImageBusy, ImageNotFound, StaleLanding, StorageUnavailable
 from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
-from storage.ceph.images import check_version, close, create, opened, read_record, remove, take_lock
+from storage.ceph.images import check_version, create, opened, read_record, remove, take_lock
 from storage.ceph.layout import (
     FINISHED_KEY,
     SOURCE_KEY,
@@ -196,7 +196,7 @@ class CephLanding:
         """Close the image, and with it give the lock back."""
         image, self._image = self._image, None
         if image is not None:
-            close(self._connected(), image)
+            self._connected().close_image(image)
 
     def _leave(self) -> None:
         self._writer = None

@@ -11,7 +11,7 @@ from blake3 import blake3
 from catalog.errors import DigestMismatch, ImageNotFound, ObjectMissing, StorageUnavailable
 from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
-from storage.ceph.images import check_version, close, read_record
+from storage.ceph.images import check_version, read_record
 from storage.ceph.layout import (
     FINISHED_KEY,
     OBJECT_BYTES,
@@ -73,7 +73,6 @@ class Content:
 
     def close(self) -> None:
         """Close the image and leave the cluster."""
-        close(self.connection, self.image)
         self.connection.close()
 
 
@@ -82,15 +81,12 @@ def open_content(connection: Connection, name: str, snapshot: str | None, subjec
 
     Raises ImageNotFound if there is none or it is not finished, DigestMismatch if its rows are damaged.
     """
-    image = None
     try:
         image = connection.image(name, snapshot)
         if image is None:
             raise ImageNotFound(subject)
         return _proven(connection, name, image, subject)
     except BaseException:
-        if image is not None:
-            image.close()
         connection.close()
         raise
 

@@ -74,17 +74,29 @@ def complete(connection: Connection, image: RbdImage, disk: GuestDisk, wait_s: f
 
 def read_placement(image: RbdImage, base: int, file_bytes: int) -> Placement | None:
     """Learn again from the tables of a file, which are never moved, what of it was."""
-    header = unfoldable(image.read(base, min(file_bytes, OBJECT_BYTES)))
+
+    def read(index: int) -> memoryview:
+        return _in_place(image, base, index, object_length(file_bytes, index))
+
+    return learn(read, object_count(file_bytes))
+
+
+def learn(read: Callable[[int], memoryview], count: int) -> Placement | None:
+    """Feed a placement with those objects of a file that hold tables, in the order in which they came.
+
+    read: returns an object as it lies in place. Tables that came before it was known where they are were not understood then,
+    and are not now: objects before the last of the L1 table count only for that.
+    """
+    header = unfoldable(read(0)) if count else None
     if header is None:
         return None
     placement = Placement(header)
-    count = object_count(file_bytes)
     with_l1 = [index for index in placement.objects_with_tables() if index < count]
     for index in with_l1:
-        placement.feed(index, _in_place(image, base, index, object_length(file_bytes, index)))
+        placement.feed(index, read(index))
     for index in placement.objects_with_tables():
         if with_l1 and with_l1[-1] < index < count:
-            placement.feed(index, _in_place(image, base, index, object_length(file_bytes, index)))
+            placement.feed(index, read(index))
     return placement
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 
 from storage.ceph.bindings import load
+
+IMAGE_CALLS = ("metadata_set", "metadata_remove", "create_snap", "protect_snap", "unprotect_snap", "remove_snap", "resize")  # fmt: skip
+POOL_CALLS = ("create", "remove", "rename", "trash_remove")
 
 
 class Died(BaseException):
@@ -14,6 +18,8 @@ class Died(BaseException):
 
 class Death:
     """Counts the changes made to a pool, and dies at one of them."""
+
+    current: "Death"
 
     def __init__(self, at: int, *, after: bool) -> None:
         self.at, self.after, self.calls = at, after, 0
@@ -35,31 +41,26 @@ class Death:
         raise Died
 
 
-IMAGE_CALLS = (
-    "metadata_set",
-    "metadata_remove",
-    "create_snap",
-    "protect_snap",
-    "unprotect_snap",
-    "remove_snap",
-    "resize",
-)
-POOL_CALLS = ("create", "remove", "rename", "trash_remove")
-
-
 @contextmanager
 def dying(at: int, *, after: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Death]:
     """Let the process "die" at the Nth change that librbd is asked for while this lasts."""
-    death, rbd = Death(at, after=after), load().rbd
-
-    def shadow(parent: type, names: tuple[str, ...]) -> type:
-        def method(name: str) -> object:
-            return lambda self, *a, **o: death.around(getattr(super(made, self), name), *a, **o)
-
-        made: type = type(parent.__name__, (parent,), {name: method(name) for name in names})
-        return made
-
+    Death.current, rbd = Death(at, after=after), load().rbd
+    image, pool = _mortal()
     with monkeypatch.context() as patch:
-        patch.setattr(rbd, "Image", shadow(rbd.Image, IMAGE_CALLS))
-        patch.setattr(rbd, "RBD", shadow(rbd.RBD, POOL_CALLS))
-        yield death
+        patch.setattr(rbd, "Image", image)
+        patch.setattr(rbd, "RBD", pool)
+        yield Death.current
+
+
+@cache
+def _mortal() -> tuple[type, type]:
+    """Make the classes once: instances outlive the tests, and close themselves by way of their class."""
+    return _shadow(load().rbd.Image, IMAGE_CALLS), _shadow(load().rbd.RBD, POOL_CALLS)
+
+
+def _shadow(parent: type, names: tuple[str, ...]) -> type:
+    def method(name: str) -> object:
+        return lambda self, *a, **o: Death.current.around(getattr(super(made, self), name), *a, **o)
+
+    made: type = type(parent.__name__, (parent,), {name: method(name) for name in names})
+    return made

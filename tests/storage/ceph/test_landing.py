@@ -1,10 +1,6 @@
 """Landing in a pool: what arrives is what is kept, whatever the writer dies of."""
 
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -25,8 +21,7 @@ from tests.storage.ceph.content import (
     sparse_file,
     write_all,
 )
-
-WRITER = Path(__file__).with_name("writer.py")
+from tests.storage.ceph.killed import write_until_killed
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, OBJECT - 1, OBJECT, OBJECT + 1, 9 * MIB + 17])
@@ -113,7 +108,7 @@ def test_a_killed_writer_loses_little_and_another_worker_goes_on(
     ceph: CephStorage, cluster: CephCluster, pool: str
 ) -> None:
     data = sparse_file((40 * MIB, 20 * MIB), (30 * MIB, 5 * MIB), (21 * MIB + 9, 0))
-    written = _write_until_killed(cluster, pool, data, stop_at=70 * MIB)
+    written = write_until_killed(cluster, pool, data, stop_at=70 * MIB)
     landing = ceph.landing("a")
     kept = kept_by(landing)
     assert data.startswith(kept)
@@ -126,7 +121,7 @@ def test_a_killed_writer_loses_little_and_another_worker_goes_on(
 def test_a_killed_writers_landing_can_be_discarded_at_once(
     ceph: CephStorage, cluster: CephCluster, pool: str
 ) -> None:
-    _write_until_killed(cluster, pool, random_bytes(20 * MIB), stop_at=16 * MIB)
+    write_until_killed(cluster, pool, random_bytes(20 * MIB), stop_at=16 * MIB)
     began = time.monotonic()
     ceph.landing("a").discard()
     assert time.monotonic() - began < 10
@@ -191,19 +186,3 @@ def test_another_worker_with_only_the_rbd_profile_is_enough(cluster: CephCluster
     data = random_bytes(OBJECT)
     land(worker, "a", data)
     assert read_landing(worker.landing("a")) == data
-
-
-def _write_until_killed(cluster: CephCluster, pool: str, data: bytes, stop_at: int) -> int:
-    """Let another process write, SIGKILL it once it has taken `stop_at` bytes, return how many it took."""
-    file = cluster.folder / f"{pool}.data"
-    file.write_bytes(data)
-    writer = subprocess.Popen(
-        [sys.executable, WRITER, cluster.url(pool), file, str(stop_at)],
-        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
-    )  # fmt: skip
-    assert writer.stdout is not None
-    taken = int(writer.stdout.readline())
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    writer.stdout.close()
-    return taken
