@@ -1,7 +1,5 @@
 """Make a complete file of an image, in the stored format or another, once."""
 
-import errno
-import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,7 +17,7 @@ from storage.moving import recorded, require_equal
 from storage.protocols import Digests, ImageStorage, Progress
 from tasks.events import emit
 from tasks.exclusive import in_turn
-from tasks.export_room import lock_of, place_of, reader_of, room_needed, sweep
+from tasks.export_room import lock_of, nearest, place_of, reader_of, room_needed, sweep
 from tasks.progress import progress
 from tasks.promised_room import promised_room
 from tasks.resources import open_image_storage, open_resources, run_id
@@ -45,7 +43,7 @@ def plan_export(
             return Plan(operation=OPERATION, bytes_already_there=known.size_bytes, summary=summary)
         replica, wanted = replicas[0], image_format or replicas[0].format
         storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
-        free = shutil.disk_usage(_existing(settings.exports_folder)).free
+        free = shutil.disk_usage(nearest(settings.exports_folder)).free
         with reader_of(storage, image_id) as reader:
             size = room_needed(reader, replica, wanted, free)
         target = export_path(settings, image_id, replica, wanted)
@@ -198,31 +196,10 @@ def _write(
     from storage.local import measure
 
     with scratch_folder(settings, "export") as scratch, reader_of(storage, replica.image_id) as reader:
-        aside = _brought_near(convert_reader(reader, replica.format, wanted, scratch, meter), target)
+        aside = brought_near(convert_reader(reader, replica.format, wanted, scratch, meter), target)
         digests = measure(aside)
         aside.replace(target)
     return digests
-
-
-def _brought_near(file: Path, target: Path) -> Path:
-    """Bring a finished file beside its target under another name, sparse also across file systems, durable."""
-    aside = target.with_name(f".{target.name}.part")
-    try:
-        file.replace(aside)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        from storage.formats.convert import write_sparse
-        from storage.formats.local import LocalFile
-
-        with LocalFile(file) as made:
-            write_sparse(made, aside, lambda _done, _total: None)
-    descriptor = os.open(aside, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return aside
 
 
 def _record(
@@ -245,8 +222,3 @@ def _record(
         target.unlink(missing_ok=True)
         raise
     return exported
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above that is there."""
-    return next(place for place in (folder, *folder.parents) if place.exists())

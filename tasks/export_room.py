@@ -1,5 +1,6 @@
 """Exported files: how much room one takes, and what exports that died have left."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -79,3 +80,29 @@ def sweep(change: "Change", image_id: str, folder: Path) -> None:
         if str(file) not in known and file.is_file():
             with suppress(FileNotFoundError):
                 file.unlink()
+
+
+def brought_near(file: Path, target: Path) -> Path:
+    """Bring a finished file beside its target under another name, sparse also across file systems, durable."""
+    aside = target.with_name(f".{target.name}.part")
+    try:
+        file.replace(aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        from storage.formats.convert import write_sparse
+        from storage.formats.local import LocalFile
+
+        with LocalFile(file) as made:
+            write_sparse(made, aside, lambda _done, _total: None)
+    descriptor = os.open(aside, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return aside
+
+
+def nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest one above that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -21,11 +23,13 @@ from catalog.errors import (
 )
 from catalog.lineage import PROVENANCE, statement
 from catalog.records import Account, Conversion, Origin, Provenance
+from catalog.settings import load_settings
 from flows import reading
 from tasks.adopt import adopt, held_on, plan_adopt
 from tasks.delete import delete
 from tasks.export import export
 from tasks.register import register
+from tasks.room import reserve
 from tasks.storage_state import set_storage_state
 from tests.flows.managed import MIB, blank, opened, placed
 from tests.flows.managed import register as register_storage
@@ -42,7 +46,9 @@ def test_of_fifty_adds_at_once_a_quota_of_ten_accepts_ten() -> None:
 
     def add(image_id: str) -> None:
         try:
-            register.fn(blank(id=image_id, owner="bob", image_storages=("default",)))
+            image = register.fn(blank(id=image_id, owner="bob", image_storages=("default",)))
+            with open_catalog() as catalog:
+                reserve(catalog, load_settings(), image, MIB)
             accepted.append(image_id)
         except QuotaExceeded:
             refused.append(image_id)
@@ -55,12 +61,42 @@ def test_of_fifty_adds_at_once_a_quota_of_ten_accepts_ten() -> None:
     assert (len(accepted), len(refused)) == (10, 40)
     with open_catalog() as catalog:
         usage = catalog.usage("bob")
-        assert (usage.reserved_images, usage.images) == (10, 0)
+        assert (usage.reserved_images, usage.reserved_bytes, usage.images) == (10, 10 * MIB, 0)
         assert {r.subject for r in catalog.reservations("bob")} == {f"image:{i}" for i in accepted}
     delete.fn(accepted, "bob")
     with open_catalog() as catalog:
         usage = catalog.usage("bob")
         assert (usage.reserved_images, usage.reserved_bytes, usage.images) == (0, 0, 0)
+
+
+KILLED = """
+import os, sys
+from catalog import open_catalog
+from catalog.records import Image
+from catalog.settings import load_settings
+from tasks.register import register
+from tasks.room import reserve
+from tasks.room import reserve
+image = register.fn(Image.model_validate_json(sys.argv[1]))
+with open_catalog() as catalog:
+    reserve(catalog, load_settings(), image, 1 << 20)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_an_add_that_is_killed_and_added_again_is_counted_once() -> None:
+    draft = blank(owner="bob", image_storages=("default",))
+    killed = subprocess.run([sys.executable, "-c", KILLED, draft.model_dump_json()], check=False)
+    assert killed.returncode == -9
+    with open_catalog() as catalog:
+        after_kill = catalog.usage("bob")
+        reserve(catalog, load_settings(), register.fn(draft), MIB)
+        again = catalog.usage("bob")
+    assert after_kill == again
+    assert (again.reserved_images, again.reserved_bytes) == (1, MIB)
+    delete.fn([draft.id], "bob")
+    with open_catalog() as catalog:
+        assert catalog.usage("bob").reserved_bytes == 0
 
 
 def test_a_lost_catalog_is_rebuilt_from_the_storage(home: Path) -> None:
