@@ -17,7 +17,7 @@ from storage.moving import recorded, require_equal
 from storage.protocols import Digests, ImageStorage, Progress
 from tasks.events import emit
 from tasks.exclusive import in_turn
-from tasks.export_room import lock_of, nearest, place_of, reader_of, room_needed, sweep
+from tasks.export_room import brought_near, lock_of, nearest, place_of, reader_of, room_needed, sweep
 from tasks.progress import progress
 from tasks.promised_room import promised_room
 from tasks.resources import open_image_storage, open_resources, run_id
