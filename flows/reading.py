@@ -10,6 +10,7 @@ from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.reading import AVAILABLE
 from catalog.records import LogVerified, Record
+from flows.documents import write_document
 from flows.output import print_json, print_record, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
@@ -90,14 +91,22 @@ def volumes(*, as_json: Json = False) -> None:
         )
 
 
-def events(image_id: str | None = None, *, verify: bool = False, as_json: Json = False) -> None:
-    """List the event log, of one image or of everything; --verify proves the whole log first, by its hash chain."""
+def events(
+    image_id: str | None = None, *, verify: bool = False, output: str | None = None, as_json: Json = False
+) -> None:
+    """List the event log, of one image or of everything; --verify proves the whole log first, by its hash chain.
+
+    output: write it there as JSON Lines instead: a path, or a URL such as s3://bucket/log.jsonl.gz.
+    """
     with open_catalog() as catalog:
         if verify:
             count = catalog.verify_events()
-            if image_id is None:
+            if image_id is None and output is None:
                 _say_verified(count, as_json)
                 return
+        if output is not None:
+            write_document(output, (event.model_dump_json() for event in catalog.events(image_id)))
+            return
         _print(catalog.events(image_id), ("sequence", "at", "kind", "subject", "actor", "run_id"), as_json)
 
 
@@ -108,14 +117,18 @@ def _say_verified(count: int, as_json: bool) -> None:
         print(f"{count} entries, each what was written and in its place")
 
 
-def lineage(image_id: str, *, as_json: Json = False) -> None:  # noqa: ARG001  # it is JSON in any case
+def lineage(image_id: str, *, output: str | None = None, as_json: Json = False) -> None:  # noqa: ARG001  # it is JSON
     """Show where an image comes from, as an in-toto statement with SLSA provenance (JSON), made from the event log."""
     import json
 
     from catalog.lineage import statement
 
     with open_catalog() as catalog:
-        print(json.dumps(statement(image_id, catalog.events(image_id)), ensure_ascii=False, indent=2))
+        text = json.dumps(statement(image_id, catalog.events(image_id)), ensure_ascii=False, indent=2)
+    if output is None:
+        print(text)
+    else:
+        write_document(output, [text])
 
 
 def pending(*, storage: str | None = None, as_json: Json = False) -> None:
