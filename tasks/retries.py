@@ -9,7 +9,7 @@ from prefect.cache_policies import INPUTS, RUN_ID
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImagewrightError, TransferInterrupted
 
 MAX_DELAY_S = 60.0
 POLICY = INPUTS + RUN_ID
@@ -59,5 +59,7 @@ def persist(
             if not error.retryable or failures > retries:
                 raise
             pause = min(MAX_DELAY_S, delay_s * 2 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
+            if isinstance(error, TransferInterrupted) and error.retry_after_s is not None:
+                pause = min(MAX_DELAY_S, max(pause, error.retry_after_s))  # the server said when
             say(f"{error}; trying again in {pause:.1f} s ({failures} of {retries} without progress)")
             sleep(pause)

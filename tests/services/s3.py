@@ -54,6 +54,7 @@ def server() -> S3Server:
         weed(),
         f"-logdir={folder}",
         "mini",
+        "-master.telemetry=false",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         f"-dir={folder}/data",
