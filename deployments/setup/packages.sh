@@ -4,8 +4,8 @@
 set -eu
 run="qemu-utils python3 python3-venv ca-certificates"
 demo="grub-pc-bin grub-efi-amd64-bin grub-common gdisk mtools dosfstools"
-test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xorriso
-  grub-efi-arm64-bin grub-rescue-pc ipxe memtest86+ ovmf seabios qemu-system-x86 mmdebstrap iproute2
+test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xfsprogs ntfs-3g xorriso
+  grub-rescue-pc ipxe memtest86+ ovmf seabios qemu-system-x86 qemu-system-arm qemu-efi-aarch64 mmdebstrap iproute2
   ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd qemu-block-extra"
 bench="restic borgbackup casync curl"
 wanted=${!1}
