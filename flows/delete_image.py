@@ -20,7 +20,7 @@ def delete_image(request: DeleteImage) -> tuple[Image, ...] | Plan:
     if request.plan_only:
         return plan_delete(request.image_ids, request.account)
     outcomes = in_batches(request.image_ids, lambda ids: delete(ids, request.account))
-    if direct := expunged_at_once(outcomes.done):
+    if direct := expunged_at_once(outcomes.done):  # what fails here stays in the bin, for the hourly purge
         in_batches(direct, lambda ids: expunge(ids, request.account))
     return all_done("delete image", outcomes)
 

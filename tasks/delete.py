@@ -1,5 +1,6 @@
 """To the recycle bin and back."""
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ from catalog.records import Action, Image, Plan, ReplicaStatus
 from catalog.rules.retention import retention_of
 from catalog.rules.transitions import GONE, status_after
 from catalog.settings import Settings
+from tasks import withdrawal
 from tasks.changing import change_image, now, owned, plan_each
 from tasks.each import Outcomes, each
 from tasks.events import emit
 from tasks.resources import open_resources, run_id
-from tasks.withdrawal import cancel_arrival
+from tasks.withdrawal import ask_withdrawal, await_withdrawal
 
 if TYPE_CHECKING:
     from catalog.reading import Reading
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
 def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
     """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes."""
     with open_resources() as (_, catalog):
-        return each(image_ids, lambda image_id: _delete(catalog, image_id, account))
+        asked = each(image_ids, lambda image_id: (image_id, ask_withdrawal(catalog, image_id, account)))
+        arriving = dict(asked.done)
+        deadline = time.monotonic() + withdrawal.WAIT_S  # one for all: their runs end beside each other
+        done = each(tuple(arriving), lambda i: _delete(catalog, i, arriving[i], account, deadline))
+    return Outcomes(done.done, asked.failed | done.failed)
 
 
-def _delete(catalog: "Catalog", image_id: str, account: str) -> Image:
-    if gone := cancel_arrival(catalog, image_id, account):
-        return gone
+def _delete(
+    catalog: "Catalog", image_id: str, arriving: Image | None, account: str, deadline: float
+) -> Image:
+    if arriving is not None:
+        return await_withdrawal(catalog, arriving, account, deadline)
     moment = now()
     image, changed = change_image(
         catalog, image_id, account, "delete", "imagewright.image.deleted",

@@ -14,7 +14,7 @@ from catalog.rules.transitions import GONE, status_after
 from storage.protocols import Progress
 from tasks.changing import now, owned
 from tasks.exclusive import exclusive
-from tasks.fail import withdraw
+from tasks.fail import discard_bytes, withdraw
 from tasks.resources import is_dead, open_resources, run_id
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WITHDRAW = "withdraw image"
 ASK_EVERY_S = 1.0
 WAIT_S = 30.0
-"""How long a delete waits for the run that brings the image in to end; afterwards the rest is deferred work."""
+"""How long a delete waits for the runs that bring its images in to end; afterwards the rest is deferred work."""
 
 
 class StopsWhenWithdrawn:
@@ -50,10 +50,9 @@ def refuse_withdrawn(catalog: "Reading", image_id: str) -> None:
         raise Withdrawn(image_id)
 
 
-def cancel_arrival(catalog: "Catalog", image_id: str, account: str) -> Image | None:
-    """Make an image that is still arriving vanish with its bytes; None if it is not arriving (any more).
+def ask_withdrawal(catalog: "Catalog", image_id: str, account: str) -> Image | None:
+    """Write down that an image which is still arriving is not wanted, and have its run cancelled; None if it is not arriving.
 
-    Returns it as Deleted; where its run could not be stopped in time, as it is: then the rest is deferred work.
     Raises ImageNotFound, AccessDenied, IllegalTransition.
     """
     with catalog.changing(actor=account, run_id=run_id()) as change:
@@ -62,9 +61,17 @@ def cancel_arrival(catalog: "Catalog", image_id: str, account: str) -> Image | N
             return None
         change.defer(WITHDRAW, f"image:{image_id}", "it was deleted while it was arriving")
     _stop_run(catalog, image_id)
-    _wait_until_free(catalog, image_id)
+    return image
+
+
+def await_withdrawal(catalog: "Catalog", image: Image, account: str, deadline: float) -> Image:
+    """Make an image that was asked to go vanish with its bytes, when its run has ended; return it as Deleted.
+
+    deadline: on the monotonic clock; after it the image comes back as it was, and the rest is deferred work.
+    """
+    _wait_until_free(catalog, image.id, deadline)
     try:
-        finish_withdrawal(catalog, image_id, account)
+        finish_withdrawal(catalog, image.id, account)
     except ImageBusy:
         return image
     return image.model_copy(update={"status": ImageStatus.DELETED, "deleted_at": now()})
@@ -73,9 +80,23 @@ def cancel_arrival(catalog: "Catalog", image_id: str, account: str) -> Image | N
 def finish_withdrawal(catalog: "Catalog", image_id: str, account: str) -> None:
     """Delete what there is of the image and end the deferred work. Raises ImageBusy while its run goes on."""
     with exclusive(image_id):
-        withdraw(image_id)
+        if not withdraw(image_id):
+            _remove_failed(catalog, image_id, account)
     with catalog.changing(actor=account, run_id=run_id()) as change:
         _forget(change, image_id)
+
+
+def _remove_failed(catalog: "Catalog", image_id: str, account: str) -> None:
+    """Let an image go whose run failed by itself between the wish and the withdrawal."""
+    with suppress(ImageNotFound):
+        image = catalog.image(image_id)
+        if image.status is not ImageStatus.ERROR:
+            return
+        discard_bytes(image, image.image_storages)
+        with catalog.changing(actor=account, run_id=run_id()) as change:
+            for replica in tuple(change.replicas(image_id)):
+                change.remove_replica(image_id, replica.image_storage)
+            change.remove_image(image_id, event="imagewright.image.cancelled")
 
 
 def _forget(change: "Change", image_id: str) -> None:
@@ -102,8 +123,7 @@ def _cancel(run: UUID) -> None:
             client.set_flow_run_state(run, Cancelling(message="its image was deleted"))
 
 
-def _wait_until_free(catalog: "Catalog", image_id: str) -> None:
-    deadline = time.monotonic() + WAIT_S
+def _wait_until_free(catalog: "Catalog", image_id: str, deadline: float) -> None:
     while time.monotonic() < deadline:
         holder = catalog.lease(image_id).holder
         if holder is None or is_dead(holder):

@@ -18,6 +18,7 @@ from tasks.expunge import expunge, plan_expunge
 from tasks.purge import due_images
 from tasks.resources import holder
 from tasks.retry import due_work, retry
+from tasks.withdrawal import ask_withdrawal
 from tests.flows.managed import (
     MIB,
     blank,
@@ -286,6 +287,20 @@ def test_an_arrival_that_can_not_be_stopped_now_is_withdrawn_later(monkeypatch: 
         assert item.outcome == "pending"
     (item,) = retry.fn(due_work.fn(None, True), "admin")
     assert item.outcome == "done"
+    with open_catalog() as catalog:
+        assert [list(catalog.pending()), list(catalog.images())] == [[], []]
+
+
+def test_an_arrival_that_fails_by_itself_meanwhile_is_gone_as_well() -> None:
+    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
+    landed(opened(), image.id, os.urandom(MIB))
+    with open_catalog() as catalog:
+        ask_withdrawal(catalog, image.id, "admin")
+        with catalog.changing(actor="admin") as change:
+            change.save_image(image.model_copy(update={"status": ImageStatus.ERROR, "error": "it broke off"}))
+    (item,) = retry.fn(due_work.fn(None, True), "admin")
+    assert item.outcome == "done"
+    assert list(opened().landings()) == []
     with open_catalog() as catalog:
         assert [list(catalog.pending()), list(catalog.images())] == [[], []]
 
