@@ -71,7 +71,7 @@ def server() -> S3Server:
     atexit.register(stack.close)
     stack.enter_context(running(command, folder, port, environment))
     found = S3Server(f"http://127.0.0.1:{port}")
-    _make_bucket(found)
+    make_bucket(found)
     return found
 
 
@@ -81,7 +81,8 @@ def new_objects(_place: Path) -> Callable[[], S3Objects]:
     return lambda: S3Objects(S3Connection(address))
 
 
-def _make_bucket(found: S3Server) -> None:
+def make_bucket(found: S3Server) -> None:
+    """Make the bucket as soon as the server answers."""
     import s3fs
 
     file_system = s3fs.S3FileSystem(
@@ -91,6 +92,8 @@ def _make_bucket(found: S3Server) -> None:
     while True:
         try:
             file_system.call_s3("create_bucket", Bucket=BUCKET)
+            return
+        except FileExistsError:
             return
         except Exception:  # whatever the client calls a server that is still starting
             if time.monotonic() > deadline:
