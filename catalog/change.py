@@ -52,7 +52,8 @@ class Change(Reserving):
                 ("nowhere on a storage any more",),
             )
         self._remove(kinds.IMAGE, (image_id,), event)
-        self._transaction.delete(kinds.LEASE, (image_id,))
+        for lock in (image_id, f"export:{image_id}"):
+            self._transaction.delete(kinds.LEASE, (lock,))
         self.release(f"image:{image_id}")
 
     def save_replica(self, replica: Replica, event: str | None = None) -> None:
