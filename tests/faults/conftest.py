@@ -126,6 +126,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
         "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8",
         "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"),
         "IMAGEWRIGHT_RETRY_DELAY_S": "0.05",
+        "IMAGEWRIGHT_PARALLEL_RANGES": "1",  # a slow machine may take the server for a distant one
         "IMAGEWRIGHT_CATALOG_URL": "",
         "PATH": os.environ["PATH"],
     }
