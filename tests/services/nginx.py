@@ -39,7 +39,7 @@ class Nginx:
     def resumed_at(self) -> list[int]:
         """Return the offsets of all requests for the rest of a file, in the order in which they ended."""
         lines = (self.folder / "access.log").read_text().splitlines()
-        return [int(found[1]) for line in lines if (found := re.search(r"GET bytes=(\d+)-$", line))]
+        return [int(found[1]) for line in lines if (found := re.search(r"GET bytes=([1-9]\d*)-", line))]
 
 
 @contextmanager
