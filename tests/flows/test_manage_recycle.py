@@ -90,7 +90,8 @@ def test_an_expunged_image_leaves_nothing_but_shared_chips(home: Path) -> None:
     assert not opened().contains(going.id)
     assert chip_bytes(home) == before
     reclaim()
-    assert before - chip_bytes(home) == pytest.approx(2 * MIB, rel=0.2)
+    freed = before - chip_bytes(home)  # with the chip that straddled the border, 512 KiB at most
+    assert 2 * MIB - (64 << 10) < freed < 2 * MIB + (576 << 10)
     assert read(kept) == shared
     with open_catalog() as catalog:
         assert [list(catalog.replicas(going.id)), list(catalog.exports(going.id)), list(catalog.bin())] == [
