@@ -62,11 +62,9 @@ def _boot(image: Image) -> str:
 def _known(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return (
-        {None: "unknown", True: "yes", False: "no"}.get(value, str(value))
-        if not isinstance(value, str)
-        else value
-    )
+    if value is None:
+        return "unknown"
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def _replicas(replicas: Sequence[Replica]) -> str:
