@@ -93,9 +93,15 @@ class Reading(Accounting):
 
     def latest(self, family: str, account: str | None = None) -> Image:
         """Return the newest enabled, Ready, not deprecated image of a family. Raises ImageNotFound."""
-        for image in self.images(family=family, status=ImageStatus.READY, account=account):
-            if image.state == "Enabled" and not image.deprecated:
-                return image
+        among: dict[str, tuple[str | int, ...]] = {
+            "family": (family,),
+            "status": ("Ready",),
+            "state": ("Enabled",),
+            "deprecated": (False,),
+        }
+        viewer = self.account(account) if account is not None else None
+        for image in self._limited(Query(among=among, visible_to=viewer), None, 1):
+            return image
         raise errors.ImageNotFound(f"latest of family {family}")
 
     def replicas(self, image_id: str | None = None, *, image_storage: str | None = None) -> Iterator[Replica]:
