@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from catalog.errors import SyncFailed
-from catalog.records import ItemOutcome, Plan, SyncOutcome, SyncReport
+from catalog.records import ItemOutcome, Plan, SyncReport
 from flows.naming import named
 from flows.requests import SyncImages
 from tasks.artifacts import key_of, quietly
@@ -32,7 +32,7 @@ def sync_images(request: SyncImages) -> SyncReport | Plan:
     selection = Selection.model_validate(fields)
     behind = compare_stores(selection)
     if request.plan_only:
-        return plan_sync(selection, behind)
+        return plan_sync(selection, behind, mirror=request.deletion == "mirror" and not request.image_ids)
     report = _sync(request, selection, behind)
     _raise_if_all_failed(request, report)
     return report
@@ -48,7 +48,7 @@ def _sync(request: SyncImages, selection: Selection, behind: Behind) -> SyncRepo
         saved += not_sent
     if behind.batches:
         sweep_dead_syncs(request.target)
-    deleted = _mirror(request, selection, outcomes)
+    deleted = _mirror(request, selection, behind.matching)
     sent = sum(outcome.bytes_sent for outcome in outcomes)
     report = SyncReport(
         source=request.source,
@@ -61,12 +61,10 @@ def _sync(request: SyncImages, selection: Selection, behind: Behind) -> SyncRepo
     return report
 
 
-def _mirror(
-    request: SyncImages, selection: Selection, outcomes: Sequence[SyncOutcome]
-) -> tuple[ItemOutcome, ...]:
+def _mirror(request: SyncImages, selection: Selection, matching: Sequence[str]) -> tuple[ItemOutcome, ...]:
     if request.deletion == "keep" or request.image_ids:
         return ()
-    return mirror_deletions(selection, tuple(outcome.image_id for outcome in outcomes))
+    return mirror_deletions(selection, matching)
 
 
 def _raise_if_all_failed(request: SyncImages, report: SyncReport) -> None:

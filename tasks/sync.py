@@ -61,6 +61,11 @@ class Behind(Record):
     outcomes: tuple[SyncOutcome, ...] = ()
     bytes_there: int = 0  # files of the images that are there already
 
+    @property
+    def matching(self) -> tuple[str, ...]:
+        """Ids of all images that the sync is about."""
+        return (*(i for batch in self.batches for i in batch), *(o.image_id for o in self.outcomes))
+
 
 @task(task_run_name="compare {selection.source} and {selection.target}", **retrying())
 def compare_stores(selection: Selection) -> Behind:
@@ -117,8 +122,8 @@ def sync_batch(
 
 
 @task(task_run_name="plan sync to {selection.target}", **retrying())
-def plan_sync(selection: Selection, behind: Behind) -> Plan:
-    """Return what would travel, image by image. Changes nothing."""
+def plan_sync(selection: Selection, behind: Behind, *, mirror: bool = False) -> Plan:
+    """Return what would travel, image by image, and with `mirror` what would be deleted. Changes nothing."""
     actions = [
         Action(verb="leave", subject=f"image:{o.image_id}", reason=o.error or o.outcome)
         for o in behind.outcomes
@@ -135,6 +140,16 @@ def plan_sync(selection: Selection, behind: Behind) -> Plan:
                     Action(verb="send chips", subject=f"image:{image_id}", bytes=sent, reason=reason)
                 )
                 there += saved
+        if mirror:
+            extra = _extra(catalog, selection, behind.matching)
+            actions += [
+                Action(
+                    verb="delete replica",
+                    subject=f"replica:{r.image_id}@{r.image_storage}",
+                    reason="it does not match",
+                )
+                for r in extra
+            ]
     count = sum(map(len, behind.batches))
     total = sum(action.bytes for action in actions)
     summary = f"sync {count} images from {selection.source} to {selection.target}: {total} bytes"
@@ -150,15 +165,9 @@ def plan_sync(selection: Selection, behind: Behind) -> Plan:
 @task(task_run_name="mirror deletions to {selection.target}", **retrying())
 def mirror_deletions(selection: Selection, wanted: Sequence[str]) -> tuple[ItemOutcome, ...]:
     """Delete replicas on the target of images that the source holds whole and that no longer match the rule."""
-    keep = set(wanted)
     with open_resources() as (settings, catalog):
         _, target = open_pair(catalog, settings, selection.source, selection.target)
-        there = {r.image_id for r in _whole(catalog, selection.source)}
-        extra = [
-            replica
-            for replica in catalog.replicas(image_storage=selection.target)
-            if replica.image_id in there and replica.image_id not in keep
-        ]
+        extra = _extra(catalog, selection, wanted)
         return tuple(_unmirror(catalog, target, replica, selection.account) for replica in extra)
 
 
@@ -283,6 +292,12 @@ def _record(catalog: "Catalog", shipped: Sequence[Shipped], account: str) -> Non
         for done in shipped:
             if done.replica is not None:
                 change.save_replica(done.replica, event="imagewright.image.synced")
+                for left in tuple(
+                    change.leftovers(image_storage=done.replica.image_storage, image_id=done.image_id)
+                ):
+                    change.remove_leftover(
+                        left.id, event="imagewright.leftover.reused"
+                    )  # its chips are a replica's again
                 settle(change, change.image(done.image_id))
 
 
@@ -291,6 +306,13 @@ def _outcome(done: Shipped) -> SyncOutcome:
         image_id=done.image_id, outcome="failed" if done.error else "synced", chips_total=done.chips_total,
         chips_sent=done.chips_sent, bytes_sent=done.bytes_sent, error=done.error,
     )  # fmt: skip
+
+
+def _extra(catalog: "Catalog", selection: Selection, wanted: Sequence[str]) -> list[Replica]:
+    """Return the replicas on the target that the source holds whole too and that do not match."""
+    there, keep = {r.image_id for r in _whole(catalog, selection.source)}, set(wanted)
+    on_target = catalog.replicas(image_storage=selection.target)
+    return [r for r in on_target if r.image_id in there and r.image_id not in keep]
 
 
 def _unmirror(catalog: "Catalog", target: ImageStore, replica: Replica, account: str) -> ItemOutcome:

@@ -74,7 +74,12 @@ def steps_of_a_move(world: World) -> int:
 
 @pytest.mark.prefect
 @pytest.mark.parametrize(
-    ("fault", "after"), [(die, False), (refuse, False), pytest.param(die, True, marks=pytest.mark.long)]
+    ("fault", "after"),
+    [
+        (die, False),
+        pytest.param(refuse, False, marks=pytest.mark.long),
+        pytest.param(die, True, marks=pytest.mark.long),
+    ],
 )
 def test_a_move_that_breaks_at_any_step_loses_nothing_and_ends_right_when_run_again(
     world: World, fault: Callable[[str], None], after: bool

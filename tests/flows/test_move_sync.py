@@ -9,7 +9,7 @@ import pytest
 
 from catalog.errors import ImagewrightError, InvalidRequest, StorageNotFound, StorageRefused, SyncFailed
 from catalog.records import Image, ImageStatus, Plan, SyncReport
-from flows.requests import SyncImages
+from flows.requests import ChangeImageStorage, SyncImages
 from storage.chips.counting import CountingObjects
 from storage.chips.memory import MemoryObjects
 from storage.chips.pins import MANIFESTS
@@ -79,6 +79,9 @@ def test_filters_choose_and_a_rule_may_mirror_deletions(world: World) -> None:
         assert synced(owner="carol") == {}
         assert synced(changed_since=(world.image(db.id).updated_at + timedelta(days=1)).isoformat()) == {}
         assert synced(account="alice") == {web.id: "already there"}
+        plan = sync(name_pattern="web-*", deletion="mirror", plan_only=True)
+        assert isinstance(plan, Plan)
+        assert [a.subject for a in plan.actions if a.verb == "delete replica"] == [f"replica:{db.id}@b"]
         assert synced(name_pattern="web-*", deletion="mirror") == {web.id: "already there"}
 
     in_one_run(work)
@@ -148,6 +151,23 @@ def test_an_image_that_somebody_works_on_is_left_to_the_next_run(world: World) -
         assert synced() == {free.id: "already there", busy.id: "synced"}
 
     in_one_run(work)
+
+
+def test_a_leftover_becomes_a_replica_again_without_a_byte(world: World) -> None:
+    from flows.change_storage import change_image_storage
+
+    image = world.add(world.open_store("b"), DATA)
+
+    def work() -> None:
+        change_image_storage.fn(ChangeImageStorage(image_id=image.id, source="b", target="a"))
+        report = sync()
+        assert isinstance(report, SyncReport)
+        assert [(o.outcome, o.bytes_sent) for o in report.images] == [("synced", 0)]
+
+    in_one_run(work)
+    assert world.wholes(image) == {"a", "b"}
+    with world.catalog() as catalog:
+        assert list(catalog.leftovers()) == []
 
 
 def many(world: World, count: int) -> list[Image]:
