@@ -10,15 +10,8 @@ from catalog.records import ItemOutcome, Plan, SyncReport
 from flows.naming import named
 from flows.requests import SyncImages
 from tasks.artifacts import key_of, quietly
-from tasks.sync import (
-    Behind,
-    Selection,
-    compare_stores,
-    mirror_deletions,
-    plan_sync,
-    sweep_dead_syncs,
-    sync_batch,
-)
+from tasks.behind import Behind, Selection, compare_stores
+from tasks.sync import mirror_deletions, plan_sync, sweep_dead_syncs, sync_batch
 
 
 @flow(name="sync-images", flow_run_name=named("sync {source} to {target}"))
