@@ -10,6 +10,8 @@ from catalog.records import ImageStorage
 from catalog.settings import Settings
 from storage import protocols
 
+INDEX_CACHE_BYTES = 1 << 30  # of local disk, for the indexes of remote stores: 17 million chips
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -69,6 +71,8 @@ def _open_directory(record: ImageStorage, _access: Access) -> protocols.ImageSto
 
 
 def _open_s3(record: ImageStorage, access: Access) -> protocols.ImageStorage:
+    from storage.chips.cached import CachedObjects
+    from storage.chips.index import PREFIX
     from storage.chips.s3 import S3Objects
     from storage.chips.s3_connection import S3Connection, parse_address
     from storage.imagestore import ImageStore
@@ -80,7 +84,9 @@ def _open_s3(record: ImageStorage, access: Access) -> protocols.ImageStorage:
             "read_timeout_s": access.settings.read_timeout_s,
         }
     )
-    return ImageStore(record, S3Objects(S3Connection(address)))
+    cache = access.settings.scratch_folder / "index-cache"
+    objects = CachedObjects(S3Objects(S3Connection(address)), cache, INDEX_CACHE_BYTES, (PREFIX,))
+    return ImageStore(record, objects)
 
 
 def _open_ceph(record: ImageStorage, access: Access) -> protocols.ImageStorage:

@@ -1,7 +1,7 @@
 """A read-through cache of a remote object store in a local folder: bounded, verified, and never the one to blame.
 
-Only names whose bytes never change are cached: index segments whole, packs by range. A cached piece carries its BLAKE3;
-one that does not match is dropped and read from the store again, so that a bad disk here never condemns the store.
+Only names whose bytes never change in the life of a store are cached, under the store's own id. A cached piece carries
+its BLAKE3; one that does not match is dropped and read from the store again, so that a bad disk never condemns it.
 """
 
 import os
@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from blake3 import blake3
 
+from catalog.errors import ObjectMissing
+from storage.chips.parameters import NAME
 from storage.chips.wrapped import WrappedObjects
 from storage.protocols import ObjectStore
 
@@ -20,25 +22,37 @@ DIGEST_BYTES = 32
 
 
 class CachedObjects(WrappedObjects):
-    """limit_bytes: of the folder; what was used longest ago goes first."""
+    """limit_bytes: of the folder; what was used longest ago goes first. prefixes: of the names that are cached."""
 
-    def __init__(self, inner: ObjectStore, folder: Path, limit_bytes: int) -> None:
+    def __init__(
+        self, inner: ObjectStore, folder: Path, limit_bytes: int, prefixes: tuple[str, ...] = IMMUTABLE
+    ) -> None:
         super().__init__(inner)
-        self._folder, self._limit = folder, limit_bytes
+        self._folder, self._limit, self._prefixes = folder, limit_bytes, prefixes
+        self._store_id: bytes | None = None
         self._lock = Lock()
         folder.mkdir(parents=True, exist_ok=True)
         self._sizes: dict[str, int] = self._found()
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`, from the cache if it has them undamaged."""
-        if not name.startswith(IMMUTABLE):
+        if not name.startswith(self._prefixes) or not self._identified():
             return self.inner.get(name, start, end)
-        key = blake3(f"{self.location}\n{name}\n{start}\n{end}".encode()).hexdigest()
+        key = blake3(f"{self._store_id!r}\n{name}\n{start}\n{end}".encode()).hexdigest()
         data = self._cached(key)
         if data is None:
             data = self.inner.get(name, start, end)
             self._keep(key, data)
         return data
+
+    def _identified(self) -> bool:
+        """Tell whether the store says which one it is; before it is made, nothing is cached."""
+        if self._store_id is None:
+            try:
+                self._store_id = blake3(self.inner.get(NAME)).digest()
+            except ObjectMissing:
+                return False
+        return True
 
     def _found(self) -> dict[str, int]:
         """Return what the folder holds, least recently used first."""

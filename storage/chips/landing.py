@@ -24,7 +24,7 @@ from storage.lanes import Lane
 from storage.protocols import ImageReader, SourceInfo, StoredFile
 
 COMPRESSORS = 2
-BATCHES_WAITING = 2  # between cutting and writing; what waits here is lost by a SIGKILL
+BATCHES_WAITING = 1  # between cutting and writing; what waits here is lost by a SIGKILL
 
 
 class _Batch(NamedTuple):

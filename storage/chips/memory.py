@@ -34,7 +34,10 @@ class MemoryObjects:
     def create(self, name: str, data: bytes) -> bool:
         """Create, or return False if the name exists."""
         with self._lock:
-            return self._objects.setdefault(name, kept := bytes(data)) is kept
+            if name in self._objects:
+                return False
+            self._objects[name] = bytes(data)
+            return True
 
     def append(self, name: str, data: bytes) -> None:
         """Add a piece to a log."""

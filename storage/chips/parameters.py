@@ -1,5 +1,7 @@
 """The parameters of a chip store: written into `store.json` when it is made, fixed for its life."""
 
+from uuid import uuid4
+
 from catalog.errors import ObjectMissing, StorageRefused
 from catalog.records import Record
 from storage.protocols import ObjectStore
@@ -23,6 +25,9 @@ class Parameters(Record):
     max_bytes: int = 512 << 10
     level: int = 1  # zstd
     pack_bytes: int = 16 << 20  # stored bytes after which a pack is closed
+    store_id: str = (
+        ""  # made with the store: what is cached of another one at the same address is not mistaken for it
+    )
 
 
 def load_parameters(objects: ObjectStore, wanted: Parameters | None = None) -> Parameters:
@@ -33,7 +38,8 @@ def load_parameters(objects: ObjectStore, wanted: Parameters | None = None) -> P
     try:
         data = objects.get(NAME)
     except ObjectMissing:
-        objects.create(NAME, (wanted or Parameters()).model_dump_json(indent=1).encode())
+        made = (wanted or Parameters()).model_copy(update={"store_id": uuid4().hex})
+        objects.create(NAME, made.model_dump_json(indent=1).encode())
         data = objects.get(NAME)
     return _parse(data, objects.location)
 
