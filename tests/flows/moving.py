@@ -107,6 +107,15 @@ def in_one_run(work: Callable[[], object]) -> None:
     moves()
 
 
+def artifact(key: str) -> str:
+    """Return the data of the newest artifact of that key, "" if there is none."""
+    from prefect.artifacts import Artifact
+    from prefect.client.schemas.objects import Artifact as Found
+
+    found = Artifact.get(key)
+    return str(found.data) if isinstance(found, Found) else ""
+
+
 def image_of(data: bytes, **changes: object) -> Image:
     """Return the record of an image that holds these bytes, Ready."""
     fields: dict[str, object] = {

@@ -23,7 +23,7 @@ from flows.requests import ReconcileStorages
 from storage.protocols import SourceInfo
 from tasks.inventory import take_stock
 from tasks.mend import mend_batch
-from tests.flows.moving import NOW, World, image_of, in_one_run, noise, read_all
+from tests.flows.moving import NOW, World, artifact, image_of, in_one_run, noise, read_all
 from tests.storage.stores import land
 
 pytestmark = pytest.mark.prefect
@@ -355,6 +355,7 @@ def test_the_flow_plans_first_and_mends_when_told(scene: Scene) -> None:
         assert isinstance(plan, Plan)
         assert [(a.verb, a.subject) for a in plan.actions] == [("restore replica", f"{scene.image.id}@a")]
         assert not scene.manifest().exists()
+        assert "restore replica" in artifact("storage-drift")
         report = reconcile_storages.fn(ReconcileStorages(image_storages=BOTH))
         assert isinstance(report, ReconcileReport)
         assert [item.outcome for item in report.items] == ["done"]

@@ -7,7 +7,7 @@ import pytest
 from catalog.errors import InvalidRequest
 from catalog.records import ImageStatus, Plan, QualityReport
 from flows.requests import CheckQuality
-from tests.flows.moving import World, in_one_run, noise
+from tests.flows.moving import World, artifact, in_one_run, noise
 
 pytestmark = pytest.mark.prefect
 PAGE = b"<!DOCTYPE html><html><head><title>404</title></head><body>not found</body></html>".ljust(4096, b"\n")
@@ -55,6 +55,8 @@ def test_the_catalog_is_checked_and_what_no_longer_passes_is_disabled(world: Wor
     in_one_run(work)
     assert reports[0].success, reports[0].failed
     assert Path((reports[0].docs_url or "").removeprefix("file://")).is_file()
+    assert "data-docs/index.html" in artifact("data-docs")
+    assert "| FAIL | 'a page' is quarantined" in artifact("catalog-quality")
     assert not reports[1].success
     failed = " ".join(reports[1].failed)
     assert "'a page' is quarantined" in failed

@@ -14,7 +14,7 @@ from storage.chips.counting import CountingObjects
 from storage.chips.memory import MemoryObjects
 from storage.chips.pins import MANIFESTS
 from storage.sync_network import local_addresses
-from tests.flows.moving import NOW, World, in_one_run, noise, read_all
+from tests.flows.moving import NOW, World, artifact, in_one_run, noise, read_all
 
 pytestmark = pytest.mark.prefect
 DATA = noise(120_000)
@@ -56,6 +56,7 @@ def test_a_sync_brings_what_is_behind_and_a_second_one_nothing(world: World) -> 
         assert report.bytes_sent == plan.bytes_to_move < 160_000
         assert report.bytes_saved > 80_000
         assert sum(o.chips_sent for o in report.images) < sum(o.chips_total for o in report.images)
+        assert "| of these brought now | 2 |" in artifact("replication-a-to-b")
         assert set(synced().values()) == {"already there"}
 
     in_one_run(work)

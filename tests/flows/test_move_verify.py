@@ -8,7 +8,7 @@ import pytest
 from catalog.errors import InvalidRequest
 from catalog.records import Image, ImageStatus, Plan, ReplicaStatus, VerifyReport
 from flows.requests import SyncImages, VerifyReplicas
-from tests.flows.moving import NOW, World, damage, in_one_run, noise, read_all
+from tests.flows.moving import NOW, World, artifact, damage, in_one_run, noise, read_all
 
 pytestmark = pytest.mark.prefect
 
@@ -48,6 +48,8 @@ def test_whole_replicas_are_read_once_and_dated(world: World) -> None:
         assert (report.items, report.bytes_read) == ((), 100_000)
         with pytest.raises(InvalidRequest, match="admin"):
             verify(account="bob")
+
+        assert "oldest proof" in artifact("replica-verification")
 
     in_one_run(work)
     replica = world.replicas(image.id)["a"]
