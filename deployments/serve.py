@@ -27,7 +27,9 @@ def main() -> None:
     port = parser.parse_args().port
     settings = load_settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job starts with it ignored
     with contextlib.suppress(KeyboardInterrupt):
         serve(settings, port)
 

@@ -106,7 +106,12 @@ def key_range(tables: Sequence[Table], number: int, parts: int) -> Table:
 
 def _delete_old(chips: ChipStore, verdict: Verdict, parts: list[str]) -> None:
     """Delete what the parts replaced; a pack that they still name stays."""
-    named = {name.tobytes() for table in chips.read_segments(parts) for name in table.packs}
+    try:
+        named = {name.tobytes() for table in chips.read_segments(parts) for name in table.packs}
+    except (
+        ObjectMissing
+    ):  # a later epoch replaced a part, and it began only after somebody had deleted all of this
+        return
     for name in verdict.scope.segments:
         chips.objects.delete(name)
     for pack_name in verdict.packs - named:

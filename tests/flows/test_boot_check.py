@@ -38,7 +38,7 @@ def boot(image_id: str, **fields: object) -> BootCheckReport:
 
 
 def test_a_vmdk_that_is_kept_as_qcow2_boots_and_its_screen_is_kept(home: Path, tmp_path: Path) -> None:
-    image = add(converted(tiny_disk("bios"), "vmdk", "subformat=streamOptimized"), "vmdk")
+    image = add(converted(tiny_disk("bios"), "vmdk", "-o", "subformat=streamOptimized"), "vmdk")
     report = boot(image.id)
     assert report.booted, report.evidence
     assert (report.cpu_architecture, report.bios_mode) == ("x86_64", "Legacy")
