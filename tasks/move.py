@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from prefect import get_run_logger, task
 
-from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, InvalidRequest
+from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, InvalidRequest, StaleLanding
 from catalog.records import Action, Image, ItemOutcome, Lease, Leftover, Plan, Record, Replica, ReplicaStatus
 from catalog.rules.quotas import check_capacity
 from catalog.rules.sharing import require_owner
@@ -119,7 +119,7 @@ def copy_image(move: Move) -> Copied:
     return copied
 
 
-@task(task_run_name="switch {move.name} to {move.target}", **retrying())
+@task(task_run_name="switch {move.name} to {move.target}", **retrying(but=(StaleLanding,)))
 def switch_storage(move: Move, copied: Copied, lease: Lease) -> Image:
     """Publish the copy, then let the catalog switch in one transaction: new replica, leftover, image Ready."""
     with open_resources() as (settings, catalog):

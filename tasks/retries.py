@@ -30,13 +30,21 @@ def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(error, ImagewrightError) and error.retryable
 
 
-def retrying(retries: int = 3) -> RetryOptions:
-    """Return task options: `retries` more tries with exponential backoff and jitter, for retryable errors only."""
+def retrying(retries: int = 3, *, but: tuple[type[ImagewrightError], ...] = ()) -> RetryOptions:
+    """Return task options: `retries` more tries with exponential backoff and jitter, for retryable errors only.
+
+    but: retryable errors that only an earlier step, done again, can help with.
+    """
+
+    def condition(task: object, run: TaskRun, state: State[Any]) -> bool:
+        error = state.result(raise_on_failure=False)
+        return not isinstance(error, but) and is_retryable(task, run, state)
+
     return RetryOptions(
         retries=retries,
         retry_delay_seconds=exponential_backoff(2),
         retry_jitter_factor=0.5,
-        retry_condition_fn=is_retryable,
+        retry_condition_fn=condition,
     )
 
 

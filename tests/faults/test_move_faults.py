@@ -77,8 +77,8 @@ def steps_of_a_move(world: World) -> int:
     ("fault", "after"),
     [
         (die, False),
-        pytest.param(refuse, False, marks=pytest.mark.long),
-        pytest.param(die, True, marks=pytest.mark.long),
+        (refuse, False),
+        (die, True),
     ],
 )
 def test_a_move_that_breaks_at_any_step_loses_nothing_and_ends_right_when_run_again(
