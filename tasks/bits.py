@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from catalog.errors import StorageUnavailable
 from catalog.records import Deferred, Record, ReplicaStatus
 from catalog.settings import Settings
+from tasks.fail import discard_landings
 from tasks.resources import open_image_storage
 from tasks.withdrawal import WITHDRAW, finish_withdrawal
 
@@ -60,9 +61,7 @@ def _delete_replica(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
 
 def _delete_landing(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
     storage = open_image_storage(catalog.image_storage(bits.storage), settings)
-    for landing in tuple(storage.landings()):
-        if landing.landing_id.partition(".")[0] == bits.image_id:
-            storage.landing(landing.landing_id).discard()
+    discard_landings(storage, bits.image_id)
 
 
 def _delete_export(catalog: "Catalog", _settings: Settings, bits: Bits) -> None:

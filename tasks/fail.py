@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.logging import get_logger
@@ -13,6 +14,9 @@ from tasks.events import emit
 from tasks.exclusive import own_lease
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.room import lacking, subject_of
+
+if TYPE_CHECKING:
+    from storage.protocols import ImageStorage
 
 log = get_logger("imagewright.fail")
 
@@ -81,9 +85,14 @@ def discard_bytes(image: Image, storages: Sequence[str]) -> None:
         for name in storages:
             try:
                 storage = open_image_storage(catalog.image_storage(name), settings)
-                for landing in tuple(storage.landings()):
-                    if landing.landing_id.partition(".")[0] == image.id:
-                        storage.landing(landing.landing_id).discard()
+                discard_landings(storage, image.id)
                 storage.delete(image.id)
             except ImagewrightError as error:
                 log.warning("the bytes of %s stay on %s until space is reclaimed: %s", image.id, name, error)
+
+
+def discard_landings(storage: "ImageStorage", image_id: str) -> None:
+    """Delete what is still landing of an image on a storage, converted or to be converted; what is published stays."""
+    for landing in tuple(storage.landings()):
+        if landing.landing_id.partition(".")[0] == image_id:
+            storage.landing(landing.landing_id).discard()

@@ -7,9 +7,9 @@ from prefect import task
 
 from catalog.lineage import PROVENANCE
 from catalog.records import Image, ImageStatus, Origin, Provenance, QualityReport
-from catalog.settings import Settings
 from tasks.events import emit
 from tasks.exclusive import own_lease
+from tasks.fail import discard_landings
 from tasks.landed import Inspected, Kept, Landed
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
@@ -17,8 +17,13 @@ from tasks.room import open_lacking, subject_of
 from tasks.withdrawal import refuse_withdrawn
 
 if TYPE_CHECKING:
-    from catalog.repository import Catalog
     from storage.protocols import ImageStorage, StoredImage
+
+MEASURED = (
+    "format_stored", "size_bytes", "virtual_size_bytes", "actual_size_bytes", "md5", "sha256", "verdict", "boot",
+    "warnings", "quality",
+)  # fmt: skip
+"""What publishing adds to an image; everything else is as people asked and edited."""
 
 
 @task(task_run_name="publish {image.name}", **retrying())
@@ -31,21 +36,25 @@ def publish(
     """
     with open_resources() as (settings, catalog):
         lease = own_lease(catalog, image.id)
+        with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:
+            refuse_withdrawn(change, image.id)
+            # Before the storages: what a death leaves published keeps its origin.
+            change.record(PROVENANCE, f"image:{image.id}", after=_provenance(image, landed, kept))
         known = catalog.image(image.id)  # as it is now: it may have been edited while its bytes arrived
         measured = _measured(known, landed, inspected, quality, kept)
         replicas = []
         for place in kept:
             storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
             replicas.append(storage.publish(place.landing_id, measured, place.digests))
+            if place.converted:  # what it was made from was kept until now, for a retry
+                storage.landing(image.id).discard()
         with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:
             refuse_withdrawn(change, image.id)
             ready = measured.status is ImageStatus.READY
             saved = change.save_image(measured, event=f"imagewright.image.{'ready' if ready else 'failed'}")
             for replica in replicas:
                 change.save_replica(replica)
-            change.record(PROVENANCE, f"image:{image.id}", after=_provenance(image, landed, kept))
             change.release(subject_of(image.id))
-        _discard_converted(catalog, settings, landed, kept)
     emit(
         "image.ready" if ready else "image.failed",
         saved,
@@ -64,9 +73,12 @@ def settle(image: Image) -> Image:
     """
     with open_resources() as (settings, catalog):
         lacking = open_lacking(catalog, settings, image)
-        found = [_published(storage, image.id) for storage in lacking if storage.contains(image.id)]
-        if not found:
+        holding = [storage for storage in lacking if storage.contains(image.id)]
+        if not holding:
             return image
+        found = [_published(storage, image.id) for storage in holding]
+        for storage in holding:
+            discard_landings(storage, image.id)  # the death may have come before the storage did
         with catalog.changing(
             actor=image.owner, run_id=run_id(), lease=own_lease(catalog, image.id)
         ) as change:
@@ -75,8 +87,9 @@ def settle(image: Image) -> Image:
                 change.save_replica(stored.replica)
             if len(found) < len(lacking):
                 return image
-            update = {"version": change.image(image.id).version, "status": ImageStatus.READY, "error": None}
-            ready = found[0].image.model_copy(update={**update, "image_storages": image.image_storages})
+            measured = {field: getattr(found[0].image, field) for field in MEASURED}
+            update = {**measured, "status": ImageStatus.READY, "error": None}
+            ready = change.image(image.id).model_copy(update=update)
             saved = change.save_image(ready, event="imagewright.image.ready")
             change.release(subject_of(image.id))
     emit("image.ready", saved, md5=saved.md5, size_bytes=saved.size_bytes, error=None)
@@ -85,15 +98,6 @@ def settle(image: Image) -> Image:
 
 def _published(storage: "ImageStorage", image_id: str) -> "StoredImage":
     return next(stored for stored in storage.images() if stored.image.id == image_id)
-
-
-def _discard_converted(catalog: "Catalog", settings: Settings, landed: Landed, kept: Sequence[Kept]) -> None:
-    """Delete landings whose converted twin was published; until then they are what a retry converts again."""
-    converted = {place.image_storage for place in kept if place.converted}
-    for place in landed.held:
-        if place.image_storage in converted:
-            storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
-            storage.landing(place.landing_id).discard()
 
 
 def _provenance(image: Image, landed: Landed, kept: Sequence[Kept]) -> Provenance:

@@ -151,11 +151,13 @@ def test_a_death_between_publication_and_the_catalogs_commit_costs_no_second_fet
         catalog.changing(actor="test") as change,
     ):  # as the catalog was at such a death
         change.remove_replica(ready.id, "default")
-        unpublished = {"status": ImageStatus.DOWNLOADING, "md5": None, "sha256": None, "size_bytes": None}
+        unpublished = {"status": ImageStatus.DOWNLOADING, "md5": None, "sha256": None, "size_bytes": None,
+                       "description": "edited meanwhile"}  # fmt: skip
         change.save_image(change.image(ready.id).model_copy(update=unpublished))
     asked = len(source.requests)
     settled = add(url, image_id=ready.id)
     assert (settled.status, settled.md5, settled.sha256) == (ImageStatus.READY, ready.md5, ready.sha256)
+    assert (settled.description, settled.quality) == ("edited meanwhile", ready.quality)
     assert len(source.requests) == asked
     with open_catalog() as catalog:
         assert [replica.image_storage for replica in catalog.replicas(ready.id)] == ["default"]
