@@ -22,11 +22,6 @@ class Lane(Generic[T]):
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def idle(self) -> bool:
-        """Tell whether nothing waits."""
-        return self._items.empty()
-
     def put(self, item: T) -> None:
         """Hand over an item, waiting while the queue is full."""
         if self.failure is not None:

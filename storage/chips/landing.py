@@ -14,6 +14,7 @@ from storage.chips.cutter import Cutter, Piece
 from storage.chips.index import Table, as_digests, merge, table_of
 from storage.chips.journal import Journal
 from storage.chips.manifest import ENTRY, HOLE, Entries, joined_holes, pieces_of
+from storage.chips.pace import Pace
 from storage.chips.pack import RECORD
 from storage.chips.packer import Encoded, Packer
 from storage.chips.publish import discard
@@ -186,6 +187,7 @@ class _Pipeline:
         self.size_bytes = offset
         self._view = chips.load_view()
         self._own, self._report_sealed = own, sealed
+        self._pace = Pace()
         self._unpinned: list[_Batch] = []
         self._unpinned_bytes = 0
         self._sealing = Lock()
@@ -197,7 +199,8 @@ class _Pipeline:
         self._writing = Lane(self._store, "store-chips", BATCHES_WAITING)
 
     def write(self, block: memoryview) -> None:
-        self._take(self._cutter.feed(block))
+        with self._pace.working():
+            self._take(self._cutter.feed(block))
         self.size_bytes += len(block)
 
     def finish(self) -> None:
@@ -228,7 +231,7 @@ class _Pipeline:
         known = self._known(list(chips), view)
         new = [(d, data) for d, data in chips.items() if d not in known]
         self._unsealed.update(d for d, _ in new)
-        encoded = self._pool.submit(self._encode, new, hurried=not self._writing.idle)
+        encoded = self._pool.submit(self._encode, new, hurried=not self._pace.leisurely)
         self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}, view.epoch))
 
     def _known(self, digests: list[bytes], view: View) -> set[bytes]:

@@ -85,10 +85,11 @@ class Peer:
 
     def extract(self, path: Path, number: int, target: Path) -> Measured:
         """Write a file that was added to `target`."""
+        target.unlink(missing_ok=True)
         commands: dict[str, str] = {
             "borg": f"borg extract --stdout {self._repository}::{number} > {target}",
             "restic": f"restic -q -r {self._repository} dump latest {path} > {target}",
-            "casync": f"casync extract --store={self._store} {self.folder}/{number}.caibx {target}",
+            "casync": f"casync extract --seed-output=no --store={self._store} {self.folder}/{number}.caibx {target}",
         }
         return run(["sh", "-c", commands[self.name]], self._environment)
 
