@@ -26,9 +26,9 @@ WORDS = st.text(st.sampled_from("abcXYZ019-_.~/ +&=%é"), min_size=1, max_size=2
 def test_signatures_equal_botocore_s(key: str, version: str, method: str, session: str | None) -> None:
     from urllib.parse import quote, urlencode
 
-    from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]  # it has no stubs
-    from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # it has no stubs
-    from botocore.credentials import Credentials as Keys  # type: ignore[import-untyped]  # it has no stubs
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials as Keys
 
     path, query = quote(f"/bucket/k{key}", safe="/-_.~"), urlencode({"versionId": version}, quote_via=quote)
     request = AWSRequest(method=method, url=f"http://127.0.0.1:9000{path}?{query}")
