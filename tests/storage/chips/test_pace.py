@@ -1,4 +1,6 @@
+import email
 import time
+from pathlib import Path
 
 from storage.chips.codec import Codec
 from storage.chips.pace import Pace
@@ -20,6 +22,8 @@ def test_a_slow_source_leaves_time_and_a_fast_one_does_not() -> None:
 
 
 def test_at_leisure_chips_become_smaller() -> None:
-    text = b"".join(f"{number * 7919 % 10007} some words of a log file\n".encode() for number in range(4000))
+    text = b"".join(path.read_bytes() for path in sorted(Path(email.__file__).parent.glob("*.py")))[
+        : 128 << 10
+    ]
     codec = Codec(1)
     assert len(codec.encode(memoryview(text), hurried=False)[1]) < len(codec.encode(memoryview(text))[1])
