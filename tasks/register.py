@@ -21,6 +21,7 @@ ASKED = (
     "enable_csm", "elastic_baremetal", "source", "expected_checksum", "owner",
 )  # fmt: skip
 """What a repeated add must ask for again to be the same add."""
+ADDING = "imagewright.image.adding"
 
 
 @task(task_run_name="register {draft.name}")
@@ -35,8 +36,8 @@ def register(draft: Image) -> Image:
             known = change.image(draft.id)
         except ImageNotFound:
             change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=draft.image_storages)
-            return change.save_image(_downloading(draft), event="imagewright.image.adding")
-        _same(known, draft)
+            return change.save_image(_downloading(draft), event=ADDING)
+        _same(_as_asked(change, known), draft)
         if known.status is ImageStatus.READY:
             return known
         if known.status is ImageStatus.DELETED:
@@ -61,9 +62,16 @@ def _downloading(image: Image) -> Image:
     return image.model_copy(update={"status": ImageStatus.DOWNLOADING, "updated_at": datetime.now(UTC)})
 
 
-def _same(known: Image, draft: Image) -> None:
+def _as_asked(catalog: "Reading", known: Image) -> dict[str, object]:
+    """Return the image's fields as they were when it was first added: it may have been edited while it arrived."""
+    added = [event.after for event in catalog.events(known.id) if event.kind == ADDING and event.after]
+    return added[-1] if added else known.model_dump(mode="json")  # an id may be added again after its expunge
+
+
+def _same(asked: dict[str, object], draft: Image) -> None:
+    wanted = draft.model_dump(mode="json")
     for field in ASKED:
-        before, now = getattr(known, field), getattr(draft, field)
+        before, now = asked.get(field), wanted[field]
         if before != now:
             raise InvalidRequest(
                 "image_id",

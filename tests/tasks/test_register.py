@@ -30,3 +30,13 @@ def test_an_image_that_is_being_moved_is_not_added_again(home: Path) -> None:
         change.save_image(draft.model_copy(update={"status": ImageStatus.MIGRATING}))
     with pytest.raises(IllegalTransition, match="Migrating"):
         register.fn(draft)
+
+
+def test_an_image_that_was_edited_while_it_arrived_is_taken_up_by_the_same_request(home: Path) -> None:
+    draft = an_image(source="http://h/x.raw", image_storages=("default",))
+    register.fn(draft)
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(change.image(draft.id).model_copy(update={"name": "edited", "description": "too"}))
+    assert register.fn(draft).name == "edited"
+    with pytest.raises(InvalidRequest, match=r"added with source 'http://h/x.raw', not 'http://h/y.raw'"):
+        register.fn(draft.model_copy(update={"source": "http://h/y.raw"}))
