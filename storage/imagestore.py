@@ -77,8 +77,9 @@ class ImageStore:
                 landing_id=landing_id, kept_bytes=int(kept.entries["length"].sum()), source=kept.source
             )
 
-    def publish(self, landing_id: str, image: Image, digests: Digests) -> Replica:
+    def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
         """Name a finished landing as the image's replica: packs are there, then index, then the manifest."""
+        assert digests is not None, "an ImageStore converts no landings itself"
         landing = finished.read(self.objects, landing_id)
         if landing is None:
             return self._published_before(landing_id, image.id)

@@ -182,10 +182,11 @@ class ImageStorage(Protocol):
         """List unpublished landings."""
         ...
 
-    def publish(self, landing_id: str, image: Image, digests: Digests) -> Replica:
+    def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
         """Name a finished landing as the image's replica, in one atomic step. Safe to repeat; the landing is gone after.
 
-        digests: of the stored file. Raises DigestMismatch if the landing's size differs.
+        digests: of the stored file; None only for what `convert_landing` made.
+        Raises DigestMismatch if the landing's size differs.
         """
         ...
 

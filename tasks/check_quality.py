@@ -43,6 +43,7 @@ def facts_of(
 ) -> ImageFacts:
     """Return one row for the suite: what was declared and announced beside what was measured and kept."""
     size = landed.digests.size_bytes
+    stored = kept.digests.sha256 if kept.digests else ""  # not measured yet
     return ImageFacts(
         image_id=image.id,
         name=image.name,
@@ -51,14 +52,14 @@ def facts_of(
         stored_format=kept.format,
         size_bytes=size,
         announced_size_bytes=size if landed.source.size_bytes is None else landed.source.size_bytes,
-        stored_size_bytes=kept.digests.size_bytes,
-        expected_stored_size_bytes=kept.digests.size_bytes if kept.converted else size,
+        stored_size_bytes=kept.size_bytes,
+        expected_stored_size_bytes=kept.size_bytes if kept.converted else size,
         virtual_size_bytes=landed.verdict.virtual_size_bytes,
         max_virtual_size_bytes=max_virtual_size,
         md5=landed.digests.md5,
         sha256=landed.digests.sha256,
-        stored_sha256=kept.digests.sha256,
-        expected_stored_sha256=kept.digests.sha256 if kept.converted else landed.digests.sha256,
+        stored_sha256=stored,
+        expected_stored_sha256=stored if kept.converted else landed.digests.sha256,
         expected_checksum=landed.expected or landed.checksum,
         measured_checksum=landed.checksum,
         safety_errors=sum(f.severity == "error" for f in landed.verdict.findings),

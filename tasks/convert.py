@@ -7,7 +7,7 @@ from prefect import task
 from catalog.records import Conversion, Image, ImageFormat
 from catalog.settings import Settings
 from storage.arrival import Arrival
-from storage.protocols import Digests, ImageStorage
+from storage.protocols import Digests, ImageStorage, LandingConverter
 from tasks.landed import Kept, Landed, LandedOn
 from tasks.progress import Meter, progress
 from tasks.resources import open_image_storage, open_resources
@@ -27,9 +27,22 @@ def convert(image: Image, landed: Landed, place: LandedOn) -> Kept:
         wanted = storage.stored_format(image.format)
         if wanted == image.format:
             return Kept(image_storage=storage.name, landing_id=place.landing_id, format=wanted,
-                        digests=landed.digests, stored_bytes=place.stored_bytes)  # fmt: skip
+                        size_bytes=landed.digests.size_bytes, digests=landed.digests,
+                        stored_bytes=place.stored_bytes)  # fmt: skip
         with progress(f"convert-{image.id}", f"convert {image.name} to {wanted}") as meter:
+            if isinstance(storage, LandingConverter):
+                return _converted_there(storage, place, image.format, wanted, meter)
             return _converted(storage, place, image.format, wanted, settings, meter)
+
+
+def _converted_there(
+    storage: LandingConverter, place: LandedOn, added: ImageFormat, wanted: ImageFormat, meter: Meter
+) -> Kept:
+    """Have the storage convert its landing itself: no byte comes to this worker's disk."""
+    made = storage.convert_landing(place.landing_id, added, f"{place.landing_id}.{wanted}", meter)
+    return Kept(image_storage=place.image_storage, landing_id=made.landing_id, format=made.format,
+                size_bytes=made.size_bytes, digests=None, stored_bytes=made.stored_bytes, converted=True,
+                conversion=conversion_of(place.image_storage, added, wanted, None))  # fmt: skip
 
 
 def _converted(
@@ -47,8 +60,8 @@ def _converted(
         file = convert_reader(reader, added, wanted, scratch, meter)
         landing_id = f"{place.landing_id}.{wanted}"
         digests, stored_bytes = _land_file(storage, landing_id, file, settings.max_virtual_size)
-    return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, digests=digests,
-                stored_bytes=stored_bytes, converted=True,
+    return Kept(image_storage=storage.name, landing_id=landing_id, format=wanted, size_bytes=digests.size_bytes,
+                digests=digests, stored_bytes=stored_bytes, converted=True,
                 conversion=conversion_of(storage.name, added, wanted, digests))  # fmt: skip
 
 

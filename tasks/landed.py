@@ -1,6 +1,6 @@
 """What tasks hand to each other about an image on its way in. Plain records: their hash is the same in every process."""
 
-from catalog.records import BootFacts, Conversion, Record, Verdict
+from catalog.records import BootFacts, Conversion, ImageFormat, Record, Verdict
 from storage.protocols import Digests, SourceInfo
 
 
@@ -45,8 +45,9 @@ class Kept(Record):
 
     image_storage: str
     landing_id: str
-    format: str
-    digests: Digests
+    format: ImageFormat
+    size_bytes: int
+    digests: Digests | None  # None: the storage converted it itself, and measures it when it is first needed
     stored_bytes: int
     converted: bool = False
     conversion: Conversion | None = None  # how, for the lineage

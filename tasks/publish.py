@@ -45,7 +45,8 @@ def publish(
         replicas = []
         for place in kept:
             storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
-            replicas.append(storage.publish(place.landing_id, measured, place.digests))
+            described = measured.model_copy(update={"format_stored": place.format})
+            replicas.append(storage.publish(place.landing_id, described, place.digests))
             if place.converted:  # what it was made from was kept until now, for a retry
                 storage.landing(image.id).discard()
         with catalog.changing(actor=image.owner, run_id=run_id(), lease=lease) as change:

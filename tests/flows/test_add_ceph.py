@@ -1,0 +1,78 @@
+"""Adding to a real Ceph cluster and to an ImageStore at once, through the flow."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from catalog import open_catalog
+from catalog.errors import InvalidRequest
+from catalog.records import ExportedImage, Image, ImageStatus
+from flows.requests import AddVolumeImage, ExportImage, RegisterImageStorage
+from tests.flows.conftest import Site, qcow2
+from tests.services.ceph import fresh_pool, shared_cluster
+
+pytestmark = pytest.mark.prefect
+
+
+def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
+    home: Path, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import add_volume_image, export_image, register_image_storage
+
+    cluster = shared_cluster()
+    monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
+    url = cluster.url(fresh_pool(cluster))
+    register_image_storage(
+        RegisterImageStorage(
+            name="ceph",
+            kind="ceph",
+            url=url,
+            credentials="env:CEPH_SECRET",
+            capacity_bytes=4 << 30,
+            reserve_bytes=0,
+        )
+    )
+    data = qcow2(tmp_path)
+    request = AddVolumeImage(
+        name="both", image_path=site.put("image.qcow2", data), image_storages=("default", "ceph")
+    )
+    image = add_volume_image(request)
+    assert isinstance(image, Image)
+    assert image.status is ImageStatus.READY
+    with open_catalog() as catalog:
+        assert {r.image_storage: r.format for r in catalog.replicas(image.id)} == {
+            "default": "qcow2",
+            "ceph": "raw",
+        }
+    exported = export_image(ExportImage(image_id=image.id, image_storage="ceph"))
+    assert isinstance(exported, ExportedImage)
+    source = tmp_path / "www" / "image.qcow2"
+    compared = ["qemu-img", "compare", "-f", "raw", "-F", "qcow2", exported.path, str(source)]
+    assert subprocess.run(compared, check=False, capture_output=True).returncode == 0
+
+
+def test_a_file_of_this_host_is_refused_on_ceph_with_the_reason(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import add_volume_image, register_image_storage
+
+    cluster = shared_cluster()
+    monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
+    url = cluster.url(fresh_pool(cluster))
+    register_image_storage(
+        RegisterImageStorage(
+            name="ceph",
+            kind="ceph",
+            url=url,
+            credentials="env:CEPH_SECRET",
+            capacity_bytes=4 << 30,
+            reserve_bytes=0,
+        )
+    )
+    (tmp_path / "data.raw").write_bytes(bytes(4096))
+    request = AddVolumeImage(
+        name="file", image_format="raw", image_path=(tmp_path / "data.raw").as_uri(), image_storages=("ceph",)
+    )
+    with pytest.raises(InvalidRequest, match="Ceph"):
+        add_volume_image(request)
