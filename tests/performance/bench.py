@@ -91,6 +91,17 @@ class Bench:
             f"add {what}: peak memory {ours.rss_mib} MiB, {ours.grown_mib} MiB above the imports"
         )
 
+    def beside_cp(self) -> None:
+        """Show one add beside md5sum and cp of the same file, with its peak memory."""
+        path, target = self.disks / "base.qcow2", self.folder / "copied"
+        ours, theirs, copied = self.median(
+            lambda: self._first(path), lambda: md5sum(path), lambda: run(["cp", path, target])
+        )
+        self.notes.append(
+            f"add .qcow2 {ours.wall:.2f} s, peak memory {ours.rss_mib} MiB; md5sum {theirs.wall:.2f} s; "
+            f"cp {copied.wall:.2f} s (not durable)"
+        )
+
     def sizes(self) -> None:
         """Compare what two images take, the second rebuilt or upgraded in place."""
         for second in ("rebuilt", "upgraded"):
@@ -265,6 +276,7 @@ def _sections(bench: Bench) -> Iterator[Callable[[], None]]:
     """Yield the parts of the table."""
     for name in (".qcow2", "-compressed.qcow2", ".raw"):
         yield partial(bench.add, name)
+    yield bench.beside_cp
     yield bench.sizes
     yield bench.export
     yield bench.s3
