@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -11,11 +13,15 @@ from storage.chips.counting import CountingObjects
 from storage.chips.memory import MemoryObjects
 from storage.chips.pack import RECORD
 from storage.chips.parameters import Parameters
+from storage.chips.s3 import S3Objects
+from storage.chips.s3_connection import S3Connection
 from storage.imagestore import ImageStore
 from storage.protocols import ObjectStore
 from storage.syncing import distinct, lacking_bytes, ship
 from tests.faults.faulty_objects import FaultyObjects
 from tests.flows.moving import image_of, noise, read_all
+from tests.services.proxy import proxy
+from tests.services.s3 import server
 from tests.storage.stores import image_store, land
 
 LANDING = "sync-11111111-1111-1111-1111-111111111111"
@@ -77,6 +83,26 @@ def test_bytes_on_the_wire_are_the_lacking_chips_and_two_percent() -> None:
     assert 3 << 20 <= chips < 4 << 20
     assert source.read_bytes <= 1.02 * chips  # index and manifest included
     assert target.written_bytes <= 1.02 * chips  # journal, index and manifest included
+
+
+def test_a_proxy_counts_the_lacking_chips_of_a_real_s3_source_and_two_percent() -> None:
+    def real(objects: ObjectStore, name: str) -> ImageStore:
+        return image_store(objects, Parameters(), name=name)
+
+    served, there = server(), MemoryObjects()
+    address = served.address(f"wire-{uuid4()}")
+    data = noise(24 << 20)
+    first, second = (
+        put(real(S3Objects(S3Connection(address)), "a"), d)
+        for d in (data, data[: 16 << 20] + noise(8 << 20, 7))
+    )
+    ship(real(S3Objects(S3Connection(address)), "a"), real(there, "b"), [first], LANDING)
+    with proxy(urlsplit(served.endpoint).port or 0) as wire:
+        through = address.model_copy(update={"endpoint": f"http://127.0.0.1:{wire.port}"})
+        (shipped,) = ship(real(S3Objects(S3Connection(through)), "a"), real(there, "b"), [second], LANDING)
+    assert shipped.error is None
+    assert 8 << 20 <= shipped.bytes_sent < 9 << 20
+    assert shipped.bytes_sent <= wire.bytes_sent <= 1.02 * shipped.bytes_sent
 
 
 def test_what_is_there_is_not_read_from_the_source_again(source: ImageStore, target: ImageStore) -> None:
