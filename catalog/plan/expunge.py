@@ -23,19 +23,16 @@ def plan_expunge(snapshot: Snapshot, image_ids: Iterable[str]) -> Plan:
 
 def plan_purge(snapshot: Snapshot, now: datetime, retention: Retention, own: Mapping[str, Retention]) -> Plan:
     """Return what goes because its retention is over. own: account → what it has of its own."""
-    due = [
-        image
-        for image in those(snapshot, Image)
-        if image.status is ImageStatus.DELETED
-        and due_for_expunge(image, now, own.get(image.owner, retention))
-    ]
+    binned = those(snapshot, Image, lambda image: image.status is ImageStatus.DELETED)
+    due = [image for image in binned if due_for_expunge(image, now, own.get(image.owner, retention))]
     return _plan("purge recycle bin", snapshot, due)
 
 
 def _plan(operation: str, snapshot: Snapshot, images: list[Image]) -> Plan:
-    exports = by("image_id", those(snapshot, ExportedImage))
-    replicas = by("image_id", those(snapshot, Replica))
-    leftovers = by("image_id", those(snapshot, Leftover))
+    ids = {image.id for image in images}  # the rest is looked at once and neither sorted nor kept
+    exports = by("image_id", those(snapshot, ExportedImage, lambda e: e.image_id in ids))
+    replicas = by("image_id", those(snapshot, Replica, lambda r: r.image_id in ids))
+    leftovers = by("image_id", those(snapshot, Leftover, lambda left: left.image_id in ids))
     actions = tuple(
         action
         for image in images

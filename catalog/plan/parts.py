@@ -1,6 +1,6 @@
 """Picking records out of a snapshot."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from catalog.errors import ImageNotFound, StorageNotFound
@@ -10,9 +10,9 @@ from catalog.records import Image, ImageStorage, Record, Replica
 R = TypeVar("R", bound=Record)
 
 
-def those(snapshot: Snapshot, kind: type[R]) -> Iterator[R]:
-    """Yield the records of one kind, in the order of their subjects."""
-    found = {subject: record for subject, record in snapshot.items() if isinstance(record, kind)}
+def those(snapshot: Snapshot, kind: type[R], wanted: Callable[[R], bool] = lambda _: True) -> Iterator[R]:
+    """Yield the wanted records of one kind, in the order of their subjects."""
+    found = {s: record for s, record in snapshot.items() if isinstance(record, kind) and wanted(record)}
     return (found[subject] for subject in sorted(found))
 
 
