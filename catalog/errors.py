@@ -103,6 +103,14 @@ class LogDamaged(ImagewrightError):
         super().__init__(f"event {sequence} of the log is not what was written: {reason}")
 
 
+class RecordNotLogged(ImagewrightError):
+    """A record and the event log disagree: one of them was changed past the other."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        self.subject, self.reason = subject, reason
+        super().__init__(f"{subject} is not what the event log says of it: {reason}")
+
+
 class AccessDenied(ImagewrightError):
     """The account may see the image but not do this with it."""
 

@@ -1,23 +1,19 @@
-"""The event log: entries chained by hashes, the catalog at any moment, and the difference of two moments."""
+"""The event log: entries chained by hashes, and what a record is after those about it."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from pyrsistent import PMap, pmap
-
 from catalog.errors import LogDamaged
 from catalog.kinds import KINDS, Kind, image_of
 from catalog.records import Event, Record
 
-Snapshot = PMap[str, Record]
-"""Subject (as the event log names it, e.g. `image:<id>`) → record."""
-
 Fields = dict[str, object]
-_KIND_OF: Mapping[str, Kind[Record]] = {kind.prefix: kind for kind in KINDS if kind.logged}
+KIND_OF: Mapping[str, Kind[Record]] = {kind.prefix: kind for kind in KINDS if kind.logged}
+"""By what the names of its records begin with in the log."""
 _FIELDS: Mapping[str, frozenset[str]] = {
-    p: frozenset(kind.record.model_fields) for p, kind in _KIND_OF.items()
+    p: frozenset(kind.record.model_fields) for p, kind in KIND_OF.items()
 }
 
 
@@ -63,56 +59,26 @@ def verified(events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def replay(events: Iterable[Event]) -> Snapshot:
-    """Return the catalog after these entries, which start at the beginning of the log and are in order."""
-    states: dict[str, Fields] = {}
-    for event in events:
-        if event.note:
-            continue
-        if event.after is not None:
-            states[event.subject] = {**states.get(event.subject, {}), **event.after}
-        elif event.before is not None:
-            states.pop(event.subject, None)
-    return pmap({subject: _record(subject, state) for subject, state in states.items()})
+def folded(state: Fields | None, event: Event) -> Fields | None:
+    """Return what a record is after one more entry about it; None: it is not there."""
+    if event.note:
+        return state
+    if event.after is not None:
+        return {**(state or {}), **event.after}
+    return None if event.before is not None else state
 
 
-def _record(subject: str, state: Fields) -> Record:
-    prefix = subject.partition(":")[0]
-    fields = _FIELDS[prefix]
+def known_fields(subject: str) -> frozenset[str]:
+    """Return the fields that the record of this name has."""
+    return _FIELDS[subject.partition(":")[0]]
+
+
+def record_of(subject: str, state: Fields) -> Record:
+    """Return the record that the log tells of."""
+    fields = known_fields(subject)
     if not state.keys() <= fields:  # a field that was taken out of the record since
         state = {name: value for name, value in state.items() if name in fields}
-    return _KIND_OF[prefix].record.model_validate(state)
-
-
-class Difference(Record):
-    """What changed between two moments, by subject."""
-
-    appeared: tuple[str, ...] = ()
-    vanished: tuple[str, ...] = ()
-    changed: tuple["Changed", ...] = ()
-
-
-class Changed(Record):
-    """The fields in which one record differs."""
-
-    subject: str
-    before: Fields
-    after: Fields
-
-
-def difference(a: Snapshot, b: Snapshot) -> Difference:
-    """Return how snapshot `b` differs from `a`."""
-    both = sorted(subject for subject in a if subject in b and a[subject] != b[subject])
-    return Difference(
-        appeared=tuple(sorted(subject for subject in b if subject not in a)),
-        vanished=tuple(sorted(subject for subject in a if subject not in b)),
-        changed=tuple(_changed(subject, a[subject], b[subject]) for subject in both),
-    )
-
-
-def _changed(subject: str, old: Record, new: Record) -> Changed:
-    before, after = fields_changed(old, new)
-    return Changed(subject=subject, before=before or {}, after=after or {})
+    return KIND_OF[subject.partition(":")[0]].record.model_validate(state)
 
 
 def entry(

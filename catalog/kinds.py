@@ -85,6 +85,8 @@ EVENT = Kind(
     records.Event, "events", "event", ("sequence",), logged=False,
     indexes=(("image_id", "sequence"), ("subject", "sequence"), ("at",)),
 )  # fmt: skip
+EVENT_BY_SUBJECT = Kind(records.Event, EVENT.table, EVENT.prefix, ("subject", "sequence"), logged=False)
+"""The same entries in another order: how the state of one record after the other is read off the log."""
 
 KINDS: tuple[Kind[Record], ...] = (  # parents before those that reference them
     IMAGE, REPLICA, EXPORT, LEFTOVER, VOLUME, CACHED, IMAGE_STORAGE, PRIMARY_STORAGE, ACCOUNT, DEFERRED,

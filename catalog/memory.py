@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from typing import TypeVar, cast
 
@@ -47,8 +48,7 @@ class MemoryTransaction:
     def _holds(self, query: Query, record: Record) -> bool:
         return (
             all(getattr(record, field) in values for field, values in query.among.items())
-            and all(getattr(record, field) > value for field, value in query.above.items())
-            and (query.until is None or (isinstance(record, Event) and record.at <= query.until))
+            and (query.up_to is None or (isinstance(record, Event) and record.sequence <= query.up_to))
             and (not isinstance(record, Image) or self._image_holds(query, record))
         )
 
@@ -60,8 +60,11 @@ class MemoryTransaction:
             and (query.name_pattern == "*" or _matches(query.name_pattern, image.name))
         )
 
-    def last_event(self) -> Event | None:
-        """Return the newest event, or None."""
+    def last_event(self, until: datetime | None = None) -> Event | None:
+        """Return the newest event (at a moment), or None."""
+        if until is not None:
+            held = [cast("Event", e) for e in self._of(EVENT.table).values() if cast("Event", e).at <= until]
+            return max(held, key=lambda event: event.sequence, default=None)
         events = self._of(EVENT.table)
         return cast("Event | None", events.get((len(events),)))  # sequences have no gaps
 

@@ -16,8 +16,7 @@ class Query:
     changed_since: datetime | None = None  # updated_at at or after
     stored_on: str | None = None  # images with a replica on this image storage
     visible_to: Account | None = None
-    above: Mapping[str, int] = field(default_factory=dict)  # field → value it must be larger than
-    until: datetime | None = None  # events: `at` at or before
+    up_to: int | None = None  # events: with this sequence or before
 
 
 EVERYTHING = Query()

@@ -1,22 +1,15 @@
 """Reading the catalog: what `Catalog` and, inside a change, `Change` answer."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
 from typing import TypeVar
-
-from pyrsistent import pmap
 
 from catalog import errors, kinds
 from catalog.accounting import Accounting
-from catalog.history import Snapshot, replay, verified
-from catalog.kinds import Kind
 from catalog.listing import where
 from catalog.query import Query
 from catalog.records import (
     CachedImage,
-    Event,
     ExportedImage,
     Image,
     ImageFormat,
@@ -29,6 +22,7 @@ from catalog.records import (
     Replica,
     Volume,
 )
+from catalog.remembering import Remembering
 from catalog.rules.sharing import visible
 
 R = TypeVar("R", bound=Record)
@@ -36,7 +30,7 @@ AVAILABLE = tuple(status for status in ImageStatus if status is not ImageStatus.
 """Every status but that of the recycle bin: what listings show unless asked otherwise."""
 
 
-class Reading(Accounting):
+class Reading(Accounting, Remembering):
     """Answers questions. Listings are iterators that ask for pages underneath; each page is one moment."""
 
     def image(self, image_id: str, account: str | None = None) -> Image:
@@ -183,51 +177,10 @@ class Reading(Accounting):
             raise errors.PrimaryStorageNotFound(name)
         return storage
 
-    def events(
-        self, image_id: str | None = None, *, since: int = 0, subject: str | None = None
-    ) -> Iterator[Event]:
-        """List the event log, oldest first: of an image with all its replicas, exports, …, or whole.
-
-        since: sequence number; entries after it.
-        """
-        after = (since,) if since else None
-        return self._all(kinds.EVENT, where(image_id=image_id, subject=subject), after)
-
-    def verify_events(self) -> int:
-        """Recompute the whole hash chain and return how many entries it has. Raises LogDamaged."""
-        return sum(1 for _ in verified(self.events()))
-
     def was_expunged(self, image_id: str) -> bool:
         """Tell whether the log knows an image of this id that is gone."""
         subject = f"image:{image_id}"
         return self._get(kinds.IMAGE, image_id) is None and any(self.events(subject=subject))
-
-    def current(self, image_ids: Iterable[str] | None = None) -> Snapshot:
-        """Return the records as the tables have them at one moment: of these images and all storages, or everything.
-
-        As `snapshot()`, without reading the log: what plans are made from.
-        """
-        only = None if image_ids is None else tuple(image_ids)
-        with self._reading() as transaction:
-            moment = Reading(lambda: nullcontext(transaction), self._clock, self._page_size)
-            return pmap(
-                {
-                    kind.subject(kind.key_of(record)): record
-                    for kind in kinds.KINDS
-                    if kind.logged
-                    for record in moment._belonging(kind, only)
-                }
-            )
-
-    def _belonging(self, kind: Kind[R], image_ids: tuple[str, ...] | None) -> Iterator[R]:
-        field = "id" if kind.table == kinds.IMAGE.table else "image_id"
-        if image_ids is None or field not in kind.record.model_fields:
-            return self._all(kind)
-        return chain.from_iterable(self._all(kind, where(**{field: one})) for one in dict.fromkeys(image_ids))
-
-    def snapshot(self, at: datetime | None = None) -> Snapshot:
-        """Return everything the catalog knew at a moment (inclusive; None: now), from the event log alone."""
-        return replay(self._all(kinds.EVENT, Query(until=at)))
 
 
 def _statuses(status: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from catalog.change import Change
-from catalog.history import Difference, Snapshot, difference
+from catalog.difference import Difference, difference
 from catalog.locks import IsDead, Together, held, held_together, require_current
 from catalog.reading import Reading
 from catalog.records import Lease
+from catalog.snapshot import Snapshot
 from catalog.store import Store
 
 
@@ -52,7 +53,7 @@ class Catalog(Reading):
         return held_together(self._store, image_ids, holder, is_dead, self._clock())
 
     def difference(self, before: Snapshot | datetime, after: Snapshot | datetime) -> Difference:
-        """Return how two snapshots, or two moments, differ."""
+        """Return how two snapshots, or two moments, differ. It costs what happened between them."""
         first = self.snapshot(before) if isinstance(before, datetime) else before
         return difference(first, self.snapshot(after) if isinstance(after, datetime) else after)
 

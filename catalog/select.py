@@ -100,10 +100,8 @@ def _filters(kind: Kind[Record], query: Query, dialect: str) -> Iterator[Conditi
             yield from _no_other_status(values)
         else:
             yield table.c[field] == values[0] if len(values) == 1 else table.c[field].in_(values)
-    for field, value in query.above.items():
-        yield table.c[field] > value
-    if query.until is not None:
-        yield table.c.at <= query.until
+    if query.up_to is not None:
+        yield table.c.sequence <= query.up_to
     if table is _IMAGES:
         yield from _image_filters(query, dialect)
 

@@ -8,6 +8,7 @@ see all earlier ones, and no change ever has to be retried for a conflict.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -46,10 +47,13 @@ class SqlTransaction:
         rows = self._connection.execute(statement).mappings()
         return [kind.record.model_validate(dict(row)) for row in rows]
 
-    def last_event(self) -> Event | None:
-        """Return the newest event, or None."""
+    def last_event(self, until: datetime | None = None) -> Event | None:
+        """Return the newest event (at a moment), or None."""
         table = TABLES[EVENT.table]
         newest = sa.select(table).order_by(table.c.sequence.desc()).limit(1)
+        if until is not None:  # moments never go back, so their index finds it as well
+            newest = sa.select(table).where(table.c.at <= until)
+            newest = newest.order_by(table.c.at.desc(), table.c.sequence.desc()).limit(1)
         row = self._connection.execute(newest).mappings().first()
         return None if row is None else Event.model_validate(dict(row))
 

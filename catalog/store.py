@@ -5,6 +5,7 @@ What a change means (versions, events, quotas) is decided once, above, in `chang
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from catalog.kinds import Key, Kind, Place
@@ -25,8 +26,8 @@ class Transaction(Protocol):
         """Return at most `limit` records in the kind's order, those behind the order values `after` only."""
         ...
 
-    def last_event(self) -> Event | None:
-        """Return the newest event, or None."""
+    def last_event(self, until: datetime | None = None) -> Event | None:
+        """Return the newest event, or the newest of a moment (inclusive), or None."""
         ...
 
     def insert(self, kind: Kind[R], record: R) -> None:

@@ -5,10 +5,11 @@ from datetime import UTC, timedelta
 import pytest
 
 from catalog import errors
+from catalog.difference import difference
 from catalog.history import digest
-from catalog.kinds import EVENT
+from catalog.kinds import EVENT, IMAGE
 from catalog.memory import MemoryStore
-from catalog.records import Account, Event, Image, ItemOutcome
+from catalog.records import Account, Event, Image, ItemOutcome, Replica
 from catalog.repository import Catalog
 from catalog.sql import SqlStore
 from tests.catalog.samples import START, Ticking, a_replica, an_export, an_image, saved
@@ -63,7 +64,8 @@ def test_a_note_that_looks_like_a_record_changes_none(catalog: Catalog) -> None:
         change.record("test.note", subject, before=image, after=image.model_copy(update={"name": "other"}))
         change.record("test.note", subject, before=image)
     assert (note.note, note.image_id) == (True, image.id)
-    assert catalog.snapshot() == catalog.current()
+    assert catalog.snapshot()[subject] == image
+    assert catalog.verify_tables() == 3
     assert catalog.verify_events()
 
 
@@ -100,11 +102,11 @@ def test_a_snapshot_is_the_catalog_at_that_moment(catalog: Catalog, clock: Ticki
     assert now[f"replica:{image.id}@default"] == catalog.replica(image.id, "default")
     assert now["image_storage:default"] == catalog.image_storage("default")
     assert len(catalog.snapshot(before - timedelta(days=1))) == 0
-    difference = catalog.difference(before, clock.now)
-    assert difference == catalog.difference(then, now)
-    assert difference.vanished == ("export:e",)
-    assert difference.appeared == ()
-    (changed,) = difference.changed
+    differs = catalog.difference(before, clock.now)
+    assert differs == catalog.difference(then, now)
+    assert differs.vanished == ("export:e",)
+    assert differs.appeared == ()
+    (changed,) = differs.changed
     assert (changed.subject, changed.before["name"], changed.after["name"]) == (
         f"image:{image.id}",
         "one",
@@ -173,10 +175,53 @@ def test_tables_and_log_agree(catalog: Catalog) -> None:
         change.save_replica(a_replica(two))
         change.save_export(an_export(one, id="e"))
         change.save_account(Account(name="bob", created_at=START))
-    assert catalog.current() == catalog.snapshot()
-    assert set(catalog.current([two.id])) == {
-        f"image:{two.id}", f"replica:{two.id}@default", "account:bob", "image_storage:default", "primary_storage:default"
+    assert catalog.verify_tables() == 2 + 6
+    assert set(catalog.snapshot()) == {
+        f"image:{one.id}", f"image:{two.id}", f"replica:{one.id}@default", f"replica:{two.id}@default",
+        "export:e", "account:bob", "image_storage:default", "primary_storage:default",
     }  # fmt: skip
+
+
+def test_a_snapshot_is_read_in_pages_one_type_by_subject(catalog: Catalog) -> None:
+    images = saved(catalog, *(an_image(id=f"i{n}") for n in range(7)))
+    with catalog.changing(actor="admin") as change:
+        for image in images:
+            change.save_replica(a_replica(image))
+        change.remove_replica("i3", "default")
+        change.remove_image("i3")
+    catalog._page_size = 3
+    then = catalog.snapshot()
+    saved(catalog, an_image(id="i9"))
+    left = [catalog.image(f"i{n}") for n in range(7) if n != 3]
+    assert list(then.records(Image)) == left
+    assert list(then.records(Image, after="image:i2")) == left[3:]
+    assert len(list(then.records(Replica))) == 6
+    assert list(then.values()) == [then[subject] for subject in then]
+    assert len(then) == len(dict(then.items())) == 6 + 6 + 2
+    with pytest.raises(KeyError):
+        then["image:i9"]
+
+
+def test_a_difference_says_what_it_came_to(catalog: Catalog, clock: Ticking) -> None:
+    kept, gone, back = saved(catalog, *(an_image(id=name, name="old") for name in ("kept", "gone", "back")))
+    before = clock.now
+    with catalog.changing(actor="admin") as change:
+        for name in ("new", "newer"):
+            kept = change.save_image(kept.model_copy(update={"name": name}))
+        for image in (gone, back):
+            change.save_image(image.model_copy(update={"os": "x"}))
+            change.remove_image(image.id)
+        change.save_image(an_image(id="back", name="again"))
+        change.save_image(an_image(id="fleeting"))
+        change.remove_image("fleeting")
+        change.save_image(change.save_image(an_image(id="born")))
+    there, home = catalog.difference(before, clock.now), catalog.difference(clock.now, before)
+    then, now = dict(catalog.snapshot(before).items()), dict(catalog.snapshot().items())
+    assert (there, home) == (difference(then, now), difference(now, then))
+    assert (there.appeared, there.vanished) == (("image:born",), ("image:gone",))
+    assert [(c.subject, c.before["name"], c.after["name"]) for c in there.changed] == [
+        ("image:back", "old", "again"), ("image:kept", "old", "newer")
+    ]  # fmt: skip
 
 
 def test_an_expunged_image_is_told_from_one_that_never_was(catalog: Catalog) -> None:
@@ -194,4 +239,19 @@ def test_what_was_cut_off_the_log_shows_in_the_tables(catalog: Catalog) -> None:
     with catalog._store.writing() as transaction:
         transaction.delete(EVENT, (4,))
     assert catalog.verify_events() == 3  # the chain of what is left is whole
-    assert catalog.difference(catalog.snapshot(), catalog.current()).appeared == ("image:cut",)
+    with pytest.raises(errors.RecordNotLogged, match=r"image:cut .* the log doesn't"):
+        catalog.verify_tables()
+
+
+def test_what_was_changed_past_the_log_shows(catalog: Catalog) -> None:
+    one, two = saved(catalog, an_image(id="one"), an_image(id="two"))
+    with catalog._store.writing() as transaction:
+        transaction.update(IMAGE, one.model_copy(update={"md5": "f" * 32}))
+    with pytest.raises(errors.RecordNotLogged, match=r"image:one .* something else"):
+        catalog.verify_tables()
+    with catalog._store.writing() as transaction:
+        transaction.update(IMAGE, one)
+        transaction.delete(IMAGE, (two.id,))
+    with pytest.raises(errors.RecordNotLogged, match=r"image:two .* the tables don't") as caught:
+        catalog.verify_tables()
+    assert caught.value.subject == "image:two"

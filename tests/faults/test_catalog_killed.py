@@ -82,7 +82,7 @@ def test_adds_killed_anywhere_leave_exact_reservations_and_a_whole_log(url: str)
         assert (usage.reserved_images, usage.reserved_bytes) == (len(reserved), 7 * len(reserved))
         assert len(reserved) <= 4
         assert catalog.verify_events() > 20
-        assert catalog.current() == catalog.snapshot()
+        assert catalog.verify_tables() > 2
 
 
 def test_a_lock_dies_with_its_holder(url: str) -> None:

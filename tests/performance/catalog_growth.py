@@ -4,6 +4,7 @@ Look-ups and pages may grow by the depth of an index (the bar: at most 2 times f
 everything linearly.
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -19,13 +20,13 @@ import sqlalchemy as sa
 from catalog import open_catalog
 from catalog.history import entry
 from catalog.kinds import COUNTED, EVENT, IMAGE, REPLICA
-from catalog.plan import plan_purge
 from catalog.records import Counted, Event, Image, ImageStatus, Record, Replica, ReplicaStatus
 from catalog.repository import Catalog
-from catalog.rules.retention import Retention
 from catalog.rules.sharing import grantees
 from catalog.sql import SqlStore
 from catalog.tables import SHARES_TABLE, TABLES, row_of
+from tasks.expunge import plan_expunge
+from tasks.purge import due_images
 from tests.services.postgresql import url_of
 
 T = TypeVar("T")
@@ -161,7 +162,7 @@ def questions(catalog: Catalog, images: int) -> Mapping[str, Callable[[], object
         "changed in the last hour": page(changed_since=START + timedelta(seconds=images - 3600)),
         "latest of a family": lambda: catalog.latest(middle.family or ""),
         "quota sums": lambda: catalog.usage(middle.owner),
-        "records of one image": lambda: catalog.current([middle.id]),
+        "one image at a moment": lambda: catalog.snapshot()[f"image:{middle.id}"],
         "reserve": lambda: _reserve(catalog),
         "save an image": lambda: _save(catalog),
     }
@@ -180,14 +181,12 @@ def _save(catalog: Catalog) -> None:
 
 def everything(catalog: Catalog) -> Mapping[str, Callable[[], object]]:
     """Return what looks at all records."""
-    current, retention = catalog.current(), Retention(policy="delay", days=3)
-    now = START + timedelta(days=400)
     return {
         "list all images": lambda: sum(1 for _ in catalog.images()),
-        "current records": catalog.current,
-        "snapshot from the log": catalog.snapshot,
+        "snapshot from the log": lambda: sum(1 for _ in catalog.snapshot().items()),
         "verify the log": catalog.verify_events,
-        "plan a purge": lambda: plan_purge(current, now, retention, {}),
+        "verify the tables": catalog.verify_tables,
+        "plan a purge": lambda: plan_expunge.fn(due_images.fn("admin", 0, "delay"), "admin"),
     }
 
 
@@ -213,6 +212,7 @@ def growth(kind: str, sizes: tuple[int, ...], whole_up_to: int = 100_000) -> tup
     costs: list[Cost] = []
     for images in sizes:
         with tempfile.TemporaryDirectory() as folder, open_catalog(url_of(kind, Path(folder))) as catalog:
+            os.environ["IMAGEWRIGHT_CATALOG_URL"] = str(catalog._store.engine.url)  # type: ignore[attr-defined]
             whole = images <= whole_up_to
             fill(catalog, images, chained=whole)
             costs += measure(catalog, images, whole)
