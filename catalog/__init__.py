@@ -1,5 +1,6 @@
 """What we know: records, rules, the catalog repository and data quality."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -8,6 +9,9 @@ if TYPE_CHECKING:
     from catalog.repository import Catalog
 
 __all__ = ["open_catalog"]
+
+# We do no linear algebra: without this, importing numpy starts a thread per core that spins for a tenth of a second.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def open_catalog(url: str | None = None, *, clock: "Callable[[], datetime] | None" = None) -> "Catalog":

@@ -10,7 +10,7 @@ from catalog.records import Verdict
 from storage.digests import Digester
 from storage.formats.inspect import Inspector, describe
 from storage.protocols import Digests, Landing, Progress, Source, SourceInfo, StoredFile
-from storage.transfer import transfer
+from storage.transfer import BLOCK_BYTES, LOCAL_BLOCK_BYTES, transfer
 
 T = TypeVar("T")
 
@@ -86,6 +86,7 @@ class Arrival:
             moved = transfer(
                 stream, [landing for _, landing in running], self._digester, (self._inspect,),
                 start=self.kept, size_bytes=info.size_bytes, progress=progress, bandwidth_bytes_s=self._bandwidth,
+                block_bytes=LOCAL_BLOCK_BYTES if info.local else BLOCK_BYTES,
             )  # fmt: skip
         for number, error in moved.failed.items():
             self._drop(running[number][0], error)

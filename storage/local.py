@@ -21,7 +21,7 @@ class LocalFile:
         """Return size and modification time."""
         stat = self._path.stat()
         return SourceInfo(
-            url=self._path.name, size_bytes=stat.st_size, last_modified=str(stat.st_mtime_ns), resumable=True
+            url=self._path.name, size_bytes=stat.st_size, last_modified=str(stat.st_mtime_ns), resumable=True, local=True,
         )
 
     @contextmanager

@@ -13,7 +13,7 @@ from storage.digests import Digester
 from storage.local import LocalFile
 from storage.protocols import Digests, ImageReader, ImageStorage, Progress, Source, StoredFile
 from storage.replica_source import ReplicaSource, stream_of
-from storage.transfer import transfer
+from storage.transfer import LOCAL_BLOCK_BYTES, transfer
 
 
 class Copied(Record):
@@ -42,7 +42,10 @@ def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
     digester = Digester()
     try:
         with stream_of(reader) as stream:
-            transfer(stream, (), digester, size_bytes=reader.size_bytes, progress=progress)
+            transfer(
+                stream, (), digester, size_bytes=reader.size_bytes, progress=progress,
+                block_bytes=LOCAL_BLOCK_BYTES,
+            )  # fmt: skip
     finally:
         digester.close()
     return digester.result()
@@ -111,7 +114,7 @@ def _land(
         with source.open(start, info) as stream:
             transfer(
                 stream, [landing], digester, start=start, size_bytes=info.size_bytes,
-                progress=progress, bandwidth_bytes_s=bandwidth_bytes_s,
+                progress=progress, bandwidth_bytes_s=bandwidth_bytes_s, block_bytes=LOCAL_BLOCK_BYTES,
             )  # fmt: skip
         stored = landing.finish()
     finally:

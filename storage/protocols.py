@@ -32,6 +32,7 @@ class SourceInfo(Record):
     etag: str | None = None  # strong ETag only
     last_modified: str | None = None  # as the server wrote it; mtime in ns for files
     resumable: bool = False  # can be read from an offset
+    local: bool = False  # reading bytes a second time costs nothing but a copy
     address: str | None = None  # the address really connected to
     packing: Literal["", "gz", "xz", "zst", "bz2", "tar"] = (
         ""  # how the source is packed; its bytes are read unpacked
@@ -314,8 +315,8 @@ class ObjectInfo(Record):
 class ObjectWriter(Protocol):
     """An object being written aside, invisible under its final name until published."""
 
-    def write(self, data: "bytes | memoryview") -> None:
-        """Append."""
+    def write(self, *parts: "bytes | memoryview") -> None:
+        """Append all parts in order, at best without joining them."""
         ...
 
     def publish(self, name: str) -> None:

@@ -9,9 +9,11 @@ from storage.digests import Digester
 from storage.lanes import Lane
 from storage.protocols import Landing, Progress, SourceStream
 
-# Blocks in a lane's queue are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB.
+# Blocks under way are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. Where bytes can be read
+# again for nothing they may be larger: a sixth of the time of an add is threads handing over blocks of 1 MiB.
 BLOCK_BYTES = 1 << 20
-DEPTH = 3
+LOCAL_BLOCK_BYTES = 4 << 20
+WAITING_BYTES = 3 << 20
 
 Consumer = Callable[[memoryview], None]
 
@@ -34,16 +36,18 @@ def transfer(
     size_bytes: int | None = None,
     progress: Progress | None = None,
     bandwidth_bytes_s: int = 0,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Transferred:
     """Read `stream` to its end once, into all of `landings`, `digester` and `consumers`, each in a thread of its own.
 
     start: offset of the stream's first byte; everybody has taken exactly that many bytes before.
+    block_bytes: how much is handed over at once; larger is faster, and loses more by a death.
     A consumer's error ends the transfer and is raised. A landing's error drops that landing, and is raised when none
     is left. An error of the stream is raised after everybody has taken all bytes read so far, so that another transfer
     may go on at `digester.size_bytes`.
     """
-    lanes = _Lanes(landings, consumers)
-    blocks = _Blocks(stream, bandwidth_bytes_s)
+    lanes = _Lanes(landings, consumers, max(2, WAITING_BYTES // block_bytes))
+    blocks = _Blocks(stream, bandwidth_bytes_s, block_bytes)
     offset = start
     try:
         while len(block := blocks.next()):
@@ -63,8 +67,8 @@ def transfer(
 class _Blocks:
     """Fresh blocks of a stream: nobody writes to them again, so nobody needs a copy."""
 
-    def __init__(self, stream: SourceStream, bandwidth_bytes_s: int) -> None:
-        self._stream, self._bandwidth = stream, bandwidth_bytes_s
+    def __init__(self, stream: SourceStream, bandwidth_bytes_s: int, block_bytes: int) -> None:
+        self._stream, self._bandwidth, self._block_bytes = stream, bandwidth_bytes_s, block_bytes
         self._begun, self._bytes = time.monotonic(), 0
         self.failure: Exception | None = None
 
@@ -73,7 +77,7 @@ class _Blocks:
         # numpy's memory is not zeroed first, a bytearray's is: 5 % of a core at full speed.
         from numpy import empty, uint8
 
-        buffer = empty(BLOCK_BYTES if self.failure is None else 0, dtype=uint8).data
+        buffer = empty(self._block_bytes if self.failure is None else 0, dtype=uint8).data
         filled = 0
         try:
             while filled < len(buffer) and (count := self._stream.readinto(buffer[filled:])):
@@ -92,12 +96,12 @@ class _Blocks:
 class _Lanes:
     """One lane for each consumer and landing."""
 
-    def __init__(self, landings: Sequence[Landing], consumers: Sequence[Consumer]) -> None:
+    def __init__(self, landings: Sequence[Landing], consumers: Sequence[Consumer], depth: int) -> None:
         self.failed: dict[int, ImagewrightError] = {}
         self._landings = len(landings)
-        self._lanes = [Lane(consumer, "consumer", DEPTH) for consumer in consumers]
+        self._lanes = [Lane(consumer, "consumer", depth) for consumer in consumers]
         self._lanes += [
-            Lane(self._writing(n, landing), f"land-{n}", DEPTH) for n, landing in enumerate(landings)
+            Lane(self._writing(n, landing), f"land-{n}", depth) for n, landing in enumerate(landings)
         ]
 
     def put(self, block: memoryview) -> None:

@@ -56,6 +56,6 @@ class _CountingWriter:
         self._store, self._inner = store, inner
         self.publish, self.abandon = inner.publish, inner.abandon
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._store.count("write", written=len(data))
-        self._inner.write(data)
+    def write(self, *parts: bytes | memoryview) -> None:
+        self._store.count("write", written=sum(map(len, parts)))
+        self._inner.write(*parts)

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +15,7 @@ from storage.chips.framing import frame, frames, whole_bytes
 from storage.protocols import ObjectInfo, ObjectWriter
 
 ASIDE = "aside"
+PARTS = 1024  # the most that one writev takes
 
 
 class DirectoryObjects:
@@ -178,10 +179,11 @@ class _Writer:
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
             )
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         if self._fd is not None:
             with self._store._translated(self._aside):  # noqa: SLF001
-                _write_full(self._fd, memoryview(data))
+                for first in range(0, len(parts), PARTS):
+                    _write_parts(self._fd, parts[first : first + PARTS])
 
     def publish(self, name: str) -> None:
         if self._fd is None:
@@ -221,6 +223,13 @@ def _pread_full(fd: int, start: int, stop: int) -> bytes:
 def _write_full(fd: int, data: memoryview) -> None:
     while len(data):
         data = data[os.write(fd, data) :]
+
+
+def _write_parts(fd: int, parts: Sequence[bytes | memoryview]) -> None:
+    """Write up to PARTS buffers without joining them; what a short write left over is joined."""
+    written = os.writev(fd, parts)
+    if written < sum(map(len, parts)):
+        _write_full(fd, memoryview(b"".join(parts))[written:])
 
 
 def _locked_file(folder: Path) -> tuple[int, Path]:

@@ -82,8 +82,8 @@ class _Writer:
         self._store, self._aside, self._open = store, aside, True
         store.put(aside, b"")
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._store.put(self._aside, self._store.get(self._aside) + bytes(data))
+    def write(self, *parts: bytes | memoryview) -> None:
+        self._store.put(self._aside, b"".join((self._store.get(self._aside), *parts)))
 
     def publish(self, name: str) -> None:
         if self._open:

@@ -58,7 +58,7 @@ class Packer:
             parts += (pack.record_head(chip.digest, chip.codec, chip.raw, stored), chip.payload)
             self._entries.append(Entry(chip.digest, chip.codec, chip.raw, stored, self._at))
             self._at += pack.RECORD.size + stored
-        writer.write(b"".join(parts))
+        writer.write(*parts)
         if self._at >= self._pack_bytes:
             self.close_part()
 

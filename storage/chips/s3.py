@@ -141,9 +141,9 @@ class _Writer:
         self._store, self._aside = store, aside
         self._parts: list[bytes] | None = []
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
         if self._parts is not None:
-            self._parts.append(bytes(data))
+            self._parts.append(b"".join(parts))  # a view would keep its whole block
 
     def publish(self, name: str) -> None:
         if self._parts is not None:

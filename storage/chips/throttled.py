@@ -45,6 +45,6 @@ class _ThrottledWriter:
         self._store, self._inner = store, inner
         self.publish, self.abandon = inner.publish, inner.abandon
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._store.wait_for(len(data))
-        self._inner.write(data)
+    def write(self, *parts: bytes | memoryview) -> None:
+        self._store.wait_for(sum(map(len, parts)))
+        self._inner.write(*parts)

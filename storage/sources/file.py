@@ -92,6 +92,7 @@ class FileSource:
             etag=f'"inode {facts.st_ino}"',  # not the device: it differs between hosts that mount one share
             last_modified=str(facts.st_mtime_ns),
             resumable=True,
+            local=True,
         )
 
 

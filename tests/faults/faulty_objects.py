@@ -68,8 +68,8 @@ class FaultyWriter:
     def __init__(self, store: FaultyObjects, aside: str, inner: ObjectWriter) -> None:
         self._store, self._aside, self._inner = store, aside, inner
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._store.step(f"write {self._aside}", lambda: self._inner.write(data))
+    def write(self, *parts: bytes | memoryview) -> None:
+        self._store.step(f"write {self._aside}", lambda: self._inner.write(*parts))
 
     def publish(self, name: str) -> None:
         self._store.step(f"publish {name}", lambda: self._inner.publish(name))

@@ -151,7 +151,8 @@ class _CorruptingWriter:
         self._store, self._inner = store, inner
         self.publish, self.abandon = inner.publish, inner.abandon
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, *parts: bytes | memoryview) -> None:
+        data: bytes | memoryview = b"".join(parts)
         if self._store.times and len(data) > 10_000:
             self._store.times -= 1
             damaged = bytearray(data)
