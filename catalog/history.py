@@ -10,6 +10,7 @@ from catalog.kinds import KINDS, Kind, image_of
 from catalog.records import Event, Record
 
 Fields = dict[str, object]
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 KIND_OF: Mapping[str, Kind[Record]] = {kind.prefix: kind for kind in KINDS if kind.logged}
 """By what the names of its records begin with in the log."""
 _FIELDS: Mapping[str, frozenset[str]] = {
@@ -21,8 +22,7 @@ def digest(event: Event) -> str:
     """Return the SHA-256 of an entry, its `hash` left out, over canonical JSON."""
     # entries from before there were notes keep their hash
     content = event.model_dump(mode="json", exclude={"hash"} if event.note else {"hash", "note"})
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 def sealed(event: Event) -> Event:

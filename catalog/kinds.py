@@ -46,7 +46,7 @@ IMAGE = Kind(
         ("owner", "created_at", "id"),
         ("sharing_mode", "created_at", "id"),
         ("family", "created_at", "id"),
-        ("name", "id"),
+        ("name", "created_at", "id"),
         ("updated_at", "id"),
     ),
 )  # fmt: skip

@@ -60,6 +60,10 @@ class MemoryTransaction:
             and (query.name_pattern == "*" or _matches(query.name_pattern, image.name))
         )
 
+    def count(self, kind: Kind[Record]) -> int:
+        """Return how many records there are."""
+        return len(self._of(kind.table))
+
     def last_event(self, until: datetime | None = None) -> Event | None:
         """Return the newest event (at a moment), or None."""
         if until is not None:

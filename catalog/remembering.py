@@ -1,15 +1,17 @@
 """Reading the event log: its entries, any moment, and the proof that log and tables are what was written."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 
 from catalog import kinds
-from catalog.errors import LogDamaged, RecordNotLogged
-from catalog.history import verified
+from catalog.errors import RecordNotLogged
+from catalog.history import KIND_OF, verified
 from catalog.kinds import Kind
 from catalog.listing import Listing, where
+from catalog.query import Query
 from catalog.records import Event, Record
 from catalog.snapshot import Snapshot
 
@@ -50,35 +52,36 @@ class Remembering(Listing):
         """
         with self._reading() as transaction:
             moment = Remembering(lambda: nullcontext(transaction), self._clock, self._page_size)
-            return moment._agreeing(moment.snapshot())
+            log, logged = moment.snapshot(), Counter[str]()
+            for kind, records in _batches(log):
+                _compare(moment._kept(kind, records), records)
+                logged[kind.prefix] += len(records)
+            for kind in KIND_OF.values():
+                if transaction.count(kind) != logged[kind.prefix]:
+                    raise RecordNotLogged(moment._unlogged(kind, log), "the tables know it, the log doesn't")
+        return logged.total()
 
-    def _agreeing(self, log: Snapshot) -> int:
-        count = 0
-        for kind in (kind for kind in kinds.KINDS if kind.logged):
-            for records in self._by_subject(kind):
-                _compare(records, log.some(tuple(records)))
-                count += len(records)
-        if len(log) != count:
-            raise RecordNotLogged(self._lost(log), "the log knows it, the tables don't")
-        return count
+    def _kept(self, kind: Kind[Record], records: Mapping[str, Record]) -> Mapping[str, Record]:
+        """Return what the tables have of these records."""
+        first = dict.fromkeys(kind.key_of(record)[0] for record in records.values())
+        kept = self._all(kind, Query(among={kind.key[0]: tuple(first)}))
+        return {kind.subject(kind.key_of(record)): record for record in kept}
 
-    def _by_subject(self, kind: Kind[Record]) -> Iterator[Mapping[str, Record]]:
-        records = self._all(kind)
-        while some := tuple(islice(records, TOGETHER)):
-            yield {kind.subject(kind.key_of(record)): record for record in some}
+    def _unlogged(self, kind: Kind[Record], log: Snapshot) -> str:
+        subjects = (kind.subject(kind.key_of(record)) for record in self._all(kind))
+        return next(subject for subject in subjects if subject not in log)
 
-    def _lost(self, log: Snapshot) -> str:
-        by_prefix = {kind.prefix: kind for kind in kinds.KINDS}
-        for subject, record in log.items():
-            kind = by_prefix[subject.partition(":")[0]]
-            if self._get(kind, *(str(part) for part in kind.key_of(record))) is None:
-                return subject
-        raise LogDamaged(log.sequence, "it changed while it was read")
+
+def _batches(log: Snapshot) -> Iterator[tuple[Kind[Record], Mapping[str, Record]]]:
+    """Yield what the log tells of, some records of one kind at a time."""
+    for prefix, pairs in groupby(log.pairs(), key=lambda pair: pair[0].partition(":")[0]):
+        while records := dict(islice(pairs, TOGETHER)):
+            yield KIND_OF[prefix], records
 
 
 def _compare(tables: Mapping[str, Record], log: Mapping[str, Record]) -> None:
-    for subject, record in tables.items():
-        if subject not in log:
-            raise RecordNotLogged(subject, "the tables know it, the log doesn't")
-        if log[subject] != record:
+    for subject, record in log.items():
+        if subject not in tables:
+            raise RecordNotLogged(subject, "the log knows it, the tables don't")
+        if tables[subject] != record:
             raise RecordNotLogged(subject, "the tables say something else")

@@ -2,9 +2,12 @@
 
 A page must cost the same wherever it is and however many images there are, so it is read off an index in order. One
 index can't do that for "mine, or shared with everybody, or shared with me", nor for two statuses: such a query becomes
-branches, each of which walks its own index for a page, and the pages are merged.
+branches, each of which walks its own index for a page, and the pages are merged. What a storage holds and whom an image is
+shared with are tables of keys in the order of listings. Names are found by what they begin with if those are few.
 """
 
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,33 +15,41 @@ import sqlalchemy as sa
 
 from catalog.kinds import IMAGE, Kind, Place
 from catalog.query import Query
-from catalog.records import ImageStatus, Record
+from catalog.records import Account, ImageStatus, Record
 from catalog.rules.sharing import ADMIN, names_of
-from catalog.tables import SHARES_TABLE, TABLES
+from catalog.tables import PLACES_TABLE, SHARES_TABLE, TABLES
 
 Condition = sa.ColumnElement[bool]
 Statement = sa.Select[tuple[object, ...]]
 Columns = Sequence[sa.ColumnElement[object]]
 _IMAGES = TABLES[IMAGE.table]
 _SELECTIVE = ("owner", "family")  # fields whose own index finds less than a status would
-_SHARED_ORDER: Mapping[str, str] = {"id": "image_id"}  # names in the table of shares
+_KEYS_ORDER: Mapping[str, str] = {"id": "image_id"}  # names in tables of keys
+LAST = chr(sys.maxunicode)
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A part of the images, in order off one index: by a condition, or by whom they are shared with."""
+    """A part of the images, in order off one index: their own, or that of a table of keys that the conditions are about."""
 
     conditions: tuple[Condition, ...] = ()
-    grantee: str | None = None
+    keys: sa.Table | None = None
 
 
-def page_of(kind: Kind[Record], query: Query, after: Place | None, limit: int, dialect: str) -> Statement:
-    """Return the statement for a page: at most `limit` records behind the place `after`, in the kind's order."""
+def page_of(
+    kind: Kind[Record], query: Query, after: Place | None, limit: int, dialect: str, *, by_name: bool = False
+) -> Statement:
+    """Return the statement for a page: at most `limit` records behind the place `after`, in the kind's order.
+
+    by_name: the images asked for by name are few enough to be sorted, or are in order by themselves.
+    """
     table = TABLES[kind.table]
     filters = tuple(_filters(kind, query, dialect))
-    branches = tuple(_branches(query)) if table is _IMAGES else (Branch(),)
     order = [table.c[field] for field in kind.order()]
-    if len(branches) == 1:
+    if by_name:
+        return _in_order(kind, _by_name(query, filters), order, after, limit)
+    branches = tuple(_branches(query)) if table is _IMAGES else (Branch(),)
+    if len(branches) == 1 and branches[0].keys is None:
         return _in_order(kind, sa.select(table).where(*filters, *branches[0].conditions), order, after, limit)
     pages = [_page_of_branch(kind, branch, filters, after, limit) for branch in branches]
     merged = sa.union(*(sa.select(page) for page in pages)).subquery()
@@ -51,11 +62,9 @@ def _page_of_branch(
     """Return the keys of a branch's page."""
     statement = sa.select(_IMAGES.c.id).where(*filters, *branch.conditions)
     order: Columns = [_IMAGES.c[field] for field in kind.order()]
-    if branch.grantee is not None:
-        shares = SHARES_TABLE
-        statement = statement.join(shares, shares.c.image_id == _IMAGES.c.id)
-        statement = statement.where(shares.c.grantee == branch.grantee)
-        order = [shares.c[_SHARED_ORDER.get(field, field)] for field in kind.order()]
+    if branch.keys is not None:
+        statement = statement.join(branch.keys, branch.keys.c.image_id == _IMAGES.c.id)
+        order = [branch.keys.c[_KEYS_ORDER.get(field, field)] for field in kind.order()]
     return _in_order(kind, statement, order, after, limit).subquery()
 
 
@@ -74,7 +83,9 @@ def _branches(query: Query) -> Iterator[Branch]:
         yield Branch((_IMAGES.c.owner == query.visible_to.name,))
         yield Branch((_IMAGES.c.sharing_mode == "global",))
         for grantee in sorted(names_of(query.visible_to)):
-            yield Branch(grantee=grantee)
+            yield Branch((SHARES_TABLE.c.grantee == grantee,), SHARES_TABLE)
+    elif _by_place(query):
+        yield Branch((PLACES_TABLE.c.image_storage == query.stored_on,), PLACES_TABLE)
     elif _by_status(query):
         for status in query.among["status"]:
             yield Branch((_IMAGES.c.status == status,))
@@ -82,10 +93,66 @@ def _branches(query: Query) -> Iterator[Branch]:
         yield Branch()
 
 
+def _by_place(query: Query) -> bool:
+    """Tell whether to walk what a storage holds: nothing else asked for finds less, as far as can be known."""
+    most = ImageStatus.READY.value in query.among.get("status", (ImageStatus.READY.value,))
+    return query.stored_on is not None and most and not any(f in query.among for f in _SELECTIVE)
+
+
 def _by_status(query: Query) -> bool:
     """Tell whether the index of statuses is the one to walk: few statuses, and nothing that finds less."""
-    found_better = any(f in query.among for f in _SELECTIVE) or _is_exact(query.name_pattern)
+    found_better = any(f in query.among for f in _SELECTIVE)
     return 1 <= len(query.among.get("status", ())) <= 2 and not found_better
+
+
+def _by_name(query: Query, filters: Sequence[Condition]) -> Statement:
+    """Return what the index of names finds; without the hint SQLite would rather walk all images in order."""
+    statement = sa.select(_IMAGES).where(*filters, *_name_range(query.name_pattern))
+    if query.visible_to is not None and query.visible_to.name != ADMIN:
+        statement = statement.where(_visible(query.visible_to))
+    return statement.with_hint(_IMAGES, "INDEXED BY ix_images_name_created_at_id", "sqlite")
+
+
+def _visible(account: Account) -> Condition:
+    shares = SHARES_TABLE.c
+    shared = sa.select(shares.image_id).where(shares.grantee.in_(sorted(names_of(account))))
+    own, public = _IMAGES.c.owner == account.name, _IMAGES.c.sharing_mode == "global"
+    # as a case, or SQLite would find each side of the OR by an index of its own, whatever it is told
+    return sa.case((own | public | _IMAGES.c.id.in_(shared), 1), else_=0) == 1
+
+
+def names_asked(query: Query) -> sa.Select[int] | None:
+    """Return the statement for the names that begin as the pattern does; None: it begins with `*` or `?`."""
+    if not _prefix(query.name_pattern):
+        return None
+    return sa.select(sa.literal(1)).select_from(_IMAGES).where(*_name_range(query.name_pattern))
+
+
+def names_in_order(query: Query) -> bool:
+    """Tell whether images of the name asked for are in order by themselves: it is one name."""
+    return _is_exact(query.name_pattern) and query.visible_to is None
+
+
+def _name_range(pattern: str) -> Iterator[Condition]:
+    if _is_exact(pattern):
+        yield _IMAGES.c.name == pattern
+        return
+    prefix = _prefix(pattern)
+    yield _IMAGES.c.name >= prefix
+    if prefix.rstrip(LAST):
+        yield _IMAGES.c.name < _behind(prefix.rstrip(LAST))
+
+
+def _prefix(pattern: str) -> str:
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
+
+
+def _behind(prefix: str) -> str:
+    """Return the first text that is behind all that begin so; both databases order text by code points."""
+    following = ord(prefix[-1]) + 1
+    return prefix[:-1] + chr(
+        0xE000 if following == 0xD800 else following
+    )  # no text has half a surrogate pair
 
 
 def _is_exact(pattern: str) -> bool:

@@ -12,19 +12,23 @@ from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
+from pydantic_core import from_json  # reads the log in half the time of json.loads
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from catalog.errors import CatalogUnavailable
-from catalog.kinds import EVENT, IMAGE, Key, Kind, Place
+from catalog.kinds import EVENT, IMAGE, REPLICA, Key, Kind, Place
 from catalog.query import Query
-from catalog.records import Event, Image, Record
+from catalog.records import Event, Image, Record, Replica
 from catalog.rules.sharing import grantees
-from catalog.select import page_of
-from catalog.tables import SHARES_TABLE, TABLES, row_of
+from catalog.select import names_asked, names_in_order, page_of
+from catalog.tables import PLACES_TABLE, SHARES_TABLE, TABLES, row_of
 
 R = TypeVar("R", bound=Record)
 WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
 BUSY_TIMEOUT_S = 30
+FEW = 2000
+"""Images whose names begin alike are found by their names up to here: sorting them costs what walking 50,000 does, the
+most that a page of 100 needs where there are more of them among a million."""
 OUR_FAULT = (DataError, IntegrityError, ProgrammingError)
 
 
@@ -43,9 +47,17 @@ class SqlTransaction:
 
     def page(self, kind: Kind[R], query: Query, after: Place | None, limit: int) -> Sequence[R]:
         """Walk an index from `after` on: a page costs the same wherever it is."""
-        statement = page_of(kind, query, after, limit, self._connection.dialect.name)
-        rows = self._connection.execute(statement).mappings()
-        return [kind.record.model_validate(dict(row)) for row in rows]
+        by_name = kind.table == IMAGE.table and self._finds_by_name(query)
+        statement = page_of(kind, query, after, limit, self._connection.dialect.name, by_name=by_name)
+        rows = self._connection.execute(statement)
+        names, valid = tuple(rows.keys()), kind.record.model_validate
+        return [valid(dict(zip(names, row, strict=True))) for row in rows]  # mappings() take twice as long
+
+    def count(self, kind: Kind[Record]) -> int:
+        """Return how many records there are."""
+        return int(
+            self._connection.execute(sa.select(sa.func.count(TABLES[kind.table].c[kind.key[0]]))).scalar_one()
+        )
 
     def last_event(self, until: datetime | None = None) -> Event | None:
         """Return the newest event (at a moment), or None."""
@@ -62,6 +74,8 @@ class SqlTransaction:
         self._connection.execute(sa.insert(TABLES[kind.table]), row_of(kind, record))
         if isinstance(record, Image):
             self._share(record)
+        elif isinstance(record, Replica):
+            self._connection.execute(placing(record))
 
     def update(self, kind: Kind[R], record: R) -> None:
         """Replace the record that has this key."""
@@ -70,11 +84,17 @@ class SqlTransaction:
         if isinstance(record, Image):
             self._unshare(record.id)
             self._share(record)
+            here = PLACES_TABLE.c.image_id == record.id
+            self._connection.execute(sa.update(PLACES_TABLE).where(here), {"created_at": record.created_at})
 
     def delete(self, kind: Kind[Record], key: Key) -> None:
         """Delete a record; a no-op if there is none."""
         if kind.table == IMAGE.table:
             self._unshare(str(key[0]))
+        elif kind.table == REPLICA.table:
+            places = PLACES_TABLE.c
+            here = (places.image_id == key[0]) & (places.image_storage == key[1])
+            self._connection.execute(sa.delete(PLACES_TABLE).where(here))
         self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
 
     def _share(self, image: Image) -> None:
@@ -85,6 +105,22 @@ class SqlTransaction:
 
     def _unshare(self, image_id: str) -> None:
         self._connection.execute(sa.delete(SHARES_TABLE).where(SHARES_TABLE.c.image_id == image_id))
+
+    def _finds_by_name(self, query: Query) -> bool:
+        """Tell whether the index of names finds a page at once, or few enough to be sorted."""
+        asked = names_asked(query)
+        if asked is None or names_in_order(query):
+            return asked is not None
+        found = sa.select(sa.func.count()).select_from(asked.limit(FEW + 1).subquery())
+        return int(self._connection.execute(found).scalar_one()) <= FEW
+
+
+def placing(replica: Replica) -> sa.Insert:
+    """Return the statement that enters a replica where its storage's images are listed."""
+    images = TABLES[IMAGE.table]
+    here = sa.literal(replica.image_storage), images.c.created_at, images.c.id
+    image = sa.select(*here).where(images.c.id == replica.image_id)
+    return sa.insert(PLACES_TABLE).from_select(["image_storage", "created_at", "image_id"], image)
 
 
 def _at(kind: Kind[Record], key: Key) -> list[sa.ColumnElement[bool]]:
@@ -156,11 +192,14 @@ def connect(url: sa.URL) -> SqlStore:
     """Make a store for a database; nothing is contacted yet."""
     if url.get_backend_name() == "sqlite":
         return SqlStore(_sqlite_engine(url))
-    return SqlStore(sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True))
+    engine = sa.create_engine(
+        url, isolation_level="READ COMMITTED", pool_pre_ping=True, json_deserializer=from_json
+    )
+    return SqlStore(engine)
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_deserializer=from_json)
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

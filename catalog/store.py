@@ -26,6 +26,10 @@ class Transaction(Protocol):
         """Return at most `limit` records in the kind's order, those behind the order values `after` only."""
         ...
 
+    def count(self, kind: Kind[Record]) -> int:
+        """Return how many records there are."""
+        ...
+
     def last_event(self, until: datetime | None = None) -> Event | None:
         """Return the newest event, or the newest of a moment (inclusive), or None."""
         ...

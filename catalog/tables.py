@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from catalog.kinds import KINDS, Kind
 from catalog.records import Record
 
-SCHEMA = "0003"  # newest revision in migrations/versions
+SCHEMA = "0004"  # newest revision in migrations/versions
 SHARES = "image_shares"
+PLACES = "image_places"
 
 Column = str | int | float | bool | datetime | list[object] | dict[str, object] | None
 
@@ -97,6 +98,16 @@ SHARES_TABLE = sa.Table(  # whom a sharing names, so that "what does this accoun
     sa.Column("created_at", UtcTime(), primary_key=True),
     sa.Column("image_id", _TEXT, sa.ForeignKey("images.id"), primary_key=True),
     sa.Index(f"ix_{SHARES}_image_id", "image_id"),
+)
+PLACES_TABLE = (
+    sa.Table(  # which images a storage holds, in the order of listings: replicas know not how old an image is
+        PLACES,
+        METADATA,
+        sa.Column("image_storage", _TEXT, primary_key=True),
+        sa.Column("created_at", UtcTime(), primary_key=True),
+        sa.Column("image_id", _TEXT, sa.ForeignKey("images.id"), primary_key=True),
+        sa.Index(f"ix_{PLACES}_image_id", "image_id"),
+    )
 )
 JSON_FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(c.name for c in table.columns if c.type is _JSON) for name, table in TABLES.items()

@@ -11,20 +11,21 @@ from catalog.query import Query
 from catalog.records import Account, ImageStatus, Record
 from catalog.select import page_of
 from catalog.sql import SqlStore
-from tests.catalog.samples import START
+from tests.catalog.samples import START, an_image, saved
+from tests.services.postgresql import url_of
 
 PLACE = {"images": (START, "i"), "events": (5,), "replicas": ("i", "s")}
 NOT_BINNED = tuple(s.value for s in ImageStatus if s is not ImageStatus.DELETED)
 BOB = Account(name="bob", projects=("blue", "red"), created_at=START)
 
 
-def plan_of(kind: Kind[Record], query: Query, folder: Path) -> list[str]:
+def plan_of(kind: Kind[Record], query: Query, folder: Path, *, by_name: bool = False) -> list[str]:
     """Return SQLite's plan of a page in the middle, one line a step."""
     with open_catalog(f"sqlite:///{folder}/catalog.db") as catalog:
         store = catalog._store
         assert isinstance(store, SqlStore)
         place = PLACE.get(kind.table, (START, "x"))
-        statement = page_of(kind, query, place, 100, "sqlite").compile(
+        statement = page_of(kind, query, place, 100, "sqlite", by_name=by_name).compile(
             store.engine, compile_kwargs={"literal_binds": True, "render_postcompile": True}
         )
         with store.engine.connect() as connection:
@@ -72,6 +73,9 @@ def test_a_page_walks_one_index(kind: Kind[Record], query: Query, index: str, tm
             ),
         ),
         (Query(among={"status": ("Error", "Deleted")}), ("ix_images_status_created_at_id",)),
+        (Query(among={"status": NOT_BINNED}, stored_on="far"), ("sqlite_autoindex_image_places",)),
+        (Query(among={"status": ("Deleted",)}, stored_on="far"), ("ix_images_status_created_at_id",)),
+        (Query(among={"owner": ("bob",)}, stored_on="far"), ("ix_images_owner_created_at_id",)),
     ],
 )
 def test_branches_walk_an_index_each_and_only_their_pages_are_sorted(
@@ -82,3 +86,33 @@ def test_branches_walk_an_index_each_and_only_their_pages_are_sorted(
         assert any(index in step for step in plan), plan
     sorts = [step for step in plan if "TEMP B-TREE FOR ORDER BY" in step]
     assert len(sorts) <= 1, plan
+
+
+def test_one_name_is_read_off_its_index_in_order(tmp_path: Path) -> None:
+    query = Query(among={"status": NOT_BINNED, "owner": ("bob",)}, name_pattern="debian 12")
+    plan = plan_of(IMAGE, query, tmp_path, by_name=True)
+    assert any("ix_images_name_created_at_id (name=?" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("viewer", [None, BOB])
+def test_a_few_names_that_begin_alike_are_found_by_their_index(
+    viewer: Account | None, tmp_path: Path
+) -> None:
+    query = Query(among={"status": NOT_BINNED}, name_pattern="debian-1?-*", visible_to=viewer)
+    plan = plan_of(IMAGE, query, tmp_path, by_name=True)
+    assert any("ix_images_name_created_at_id (name>? AND name<?)" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("few", [0, 10])
+@pytest.mark.parametrize("end", ["a", "\ud7ff", chr(0x10FFFF), "z" + chr(0x10FFFF)])
+def test_every_name_that_begins_so_is_found_and_no_other(
+    kind: str, few: int, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.sql.FEW", few)
+    names = [f"n{end}", f"n{end}!", f"n{end}{chr(0x10FFFF)}x", "n", "m", "o", "nb", "n\ue000", "n{"]
+    with open_catalog(url_of(kind, tmp_path)) as catalog:
+        saved(catalog, *(an_image(id=name, name=name) for name in names))
+        found = [image.name for image in catalog.images(name_pattern=f"n{end}*")]
+    assert found == sorted(names[:3], reverse=True)
