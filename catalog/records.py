@@ -390,4 +390,5 @@ class LogVerified(Record):
     """What a check of the whole event log found: every entry is what was written, and follows from the one before."""
 
     entries: int
+    records: int  # each compared with what the entries say of it
     intact: bool = True

@@ -94,15 +94,15 @@ def volumes(*, as_json: Json = False) -> None:
 def events(
     image_id: str | None = None, *, verify: bool = False, output: str | None = None, as_json: Json = False
 ) -> None:
-    """List the event log, of one image or of everything; --verify proves the whole log first, by its hash chain.
+    """List the event log, of one image or of everything; --verify first proves the log by its hashes, the records by the log.
 
     output: write it there as JSON Lines instead: a path, or a URL such as s3://bucket/log.jsonl.gz.
     """
     with open_catalog() as catalog:
         if verify:
-            count = catalog.verify_events()
+            entries, records = catalog.verify_events(), catalog.verify_tables()
             if image_id is None and output is None:
-                _say_verified(count, as_json)
+                _say_verified(entries, records, as_json)
                 return
         if output is not None:
             write_document(output, (event.model_dump_json() for event in catalog.events(image_id)))
@@ -110,11 +110,13 @@ def events(
         _print(catalog.events(image_id), ("sequence", "at", "kind", "subject", "actor", "run_id"), as_json)
 
 
-def _say_verified(count: int, as_json: bool) -> None:
+def _say_verified(entries: int, records: int, as_json: bool) -> None:
     if as_json:
-        print_json(LogVerified(entries=count))
+        print_json(LogVerified(entries=entries, records=records))
     else:
-        print(f"{count} entries, each what was written and in its place")
+        print(
+            f"{entries} entries, each what was written and in its place; {records} records, each what they say"
+        )
 
 
 def lineage(image_id: str, *, output: str | None = None, as_json: Json = False) -> None:  # noqa: ARG001  # it is JSON

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog import open_catalog
-from catalog.kinds import EVENT, EXPORT, IMAGE, LEFTOVER, REPLICA, VOLUME, Kind
+from catalog.kinds import EVENT, EVENT_BY_SUBJECT, EXPORT, IMAGE, LEFTOVER, REPLICA, VOLUME, Kind
 from catalog.query import Query
 from catalog.records import Account, ImageStatus, Record
 from catalog.select import page_of
@@ -24,7 +24,7 @@ def plan_of(kind: Kind[Record], query: Query, folder: Path, *, by_name: bool = F
     with open_catalog(f"sqlite:///{folder}/catalog.db") as catalog:
         store = catalog._store
         assert isinstance(store, SqlStore)
-        place = PLACE.get(kind.table, (START, "x"))
+        place = ("image:i", 5) if kind is EVENT_BY_SUBJECT else PLACE.get(kind.table, (START, "x"))
         statement = page_of(kind, query, place, 100, "sqlite", by_name=by_name).compile(
             store.engine, compile_kwargs={"literal_binds": True, "render_postcompile": True}
         )
@@ -116,3 +116,16 @@ def test_every_name_that_begins_so_is_found_and_no_other(
         saved(catalog, *(an_image(id=name, name=name) for name in names))
         found = [image.name for image in catalog.images(name_pattern=f"n{end}*")]
     assert found == sorted(names[:3], reverse=True)
+
+
+@pytest.mark.parametrize("kind", [IMAGE, REPLICA, EXPORT, LEFTOVER, VOLUME])
+def test_records_of_many_keys_are_looked_up_by_key(kind: Kind[Record], tmp_path: Path) -> None:
+    keys = tuple(f"id-{number}" for number in range(500))
+    plan = plan_of(kind, Query(among={kind.key[0]: keys}), tmp_path)
+    assert any(f"sqlite_autoindex_{kind.table}" in step and f"{kind.key[0]}=?" in step for step in plan), plan
+
+
+def test_the_log_is_read_by_subject_off_its_index(tmp_path: Path) -> None:
+    plan = plan_of(EVENT_BY_SUBJECT, Query(up_to=7), tmp_path)
+    assert any("ix_events_subject_sequence" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
