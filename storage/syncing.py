@@ -80,7 +80,7 @@ def ship(
         lacking = delivery.begin(_described(source, landing_id), compared.needed)
         total = sum(compared.sizes.get(d.tobytes(), 0) for d in lacking)
         _check_room(target, delivery, total)
-        lost = _send(source, delivery, lacking, total, bandwidth_bytes_s, progress)
+        lost = _send(source, delivery, lacking, total, bandwidth_bytes_s, progress, compared.sizes)
         delivery.publish()
         if delivery.absent() - lost.keys():
             raise StaleLanding(landing_id)
@@ -152,8 +152,9 @@ def _send(
     total: int,
     bandwidth_bytes_s: int,
     progress: Progress,
+    sizes: dict[bytes, int],
 ) -> dict[bytes, StorageError]:
-    """Send the chips; return those that the source could not give."""
+    """Send the chips, noting the sizes they have on the target; return those that the source could not give."""
     objects = source.objects
     if bandwidth_bytes_s:
         objects = ThrottledObjects(objects, bandwidth_bytes_s)
@@ -162,7 +163,9 @@ def _send(
     for batch in stream_records(source.chips, objects, lacking):
         delivery.take(batch.chips)
         lost.update(batch.lost)
-        sent += sum(RECORD.size + len(chip.payload) for chip in batch.chips)
+        written = {chip.digest: RECORD.size + len(chip.payload) for chip in batch.chips}
+        sizes.update(written)  # of a chain that is not sent whole, a chip is larger by itself
+        sent += sum(written.values())
         progress(sent, total)
     return lost
 

@@ -3,25 +3,26 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing
-from storage.chips.codec import decode
-from storage.chips.index import U1
-from storage.chips.pack import RECORD, object_name
+from storage.chips.codec import Unpacker
+from storage.chips.index import I8, U1
+from storage.chips.pack import LARGEST_CHIP, RECORD, object_name
 from storage.chips.view import Located, View
 from storage.protocols import ObjectStore
 
 T = TypeVar("T")
-RUN_BYTES = 2 << 20  # plain bytes of one fetch
+RUN_BYTES = 4 << 20  # plain bytes of one fetch
 WORKERS = 3
 AHEAD = 6  # runs being fetched or waiting: bounds the memory
 
 
 class Run(NamedTuple):
-    """Neighbouring records of one pack. chips: numbers of the chips asked for, in order."""
+    """Neighbouring records of one pack, from the beginning of a chain. chips: numbers of those asked for, in order."""
 
     pack: bytes
     start: int
@@ -29,22 +30,81 @@ class Run(NamedTuple):
     chips: range
 
 
+class Fetched(NamedTuple):
+    """A chip asked for, proven. number: among those asked for; payload: as it is stored."""
+
+    number: int
+    codec: int
+    payload: memoryview
+    chip: bytes | memoryview
+
+
 def plan_runs(places: Located, limit: int = RUN_BYTES) -> list[Run]:
     """Return the fetches that read all chips in the order asked for."""
     ends = places.offset + places.stored + RECORD.size
-    joined = (places.pack[1:] == places.pack[:-1]) & (places.offset[1:] == ends[:-1])
-    breaks = np.flatnonzero(~joined) + 1
+    chains = places.offset - places.back
+    forward = (places.offset[1:] == ends[:-1]) | (
+        (chains[1:] == chains[:-1]) & (places.offset[1:] >= ends[:-1])
+    )
+    breaks = np.flatnonzero(~(forward & (places.pack[1:] == places.pack[:-1]))) + 1
     filled = np.concatenate([[0], np.cumsum(places.raw, dtype=np.int64)])
+    heads = np.flatnonzero(places.back == 0)
     runs: list[Run] = []
     for first, last in zip([0, *breaks.tolist()], [*breaks.tolist(), len(places.pack)], strict=True):
         at = first
         while at < last:
             stop = int(np.searchsorted(filled, filled[at] + limit, side="right")) - 1
-            stop = min(last, max(stop, at + 1))
+            stop = _chain_end(heads, at, max(stop, at + 1), last)
             pack = places.packs[places.pack[at]].tobytes()
-            runs.append(Run(pack, int(places.offset[at]), int(ends[stop - 1]), range(at, stop)))
+            runs.append(Run(pack, int(chains[at]), int(ends[stop - 1]), range(at, stop)))
             at = stop
     return runs
+
+
+def _chain_end(heads: I8, at: int, stop: int, last: int) -> int:
+    """Return where a run from `at` stops: where a chain does, for the rest of one can't be read without its beginning."""
+    if stop >= last:
+        return last
+    before = int(np.searchsorted(heads, stop, side="right")) - 1
+    if before >= 0 and heads[before] > at:
+        return int(heads[before])
+    return min(last, int(heads[before + 1])) if before + 1 < len(heads) else last
+
+
+def _rest_of_chain(places: Located, count: int) -> int:
+    """Return how many of the places after the first `count` lie further on in the chain of the one before them."""
+    chains = places.offset - places.back
+    goes_on = (places.pack[count:] == places.pack[count - 1]) & (chains[count:] == chains[count - 1])
+    goes_on &= places.offset[count:] > places.offset[count - 1 : -1]
+    return len(goes_on) if goes_on.all() else int(np.argmin(goes_on))
+
+
+def read_run(data: memoryview, run: Run, places: Located, digests: U1, store: str) -> Iterator[Fetched]:
+    """Yield the chips of a run, each proven. data: the run's bytes; store: for messages. Raises DigestMismatch."""
+    unpacker = Unpacker()
+    at = 0
+    for number in run.chips:
+        digest, offset = digests[number].tobytes(), int(places.offset[number])
+        where = f"{store}/{object_name(run.pack)} at {offset}, chip {digest.hex()}"
+        while at < offset - run.start:  # of the same chain, and not asked for
+            named, codec, raw, payload = _record(data[at:], digest, where)
+            unpacker.skip(codec, payload, raw, named, where)
+            at += RECORD.size + len(payload)
+        named, codec, raw, payload = _record(data[at:], digest, where)
+        if named != digest or at != offset - run.start:
+            raise DigestMismatch(where, digest.hex(), f"a record of {named.hex()}")
+        yield Fetched(number, codec, payload, unpacker.take(codec, payload, raw, digest, where))
+        at += RECORD.size + len(payload)
+
+
+def _record(data: memoryview, digest: bytes, where: str) -> tuple[bytes, int, int, memoryview]:
+    """Return (digest, codec, raw bytes, payload) of the first record in `data`."""
+    if len(data) >= RECORD.size:
+        named, codec, raw, stored = RECORD.unpack_from(data)
+        payload = data[RECORD.size : RECORD.size + stored]
+        if len(payload) == stored and raw <= LARGEST_CHIP:
+            return named, codec, raw, payload
+    raise DigestMismatch(where, digest.hex(), f"only {len(data)} bytes of its record")
 
 
 class ChipSource:
@@ -57,11 +117,25 @@ class ChipSource:
 
     def read(self, digests: U1) -> list[bytes | memoryview]:
         """Return the chips, proven. Raises ObjectMissing, DigestMismatch naming pack and offset."""
-        places = self.places(digests)
+        return self._read(self.places(digests), digests)
+
+    def _read(self, places: Located, digests: U1) -> list[bytes | memoryview]:
         chips: list[bytes | memoryview] = []
         for run in plan_runs(places):
             chips.extend(self.fetch(run, places, digests))
         return chips
+
+    def read_on(self, digests: U1, count: int) -> list[bytes | memoryview]:
+        """Return the first `count` chips, and those after them that go on with the last one's chain.
+
+        Whoever reads on will want them next, and would have the chain unpacked from its beginning for each.
+        """
+        places = self._view.locate(digests)
+        more = 0 if places.missing[:count].any() else _rest_of_chain(places, count)
+        if more:
+            with suppress(DigestMismatch, ObjectMissing):  # of the chips that nobody asked for
+                return self._read(places.take(slice(count + more)), digests[: count + more])
+        return self.read(digests[:count])
 
     def places(self, digests: U1) -> Located:
         """Return where chips lie, all of them. Raises ObjectMissing naming the first that is nowhere."""
@@ -78,23 +152,11 @@ class ChipSource:
         """Return the chips of one run, proven."""
         try:
             data = memoryview(self._objects.get(object_name(run.pack), run.start, run.end))
-            return [self._chip(data, run, places, digests[i].tobytes(), i) for i in run.chips]
+            return [done.chip for done in read_run(data, run, places, digests, self._objects.location)]
         except (ObjectMissing, DigestMismatch):
             if not self._may_follow:
                 raise
             return self._follow(digests[run.chips.start : run.chips.stop])
-
-    def _chip(self, data: memoryview, run: Run, places: Located, digest: bytes, i: int) -> bytes | memoryview:
-        offset, stored = int(places.offset[i]), int(places.stored[i])
-        where = f"{self._objects.location}/{object_name(run.pack)} at {offset}, chip {digest.hex()}"
-        at = offset - run.start
-        record = data[at : at + RECORD.size + stored]
-        if len(record) < RECORD.size + stored:
-            raise DigestMismatch(where, digest.hex(), f"only {len(record)} bytes of its record")
-        named, codec, raw, length = RECORD.unpack_from(record)
-        if (named, length) != (digest, stored):
-            raise DigestMismatch(where, digest.hex(), f"a record of {named.hex()}")
-        return decode(codec, record[RECORD.size :], raw, digest, where)
 
     def _follow(self, digests: U1) -> list[bytes | memoryview]:
         """Read chips again that were moved or repaired since the view was made; if it fails again, it counts."""

@@ -3,7 +3,8 @@
 Segments are numbered: an addition is `index/<n>`, created exclusively, so that each adder saw all before it. A reclaim
 writes `index/<n>-<epoch>-<part>` in place of those up to n. Integers little-endian:
   "IWIX", version u32, packs u32, chips u64 (20 bytes), then whole columns:
-  pack names 32 each | keys u64 | digests 32 | pack numbers u32 | record offsets u64 | stored u32 | raw u32 | codec u8
+  pack names 32 each | keys u64 | digests 32 | pack numbers u32 | record offsets u64 | stored u32 | raw u32 | codec u8 |
+  back u32: bytes from the beginning of the chip's chain to its record (version 1 has no chains, and not this column)
   then the BLAKE3 of everything before it 32
 The key of a chip is the first 8 bytes of its digest, read big-endian; the table is sorted by key.
 """
@@ -21,7 +22,7 @@ from catalog.errors import DigestMismatch, StorageRefused
 from storage.chips.pack import Entry
 
 MAGIC = b"IWIX"
-VERSION = 1
+VERSION = 2
 PREFIX = "index/"
 HEAD = struct.Struct("<4sIIQ")
 
@@ -55,6 +56,7 @@ class Table:
     stored: U4
     raw: U4
     codec: U1
+    back: U4
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -89,6 +91,7 @@ class Table:
             int(self.raw[row]),
             int(self.stored[row]),
             int(self.offset[row]),
+            int(self.back[row]),
         )
 
     def take(self, rows: Flags | I8) -> "Table":
@@ -103,6 +106,7 @@ class Table:
             self.stored[rows],
             self.raw[rows],
             self.codec[rows],
+            self.back[rows],
         )
 
 
@@ -126,6 +130,7 @@ def table_of(packs: Iterable[tuple[bytes, Sequence[Entry]]]) -> Table:
             np.array([e.stored for e in entries], dtype=np.uint32),
             np.array([e.raw for e in entries], dtype=np.uint32),
             np.array([e.codec for e in entries], dtype=np.uint8),
+            np.array([e.back for e in entries], dtype=np.uint32),
         )
     )
 
@@ -147,6 +152,7 @@ def merge(tables: Sequence[Table]) -> Table:
         np.concatenate([t.stored for t in tables]),
         np.concatenate([t.raw for t in tables]),
         np.concatenate([t.codec for t in tables]),
+        np.concatenate([t.back for t in tables]),
     )
     return _without_repeats(_sorted(joint))
 
@@ -162,6 +168,7 @@ def _sorted(table: Table) -> Table:
         table.stored[order],
         table.raw[order],
         table.codec[order],
+        table.back[order],
     )
 
 
@@ -184,6 +191,7 @@ def encode(table: Table) -> bytes:
             table.stored.astype("<u4").tobytes(),
             table.raw.astype("<u4").tobytes(),
             table.codec.tobytes(),
+            table.back.astype("<u4").tobytes(),
         )
     )
     return body + blake3(body).digest()
@@ -196,12 +204,12 @@ def decode(where: str, data: "bytes | memoryview") -> Table:
     if len(view) < HEAD.size + 32 or actual != view[-32:]:
         raise DigestMismatch(where, bytes(view[-32:]).hex(), actual.hex())
     magic, version, _, _ = HEAD.unpack_from(view)
-    if (magic, version) != (MAGIC, VERSION):
-        raise StorageRefused(where, f"index version {version}; this program reads {VERSION}")
-    return _decode_proven(view)
+    if magic != MAGIC or not 1 <= version <= VERSION:
+        raise StorageRefused(where, f"index version {version}; this program reads 1 to {VERSION}")
+    return _decode_proven(view, chained=version > 1)
 
 
-def _decode_proven(data: memoryview) -> Table:
+def _decode_proven(data: memoryview, *, chained: bool) -> Table:
     _, _, packs, chips = HEAD.unpack_from(data)
     at = HEAD.size
 
@@ -220,6 +228,7 @@ def _decode_proven(data: memoryview) -> Table:
         cast("U4", column("<u4", chips)),
         cast("U4", column("<u4", chips)),
         cast("U1", column("<u1", chips)),
+        cast("U4", column("<u4", chips)) if chained else np.zeros(chips, np.uint32),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing, StaleLanding
 from storage.chips import finished, journal, pack
-from storage.chips.codec import decode, digest_of
+from storage.chips.codec import Unpacker, digest_of
 from storage.chips.cutter import Cutter, Piece
 from storage.chips.index import Table, as_digests, merge, table_of
 from storage.chips.journal import Journal
@@ -244,8 +244,11 @@ class _Pipeline:
         return known
 
     def _encode(self, chips: list[tuple[bytes, memoryview]], *, hurried: bool = True) -> list[Encoded]:
-        encode = self._chips.codec.encode
-        return [Encoded(digest, *_swap(len(data), encode(data, hurried=hurried))) for digest, data in chips]
+        encoded = self._chips.codec.encode_all([data for _, data in chips], hurried=hurried)
+        return [
+            Encoded(digest, codec, len(data), payload)
+            for (digest, data), (codec, payload) in zip(chips, encoded, strict=True)
+        ]
 
     def _store(self, batch: _Batch) -> None:
         """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
@@ -280,11 +283,6 @@ class _Pipeline:
         self._report_sealed(table)
 
 
-def _swap(raw: int, encoded: tuple[int, bytes | memoryview]) -> tuple[int, int, bytes | memoryview]:
-    codec, payload = encoded
-    return codec, raw, payload
-
-
 def joined_by_size(tables: tuple[Table, ...]) -> tuple[Table, ...]:
     """Merge the last tables while they are of like size: few tables, each row copied rarely."""
     while len(tables) > 1 and len(tables[-2]) < 2 * len(tables[-1]):
@@ -294,13 +292,13 @@ def joined_by_size(tables: tuple[Table, ...]) -> tuple[Table, ...]:
 
 def salvaged_chips(part: str, data: bytes) -> list[Encoded]:
     """Return the undamaged chips of an unfinished pack."""
-    view = memoryview(data)
+    view, unpacker = memoryview(data), Unpacker()
     chips: list[Encoded] = []
     for entry in pack.salvage(data):
         start = entry.offset + RECORD.size
         payload = view[start : start + entry.stored]
         try:
-            decode(entry.codec, payload, entry.raw, entry.digest, part)
+            unpacker.take(entry.codec, payload, entry.raw, entry.digest, part)
         except DigestMismatch:
             break
         chips.append(Encoded(entry.digest, entry.codec, entry.raw, payload))

@@ -2,7 +2,7 @@
 
 from catalog.errors import DigestMismatch, ObjectMissing
 from storage.chips import pack
-from storage.chips.codec import decode
+from storage.chips.codec import Unpacker
 from storage.chips.index import table_of
 from storage.chips.pack import RECORD, Entry, object_name, pack_of
 from storage.chips.pins import read_pins
@@ -46,14 +46,15 @@ def read_or_scan(chips: ChipStore, name: bytes) -> list[Entry]:
     try:
         return pack.read_entries(chips.objects, name)
     except DigestMismatch:
-        data = chips.objects.get(object_name(name))
-        return [entry for entry in pack.salvage(data) if _whole(data, entry)]
+        data, unpacker = chips.objects.get(object_name(name)), Unpacker()
+        return [entry for entry in pack.salvage(data) if _whole(data, entry, unpacker)]
 
 
-def _whole(data: bytes, entry: Entry) -> bool:
+def _whole(data: bytes, entry: Entry, unpacker: Unpacker) -> bool:
     start = entry.offset + RECORD.size
+    payload = memoryview(data)[start : start + entry.stored]
     try:
-        decode(entry.codec, memoryview(data)[start : start + entry.stored], entry.raw, entry.digest, "")
+        unpacker.take(entry.codec, payload, entry.raw, entry.digest, "")
     except DigestMismatch:
         return False
     return True

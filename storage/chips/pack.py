@@ -1,6 +1,6 @@
 """Packs: files of chip records with a trailer that indexes them.
 
-All integers little-endian:
+A record may go on with the chain of the one before it (codec.py). All integers little-endian:
   header   "IWPK", version u32
   record   digest 32, codec u8, raw bytes u32, stored bytes u32, payload          (repeated)
   trailer  "IWPT", salt 16, count u32, then count x (record's fields without payload, offset of the record u64)
@@ -10,16 +10,17 @@ indexed, and no name is ever used twice: whoever deletes a pack late can't hit a
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from catalog.errors import DigestMismatch, ObjectMissing
+from storage.chips.codec import CHAINED
 from storage.protocols import ObjectStore
 
 MAGIC, TRAILER_MAGIC, FOOTER_MAGIC = b"IWPK", b"IWPT", b"IWPF"
-VERSION = 1
+VERSION = 2  # version 1 has no chains
 HEADER = struct.Struct("<4sI")
 RECORD = struct.Struct("<32sBII")
 TRAILER = struct.Struct("<4s16sI")
@@ -29,13 +30,14 @@ LARGEST_CHIP = 64 << 20  # sanity limit when salvaging
 
 
 class Entry(NamedTuple):
-    """Where a chip lies in a pack. offset: of its record; sizes in bytes."""
+    """Where a chip lies in a pack. offset: of its record; back: from the beginning of its chain; sizes in bytes."""
 
     digest: bytes
     codec: int
     raw: int
     stored: int
     offset: int
+    back: int = 0
 
 
 def object_name(pack: bytes) -> str:
@@ -61,7 +63,7 @@ def record_head(digest: bytes, codec: int, raw: int, stored: int) -> bytes:
 
 def closing(entries: list[Entry], salt: bytes) -> tuple[bytes, bytes]:
     """Return (name, trailer and footer) of a pack with these records."""
-    trailer = TRAILER.pack(TRAILER_MAGIC, salt, len(entries)) + b"".join(ENTRY.pack(*e) for e in entries)
+    trailer = TRAILER.pack(TRAILER_MAGIC, salt, len(entries)) + b"".join(ENTRY.pack(*e[:5]) for e in entries)
     name = blake3(trailer).digest()
     return name, trailer + FOOTER.pack(name, len(trailer), FOOTER_MAGIC)
 
@@ -80,24 +82,30 @@ def read_entries(objects: ObjectStore, pack: bytes) -> list[Entry]:
     actual = blake3(trailer).digest()
     if not actual == digest == pack:
         raise DigestMismatch(f"{objects.location}/{name}", pack.hex(), actual.hex())
-    return list(_parse_trailer(trailer))
+    return list(_with_chains(ENTRY.iter_unpack(trailer[TRAILER.size :])))
 
 
-def _parse_trailer(trailer: bytes) -> Iterator[Entry]:
-    for fields in ENTRY.iter_unpack(trailer[TRAILER.size :]):
-        yield Entry(*fields)
+def _with_chains(records: Iterable[tuple[bytes, int, int, int, int]]) -> Iterator[Entry]:
+    """Yield the entries of neighbouring records, each with its distance from the beginning of its chain."""
+    begun = 0
+    for digest, codec, raw, stored, offset in records:
+        if codec != CHAINED:
+            begun = offset
+        yield Entry(digest, codec, raw, stored, offset, offset - begun)
 
 
 def salvage(data: bytes) -> list[Entry]:
     """Return the whole records at the front of an unfinished pack. Payloads are not proven here."""
-    if data[: HEADER.size] != header():
+    if data[: HEADER.size] not in (HEADER.pack(MAGIC, 1), header()):
         return []
-    entries: list[Entry] = []
+    return list(_with_chains(_whole_records(data)))
+
+
+def _whole_records(data: bytes) -> Iterator[tuple[bytes, int, int, int, int]]:
     at = HEADER.size
     while at + RECORD.size <= len(data):
         digest, codec, raw, stored = RECORD.unpack_from(data, at)
         if digest[:4] == TRAILER_MAGIC or stored > LARGEST_CHIP or at + RECORD.size + stored > len(data):
             break
-        entries.append(Entry(digest, codec, raw, stored, at))
+        yield digest, codec, raw, stored, at
         at += RECORD.size + stored
-    return entries

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from storage.chips import pack
+from storage.chips.codec import CHAINED
 from storage.chips.index import Table, table_of
 from storage.chips.pack import Entry
 from storage.protocols import ObjectStore, ObjectWriter
@@ -45,10 +46,11 @@ class Packer:
         self._writer: ObjectWriter | None = None
         self._entries: list[Entry] = []
         self._at = 0
+        self._chain = 0  # where the chain begins that the next chip may go on with
         self.stored_bytes = 0
 
     def add(self, chips: Sequence[Encoded]) -> None:
-        """Append chips to the current part; close it when it is full."""
+        """Append chips to the current part; close it when it is full. Chains lie whole within one call."""
         if not chips:
             return
         writer = self._writer or self._start()
@@ -56,7 +58,11 @@ class Packer:
         for chip in chips:
             stored = len(chip.payload)
             parts += (pack.record_head(chip.digest, chip.codec, chip.raw, stored), chip.payload)
-            self._entries.append(Entry(chip.digest, chip.codec, chip.raw, stored, self._at))
+            if chip.codec != CHAINED:
+                self._chain = self._at
+            self._entries.append(
+                Entry(chip.digest, chip.codec, chip.raw, stored, self._at, self._at - self._chain)
+            )
             self._at += pack.RECORD.size + stored
         writer.write(*parts)
         if self._at >= self._pack_bytes:

@@ -20,10 +20,10 @@ class Parameters(Record):
     format: str = "imagewright chip store"
     version: int = VERSION
     cell_bytes: int = 64 << 10  # aligned all-zero cells make holes
-    min_bytes: int = 32 << 10
-    average_bytes: int = 128 << 10
-    max_bytes: int = 512 << 10
-    level: int = 1  # zstd
+    min_bytes: int = 16 << 10
+    average_bytes: int = 64 << 10
+    max_bytes: int = 256 << 10
+    level: int = 3  # zstd
     pack_bytes: int = 16 << 20  # stored bytes after which a pack is closed
     store_id: str = (
         ""  # made with the store: what is cached of another one at the same address is not mistaken for it

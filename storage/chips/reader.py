@@ -7,11 +7,13 @@ from threading import Lock
 
 import numpy as np
 
+from storage.chips.codec import CHAIN_BYTES
 from storage.chips.cutter import ZEROS
 from storage.chips.fetch import ChipSource
 from storage.chips.manifest import Pieces
 
 CACHE_BYTES = 16 << 20
+NEXT_PIECES = 512  # at most so many are looked at for the rest of a chain
 ZERO_VIEW = memoryview(ZEROS)
 
 
@@ -78,10 +80,18 @@ class PieceReader:
             chips = {i: self._cache[i] for i in wanted if i in self._cache}
         rows = [i for i in wanted if i not in chips]
         if rows:
-            read = self._source.read(self._pieces.digests[rows])
-            chips.update(zip(rows, read, strict=True))
-        self._remember({i: chips[i] for i in wanted[-64:]})
+            next_rows = self._data_after(last)
+            read = self._source.read_on(self._pieces.digests[[*rows, *next_rows]], len(rows))
+            chips.update(zip([*rows, *next_rows], read, strict=False))
+        self._remember(chips)
         return chips
+
+    def _data_after(self, first: int) -> list[int]:
+        """Return the numbers of the data pieces from number `first` on, as far as a chain may reach."""
+        reach = np.searchsorted(self._pieces.starts, self._pieces.starts[first] + np.uint64(CHAIN_BYTES))
+        stop = min(int(reach), first + NEXT_PIECES)
+        numbers: list[int] = (first + np.flatnonzero(~self._pieces.holes[first:stop])).tolist()
+        return numbers
 
     def _remember(self, chips: dict[int, bytes | memoryview]) -> None:
         with self._lock:

@@ -1,14 +1,14 @@
 """Reading chips as they are stored, compressed, to be written to another store without compressing them again."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing, StorageError
-from storage.chips.codec import decode
-from storage.chips.fetch import Run, in_order, plan_runs
-from storage.chips.index import I8, U1
+from storage.chips.codec import CHAINED, Payload
+from storage.chips.fetch import Run, in_order, plan_runs, read_run
+from storage.chips.index import U1
 from storage.chips.pack import RECORD, object_name
 from storage.chips.packer import Encoded
 from storage.chips.store import ChipStore
@@ -35,32 +35,34 @@ def stream_records(chips: ChipStore, objects: ObjectStore, digests: U1) -> Itera
     found = order[~places.missing[order]]
     for digest in digests[places.missing]:
         yield Batch(lost={digest.tobytes(): _nowhere(objects, digest)})
-    sorted_places, wanted = _taken(places, found), digests[found]
+    sorted_places, wanted = places.take(found), digests[found]
 
     def fetch(run: Run) -> Batch:
         try:
-            return Batch(tuple(read_run(objects, run, sorted_places, wanted)))
+            return Batch(tuple(_as_stored(chips, objects, run, sorted_places, wanted)))
         except (ObjectMissing, DigestMismatch):  # damaged, or moved by a reclaim since
             return _one_by_one(chips, objects, wanted[run.chips.start : run.chips.stop])
 
     yield from in_order(fetch, plan_runs(sorted_places))
 
 
-def read_run(objects: ObjectStore, run: Run, places: Located, digests: U1) -> Iterator[Encoded]:
-    """Yield the records of one run, each proven. Raises ObjectMissing, DigestMismatch."""
+def _as_stored(
+    chips: ChipStore, objects: ObjectStore, run: Run, places: Located, digests: U1
+) -> Iterator[Encoded]:
+    """Yield the chips of one run, proven, as they are stored. Raises ObjectMissing, DigestMismatch.
+
+    A chip that goes on with a chain which is not passed on whole is compressed anew, by itself.
+    """
     data = memoryview(objects.get(object_name(run.pack), run.start, run.end))
-    for i in run.chips:
-        at, stored, digest = int(places.offset[i]) - run.start, int(places.stored[i]), digests[i].tobytes()
-        where = f"{objects.location}/{object_name(run.pack)} at {int(places.offset[i])}, chip {digest.hex()}"
-        record = data[at : at + RECORD.size + stored]
-        if len(record) < RECORD.size + stored:
-            raise DigestMismatch(where, digest.hex(), f"only {len(record)} bytes of its record")
-        named, codec, raw, length = RECORD.unpack_from(record)
-        if (named, length) != (digest, stored):
-            raise DigestMismatch(where, digest.hex(), f"a record of {named.hex()}")
-        payload = record[RECORD.size :]
-        decode(codec, payload, raw, digest, where)
-        yield Encoded(digest, codec, raw, payload)
+    whole_until = -1  # where a record has to lie to go on with the chain passed on so far
+    for number, codec, payload, chip in read_run(data, run, places, digests, objects.location):
+        at = int(places.offset[number])
+        stored: tuple[int, Payload] = codec, payload
+        if codec != CHAINED or at == whole_until:
+            whole_until = at + RECORD.size + len(payload)
+        else:
+            stored = chips.codec.encode(memoryview(chip), hurried=False)
+        yield Encoded(digests[number].tobytes(), stored[0], len(chip), stored[1])
 
 
 def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
@@ -72,8 +74,8 @@ def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
         try:
             if places.missing[i]:
                 raise _nowhere(objects, digest)
-            one = _taken(places, np.array([i]))
-            read.extend(read_run(objects, plan_runs(one)[0], one, digests[i : i + 1]))
+            one = places.take(np.array([i]))
+            read.extend(_as_stored(chips, objects, plan_runs(one)[0], one, digests[i : i + 1]))
         except (ObjectMissing, DigestMismatch) as error:
             lost[digest.tobytes()] = error
     return Batch(tuple(read), lost)
@@ -81,10 +83,3 @@ def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
 
 def _nowhere(objects: ObjectStore, digest: U1) -> ObjectMissing:
     return ObjectMissing(f"{objects.location}: chip {digest.tobytes().hex()}")
-
-
-def _taken(places: Located, rows: I8) -> Located:
-    return replace(
-        places, pack=places.pack[rows], offset=places.offset[rows], stored=places.stored[rows],
-        raw=places.raw[rows], codec=places.codec[rows],
-    )  # fmt: skip

@@ -53,11 +53,19 @@ class Located:
     stored: U4
     raw: U4
     codec: U1
+    back: U4  # bytes from the beginning of the chip's chain
 
     @property
     def missing(self) -> Flags:
         """Tell which chips are nowhere."""
         return self.pack < 0
+
+    def take(self, rows: I8 | slice) -> "Located":
+        """Return the places of these chips."""
+        return Located(
+            self.packs, self.pack[rows], self.offset[rows], self.stored[rows], self.raw[rows],
+            self.codec[rows], self.back[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +103,7 @@ class View:
             np.zeros(count, np.uint32),
             np.zeros(count, np.uint32),
             np.zeros(count, np.uint8),
+            np.zeros(count, np.uint32),
         )
         first_pack = 0
         for table in self.tables:
@@ -111,6 +120,7 @@ def _copy_places(found: Located, table: Table, rows: I8, new: Flags, first_pack:
     found.stored[new] = table.stored[rows]
     found.raw[new] = table.raw[rows]
     found.codec[new] = table.codec[rows]
+    found.back[new] = table.back[rows]
 
 
 def _member(sorted_keys: U8, keys: U8) -> Flags:

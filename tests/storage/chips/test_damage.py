@@ -113,13 +113,16 @@ def test_a_garbled_manifest_is_named_and_stops_reclaim(storage: ImageStore, tmp_
 
 def test_a_repaired_chip_counts_for_every_image(storage: ImageStore) -> None:
     add(storage, DATA[:150_000], "also")
-    path, payload, _, offset = place_of(storage, 4)
-    flip(path, payload)
-    (item,) = storage.verify("image")[0].items
+    path, payload, length, offset = place_of(storage, 4)
+    flip(path, payload + length // 2)
+    first, *rest_of_chain = storage.verify("image")[0].items
+    assert first.subject == f"image@{offset}"
     assert storage.verify("also")[0].items
     with pytest.raises(DigestMismatch):
-        storage.repair_object("image", offset, b"x" * item.bytes)
-    storage.repair_object("image", offset, DATA[offset : offset + item.bytes])
+        storage.repair_object("image", offset, b"x" * first.bytes)
+    for item in (first, *rest_of_chain):
+        at = int(item.subject.partition("@")[2])
+        storage.repair_object("image", at, DATA[at : at + item.bytes])
     assert damaged(storage) == []
     assert storage.verify("also")[0].items == ()
     storage.reclaim()
