@@ -1,7 +1,8 @@
 """Files of our own on this host: converted images in the scratch folder, exports. Users' files are `sources.file`."""
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from storage.protocols import Digests, SourceInfo
 
 BLOCK_BYTES = 4 << 20
+PARTS = 1024  # the most that one call takes
 
 
 class LocalFile:
@@ -21,7 +23,11 @@ class LocalFile:
         """Return size and modification time."""
         stat = self._path.stat()
         return SourceInfo(
-            url=self._path.name, size_bytes=stat.st_size, last_modified=str(stat.st_mtime_ns), resumable=True, local=True,
+            url=self._path.name,
+            size_bytes=stat.st_size,
+            last_modified=str(stat.st_mtime_ns),
+            resumable=True,
+            local=True,
         )
 
     @contextmanager
@@ -30,6 +36,18 @@ class LocalFile:
         with self._path.open("rb", buffering=0) as file:
             file.seek(offset)
             yield file
+
+
+def write_at(fd: int, parts: Sequence[bytes | memoryview], offset: int) -> int:
+    """Write buffers one after the other from `offset` on, without joining them; return where they end. Raises OSError."""
+    for first in range(0, len(parts), PARTS):
+        some = parts[first : first + PARTS]
+        size = sum(map(len, some))
+        written = os.pwritev(fd, some, offset)
+        while written < size:  # short, e.g. as the disk fills up
+            written += os.pwrite(fd, memoryview(b"".join(some))[written:], offset + written)
+        offset += size
+    return offset
 
 
 def measure(path: Path) -> Digests:

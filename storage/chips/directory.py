@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -12,10 +12,10 @@ from uuid import uuid4
 from catalog.errors import CapacityExceeded, ObjectMissing, StorageRefused, StorageUnavailable
 from catalog.records import Capacity
 from storage.chips.framing import frame, frames, whole_bytes
+from storage.local import write_at
 from storage.protocols import ObjectInfo, ObjectWriter
 
 ASIDE = "aside"
-PARTS = 1024  # the most that one writev takes
 
 
 class DirectoryObjects:
@@ -173,6 +173,7 @@ class _Writer:
     def __init__(self, store: DirectoryObjects, aside: str) -> None:
         self._store, self._aside = store, aside
         self._path = store._path(aside)  # noqa: SLF001  # same module
+        self._at = 0
         with store._translated(aside):  # noqa: SLF001
             _ensure_folder(self._path.parent)
             self._fd: int | None = os.open(
@@ -182,8 +183,7 @@ class _Writer:
     def write(self, *parts: bytes | memoryview) -> None:
         if self._fd is not None:
             with self._store._translated(self._aside):  # noqa: SLF001
-                for first in range(0, len(parts), PARTS):
-                    _write_parts(self._fd, parts[first : first + PARTS])
+                self._at = write_at(self._fd, parts, self._at)
 
     def publish(self, name: str) -> None:
         if self._fd is None:
@@ -223,13 +223,6 @@ def _pread_full(fd: int, start: int, stop: int) -> bytes:
 def _write_full(fd: int, data: memoryview) -> None:
     while len(data):
         data = data[os.write(fd, data) :]
-
-
-def _write_parts(fd: int, parts: Sequence[bytes | memoryview]) -> None:
-    """Write up to PARTS buffers without joining them; what a short write left over is joined."""
-    written = os.writev(fd, parts)
-    if written < sum(map(len, parts)):
-        _write_full(fd, memoryview(b"".join(parts))[written:])
 
 
 def _locked_file(folder: Path) -> tuple[int, Path]:

@@ -7,15 +7,18 @@ their MD5, which costs 2.4 x as much and would bound the export (0.75 against 1.
 import errno
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from catalog.errors import CapacityExceeded, DigestMismatch, StorageUnavailable
 from storage.chips.reader import PieceReader
 from storage.lanes import Lane
+from storage.local import write_at
 from storage.protocols import Digests, Progress
 
-BLOCKS_WAITING = 32  # chips of 128 KiB
+BATCH_BYTES = 2 << 20  # hashed at once: handing over each chip took a tenth of the time
+BATCHES_WAITING = 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,22 +49,24 @@ def _write(reader: PieceReader, fd: int, progress: Progress) -> str:
     """Write the file and return its SHA-256."""
     os.ftruncate(fd, reader.size_bytes)
     sha256 = hashlib.sha256()
-    hashing = Lane(sha256.update, "export-sha256", BLOCKS_WAITING)
-    offset = 0
+    hashing: Lane[list[memoryview]] = Lane(partial(_hash, sha256), "export-sha256", BATCHES_WAITING)
+    batch: list[memoryview] = []
+    offset = begun = 0
     try:
-        for length, data in reader.pieces(lambda at, chip: _pwrite(fd, chip, at)):
+        for length, data in reader.pieces(lambda at, chips: write_at(fd, chips, at)):
             for block in reader.filled(length, data):
-                hashing.put(block)
-            offset += length
-            progress(offset, reader.size_bytes)
+                batch.append(block)
+                offset += len(block)
+                if offset - begun >= BATCH_BYTES or offset == reader.size_bytes:
+                    hashing.put(batch)
+                    batch, begun = [], offset
+                    progress(offset, reader.size_bytes)
     finally:
         hashing.stop()
     hashing.join()
     return sha256.hexdigest()
 
 
-def _pwrite(fd: int, chip: bytes | memoryview, offset: int) -> None:
-    view = memoryview(chip)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
+def _hash(digest: "hashlib._Hash", blocks: list[memoryview]) -> None:
+    for block in blocks:
+        digest.update(block)

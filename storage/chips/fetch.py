@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing
-from storage.chips.codec import Unpacker
+from storage.chips.codec import Payload, Unpacker
 from storage.chips.index import I8, U1
 from storage.chips.pack import LARGEST_CHIP, RECORD, object_name
 from storage.chips.view import Located, View
@@ -36,7 +36,7 @@ class Fetched(NamedTuple):
     number: int
     codec: int
     payload: memoryview
-    chip: bytes | memoryview
+    chip: Payload
 
 
 def plan_runs(places: Located, limit: int = RUN_BYTES) -> list[Run]:
@@ -115,17 +115,17 @@ class ChipSource:
     ) -> None:
         self._objects, self._view, self._reload, self._may_follow = objects, view, reload, follow
 
-    def read(self, digests: U1) -> list[bytes | memoryview]:
+    def read(self, digests: U1) -> list[Payload]:
         """Return the chips, proven. Raises ObjectMissing, DigestMismatch naming pack and offset."""
         return self._read(self.places(digests), digests)
 
-    def _read(self, places: Located, digests: U1) -> list[bytes | memoryview]:
-        chips: list[bytes | memoryview] = []
+    def _read(self, places: Located, digests: U1) -> list[Payload]:
+        chips: list[Payload] = []
         for run in plan_runs(places):
             chips.extend(self.fetch(run, places, digests))
         return chips
 
-    def read_on(self, digests: U1, count: int) -> list[bytes | memoryview]:
+    def read_on(self, digests: U1, count: int) -> list[Payload]:
         """Return the first `count` chips, and those after them that go on with the last one's chain.
 
         Whoever reads on will want them next, and would have the chain unpacked from its beginning for each.
@@ -148,7 +148,7 @@ class ChipSource:
             raise ObjectMissing(f"{self._objects.location}: chip {first}")
         return places
 
-    def fetch(self, run: Run, places: Located, digests: U1) -> list[bytes | memoryview]:
+    def fetch(self, run: Run, places: Located, digests: U1) -> list[Payload]:
         """Return the chips of one run, proven."""
         try:
             data = memoryview(self._objects.get(object_name(run.pack), run.start, run.end))
@@ -158,25 +158,24 @@ class ChipSource:
                 raise
             return self._follow(digests[run.chips.start : run.chips.stop])
 
-    def _follow(self, digests: U1) -> list[bytes | memoryview]:
+    def _follow(self, digests: U1) -> list[Payload]:
         """Read chips again that were moved or repaired since the view was made; if it fails again, it counts."""
         again = ChipSource(self._objects, self._reload(), self._reload, follow=False)
         return again.read(digests)
 
     def stream(
-        self, digests: U1, done: Callable[[int, bytes | memoryview], None] | None = None
-    ) -> Iterator[Sequence[bytes | memoryview]]:
+        self, digests: U1, done: Callable[[range, Sequence[Payload]], None] | None = None
+    ) -> Iterator[Sequence[Payload]]:
         """Yield all chips in order, a run at a time, fetched ahead by a few threads.
 
-        done: called in those threads with (number of the chip, its bytes), in no order.
+        done: called in those threads with the numbers and bytes of a run's chips, in no order.
         """
         places = self.places(digests)
 
-        def work(run: Run) -> Sequence[bytes | memoryview]:
+        def work(run: Run) -> Sequence[Payload]:
             chips = self.fetch(run, places, digests)
             if done is not None:
-                for number, chip in zip(run.chips, chips, strict=True):
-                    done(number, chip)
+                done(run.chips, chips)
             return chips
 
         yield from in_order(work, plan_runs(places))

@@ -1,20 +1,27 @@
 """Reading a file made of pieces: at any place, or whole and in order."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 
-from storage.chips.codec import CHAIN_BYTES
+from storage.chips.codec import CHAIN_BYTES, Payload
 from storage.chips.cutter import ZEROS
 from storage.chips.fetch import ChipSource
+from storage.chips.index import I8
 from storage.chips.manifest import Pieces
 
 CACHE_BYTES = 16 << 20
 NEXT_PIECES = 512  # at most so many are looked at for the rest of a chain
 ZERO_VIEW = memoryview(ZEROS)
+
+
+def _side_by_side(rows: I8) -> Iterator[tuple[int, int]]:
+    """Yield (first, end) of stretches of consecutive numbers."""
+    breaks = (np.flatnonzero(rows[1:] != rows[:-1] + 1) + 1).tolist()
+    return pairwise([0, *breaks, len(rows)])
 
 
 class PieceReader:
@@ -23,7 +30,7 @@ class PieceReader:
     def __init__(self, source: ChipSource, pieces: Pieces) -> None:
         self.size_bytes = pieces.size_bytes
         self._source, self._pieces = source, pieces
-        self._cache: OrderedDict[int, bytes | memoryview] = OrderedDict()
+        self._cache: OrderedDict[int, Payload] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
 
@@ -47,23 +54,27 @@ class PieceReader:
             yield int(self._pieces.starts[first]), int(self._pieces.starts[last]), bool(holes[first])
 
     def pieces(
-        self, done: Callable[[int, bytes | memoryview], None] | None = None
-    ) -> Iterator[tuple[int, bytes | memoryview | None]]:
+        self, done: Callable[[int, Sequence[Payload]], object] | None = None
+    ) -> Iterator[tuple[int, Payload | None]]:
         """Yield (length, bytes or None for a hole) in order, read ahead by several threads.
 
-        done: called in those threads, in no order, with (offset in the file, bytes) of each chip.
+        done: called in those threads, in no order, with (offset in the file, chips that lie there side by side).
         """
         data_rows = np.flatnonzero(~self._pieces.holes)
         digests = self._pieces.digests[data_rows]
-        offsets = self._pieces.starts[data_rows].tolist()
-        report = None if done is None else lambda number, chip: done(offsets[number], chip)
-        chips = (chip for run in self._source.stream(digests, report) for chip in run)
+        offsets = self._pieces.starts[data_rows]
+
+        def report(numbers: range, run: Sequence[Payload]) -> None:
+            for first, last in _side_by_side(data_rows[numbers.start : numbers.stop]):
+                done(int(offsets[numbers.start + first]), run[first:last])  # type: ignore[misc]  # not None, see below
+
+        chips = (chip for run in self._source.stream(digests, report if done else None) for chip in run)
         lengths = self._pieces.lengths.tolist()
         for length, hole in zip(lengths, self._pieces.holes.tolist(), strict=True):
             yield length, None if hole else next(chips)
 
     @staticmethod
-    def filled(length: int, data: bytes | memoryview | None) -> Iterator[memoryview]:
+    def filled(length: int, data: Payload | None) -> Iterator[memoryview]:
         """Yield a piece as blocks of bytes, a hole as zeros."""
         if data is not None:
             yield memoryview(data)
@@ -73,7 +84,7 @@ class PieceReader:
             yield block
             length -= len(block)
 
-    def _chips(self, first: int, last: int) -> dict[int, bytes | memoryview]:
+    def _chips(self, first: int, last: int) -> dict[int, Payload]:
         """Return the chips of the pieces `[first, last)` by piece number; holes have none."""
         wanted = [i for i in range(first, last) if not self._pieces.holes[i]]
         with self._lock:
@@ -93,7 +104,7 @@ class PieceReader:
         numbers: list[int] = (first + np.flatnonzero(~self._pieces.holes[first:stop])).tolist()
         return numbers
 
-    def _remember(self, chips: dict[int, bytes | memoryview]) -> None:
+    def _remember(self, chips: dict[int, Payload]) -> None:
         with self._lock:
             for number, chip in chips.items():
                 if number not in self._cache:
@@ -104,8 +115,8 @@ class PieceReader:
                 self._cached_bytes -= len(self._cache.popitem(last=False)[1])
 
     def _parts(
-        self, first: int, last: int, offset: int, end: int, chips: dict[int, bytes | memoryview]
-    ) -> Iterator[bytes | memoryview]:
+        self, first: int, last: int, offset: int, end: int, chips: dict[int, Payload]
+    ) -> Iterator[Payload]:
         for i in range(first, last):
             start = int(self._pieces.starts[i])
             low, high = max(offset, start) - start, min(end, int(self._pieces.starts[i + 1])) - start
