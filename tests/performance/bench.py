@@ -5,52 +5,24 @@ again; medians are shown, with CPU seconds beside, which say more on a busy mach
 """
 
 import argparse
-import hashlib
-import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tests.performance.engine import Measured
+from tests.performance.flow_overhead import Overhead
 from tests.performance.peers import Peer, engine, md5sum, run, stored
+from tests.performance.report import HERE, Row, disk_speed, machine, write_results
+from tests.services.nginx import nginx
+from tests.services.prefect import prefect_server
 
-HERE = Path(__file__).parent
 PEERS = ("borg", "restic", "casync")
 GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. bar: the ratio wanted; smaller is better unless `at_least`."""
-
-    work: str
-    against: str
-    ours: Measured
-    theirs: Measured
-    bar: float
-    at_least: bool = False
-
-    @property
-    def ratio(self) -> float:
-        """Ours to theirs, or theirs to ours where more is wanted."""
-        fraction = self.ours.wall / self.theirs.wall
-        return 1 / fraction if self.at_least else fraction
-
-    def __str__(self) -> str:
-        met = self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
-        sign = "≥" if self.at_least else "≤"
-        return (
-            f"| {self.work} | {self.ours.wall:.2f} ({self.ours.cpu:.2f}) | {self.against} {self.theirs.wall:.2f} "
-            f"({self.theirs.cpu:.2f}) | {self.ratio:.2f} | {sign} {self.bar:.2f} | {'yes' if met else 'no'} |"
-        )
+TOUCHED = 3 * GIB
 
 
 class Bench:
@@ -66,8 +38,15 @@ class Bench:
         results: list[list[Measured]] = [[] for _ in works]
         for _ in range(self.runs):
             for work, found in zip(works, results, strict=True):
+                self._touch()
                 found.append(work())
         return [sorted(found, key=lambda m: m.wall)[len(found) // 2] for found in results]
+
+    def _touch(self) -> None:
+        """Have the machine own the memory that a run may fill the folder with."""
+        target = self.folder / "touched"
+        run(["dd", "if=/dev/zero", f"of={target}", "bs=4M", f"count={TOUCHED >> 22}"])
+        target.unlink()
 
     def add(self, name: str) -> None:
         """Compare the add of a first and of a second build."""
@@ -164,6 +143,45 @@ class Bench:
         theirs, measured = self.median(lambda: Measured.model_validate_json(_output(command)), ours)
         self.rows.append(Row("add .qcow2 to S3", "s3fs puts", measured, theirs, 1.3))
 
+    def http(self) -> None:
+        """Compare the add from an nginx on loopback with curl to a file and md5sum of it."""
+        target = self.folder / "fetched"
+        with nginx(self.folder / "nginx", self.disks) as server:
+            url = f"{server.url}/base.qcow2"
+            command = ["sh", "-c", f"curl -sS -o {target} {url} && md5sum {target}"]
+            theirs, ours = self.median(lambda: run(command), lambda: engine("add", self._fresh(), url, "0"))
+        self.rows.append(Row("add .qcow2 from http", "curl, md5sum", ours, theirs, 1.1))
+
+    def flow(self) -> None:
+        """Compare the add of a 1 MiB image, on a running Prefect server, with as many empty tasks."""
+        home, database = self.folder / "home", self.folder / "database"
+        settings = {"IMAGEWRIGHT_HOME": str(home), "IMAGEWRIGHT_FILE_ROOTS": str(home)}
+        home.mkdir()
+        database.mkdir()
+        with prefect_server(self.folder / "server", database, settings) as server:
+            command = [sys.executable, "-m", "tests.performance.flow_overhead", str(home)]
+            done = subprocess.run(
+                command, env=dict(server.environment), capture_output=True, text=True, check=True
+            )
+        found = Overhead.model_validate_json(done.stdout.splitlines()[-1])
+        bare = f"bare flow, {found.tasks} tasks"
+        self.rows.append(Row("flow that adds 1 MiB", bare, _wall(found.ours), _wall(found.bare), 1.5))
+
+    def sync(self) -> None:
+        """Compare the bytes read for a changed and an unchanged image with those of the chips that were missing."""
+        store, other = self._fresh(), self.folder / "other"
+        for number, name in enumerate(("base", "rebuilt")):
+            before = stored(store) if number else 0
+            engine("add", store, self.disks / f"{name}.qcow2", str(number))
+            missing = stored(store) - before
+            read = engine("sync", store, other, str(number)).stored_bytes
+            self.notes.append(
+                f"sync of {name}: {read / 1e6:.2f} MB read for {missing / 1e6:.2f} MB of new chips"
+            )
+        again = engine("sync", store, other, "1").stored_bytes
+        self.notes.append(f"sync of an unchanged image: {again / 1e6:.2f} MB read (index and manifest)")
+        shutil.rmtree(other)
+
     def _compare(
         self, work: str, sums: Sequence[Measured], peers: Sequence[Peer], bar: float, bars: dict[str, float]
     ) -> None:
@@ -210,64 +228,12 @@ class Bench:
         return work
 
 
+def _wall(seconds: float) -> Measured:
+    return Measured(wall=seconds, cpu=0, rss_mib=0, grown_mib=0)
+
+
 def _output(command: Sequence[str | Path]) -> str:
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
-
-
-def machine() -> str:
-    """Say what this was measured on, and how busy it was."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        "unknown processor",
-    )
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{model}, {os.cpu_count()} cores ({cores_free():.1f} free), Linux {platform.release()}, Python {platform.python_version()}, load {load}"
-
-
-def cores_free() -> float:
-    """Return how many cores two threads of MD5 really get now: the engine's ratios assume two."""
-    block = bytes(1 << 20)
-
-    def work(_number: int) -> None:
-        digest = hashlib.md5()
-        for _ in range(512):
-            digest.update(block)
-
-    began, cpu = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(work, range(2)))
-    return (time.process_time() - cpu) / (time.perf_counter() - began)
-
-
-def disk_speed(folder: Path) -> str:
-    """Say how fast the folder takes durable bytes: no durable add can be faster."""
-    target = folder / "probe"
-    measured = run(["dd", "if=/dev/zero", f"of={target}", "bs=4M", "count=128", "conv=fsync"])
-    target.unlink()
-    return f"{512 / measured.wall:.0f} MiB/s durable in {folder}"
-
-
-def write_results(bench: Bench, before: str, speed: str) -> None:
-    """Write RESULTS.md."""
-    lines = [
-        "# Measured",
-        "",
-        f"Machine: {before}; at the end: {machine().rpartition(', load ')[2]}. Medium: {speed}. Medians of {bench.runs} paired runs.",
-        "Seconds of wall time, CPU seconds in brackets. Ours without the interpreter's start (the flows' workers are",
-        "running already); the others as commands. Ratio: ours to md5sum's, or the peer's to ours.",
-        "",
-        "| work | ours | against | ratio | bar | met |",
-        "|---|---|---|---|---|---|",
-        *map(str, bench.rows),
-        "",
-        *(f"- {note}" for note in bench.notes),
-        "",
-    ]
-    (HERE / "RESULTS.md").write_text("\n".join(lines))
 
 
 def main() -> None:
@@ -286,7 +252,9 @@ def main() -> None:
         before, speed = machine(), disk_speed(bench.folder)
         for section in _sections(bench):
             section()
-            write_results(bench, before, speed)  # a run takes minutes: what was measured is kept
+            write_results(
+                bench.rows, bench.notes, bench.runs, before, speed
+            )  # a run takes minutes: what was measured is kept
     sys.stdout.write((HERE / "RESULTS.md").read_text())
 
 
@@ -298,6 +266,9 @@ def _sections(bench: Bench) -> Iterator[Callable[[], None]]:
     yield bench.sizes
     yield bench.export
     yield bench.s3
+    yield bench.http
+    yield bench.flow
+    yield bench.sync
     noise, sparse = bench.folder / "random", bench.folder / "sparse"
     run(["dd", "if=/dev/urandom", f"of={noise}", "bs=4M", "count=256"])
     yield partial(bench.special, "1 GiB of random bytes", noise)

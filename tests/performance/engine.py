@@ -13,11 +13,15 @@ from pathlib import Path
 import oslo_utils.imageutils.format_inspector  # noqa: F401  # else the first image would wait for it
 
 from catalog.records import Record
+from catalog.settings import Settings
 from storage.arrival import Arrival
+from storage.chips.counting import CountingObjects
 from storage.chips.directory import DirectoryObjects
 from storage.imagestore import ImageStore
 from storage.local import LocalFile
-from storage.protocols import ObjectStore
+from storage.protocols import ObjectStore, Source
+from storage.sources import open_source
+from storage.syncing import ship
 from tests.storage.stores import image, record
 
 
@@ -38,18 +42,19 @@ def open_store(place: str) -> ObjectStore:
         from storage.chips.s3_connection import S3Address, S3Connection
 
         remote = S3Objects(S3Connection(S3Address.model_validate_json(Path(place).read_text())))
-        remote.size("connect")  # s3fs is imported and logged in when the time begins, as it is for its own puts
+        remote.size(
+            "connect"
+        )  # s3fs is imported and logged in when the time begins, as it is for its own puts
         return remote
     objects = DirectoryObjects(Path(place))
     objects.prepare()
     return objects
 
 
-def add(objects: ObjectStore, path: Path, image_id: str) -> int:
+def add(objects: ObjectStore, source: Source, image_id: str) -> int:
     """Add a file as the flows do: digests, verdict, chips, all durable. Returns the bytes newly stored."""
     storage = ImageStore(record(), objects)
     arrival = Arrival({storage.name: storage.landing(image_id)}, 1 << 44)
-    source = LocalFile(path)
     info = source.probe()
     arrival.take_up(info)
     arrival.pull(source, info, lambda _done, _all: None)
@@ -76,11 +81,28 @@ def measured(work: Callable[[], int]) -> Measured:
     )  # fmt: skip
 
 
+def sync(objects: ObjectStore, target: ObjectStore, image_id: str) -> int:
+    """Send an image to another store; return the bytes read from the first one."""
+    counted = CountingObjects(objects)
+    (sent,) = ship(ImageStore(record(), counted), ImageStore(record(), target), [image(image_id)], "sync")
+    if sent.error:
+        raise RuntimeError(sent.error)
+    return counted.read_bytes
+
+
 def main(verb: str, place: str, name: str, image_id: str) -> Measured:
-    """Do one verb: add PLACE FILE ID, or export PLACE TARGET ID."""
+    """Do one verb: add PLACE FILE-OR-URL ID, export PLACE TARGET ID, sync PLACE OTHER-PLACE ID."""
     objects = open_store(place)
     if verb == "add":
-        return measured(lambda: add(objects, Path(name), image_id))
+        source = (
+            open_source(name, Settings(allowed_networks=("127.0.0.0/8",)))
+            if "://" in name
+            else LocalFile(Path(name))
+        )
+        return measured(lambda: add(objects, source, image_id))
+    if verb == "sync":
+        other = open_store(name)
+        return measured(lambda: sync(objects, other, image_id))
     return measured(lambda: export(objects, image_id, Path(name)))
 
 
