@@ -9,12 +9,11 @@ from threading import Lock
 
 import numpy as np
 
-from catalog.errors import DigestMismatch, ObjectMissing, StaleLanding
-from storage.chips import finished, pack
+from catalog.errors import ObjectMissing, StaleLanding
+from storage.chips import finished, salvage
 from storage.chips.finished import Finished
-from storage.chips.index import U1, Table, merge, table_of
+from storage.chips.index import U1, Table, joined_by_size, merge
 from storage.chips.journal import Journal, folder
-from storage.chips.landing import joined_by_size, salvaged_chips
 from storage.chips.manifest import ENTRY, Entries
 from storage.chips.packer import Encoded, Packer
 from storage.chips.publish import alive, discard, publish_chips, remove
@@ -46,9 +45,11 @@ class Delivery:
         self._journal.take_over(0)
         self._journal.entries(self._entries)
         self._objects.delete(finished.name_of(self.landing_id))
-        self._own = tuple(self._packs_left(kept.packs))
+        self._own = salvage.packs_left(self._objects, kept.packs)
         self._packer = self._new_packer()
-        self._salvage(self._packer)
+        salvage.move_parts(
+            self._objects, salvage.parts_in(self._objects, folder(self.landing_id)), self._packer
+        )
         usable = self._chips.load_view().with_own(self._own).usable(digests)
         lacking: U1 = digests[~usable]
         return lacking
@@ -107,25 +108,3 @@ class Delivery:
     def _sealed(self, table: Table) -> None:
         with self._sealing:  # packs are published by several threads
             self._own = joined_by_size((*self._own, table))
-
-    def _packs_left(self, names: Sequence[bytes]) -> list[Table]:
-        """Return the tables of packs that an earlier attempt published."""
-        tables: list[Table] = []
-        for name in dict.fromkeys(names):
-            try:
-                tables.append(table_of([(name, pack.read_entries(self._objects, name))]))
-            except (ObjectMissing, DigestMismatch):
-                continue  # never published, or damaged: its chips are sent again
-        return [merge(tables)] if tables else []
-
-    def _salvage(self, packer: Packer) -> None:
-        """Move the whole records of parts that a dead process left into a pack."""
-        parts = [
-            i.name for i in self._objects.list(f"{folder(self.landing_id)}/") if i.name.endswith(".part")
-        ]
-        for name in parts:
-            packer.add(salvaged_chips(name, self._objects.get(name)))
-        packer.close_part()
-        packer.wait()
-        for name in parts:
-            self._objects.delete(name)

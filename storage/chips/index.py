@@ -157,6 +157,13 @@ def merge(tables: Sequence[Table]) -> Table:
     return _without_repeats(_sorted(joint))
 
 
+def joined_by_size(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Merge the last tables while they are of like size: few tables, each row copied rarely."""
+    while len(tables) > 1 and len(tables[-2]) < 2 * len(tables[-1]):
+        tables = (*tables[:-2], merge(tables[-2:]))
+    return tables
+
+
 def _sorted(table: Table) -> Table:
     order = np.argsort(table.keys, kind="stable")
     return Table(
