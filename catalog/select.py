@@ -199,7 +199,9 @@ def _named(pattern: str, dialect: str) -> Condition:
     column = _IMAGES.c.name
     if _is_exact(pattern):
         return column == pattern
-    if dialect == "sqlite":  # its LIKE ignores case
-        return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+    if (
+        dialect == "sqlite"
+    ):  # its LIKE ignores case; and it must not see a range of names here, to sort a million of them
+        return (column + "").op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")

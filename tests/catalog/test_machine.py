@@ -37,9 +37,11 @@ class Broken(Exception):
 class Catalogs(RuleBasedStateMachine):
     """Does the same to every store and compares what each says."""
 
+    longest = 0  # steps that any of them made
+
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.turn = START, 0
+        self.now, self.turn, self.steps = START, 0, 0
         self.folder = Path(tempfile.mkdtemp())
         kinds = STORES if binaries() is not None else STORES[:2]
         self.catalogs = [open_catalog(url_of(kind, self.folder), clock=self.clock) for kind in kinds]
@@ -50,6 +52,7 @@ class Catalogs(RuleBasedStateMachine):
         return self.now
 
     def teardown(self) -> None:
+        Catalogs.longest = max(Catalogs.longest, self.steps)
         self.the_log_tells_everything()
         for catalog in self.catalogs:
             catalog.close()
@@ -240,6 +243,7 @@ class Catalogs(RuleBasedStateMachine):
 
     @invariant()
     def listings_are_alike(self) -> None:
+        self.steps += 1
         pattern = ("web*", "W?b_*", "*%", "系*", "*_*")[self.turn % 5]
         account = ("alice", "bob", "carl")[self.turn % 3]
         for asks in (None, account):
@@ -300,5 +304,8 @@ def test_all_stores_do_the_same() -> None:
 
 
 @pytest.mark.long
-def test_all_stores_do_the_same_for_long() -> None:
-    run(examples=100, steps=200)
+@pytest.mark.timeout(1800)
+def test_all_stores_do_the_same_for_a_thousand_steps() -> None:
+    Catalogs.longest = 0
+    run(examples=10, steps=1000)
+    assert Catalogs.longest >= 1000

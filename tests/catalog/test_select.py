@@ -43,6 +43,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (IMAGE, Query(), "ix_images_created_at_id"),
         (IMAGE, Query(among={"status": NOT_BINNED}), "ix_images_created_at_id"),
         (IMAGE, Query(among={"status": ("Deleted",)}), "ix_images_status_created_at_id"),
+        (IMAGE, Query(among={"status": NOT_BINNED}, name_pattern="debian*"), "ix_images_created_at_id"),
         (IMAGE, Query(among={"status": NOT_BINNED, "owner": ("bob",)}), "ix_images_owner_created_at_id"),
         (IMAGE, Query(among={"status": ("Ready",), "owner": ("bob",)}), "ix_images_owner_created_at_id"),
         (IMAGE, Query(among={"status": ("Ready",), "family": ("f",)}), "ix_images_family_created_at_id"),
