@@ -14,11 +14,12 @@ from catalog.records import Image, ImageFormat, ImageStorage
 from catalog.settings import Settings
 from storage.ceph import CephStorage
 from storage.digests import Digester
-from storage.protocols import Digests, SourceInfo
+from storage.local import LocalFile
+from storage.protocols import Digests
+from storage.transfer import transfer
 from tests.services.ceph import GIB, CephCluster, Store, ceph_cluster
 
 ROUNDS = 5
-BLOCK = 4 << 20
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -91,16 +92,12 @@ def _row(store: str, cluster: CephCluster, storage: CephStorage, file: Path) -> 
 
 
 def _land(storage: CephStorage, file: Path) -> Digests:
-    landing, digester = storage.landing("bench"), Digester()
-    landing.begin(SourceInfo(url=str(file), size_bytes=file.stat().st_size))
-    with file.open("rb", buffering=0) as opened:
-        while True:
-            block = memoryview(bytearray(BLOCK))
-            size = opened.readinto(block)
-            if not size:
-                break
-            digester.feed(block[:size])
-            landing.write(block[:size])
+    """Read, hash and land at once, as every add does."""
+    source, landing, digester = LocalFile(file), storage.landing("bench"), Digester()
+    info = source.probe()
+    landing.begin(info)
+    with source.open(0, info) as stream:
+        transfer(stream, [landing], digester, size_bytes=info.size_bytes)
     landing.finish()
     landing.close()
     return digester.result()
