@@ -3,6 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from catalog.records import VerifyReport
+from storage.protocols import Digests
 
 
 @runtime_checkable
@@ -35,4 +36,13 @@ class Provable(Protocol):
 
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
         """Put good bytes in place of the damaged piece at `offset`. Raises DigestMismatch if they are not that piece."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """An image storage that keeps files whose digests are not known from the beginning: those that it made by conversion."""
+
+    def measured(self, image_id: str) -> Digests | None:
+        """Return the digests of the stored file if it was measured since, reading nothing of it. Raises ImageNotFound."""
         ...

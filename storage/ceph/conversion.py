@@ -1,36 +1,31 @@
-"""From a qcow2 or VMDK landing to a raw one in the same pool, without a copy on the worker, resumable and proven."""
+"""From a qcow2 or VMDK landing to a raw one in the same pool, without a copy on the worker, resumable."""
 
-from collections.abc import Iterator
 from contextlib import closing
 
 from catalog.errors import ConversionFailed, StaleLanding
 from catalog.records import ImageFormat
 from storage.ceph.landing import CephLanding
-from storage.ceph.layout import OBJECT_BYTES
-from storage.ceph.proof import Before, Prover
-from storage.ceph.reader import CephReader
-from storage.formats.disk import MalformedDisk, SparseDisk
+from storage.ceph.layout import Finished
+from storage.ceph.nbd import Receive
+from storage.ceph.qemu_disk import QemuDisk
 from storage.protocols import Converted, Progress, SourceInfo
 
 
-def convert(
-    source: CephLanding, from_format: ImageFormat, target: CephLanding, prover: Prover, progress: Progress
-) -> None:
-    """Write the guest's disk in `source` to `target` as it is, holes kept, and prove it. Raises ConversionFailed."""
+def convert(source: CephLanding, from_format: ImageFormat, target: CephLanding, progress: Progress) -> None:
+    """Write the guest's disk in `source` to `target` as qemu-img reads it, holes kept. Raises ConversionFailed, MissingProgram."""
     with closing(source.open()) as reader:
-        try:
-            disk = _open(reader, from_format)
-            _written(disk, source, target, progress)
-        except MalformedDisk as error:
-            raise ConversionFailed(from_format, "raw", str(error)) from error
-    with closing(target.open()) as reader:
-        objects = tuple(reader.extents())
-    prover.prove(Before(source.name, from_format), target.name, objects, disk.size_bytes, progress)
+        disk = QemuDisk(reader, from_format)
+        size = disk.size_bytes()
+        kept = _begun(source, target, size)
+        if kept < size:
+            stream = _Stream(target, kept, size, progress)
+            disk.copy((kept, size), stream)
+            stream.finish()
+    target.finish()
 
 
-def converted(target: CephLanding) -> Converted:
+def converted(target: CephLanding, finished: Finished | None) -> Converted:
     """Describe a landing that was converted. Raises StaleLanding if there is none, nor a landing to make it from."""
-    finished = target.finished()
     if finished is None:
         raise StaleLanding(target.landing_id)
     return Converted(
@@ -41,35 +36,41 @@ def converted(target: CephLanding) -> Converted:
     )
 
 
-def _open(reader: CephReader, from_format: ImageFormat) -> SparseDisk:
-    from storage.formats.qcow2_disk import Qcow2Disk
-    from storage.formats.vmdk_disk import VmdkDisk
-
-    return Qcow2Disk(reader) if from_format == "qcow2" else VmdkDisk(reader)
-
-
-def _written(disk: SparseDisk, source: CephLanding, target: CephLanding, progress: Progress) -> None:
-    """Go on after what an attempt before kept of the same landing."""
-    origin = SourceInfo(url=f"landing:{source.landing_id}", size_bytes=disk.size_bytes, etag=source.root())
-    kept = 0
+def _begun(source: CephLanding, target: CephLanding, size_bytes: int) -> int:
+    """Go on after what an attempt before kept of the same landing; return how much that is."""
+    origin = SourceInfo(url=f"landing:{source.landing_id}", size_bytes=size_bytes, etag=source.root())
     if target.begun_with() == origin:
-        kept = target.restore(lambda _: None)
-    else:
-        target.begin(origin)
-    for offset in _copied(disk, target, kept):
-        progress(offset, 2 * disk.size_bytes)
-    target.finish()
+        return target.restore(lambda _: None)
+    target.begin(origin)
+    return 0
 
 
-def _copied(disk: SparseDisk, target: CephLanding, offset: int) -> Iterator[int]:
-    """Copy object by object, holes at once however large; yield how far it is."""
-    while offset < disk.size_bytes:
-        boundary = min((offset // OBJECT_BYTES + 1) * OBJECT_BYTES, disk.size_bytes)
-        hole = disk.hole_end(offset)
-        if hole >= boundary:
-            target.write_zeros(hole - offset)
-            offset = hole
-        else:
-            target.write(memoryview(disk.read_at(offset, boundary - offset)))
-            offset = boundary
-        yield offset
+class _Stream:
+    """Writes what comes in order to a landing, holes at once however large."""
+
+    def __init__(self, target: CephLanding, kept: int, end: int, progress: Progress) -> None:
+        self._target, self._kept, self._end, self._progress = target, kept, end, progress
+        self._at = kept
+        self.size_bytes = end - kept
+
+    def take(self, offset: int, length: int, receive: Receive) -> None:
+        """Take bytes after those taken before."""
+        self._skip_to(self._kept + offset)
+        self._target.write(memoryview(receive(length)))
+        self._at += length
+        self._progress(self._at, self._end)
+
+    def take_zeros(self, offset: int, length: int) -> None:
+        """Take a hole."""
+        self._skip_to(self._kept + offset + length)
+
+    def finish(self) -> None:
+        """Take the hole at the end."""
+        self._skip_to(self._end)
+        self._progress(self._end, self._end)
+
+    def _skip_to(self, offset: int) -> None:
+        if offset < self._at:
+            raise ConversionFailed("the image", "raw", "qemu-img did not write in order")
+        self._target.write_zeros(offset - self._at)
+        self._at = offset

@@ -3,7 +3,7 @@
 import threading
 
 from catalog.errors import StorageUnavailable
-from storage.ceph.bindings import Completion
+from storage.ceph.bindings import Completion, RbdImage
 from storage.ceph.connection import fault
 
 DEPTH = 16  # operations in flight: at most 64 MiB
@@ -24,6 +24,11 @@ class InFlight:
         if self._failure:
             self._slots.release()
             self._raise()
+
+    def write(self, image: RbdImage, offset: int, data: bytes) -> None:
+        """Start to write bytes of an image as soon as there is a slot."""
+        self.enter()
+        image.aio_write(data, offset, self.done)
 
     def done(self, completion: Completion) -> None:
         """Note the end of an operation; called by Ceph's threads."""

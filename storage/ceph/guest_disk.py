@@ -3,7 +3,16 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from storage.ceph.layout import OBJECT_BYTES, data_runs, is_zero, object_count, object_length, row_of
+from storage.ceph.layout import (
+    OBJECT_BYTES,
+    ZEROS,
+    bytes_of,
+    data_runs,
+    is_zero,
+    object_count,
+    object_length,
+    row_of,
+)
 from storage.ceph.placement import Placement
 
 Write = Callable[[int, bytes], None]
@@ -12,13 +21,28 @@ Runs = list[tuple[int, int]]
 OPEN_OBJECTS = (
     4  # what is open is lost by a death, and with it what came after it in the file: 16 MiB at most
 )
+WORTH_HOLDING = 1 << 20  # a smaller piece is copied: it would keep the 4 MiB alive that it came in
 
 
 class _Open:
     """An object being put together."""
 
     def __init__(self, length: int) -> None:
-        self.buffer, self.filled = bytearray(length), 0
+        self.length, self.filled = length, 0
+        self._pieces: dict[int, bytes | memoryview] = {}
+
+    def put(self, inside: int, part: memoryview) -> None:
+        """Take bytes to a place that nothing was taken to before."""
+        self._pieces[inside] = part if len(part) >= WORTH_HOLDING else bytes(part)
+        self.filled += len(part)
+
+    def whole(self) -> bytes:
+        """Return the object; what never came is zeros."""
+        parts, at = list[bytes | memoryview](), 0
+        for inside, piece in sorted(self._pieces.items()):
+            parts += [memoryview(ZEROS)[: inside - at], piece]
+            at = inside + len(piece)
+        return b"".join([*parts, memoryview(ZEROS)[: self.length - at]])
 
 
 class GuestDisk:
@@ -71,23 +95,22 @@ class GuestDisk:
             index, _Open(object_length(self.size_bytes, index))
         )
         self._open.move_to_end(index)
-        found.buffer[inside : inside + len(part)] = part
-        found.filled += len(part)
-        if found.filled >= len(found.buffer):
+        found.put(inside, part)
+        if found.filled >= found.length:
             self._close(index, write)
         elif len(self._open) > OPEN_OBJECTS:
             self._close(next(iter(self._open)), write)
 
     def _close(self, index: int, write: Write) -> None:
-        block = memoryview(self._open.pop(index).buffer)
+        block = self._open.pop(index).whole()
         self.rows[index] = row_of(block)
-        self._write(index * OBJECT_BYTES, block, write)
+        self._write(index * OBJECT_BYTES, memoryview(block), write)
 
     def _write(self, offset: int, block: memoryview, write: Write) -> None:
         if is_zero(block):
             return
         for first, last in data_runs(block):
-            write(offset + first, bytes(block[first:last]))
+            write(offset + first, bytes_of(block, first, last))
             self.stored_bytes += last - first
 
 

@@ -58,6 +58,7 @@ class Unfolded(Record):
     base: int
     disk_bytes: int
     stored_bytes: int = 0  # in the disk; known once the landing is finished
+    copied: int = 0  # what was not moved is there up to this byte of the disk: where a conversion goes on
 
 
 class Tail(Record):
@@ -132,3 +133,9 @@ def data_runs(block: memoryview) -> list[tuple[int, int]]:
             start = runs.pop()[0]  # noqa: PLW2901 - the run grows backwards
         runs.append((start, end))
     return runs
+
+
+def bytes_of(block: memoryview, first: int, last: int) -> bytes:
+    """Return bytes [first, last) of a block, without a copy where they are all of a bytes object."""
+    whole = block.obj
+    return whole if isinstance(whole, bytes) and last - first == len(whole) else bytes(block[first:last])

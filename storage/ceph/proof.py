@@ -1,164 +1,93 @@
-"""Proof of a conversion by qemu-img, which had no part in it: what a guest saw before is what it sees now."""
+"""Proof that a qcow2 file was taken apart rightly, and what of its disk is left to copy, by qemu-img, which had no part in it."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from catalog.errors import ConversionFailed, ProgramFailed
-from catalog.records import ImageFormat
-from storage.ceph.address import CephAddress
+import numpy as np
+
+from catalog.errors import ConversionFailed
 from storage.ceph.layout import OBJECT_BYTES
-from storage.formats import qemu
-from storage.protocols import Progress
+from storage.ceph.placement import Placement
+from storage.formats.qemu import Extent
 
-WINDOW_GAP = 1 << 30
+PART_BYTES = (
+    96 << 20
+)  # of data at most, for one run of qemu-img: it starts in 50 ms and unpacks so much in 600
+MAX_HOLE = 1 << 30  # qemu-img passes over a hole of this size in less time than it takes to start
+MAX_MOVED = 32 << 20  # and copies so much once more
 Parts = list[tuple[int, int]]
-Split = Callable[[int, int, int], list[tuple[int, int, bool]]]
-"""Cuts (host, guest, length) into (start, end, was moved there); see Placement.split."""
 
 
-class Before(NamedTuple):
-    """The file that was converted: where it is, and how much of it lies elsewhere than qemu looks for it."""
+class Sorted(NamedTuple):
+    """The guest's disk as qemu-img reads it: parts that lie where they belong, and parts that don't; the rest is zeros."""
 
-    name: str
-    format: ImageFormat
-    base: int = 0  # offset in the RBD image
-    split: Split | None = None  # None: everything is where the file's tables say
+    moved: Parts
+    unmoved: Parts
 
 
-class Prover:
-    """Runs qemu-img on images of a pool."""
-
-    def __init__(self, address: CephAddress, key: str | None, scratch: Path) -> None:
-        self._address, self._key, self._scratch = address, key, scratch
-
-    def prove(
-        self,
-        before: Before,
-        after: str,
-        objects: Iterable[tuple[int, int, bool]],
-        size_bytes: int,
-        progress: Progress,
-    ) -> None:
-        """Raise ConversionFailed unless the raw image `after` is what a guest saw in `before`.
-
-        objects: (start, end, is_hole) of what `after` stores. Where qemu knows zeros and nothing is stored there is nothing to
-        read. Clusters that were moved are proven by qemu's own map: it has to name the very place that they came from. All
-        others are compared. Raises MissingProgram.
-        """
-        old, new = self._node(before.name, before.base), self._node(after, 0)
-        try:
-            with _key_file(self._key, self._scratch) as secret:
-                extents = qemu.extents(old, before.format, size_bytes, secret)
-                moved, compared = _sorted_out(extents, before.split)
-                parts = _windows(compared, moved, size_bytes)
-                images = ((old, before.format), (new, "raw"))
-                equal = _covered(
-                    objects, _joined(_rounded([*parts, *moved], size_bytes))
-                ) and qemu.compare_parts(images, parts, _second_half(progress, size_bytes), secret)
-        except ProgramFailed as failed:
-            raise ConversionFailed(before.format, "raw", failed.reason) from failed
-        if not equal:
-            raise ConversionFailed(
-                before.format, "raw", "a guest would not see the same bytes before and after"
-            )
-
-    def _node(self, name: str, base: int) -> qemu.Node:
-        where = self._address
-        node: dict[str, object] = {"driver": "rbd", "pool": where.pool, "image": name}
-        node |= {"conf": where.conf, "user": where.user}
-        if self._key:
-            node["key-secret"] = "key"
-        return {"driver": "raw", "offset": base, "file": node} if base else node
-
-
-def _sorted_out(extents: Sequence[qemu.Extent], split: Split | None) -> tuple[Parts, Parts]:
-    """Return the parts of the disk that were moved, and those that have to be compared."""
-    moved: Parts = []
-    compared: Parts = []
+def sort_out(extents: Sequence[Extent], placement: Placement, file_bytes: int) -> Sorted:
+    """Sort the extents of a disk by whether placement moved exactly them. file_bytes: of the qcow2 file."""
+    found = Sorted([], [])
     for extent in extents:
-        if split is None or extent.host is None:
+        if extent.host is None:
             if not extent.is_zero:
-                compared.append((extent.start, extent.end))
+                found.unmoved.append((extent.start, extent.end))
             continue
-        # moved clusters read as zeros where the file has them, so here qemu's word for zeros says nothing
-        for start, end, there in split(extent.host, extent.start, extent.end - extent.start):
-            (moved if there else compared).append((start, end))
-    return moved, compared
+        length = extent.end - extent.start
+        for start, end, there in placement.split(extent.host, extent.start, length, file_bytes):
+            (found.moved if there else found.unmoved).append((start, end))
+    return found
 
 
-def _windows(compared: Parts, moved: Parts, size_bytes: int) -> Parts:
-    """Join parts that only small holes keep apart: a run of qemu-img costs 60 ms, a hole of 1 GiB about 150 ms."""
-    if not moved:
-        return _joined(_rounded(compared, size_bytes), WINDOW_GAP)
-    barriers = iter([*moved, (size_bytes, size_bytes)])
-    barrier = next(barriers)
-    windows: Parts = []
-    for start, end in compared:
-        passed = False
-        while barrier[0] < start:
-            barrier, passed = next(barriers), True
-        near = windows and not passed and start - windows[-1][1] < WINDOW_GAP
-        windows.append((windows.pop()[0] if near else start, end))
-    return windows
+def prove(extents: Sequence[Extent], found: Sorted, placement: Placement, file_bytes: int) -> None:
+    """Raise ConversionFailed unless qemu-img knows a disk of that size, and every moved cluster from the very place it came from.
+
+    What is not moved is copied from qemu-img and needs no proof; what it knows nothing of is zeros, and must not have been written.
+    """
+    size = placement.cluster_bytes
+    moved = placement.moved_guest_clusters(file_bytes)
+    named = np.zeros(len(moved), np.bool_)
+    for start, end in found.moved:
+        named[start // size : -(-end // size)] = True
+    if not extents or extents[-1].end != placement.header.size_bytes or not np.array_equal(moved, named):
+        reason = "a guest would not see the same bytes before and after"
+        raise ConversionFailed("qcow2", "raw", reason)
 
 
-def _rounded(parts: Parts, size_bytes: int) -> Parts:
-    """Widen parts to whole objects."""
-    return [
-        (start // OBJECT_BYTES * OBJECT_BYTES, min(-(-end // OBJECT_BYTES) * OBJECT_BYTES, size_bytes))
-        for start, end in sorted(parts)
-    ]
-
-
-def _joined(parts: Parts, gap: int = 1) -> Parts:
-    """Join parts, in order, that are less than `gap` apart."""
-    joined: Parts = []
-    for start, end in parts:
-        if joined and start - joined[-1][1] < gap:
-            first, last = joined.pop()
-            joined.append((first, max(last, end)))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def _covered(objects: Iterable[tuple[int, int, bool]], parts: Parts) -> bool:
-    """Tell whether all that is stored lies in the parts; both in order."""
-    remaining = iter(parts)
-    first, last = next(remaining, (0, 0))
-    for start, end, is_hole in objects:
-        if is_hole:
+def parts_to_copy(found: Sorted, size_bytes: int, programs: int) -> Parts:
+    """Return parts of whole objects, in order, with all that was not moved. programs: how many of them are copied at once."""
+    parts: Parts = []
+    moved, copied, enough = 0, 0, _part_bytes(sum(end - start for start, end in found.unmoved), programs)
+    for start, end, is_unmoved in _pieces(found):
+        if not is_unmoved:
+            moved += end - start
             continue
-        while last < end:
-            following = next(remaining, None)
-            if following is None:
-                return False
-            first, last = following
-        if start < first:
-            return False
-    return True
+        first, last = start // OBJECT_BYTES * OBJECT_BYTES, -(-end // OBJECT_BYTES) * OBJECT_BYTES
+        if not parts or (
+            first >= parts[-1][1]
+            and (first - parts[-1][1] >= MAX_HOLE or moved >= MAX_MOVED or copied >= enough)
+        ):
+            parts.append((first, first))
+            copied = 0
+        parts[-1] = (parts[-1][0], min(last, size_bytes))
+        moved, copied = 0, copied + end - start
+    return parts
 
 
-@contextmanager
-def _key_file(key: str | None, scratch: Path) -> Iterator[Path | None]:
-    """Lay the key in a file that only we can read: on the command line every user of the machine could."""
-    if key is None:
-        yield None
-        return
-    scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=scratch, prefix="key-") as folder:
-        file = Path(folder) / "key"
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            opened.write(key)
-        yield file
+def _part_bytes(unmoved: int, programs: int) -> int:
+    """Return how much data a part gets, so that all programs are busy to the end."""
+    rounds = max(1, -(-unmoved // (programs * PART_BYTES)))
+    return -(-unmoved // (rounds * programs))
 
 
-def _second_half(progress: Progress, size_bytes: int) -> Progress:
-    def report(done: int, total: int | None) -> None:
-        progress(size_bytes + size_bytes * done // max(total or 1, 1), 2 * size_bytes)
-
-    return report
+def _pieces(found: Sorted) -> Iterator[tuple[int, int, bool]]:
+    """Yield (start, end, is_unmoved) in order; what is not moved in pieces that lie in one object each."""
+    for start, end, is_unmoved in sorted(
+        [(*part, False) for part in found.moved] + [(*part, True) for part in found.unmoved]
+    ):
+        step = OBJECT_BYTES if is_unmoved else end - start
+        at = start
+        while at < end:
+            following = min((at // step + 1) * step, end) if is_unmoved else end
+            yield at, following, is_unmoved
+            at = following

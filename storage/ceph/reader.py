@@ -158,6 +158,10 @@ class CephReader:
         if self.size_bytes:
             yield start, self.size_bytes, kind
 
+    def again(self) -> "CephReader":
+        """Return another reader of the same open file, for somebody who reads elsewhere at the same time; it needs no closing."""
+        return CephReader(self._content, self._wait_s)
+
     def close(self) -> None:
         """Let the image and its connection go; reading is over."""
         self._content.close()

@@ -30,10 +30,10 @@ def read_rows(connection: Connection, rbd_id: str, count: int, first_piece: int 
     return _recorded(bytes(kept[: count * ROW_BYTES]))
 
 
-def write_rows(connection: Connection, rbd_id: str, rows: bytes, first_piece: int) -> None:
-    """Record the rows of all objects, durably."""
+def write_rows(connection: Connection, rbd_id: str, rows: bytes, first_piece: int, first: int = 0) -> None:
+    """Record the rows of objects from `first` on, durably."""
     with translated(connection.storage, "writing digests"):
-        for piece, offset, data in pieces(0, rows):
+        for piece, offset, data in pieces(first, rows):
             connection.pool.write(rows_name(rbd_id, first_piece + piece), data, offset)
 
 

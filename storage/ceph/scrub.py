@@ -2,13 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
 
 from catalog.errors import DigestMismatch, InvalidRequest
 from catalog.records import ItemOutcome, VerifyReport
 from storage.ceph.connection import translated
-from storage.ceph.layout import OBJECT_BYTES, object_length, row_of
+from storage.ceph.images import read_text
+from storage.ceph.layout import DIGESTS_KEY, OBJECT_BYTES, ZEROS, object_length, row_of
 from storage.ceph.reader import Content, mismatch
 from storage.ceph.reading import ObjectRead, read_object, read_objects, row_at
+from storage.digests import Digester
+from storage.protocols import Digests
+
+MAX_MEASURED = 64 << 30  # two minutes of MD5, most of them zeros: a larger file waits for its first export
 
 
 def damaged_object(content: Content, image_id: str, read: ObjectRead) -> ItemOutcome | None:
@@ -20,6 +27,14 @@ def damaged_object(content: Content, image_id: str, read: ObjectRead) -> ItemOut
     return ItemOutcome(subject=f"{image_id}@{offset}", outcome="failed", bytes=length, reason=str(error))
 
 
+class Proof(NamedTuple):
+    """What a reading found. following: the object to go on with, None at the end; digests: of the file, if all was read and sound."""
+
+    report: VerifyReport
+    following: int | None
+    digests: Digests | None
+
+
 def verify(
     content: Content,
     image_id: str,
@@ -28,22 +43,56 @@ def verify(
     budget_bytes: int | None,
     bytes_per_second: int | None,
     wait_s: float,
-) -> tuple[VerifyReport, int | None]:
-    """Read objects from `first_object` on within the budget; return what was proven, and the object to go on with.
+) -> Proof:
+    """Read objects from `first_object` on within the budget; return what was proven.
 
-    Objects that should be zeros are read too where the cluster has something in their place.
+    Objects that should be zeros are read too where the cluster has something in their place. A file that was never measured is
+    measured on the way, if all of it is read.
     """
     indexes, following = _chosen(content, first_object, budget_bytes)
     items, read_bytes, began = [], 0, time.monotonic()
-    for read in _reads(content, indexes, wait_s):
-        read_bytes += 0 if read.data is None else len(read.data)
-        item = damaged_object(content, image_id, read)
-        if item is not None:
-            items.append(item)
-        if bytes_per_second:
-            time.sleep(max(0.0, began + read_bytes / bytes_per_second - time.monotonic()))
-    report = VerifyReport(items=tuple(items), chips_read=len(indexes), bytes_read=read_bytes)
-    return report, following
+    with closing(_Measuring(content, whole=first_object == 0 and following is None)) as measuring:
+        for read in _reads(content, indexes, wait_s):
+            measuring.feed(read)
+            read_bytes += 0 if read.data is None else len(read.data)
+            item = damaged_object(content, image_id, read)
+            if item is not None:
+                items.append(item)
+            if bytes_per_second:
+                time.sleep(max(0.0, began + read_bytes / bytes_per_second - time.monotonic()))
+        report = VerifyReport(items=tuple(items), chips_read=len(indexes), bytes_read=read_bytes)
+        return Proof(report, following, measuring.result())
+
+
+class _Measuring:
+    """Computes the digests of a file that was never measured while all of it is read; nothing otherwise, nor of a damaged file."""
+
+    def __init__(self, content: Content, *, whole: bool) -> None:
+        self._size_bytes = content.size_bytes
+        wanted = (
+            whole and content.size_bytes <= MAX_MEASURED and read_text(content.image, DIGESTS_KEY) is None
+        )
+        self._digester = Digester() if wanted else None
+
+    def feed(self, read: ObjectRead) -> None:
+        """Take the next object."""
+        if self._digester is None:
+            return
+        if not read.proven:
+            self.close()
+            return
+        length = object_length(self._size_bytes, read.index)
+        self._digester.feed(memoryview(ZEROS)[:length] if read.data is None else memoryview(read.data))
+
+    def result(self) -> Digests | None:
+        """Return the digests, if everything came and was sound."""
+        return None if self._digester is None else self._digester.result()
+
+    def close(self) -> None:
+        """End the threads. Safe to repeat."""
+        digester, self._digester = self._digester, None
+        if digester is not None:
+            digester.close()
 
 
 def repair_object(content: Content, offset: int, data: bytes) -> None:

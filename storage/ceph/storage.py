@@ -9,7 +9,7 @@ from catalog.errors import CapacityExceeded, ImageNotFound
 from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, StorageKind, VerifyReport
 from catalog.settings import Settings
 from storage.ceph import capacity, conversion, export, publication, scrub
-from storage.ceph.address import key_of, parse_address
+from storage.ceph.address import parse_address
 from storage.ceph.connection import Connection, connect, translated
 from storage.ceph.images import clones, has_snapshot, opened, read_record, remove
 from storage.ceph.landing import CephLanding
@@ -28,7 +28,6 @@ from storage.ceph.layout import (
     landing_id_of,
     published_name,
 )
-from storage.ceph.proof import Prover
 from storage.ceph.reader import CephReader, Content, open_content
 from storage.ceph.rows import read_rows
 from storage.protocols import Converted, Digests, LandingInfo, Progress, SourceInfo, StoredImage
@@ -108,20 +107,19 @@ class CephStorage:
     def convert_landing(
         self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
     ) -> Converted:
-        """Make a raw landing from a finished qcow2 or VMDK landing that the inspector has passed, and prove it (see the protocol)."""
+        """Make a raw landing from a finished qcow2 or VMDK landing that the inspector has passed (see the protocol)."""
         source, target = self.landing(landing_id), self.landing(target_landing_id)
-        key = key_of(self.name, self.address.user, self._credentials) if self._credentials else None
-        prover = Prover(self.address, key, self._settings.scratch_folder)
         with closing(source), closing(target):
             if source.is_unfolded():
                 from storage.ceph import conversion_in_place
 
-                conversion_in_place.convert(source, prover, self._wait_s, progress)
+                finished = conversion_in_place.convert(source, self._wait_s, progress)
                 with self._joined() as connection:
                     publication.rename_landing(connection, source.name, target.name, target_landing_id)
-            elif source.finished() is not None:
-                conversion.convert(source, from_format, target, prover, progress)
-            return conversion.converted(target)
+                return conversion.converted(target, finished)
+            if source.finished() is not None:
+                conversion.convert(source, from_format, target, progress)
+            return conversion.converted(target, target.finished())
 
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here (not whether it is undamaged)."""
@@ -165,6 +163,13 @@ class CephStorage:
         self._record_digests(image_id, digests)
         return digests
 
+    def measured(self, image_id: str) -> Digests | None:
+        """Return the digests of the stored file if it was measured. Raises ImageNotFound."""
+        with self._joined() as connection, opened(connection, published_name(image_id)) as image:
+            if image is None:
+                raise ImageNotFound(image_id)
+            return read_record(image, DIGESTS_KEY, Digests)
+
     def delete(self, image_id: str) -> None:
         """Delete the replica. Raises ReplicaInUse with the names of its clones, and changes nothing, while there are any."""
         with self._joined() as connection:
@@ -188,13 +193,17 @@ class CephStorage:
     ) -> tuple[VerifyReport, int | None]:
         """Prove a replica by reading it; return what was found and the object to go on with, None at the end.
 
-        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`. Raises ImageNotFound, DigestMismatch (digests damaged).
+        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`. A file that was never measured is measured on the way, if
+        all of it is read. Raises ImageNotFound, DigestMismatch (digests damaged).
         """
         with closing(self._content(image_id)) as content:
-            return scrub.verify(
+            proof = scrub.verify(
                 content, image_id, first_object=first_object, budget_bytes=budget_bytes,
                 bytes_per_second=bytes_per_second, wait_s=self._wait_s,
             )  # fmt: skip
+        if proof.digests is not None:
+            self._record_digests(image_id, proof.digests)
+        return proof.report, proof.following
 
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
         """Replace a damaged 4 MiB object by good bytes from elsewhere. Raises DigestMismatch if they are not what was stored."""

@@ -11,6 +11,7 @@ from storage.ceph.layout import (
     ROW_BYTES,
     ZERO_ROW,
     ZEROS,
+    bytes_of,
     data_runs,
     is_zero,
     row_of,
@@ -58,7 +59,8 @@ class StreamWriter:
         self._storage, self._subject = connection.storage, subject
         self._rows = bytearray(kept.rows)
         self._rows_sent = len(kept.rows)
-        self._buffer = bytearray(kept.tail)
+        self._pieces: list[bytes | memoryview] = [kept.tail] if kept.tail else []
+        self._held = len(kept.tail)  # bytes in the pieces of the object that is not full yet
         self._capacity = image.size()
         self._flight = InFlight(connection.storage, subject, wait_s)
         self.disk = disk  # where the clusters of a qcow2 file are taken to
@@ -68,7 +70,7 @@ class StreamWriter:
     @property
     def tail(self) -> bytes:
         """What was taken of the object that is not full yet."""
-        return bytes(self._buffer)
+        return b"".join(self._pieces)
 
     @property
     def full_objects(self) -> int:
@@ -79,20 +81,16 @@ class StreamWriter:
         """Take the next bytes."""
         self.size_bytes += len(block)
         while block:
-            if not self._buffer and len(block) >= OBJECT_BYTES:
-                self._put(block[:OBJECT_BYTES])
-                block = block[OBJECT_BYTES:]
-                continue
-            room = OBJECT_BYTES - len(self._buffer)
-            self._buffer += block[:room]
+            room = OBJECT_BYTES - self._held
+            self._pieces.append(block[:room])
+            self._held += min(room, len(block))
             block = block[room:]
-            if len(self._buffer) == OBJECT_BYTES:
-                full, self._buffer = self._buffer, bytearray()
-                self._put(memoryview(full))
+            if self._held == OBJECT_BYTES:
+                self._put(self._taken())
 
     def write_zeros(self, length: int) -> None:
         """Take a run of zeros; whole objects of them cost a row and nothing else."""
-        head = min(length, -len(self._buffer) % OBJECT_BYTES)
+        head = min(length, -self._held % OBJECT_BYTES)
         self.write(memoryview(ZEROS)[:head])
         count, rest = divmod(length - head, OBJECT_BYTES)
         self._rows += ZERO_ROW * count
@@ -108,20 +106,24 @@ class StreamWriter:
         """Make everything durable, the bytes of the last, unfinished object too; its row is not recorded yet."""
         if self.disk is not None:
             self.disk.flush(self.write_at)
-        if self._buffer and (self._rows or self._buffer[:4] != QCOW2_MAGIC):
-            tail = memoryview(bytes(self._buffer))
+        tail = memoryview(self.tail)
+        if tail and (self._rows or tail[:4] != QCOW2_MAGIC):
             self._put_runs(tail, self._base + self.full_objects * OBJECT_BYTES, data_runs(tail))
         self.drain()
 
     def end(self) -> bytes:
         """Write the last object with its row, make everything durable, return all rows."""
-        if self._buffer:
-            tail, self._buffer = self._buffer, bytearray()
-            self._put(memoryview(tail))
+        if self._held:
+            self._put(self._taken())
         if self.disk is not None:
             self.disk.flush(self.write_at)
         self.drain()
         return bytes(self._rows)
+
+    def _taken(self) -> memoryview:
+        """Return what was taken of an object, in one piece, and begin the next."""
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _put(self, block: memoryview) -> None:
         if not self._rows and block[:4] == QCOW2_MAGIC:
@@ -155,14 +157,13 @@ class StreamWriter:
     def _put_runs(self, block: memoryview, start: int, runs: list[tuple[int, int]]) -> None:
         self._grow(start + len(block))
         for first, last in runs:
-            self.write_at(start + first, bytes(block[first:last]))
+            self.write_at(start + first, bytes_of(block, first, last))
             self.stored_bytes += last - first
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Write bytes of the image as soon as there is a slot."""
-        self._flight.enter()
         with translated(self._storage, "writing", self._subject):
-            self._image.aio_write(data, offset, self._flight.done)
+            self._flight.write(self._image, offset, data)
 
     def _send_rows(self) -> None:
         fresh = bytes(self._rows[self._rows_sent :])

@@ -32,7 +32,6 @@ class Limits:
     memory_bytes: int = 2 << 30  # address space: qemu-img needs 1.2 GiB of it for its threads, 25 MB really
     file_bytes: int = 0  # largest file it may write
     output_bytes: int = MAX_OUTPUT
-    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def confined(program: str, limits: Limits) -> list[str]:
         "--nofile=256",
     ]
     return [
-        *([] if limits.network else _without_network()),
+        *_without_network(),
         *("setpriv", "--pdeathsig", "KILL", "--no-new-privs"),
         *("prlimit", *caps, path),
     ]
@@ -107,13 +106,19 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def run(
-    program: str, arguments: Sequence[str], limits: Limits, on_output: Callable[[bytes], None] = SILENT
+    program: str,
+    arguments: Sequence[str],
+    limits: Limits,
+    on_output: Callable[[bytes], None] = SILENT,
+    *,
+    pass_fds: Sequence[int] = (),
 ) -> Output:
     """Run a program to its end, handing its standard output to `on_output` as it comes.
 
+    pass_fds: descriptors of ours that it gets, under the same numbers.
     Raises MissingProgram; ProgramFailed for a limit that was hit: time, processor time, file size, output.
     """
-    with running([*confined(program, limits), *arguments]) as process:
+    with running([*confined(program, limits), *arguments], pass_fds=pass_fds) as process:
         printed = _Printed(program, limits, on_output)
         printed.collect(process)
         code = process.wait()

@@ -5,12 +5,9 @@ It sees only files that the inspector has passed, under the limits of `confine`.
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +22,8 @@ SLOWEST_BYTES_S = 4 << 20
 """An image that is read slower than this is given up; the slowest real ones (xz in qcow2 on a loaded disk) do 20 MB/s."""
 
 
-Node = Mapping[str, object]
-"""Options of a protocol driver of qemu's, e.g. {"driver": "rbd", "pool": …, "image": …}."""
-
-
-COMPARED_AT_ONCE = 512 << 20  # of the guest's disk, by one process; there is one a processor
 MAX_MAP = 256 << 20  # 90 bytes an extent: a terabyte in pieces of 512 KiB
+READS_AT_ONCE = 16
 
 
 class Extent(NamedTuple):
@@ -80,19 +73,17 @@ def convert(
     source: Path,
     from_format: str,
     to_format: str,
-    target: Path | str,
+    target: Path,
     progress: Callable[[int, int | None], None],
 ) -> None:
     """Write the guest content of `source` to `target`, sparse.
 
-    target: a path, or an address that qemu writes to itself, e.g. `rbd:pool/image:conf=…` (then with network).
     progress: in bytes of virtual size. Raises ConversionFailed, MissingProgram; a part of the target may be left behind.
     """
     try:
         size = info(source, from_format).virtual_size_bytes
-        limits = _limits(size, network=isinstance(target, str))
         arguments = convert_command(source, from_format, to_format, str(target))
-        _qemu_img("convert", arguments, limits, _percent(size, progress))
+        _qemu_img("convert", arguments, _limits(size), _percent(size, progress))
     except ProgramFailed as failed:
         raise ConversionFailed(from_format, to_format, failed.reason) from failed
 
@@ -124,82 +115,64 @@ def compare(
     return _qemu_img("compare", arguments, _limits(size), _percent(size, progress), fine=(0, 1)).code == 0
 
 
-def extents(node: Node, image_format: str, size_bytes: int, secret: Path | None = None) -> tuple[Extent, ...]:
+def extents(served: int, image_format: str, size_bytes: int) -> tuple[Extent, ...]:
     """Return what the guest's disk is made of, in order and without gaps.
 
-    size_bytes: virtual size. secret: as for `compare_parts`. Raises ProgramFailed, MissingProgram.
+    served: a socket at whose other end somebody serves the image file by NBD; such files need neither network nor a name.
+    size_bytes: virtual size. Raises ProgramFailed, MissingProgram.
     """
-    limits = replace(_limits(size_bytes, network=True), output_bytes=MAX_MAP)
-    words = [*_secret(secret), "--output=json", *_opened("-f", node, image_format)]
-    found = json.loads(_qemu_img("map", words, limits).out)
+    limits = replace(_limits(size_bytes), output_bytes=MAX_MAP)
+    words = ["--output=json", *_opened("-f", served, image_format)]
+    found = json.loads(_qemu_img("map", words, limits, pass_fds=(served,)).out)
     return tuple(
         Extent(part["start"], part["start"] + part["length"], part["zero"], part.get("offset"))
         for part in found
     )
 
 
-def compare_parts(
-    images: tuple[tuple[Node, str], tuple[Node, str]],
-    parts: Sequence[tuple[int, int]],
-    progress: Callable[[int, int | None], None],
-    secret: Path | None = None,
-) -> bool:
-    """Tell whether a guest would see the same bytes in those parts of two images that qemu reaches over the network.
+def served_size(served: int, image_format: str) -> int:
+    """Return the virtual size of a served image file, bytes. Raises ProgramFailed, MissingProgram."""
+    words = ["--output=json", *_opened("-f", served, image_format)]
+    facts = json.loads(_qemu_img("info", words, Limits(wall_s=30, cpu_s=20), pass_fds=(served,)).out)
+    return int(facts["virtual-size"])
 
-    images: node and format of each. secret: a file with the base64 text that the nodes name as `key-secret` "key".
+
+def copy_part(served: int, image_format: str, start: int, end: int, taken: int) -> None:
+    """Write bytes [start, end) of the guest's disk, in order and without its zeros, to where they are taken.
+
+    served: as for `extents`. taken: the same for a raw file of `end - start` bytes, which reads as zeros so far.
     Raises ProgramFailed, MissingProgram.
     """
-    total = sum(end - start for start, end in parts)
-    pieces = [piece for part in parts for piece in _cut(*part)]
-    done = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="compare") as pool:
-        for size in pool.map(partial(_compared, images, secret), pieces):
-            if not size:
-                pool.shutdown(wait=True, cancel_futures=True)
-                return False
-            done += size
-            progress(done, total)
-    return True
+    disk = _node(served, image_format)
+    part = {"driver": "raw", "offset": start, "size": end - start, "file": disk}
+    # zeros are looked for in steps of 64 KiB: in steps of 4 KiB, as by default, a disk comes in many more pieces
+    words = ["-n", "--target-is-zero", "-S", "64k", "-m", str(READS_AT_ONCE), "-f", "raw", "-O", "raw"]
+    names = ["json:" + json.dumps(node) for node in (part, _node(taken, "raw"))]
+    _qemu_img("convert", [*words, *names], _limits(end - start), pass_fds=(served, taken))
 
 
-def _cut(start: int, end: int) -> list[tuple[int, int]]:
-    return [(at, min(at + COMPARED_AT_ONCE, end)) for at in range(start, end, COMPARED_AT_ONCE)]
+def _opened(option: str, file: Path | int, image_format: str) -> list[str]:
+    return [option, _DRIVERS[image_format], "json:" + json.dumps(_node(file, image_format))]
 
 
-def _compared(
-    images: tuple[tuple[Node, str], tuple[Node, str]], secret: Path | None, part: tuple[int, int]
-) -> int:
-    """Return how many bytes were compared, 0 if they differ."""
-    first, second = (_window(node, image_format, *part) for node, image_format in images)
-    words = [*_secret(secret), "-f", "raw", "-F", "raw", first, second]
-    size = part[1] - part[0]
-    equal = _qemu_img("compare", words, _limits(size, network=True), fine=(0, 1)).code == 0
-    return size if equal else 0
-
-
-def _secret(file: Path | None) -> list[str]:
-    return ["--object", f"secret,id=key,format=base64,file={file}"] if file else []
-
-
-def _window(node: Node, image_format: str, start: int, end: int) -> str:
-    """Return a raw image that is a part of the guest's disk."""
-    disk = json.loads(_opened("-f", node, image_format)[2].removeprefix("json:"))
-    return "json:" + json.dumps({"driver": "raw", "offset": start, "size": end - start, "file": disk})
-
-
-def _opened(option: str, file: Path | Node, image_format: str) -> list[str]:
+def _node(file: Path | int, image_format: str) -> dict[str, object]:
+    """Return how qemu opens a file, or a socket by its number."""
     driver = _DRIVERS[image_format]
-    below = {"driver": "file", "filename": str(file.absolute())} if isinstance(file, Path) else dict(file)
+    below: dict[str, object] = (
+        {"driver": "file", "filename": str(file.absolute())}
+        if isinstance(file, Path)
+        else {"driver": "nbd", "server": {"type": "fd", "str": str(file)}}
+    )
     node: dict[str, object] = {"driver": driver, "file": below}
     if driver != "raw":
         node["backing"] = None
-    return [option, driver, "json:" + json.dumps(node)]
+    return node
 
 
-def _limits(size_bytes: int, *, network: bool = False) -> Limits:
+def _limits(size_bytes: int) -> Limits:
     patience = 60 + size_bytes // SLOWEST_BYTES_S
     overhead = (64 << 20) + size_bytes // 64
-    return Limits(wall_s=patience, cpu_s=patience, file_bytes=size_bytes + overhead, network=network)
+    return Limits(wall_s=patience, cpu_s=patience, file_bytes=size_bytes + overhead)
 
 
 def _percent(size: int, progress: Callable[[int, int | None], None]) -> Callable[[bytes], None]:
@@ -217,8 +190,9 @@ def _qemu_img(
     limits: Limits,
     on_output: Callable[[bytes], None] = SILENT,
     fine: tuple[int, ...] = (0,),
+    pass_fds: tuple[int, ...] = (),
 ) -> Output:
-    output = run("qemu-img", [verb, *arguments], limits, on_output)
+    output = run("qemu-img", [verb, *arguments], limits, on_output, pass_fds=pass_fds)
     if output.code not in fine:
         raise ProgramFailed("qemu-img", f"{verb}: {output.complaint}")
     return output

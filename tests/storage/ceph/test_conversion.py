@@ -1,21 +1,29 @@
 """qcow2 and VMDK become raw inside the pool: the same guest content, sparse, proven, resumable."""
 
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from catalog.errors import ConversionFailed
+from catalog.errors import ConversionFailed, DigestMismatch, MissingProgram
 from catalog.records import ImageFormat
-from storage.ceph import CephStorage
-from storage.ceph.proof import Before, Prover
+from storage.ceph import CephStorage, proof
+from storage.ceph.layout import OBJECT_BYTES, object_count
+from storage.ceph.nbd import Given
+from storage.ceph.placement import Placement, unfoldable
+from storage.formats import qemu
 from storage.protocols import LandingConverter, Progress
 from tests.services.ceph import CephCluster
 from tests.services.process import find
 from tests.storage.ceph.conftest import image_record, open_storage
 from tests.storage.ceph.content import MIB, digests_of, land, random_bytes, read_all, sparse_file
 
+CLUSTER = 64 << 10
 SILENT: Progress = lambda _done, _total: None  # noqa: E731
 GUEST = sparse_file((3 * MIB, 9 * MIB), (MIB + 512, 5 * MIB), (6 * MIB, 40 * MIB)) + bytes(10 * MIB - 512)
 KINDS: dict[str, tuple[ImageFormat, list[str]]] = {
@@ -101,34 +109,124 @@ def test_a_damaged_file_is_refused_with_a_sentence(ceph: CephStorage, tmp_path: 
         ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
 
 
-def test_content_that_differs_is_not_proven(
+def test_a_file_that_is_damaged_in_the_pool_is_not_converted(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path
 ) -> None:
-    land(ceph, "a", GUEST)
-    land(ceph, "b", b"x" + GUEST[1:])
-    prover = Prover(ceph.address, None, tmp_path)
-    before = Before(ceph.landing("a").name, "raw")
-    objects = tuple(ceph.landing("b").open().extents())
-    prover.prove(before, ceph.landing("a").name, objects, len(GUEST), SILENT)
-    with pytest.raises(ConversionFailed, match="would not see the same bytes"):
-        prover.prove(before, ceph.landing("b").name, objects, len(GUEST), SILENT)
+    land(ceph, "a", made(tmp_path, text(9 * MIB), "qcow2", ["-c"]).read_bytes())
+    cluster.write_object(pool, cluster.data_objects(pool)[-1], b"\1\2", offset=1000)
+    with pytest.raises(DigestMismatch):
+        ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
 
 
-def test_a_secret_key_is_enough_and_is_not_left_behind(
-    cluster: CephCluster, pool: str, tmp_path: Path
-) -> None:
-    storage = open_storage(
-        cluster, pool, credentials=cluster.key("client.images"), scratch=tmp_path / "scratch"
+def test_a_place_that_qemu_does_not_name_is_not_believed(tmp_path: Path) -> None:
+    file = memoryview(made(tmp_path, GUEST, "qcow2", []).read_bytes())
+    header = unfoldable(file)
+    assert header is not None
+    placement = Placement(header)
+    for index in range(object_count(len(file))):
+        placement.feed(index, file[index * OBJECT_BYTES : (index + 1) * OBJECT_BYTES])
+    with serving(file) as served:
+        extents = qemu.extents(served, "qcow2", len(GUEST))
+    found = proof.sort_out(extents, placement, len(file))
+    assert found.moved
+    assert found.unmoved == []
+    proof.prove(extents, found, placement, len(file))
+    lies = (
+        [extent._replace(host=None if extent.host is None else extent.host + CLUSTER) for extent in extents],
+        [extent._replace(is_zero=True, host=None) for extent in extents],
+        extents[:-1],
+        (),
     )
-    land(storage, "a", made(tmp_path, GUEST, "qcow2", []).read_bytes())
-    storage.convert_landing("a", "qcow2", "a.raw", SILENT)
-    assert list((tmp_path / "scratch").iterdir()) == []
+    for lie in lies:
+        with pytest.raises(ConversionFailed, match="would not see the same bytes"):
+            proof.prove(lie, proof.sort_out(lie, placement, len(file)), placement, len(file))
+
+
+def test_a_compressed_file_whose_conversion_broke_off_is_not_copied_twice(
+    ceph: CephStorage, tmp_path: Path
+) -> None:
+    guest = b"".join(text(MIB, seed) + bytes(MIB) for seed in range(20))
+    land(ceph, "a", made(tmp_path, guest, "qcow2", ["-c"]).read_bytes())
+
+    class Died(BaseException):
+        pass
+
+    def die(done: int, _total: int | None) -> None:
+        raise Died(done)
+
+    with pytest.raises(Died) as death:
+        ceph.convert_landing("a", "qcow2", "a.raw", die)
+    seen: list[int] = []
+    converted = ceph.convert_landing("a", "qcow2", "a.raw", lambda done, _total: seen.append(done))
+    assert death.value.args[0] not in seen
+    assert converted.stored_bytes == 20 * MIB
+    ceph.publish("a.raw", image_record("image", "qcow2"), None)
+    assert read_all(ceph, "image") == guest
+
+
+def test_without_qemu_img_the_package_is_named(
+    ceph: CephStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(ceph, "a", made(tmp_path, GUEST, "qcow2", []).read_bytes())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingProgram, match="qemu-img is not installed on this worker; install qemu-utils"):
+        ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
+
+
+def test_a_bare_key_is_enough(cluster: CephCluster, pool: str, tmp_path: Path) -> None:
+    storage = open_storage(cluster, pool, credentials=cluster.key("client.images"))
+    land(storage, "a", made(tmp_path, GUEST, "qcow2", ["-c"]).read_bytes())
+    assert storage.convert_landing("a", "qcow2", "a.raw", SILENT).size_bytes == len(GUEST)
+
+
+@given(data=st.data())
+def test_parts_hold_all_that_was_not_moved_and_no_byte_twice(data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 5 << 30))
+    cuts = sorted(data.draw(st.sets(st.integers(0, size), max_size=12)) | {0, size})
+    kinds = data.draw(st.lists(st.sampled_from(["moved", "unmoved", "zeros"]), min_size=13, max_size=13))
+    ranges = list(zip(pairwise(cuts), kinds, strict=False))
+    found = proof.Sorted(
+        [r for r, kind in ranges if kind == "moved"], [r for r, kind in ranges if kind == "unmoved"]
+    )
+    parts = proof.parts_to_copy(found, size, data.draw(st.integers(1, 8)))
+    assert parts == sorted(parts)
+    assert all(a[1] <= b[0] for a, b in pairwise(parts))
+    assert all(start % OBJECT_BYTES == 0 and (end % OBJECT_BYTES == 0 or end == size) for start, end in parts)
+    for start, end in found.unmoved:
+        covered = sum(max(0, min(end, last) - max(start, first)) for first, last in parts)
+        assert covered == end - start
 
 
 @pytest.mark.parametrize("added", ["raw", "iso", "qcow2", "vmdk"])
 def test_raw_and_iso_are_kept_bit_for_bit(ceph: CephStorage, added: ImageFormat) -> None:
     kept = ceph.stored_format(added)
     assert kept == {"raw": "raw", "iso": "iso"}.get(added, "raw")
+
+
+def text(size: int, seed: int = 1) -> bytes:
+    """Return bytes that can be compressed."""
+    return random_bytes(size // 2, seed).hex().encode()
+
+
+class InMemory:
+    """Bytes to be served."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self.size_bytes = data, len(data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes."""
+        return bytes(self._data[offset : offset + size])
+
+
+@contextmanager
+def serving(data: memoryview) -> Iterator[int]:
+    """Serve bytes at a socket."""
+    given = Given(InMemory(data))
+    try:
+        yield given.descriptor
+    finally:
+        assert given.end() is None
 
 
 def made(folder: Path, guest: bytes, image_format: str, options: list[str]) -> Path:

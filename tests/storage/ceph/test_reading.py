@@ -127,8 +127,27 @@ def test_a_stored_file_that_was_not_measured_is_when_it_is_needed(
     assert REPLICA_KEY in cluster.rbd("image-meta", "ls", f"{pool}/imagewright.image.image")
 
 
+def test_a_proof_that_reads_all_of_a_file_measures_it(ceph: CephStorage) -> None:
+    land(ceph, "a", DATA)
+    ceph.publish("a", image_record("image"), None)
+    ceph.verify("image", budget_bytes=OBJECT)
+    assert ceph.measured("image") is None
+    assert ceph.verify("image")[0].items == ()
+    assert ceph.measured("image") == digests_of(DATA)
+    (found,) = ceph.images()
+    assert found.replica.md5 == digests_of(DATA).md5
+
+
+def test_a_damaged_file_is_not_measured(ceph: CephStorage, cluster: CephCluster, pool: str) -> None:
+    land(ceph, "a", DATA)
+    ceph.publish("a", image_record("image"), None)
+    _damage(cluster, pool, "changed")
+    assert ceph.verify("image")[0].items != ()
+    assert ceph.measured("image") is None
+
+
 def test_what_is_not_there_is_not_read(ceph: CephStorage, tmp_path: Path) -> None:
-    for call in (ceph.open, ceph.verify, ceph.clones):
+    for call in (ceph.open, ceph.verify, ceph.clones, ceph.measured):
         with pytest.raises(ImageNotFound):
             call("none")
     with pytest.raises(ImageNotFound):
