@@ -1,6 +1,6 @@
 """Proving replicas by reading them, oldest proof first, within a budget; damage is repaired or made known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, ObjectMissing
 from catalog.records import Action, Deferred, ItemOutcome, Plan, Record, Replica, ReplicaStatus, VerifyReport
 from catalog.settings import Settings
-from storage.abilities import Provable
+from storage.abilities import Measured, Provable
 from storage.protocols import ImageStorage
 from tasks.damage import in_words, note_damage, note_repair, rebuild, repair_piece
 from tasks.resources import open_image_storage, open_resources, run_id
@@ -130,7 +130,7 @@ def _prove(
             items=(_whole_replica(catalog, settings, storage, replica, _lost(storage, error)),)
         )
     items = _pieces(catalog, settings, storage, replica, found.items, came_to=following)
-    _remember(catalog, replica, before, following)
+    _remember(catalog, replica, before, following, _measured(storage, replica))
     return found.model_copy(update={"items": items})
 
 
@@ -190,8 +190,22 @@ def _continued(catalog: "Catalog", replica: Replica) -> Deferred | None:
     return None
 
 
-def _remember(catalog: "Catalog", replica: Replica, before: Deferred | None, following: int | None) -> None:
-    """Record how far the proof came, or when the replica was proven as a whole."""
+def _measured(storage: ImageStorage, replica: Replica) -> dict[str, str]:
+    """Return the digests that the catalog lacks and the storage knows, now that it has read the file."""
+    if replica.sha256 is not None or not isinstance(storage, Measured):
+        return {}
+    digests = storage.measured(replica.image_id)
+    return {} if digests is None else {"md5": digests.md5, "sha256": digests.sha256}
+
+
+def _remember(
+    catalog: "Catalog",
+    replica: Replica,
+    before: Deferred | None,
+    following: int | None,
+    measured: Mapping[str, str],
+) -> None:
+    """Record how far the proof came, or when the replica was proven as a whole and what was measured of it."""
     with catalog.changing("system", run_id()) as change:
         if before is not None:
             change.remove_deferred(before.id)
@@ -202,7 +216,7 @@ def _remember(catalog: "Catalog", replica: Replica, before: Deferred | None, fol
             return
         known = change.replica(replica.image_id, replica.image_storage)
         if known.status is ReplicaStatus.READY:
-            proven = known.model_copy(update={"verified_at": datetime.now(UTC)})
+            proven = known.model_copy(update={"verified_at": datetime.now(UTC), **measured})
             change.save_replica(proven, event="imagewright.replica.verified")
 
 

@@ -8,7 +8,7 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.records import ExportedImage, Image, ImageStatus
-from flows.requests import AddVolumeImage, ExportImage, RegisterImageStorage
+from flows.requests import AddVolumeImage, ExportImage, RegisterImageStorage, VerifyReplicas
 from tests.flows.conftest import Site, qcow2
 from tests.services.ceph import fresh_pool, shared_cluster
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.prefect
 def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
     home: Path, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import add_volume_image, export_image, register_image_storage
+    from flows import add_volume_image, export_image, register_image_storage, verify_replicas
 
     cluster = shared_cluster()
     monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
@@ -45,8 +45,14 @@ def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
             "default": "qcow2",
             "ceph": "raw",
         }
+        assert catalog.replica(image.id, "ceph").md5 is None
+    verify_replicas(VerifyReplicas(image_storages=("ceph",)))
     exported = export_image(ExportImage(image_id=image.id, image_storage="ceph"))
     assert isinstance(exported, ExportedImage)
+    with open_catalog() as catalog:
+        proven = catalog.replica(image.id, "ceph")
+    assert proven.verified_at is not None
+    assert (proven.md5, proven.sha256) == (exported.md5, exported.sha256)
     source = tmp_path / "www" / "image.qcow2"
     compared = ["qemu-img", "compare", "-f", "raw", "-F", "qcow2", exported.path, str(source)]
     assert subprocess.run(compared, check=False, capture_output=True).returncode == 0
