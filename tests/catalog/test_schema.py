@@ -14,13 +14,13 @@ from alembic.script import ScriptDirectory
 
 from catalog import errors, open_catalog, sql
 from catalog.history import sealed
-from catalog.kinds import EVENT
+from catalog.kinds import EVENT, IMAGE, REPLICA
 from catalog.migrate import MIGRATIONS, main, upgrade
 from catalog.records import Event
 from catalog.schema import revision
 from catalog.sql import SqlStore, connect, parse
 from catalog.tables import METADATA, SCHEMA, TABLES, row_of
-from tests.catalog.samples import START
+from tests.catalog.samples import START, a_replica, an_image
 from tests.services.postgresql import url_of
 
 SQL = ("sqlite", "postgresql")
@@ -157,6 +157,20 @@ def test_an_older_catalog_is_upgraded_with_what_it_knows(kind: str, tmp_path: Pa
     with open_catalog(url) as catalog:
         assert next(catalog.events()) == event
         assert catalog.verify_events() == 3
+
+
+@pytest.mark.parametrize("kind", SQL)
+def test_what_storages_held_before_is_listed_after_an_upgrade(kind: str, tmp_path: Path) -> None:
+    url = url_of(kind, tmp_path, empty=True)
+    image = an_image()
+    with store_at(url).engine.begin() as connection:
+        upgrade(connection, "0003")
+        for table, record in ((IMAGE, image), (REPLICA, a_replica(image, "far"))):
+            connection.execute(sa.insert(TABLES[table.table]), row_of(table, record))
+    assert main([url]) == 0
+    with open_catalog(url) as catalog:
+        assert list(catalog.images(image_storage="far")) == [image]
+        assert list(catalog.images(image_storage="near")) == []
 
 
 def test_opening_and_listing_costs_little_more_than_its_libraries(tmp_path: Path) -> None:
