@@ -40,7 +40,7 @@ class Journal:
 
     def __init__(self, objects: ObjectStore, landing_id: str) -> None:
         self._objects = objects
-        self._name = f"{folder(landing_id)}/journal"
+        self.name = f"{folder(landing_id)}/journal"
         self._lock = Lock()
         self.writer = b""
 
@@ -67,7 +67,7 @@ class Journal:
         entries: list[Entries] = []
         packs: list[bytes] = []
         writer = b""
-        for piece in self._objects.pieces(self._name):
+        for piece in self._objects.pieces(self.name):
             kind, body = piece[:1], piece[1:]
             if kind == b"B":
                 source, entries, writer = SourceInfo.model_validate_json(body), [], b""
@@ -83,11 +83,11 @@ class Journal:
     def delete(self) -> None:
         """End the landing: nobody can publish it any more."""
         with self._lock:
-            self._objects.delete(self._name)
+            self._objects.delete(self.name)
 
     def _append(self, piece: bytes) -> None:
         with self._lock:
-            self._objects.append(self._name, piece)
+            self._objects.append(self.name, piece)
 
 
 def _joint(parts: list[Entries]) -> Entries:

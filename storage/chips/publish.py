@@ -62,9 +62,12 @@ def _drop_packs(chips: ChipStore, names: set[bytes]) -> None:
 
 
 def remove(chips: ChipStore, landing_id: str) -> None:
-    """Delete a published landing; what it pinned is pinned by the manifest."""
+    """Delete a published landing; what it pinned is pinned by the manifest. The journal goes last, all its pieces at once."""
+    log = Journal(chips.objects, landing_id)
     for info in list(chips.objects.list(f"{folder(landing_id)}/")):
-        chips.objects.delete(info.name)
+        if not info.name.startswith(log.name):
+            chips.objects.delete(info.name)
+    log.delete()
 
 
 def discard(chips: ChipStore, landing_id: str) -> None:
