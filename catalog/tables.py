@@ -89,26 +89,24 @@ def _table(kind: Kind[Record]) -> sa.Table:
     return sa.Table(kind.table, METADATA, *columns, *indexes)
 
 
-METADATA = sa.MetaData()
-TABLES: Mapping[str, sa.Table] = {kind.table: _table(kind) for kind in KINDS}
-SHARES_TABLE = sa.Table(  # whom a sharing names, so that "what does this account see" needs no look into JSON
-    SHARES,
-    METADATA,
-    sa.Column("grantee", _TEXT, primary_key=True),
-    sa.Column("created_at", UtcTime(), primary_key=True),
-    sa.Column("image_id", _TEXT, sa.ForeignKey("images.id"), primary_key=True),
-    sa.Index(f"ix_{SHARES}_image_id", "image_id"),
-)
-PLACES_TABLE = (
-    sa.Table(  # which images a storage holds, in the order of listings: replicas know not how old an image is
-        PLACES,
+def _keys_table(name: str, found_by: str) -> sa.Table:
+    """Return a table of images in the order of listings, found by something that is not a column of theirs."""
+    return sa.Table(
+        name,
         METADATA,
-        sa.Column("image_storage", _TEXT, primary_key=True),
+        sa.Column(found_by, _TEXT, primary_key=True),
         sa.Column("created_at", UtcTime(), primary_key=True),
         sa.Column("image_id", _TEXT, sa.ForeignKey("images.id"), primary_key=True),
-        sa.Index(f"ix_{PLACES}_image_id", "image_id"),
+        sa.Index(f"ix_{name}_image_id", "image_id"),
     )
-)
+
+
+METADATA = sa.MetaData()
+TABLES: Mapping[str, sa.Table] = {kind.table: _table(kind) for kind in KINDS}
+SHARES_TABLE = _keys_table(SHARES, "grantee")
+"""Whom a sharing names, so that "what does this account see" needs no look into JSON."""
+PLACES_TABLE = _keys_table(PLACES, "image_storage")
+"""Which images a storage holds: replicas know not how old an image is."""
 JSON_FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(c.name for c in table.columns if c.type is _JSON) for name, table in TABLES.items()
 }

@@ -15,10 +15,10 @@ from tests.services.ceph import fresh_pool, shared_cluster
 pytestmark = pytest.mark.prefect
 
 
-def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
-    home: Path, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from flows import add_volume_image, export_image, register_image_storage, verify_replicas
+@pytest.fixture
+def ceph(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # a home is what it is registered in
+    """Register a fresh pool of the cluster as image storage "ceph"."""
+    from flows import register_image_storage
 
     cluster = shared_cluster()
     monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
@@ -33,6 +33,12 @@ def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
             reserve_bytes=0,
         )
     )
+
+
+@pytest.mark.usefixtures("ceph")
+def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(site: Site, tmp_path: Path) -> None:
+    from flows import add_volume_image, export_image, verify_replicas
+
     data = qcow2(tmp_path)
     request = AddVolumeImage(
         name="both", image_path=site.put("image.qcow2", data), image_storages=("default", "ceph")
@@ -58,24 +64,10 @@ def test_a_qcow2_is_kept_as_it_is_on_an_imagestore_and_as_raw_on_ceph(
     assert subprocess.run(compared, check=False, capture_output=True).returncode == 0
 
 
-def test_a_file_of_this_host_is_refused_on_ceph_with_the_reason(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from flows import add_volume_image, register_image_storage
+@pytest.mark.usefixtures("ceph")
+def test_a_file_of_this_host_is_refused_on_ceph_with_the_reason(tmp_path: Path) -> None:
+    from flows import add_volume_image
 
-    cluster = shared_cluster()
-    monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
-    url = cluster.url(fresh_pool(cluster))
-    register_image_storage(
-        RegisterImageStorage(
-            name="ceph",
-            kind="ceph",
-            url=url,
-            credentials="env:CEPH_SECRET",
-            capacity_bytes=4 << 30,
-            reserve_bytes=0,
-        )
-    )
     (tmp_path / "data.raw").write_bytes(bytes(4096))
     request = AddVolumeImage(
         name="file", image_format="raw", image_path=(tmp_path / "data.raw").as_uri(), image_storages=("ceph",)
