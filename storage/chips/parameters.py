@@ -23,7 +23,7 @@ class Parameters(Record):
     min_bytes: int = 16 << 10
     average_bytes: int = 64 << 10
     max_bytes: int = 256 << 10
-    level: int = 3  # zstd
+    level: int = 2  # zstd
     pack_bytes: int = 16 << 20  # stored bytes after which a pack is closed
     store_id: str = (
         ""  # made with the store: what is cached of another one at the same address is not mistaken for it
