@@ -1,0 +1,115 @@
+"""The engine on a directory beside md5sum, cp, borg, restic and casync."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tests.performance.engine import Measured
+from tests.performance.peers import Peer, engine, md5sum, run
+from tests.performance.report import Row
+from tests.performance.rounds import Rounds
+
+PEERS = ("borg", "restic", "casync")
+
+
+def add(bench: Rounds, name: str) -> None:
+    """Compare the add of a first and of a second build."""
+    first, second = bench.disks / f"base{name}", bench.disks / f"rebuilt{name}"
+    peers = [p for n in PEERS if (p := Peer(n, bench.folder / n)).there] if name != ".raw" else []
+    sums = bench.median(
+        lambda: md5sum(first), lambda: bench.first(first), *(_peer_first(p, first) for p in peers)
+    )
+    _compare(bench, f"add{name}, first build", sums, peers, 1.8, {"borg": 1.5, "restic": 3.0, "casync": 3.0})
+    sums = bench.median(
+        lambda: md5sum(second),
+        lambda: bench.second(second),
+        *(_peer_second(p, first, second) for p in peers),
+    )
+    _compare(bench, f"add{name}, second build", sums, peers, 1.25, {"borg": 1.5})
+
+
+def special(bench: Rounds, what: str, path: Path) -> None:
+    """Compare the add of one file with md5sum."""
+    theirs, ours = bench.median(lambda: md5sum(path), lambda: bench.first(path))
+    bench.rows.append(Row(f"add {what}", "md5sum", ours, theirs, 1.2))
+    bench.notes.append(f"add {what}: peak memory {ours.rss_mib} MiB, {ours.grown_mib} MiB above the imports")
+
+
+def beside_cp(bench: Rounds) -> None:
+    """Show one add beside md5sum and cp of the same file, with its peak memory."""
+    path, target = bench.disks / "base.qcow2", bench.folder / "copied"
+    ours, theirs, copied = bench.median(
+        lambda: bench.first(path), lambda: md5sum(path), lambda: run(["cp", path, target])
+    )
+    bench.notes.append(
+        f"add .qcow2 {ours.wall:.2f} s, peak memory {ours.rss_mib} MiB; md5sum {theirs.wall:.2f} s; "
+        f"cp {copied.wall:.2f} s (not durable)"
+    )
+
+
+def sizes(bench: Rounds) -> None:
+    """Compare what two images take, the second rebuilt or upgraded in place."""
+    for second in ("rebuilt", "upgraded"):
+        files = [bench.disks / "base.qcow2", bench.disks / f"{second}.qcow2"]
+        if not files[1].exists():
+            continue
+        sizes = {"imagewright": bench.stored(files)}
+        for name in PEERS:
+            peer = Peer(name, bench.folder / name)
+            if peer.there:
+                peer.begin()
+                for number, path in enumerate(files):
+                    peer.add(path, number)
+                sizes[name] = peer.stored_bytes
+        line = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
+        bench.notes.append(f"stored MB after base + {second}: {line}")
+
+
+def export(bench: Rounds) -> None:
+    """Compare the export with md5sum of the result and with the peers."""
+    path, target = bench.disks / "base.qcow2", bench.folder / "exported"
+    peers = [p for n in PEERS if (p := Peer(n, bench.folder / n)).there]
+    bench.first(path)
+    for peer in peers:
+        peer.begin()
+        peer.add(path, 0)
+    store = bench.folder / "store"
+    works = [lambda: engine("export", store, target, "0"), lambda: md5sum(target)]
+    works += [partial(peer.extract, path, 0, bench.folder / "extracted") for peer in peers]
+    ours, theirs, *others = bench.median(*works)
+    bench.rows.append(Row("export .qcow2", "md5sum", ours, theirs, 1.0))
+    bench.rows += [
+        Row("export .qcow2", p.name, ours, m, 1.5, at_least=True) for p, m in zip(peers, others, strict=True)
+    ]
+
+
+def _compare(
+    bench: Rounds,
+    work: str,
+    sums: Sequence[Measured],
+    peers: Sequence[Peer],
+    bar: float,
+    bars: dict[str, float],
+) -> None:
+    theirs, ours, *others = sums
+    bench.rows.append(Row(work, "md5sum", ours, theirs, bar))
+    for peer, measured in zip(peers, others, strict=True):
+        if peer.name in bars:
+            bench.rows.append(Row(work, peer.name, ours, measured, bars[peer.name], at_least=True))
+
+
+def _peer_first(peer: Peer, path: Path) -> Callable[[], Measured]:
+    def work() -> Measured:
+        peer.begin()
+        return peer.add(path, 0)
+
+    return work
+
+
+def _peer_second(peer: Peer, first: Path, second: Path) -> Callable[[], Measured]:
+    def work() -> Measured:
+        peer.begin()
+        peer.add(first, 0)
+        return peer.add(second, 1)
+
+    return work
