@@ -1,5 +1,6 @@
 """Where the processor time of an add goes, a row for each kind of thread: `python -m tests.performance.profile_add PLACE FILE`."""
 
+import re
 import sys
 import time
 from collections import defaultdict
@@ -19,7 +20,7 @@ def profile(place: str, name: str) -> tuple[Measured, dict[str, float]]:
         try:
             run(thread)
         finally:
-            used[thread.name.rstrip("_-0123456789")] += time.thread_time()
+            used[re.sub(r"[_-]\d+$", "", thread.name)] += time.thread_time()
 
     with patch.object(Thread, "run", counted):
         measured = engine("add", place, name, "0")
