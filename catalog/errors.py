@@ -288,6 +288,24 @@ class SourceForbidden(SourceError):
         super().__init__(f"{url} may not be fetched: {reason}")
 
 
+class UploadNotFound(NotFound):
+    """No such upload: never begun, its image is there, or nobody went on with it."""
+
+    kind = "upload"
+
+
+class UploadBusy(SourceError):
+    """Somebody else is sending this upload."""
+
+    retryable = True
+
+    def __init__(self, upload_id: str) -> None:
+        self.upload_id = upload_id
+        super().__init__(
+            f"upload {upload_id} is being sent by somebody else, e.g. another tab; wait or close it"
+        )
+
+
 class SourceChanged(SourceError):
     """The source is no longer the file that was begun; the landing starts over."""
 

@@ -26,6 +26,18 @@ class Settings(BaseSettings):
         None, description="Worker-local folder, always disposable; default `home`/scratch."
     )
     exports: Path | None = Field(None, description="Folder of exported files; default `home`/exports.")
+    uploads: Path | None = Field(
+        None, description="Folder of files sent to the console; default `home`/uploads. Workers must see it."
+    )
+    upload_idle_s: float = Field(
+        300, description="Seconds without a byte after which an upload is Suspended."
+    )
+    upload_days: float = Field(7, description="Days without a byte after which an upload is discarded.")
+    link_hours: float = Field(24, description="Hours after which a download link expires.")
+    console_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="`,`-separated names that the console is reached by; `*`: any (behind a proxy that checks).",
+    )
     file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (Path("/home"), Path("/mnt"), Path("/opt"), Path("/srv")),
         description="`:`-separated folders that file:/// sources may lie below.",
@@ -82,9 +94,9 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(":") if part) if isinstance(value, str) else value
 
-    @field_validator("allowed_networks", mode="before")
+    @field_validator("allowed_networks", "console_hosts", mode="before")
     @classmethod
-    def _split_networks(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)
@@ -110,6 +122,11 @@ class Settings(BaseSettings):
     def exports_folder(self) -> Path:
         """Folder of exported files, default filled in."""
         return self.exports or self.home / "exports"
+
+    @property
+    def uploads_folder(self) -> Path:
+        """Folder of files sent to the console, default filled in."""
+        return self.uploads or self.home / "uploads"
 
     @property
     def known_hosts_file(self) -> Path:

@@ -6,14 +6,18 @@ from catalog.records import Action, Plan, ReclaimReport
 from catalog.rules.administration import require_admin
 from flows.requests import ReclaimSpace
 from tasks.reclaim import choose_storages, joined, reclaim
+from tasks.uploads import sweep_uploads
 
 
 @flow(name="reclaim-space", flow_run_name="reclaim space")
 def reclaim_space(request: ReclaimSpace) -> ReclaimReport | Plan:
-    """Free what nothing needs on ImageStores, safe beside running adds. Raises StorageNotFound, InvalidRequest."""
+    """Free what nothing needs on ImageStores, and uploads that were given up; safe beside running adds. Raises StorageNotFound, InvalidRequest."""
     require_admin(request.account, "reclaim space")
     names = choose_storages(request.image_storages, kind="imagestore")
-    report = joined([reclaim(name, plan_only=request.plan_only) for name in names])
+    reports = [reclaim(name, plan_only=request.plan_only) for name in names]
+    if not request.image_storages:
+        reports.append(sweep_uploads(plan_only=request.plan_only))
+    report = joined(reports)
     return _plan(report) if request.plan_only else report
 
 

@@ -10,6 +10,7 @@ from prefect.logging import get_logger
 from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound, ImagewrightError
 from catalog.records import Image
 from catalog.rules.transitions import GONE, status_after
+from storage.uploads import discard_source
 from tasks.events import emit
 from tasks.exclusive import own_lease
 from tasks.resources import open_image_storage, open_resources, run_id
@@ -79,9 +80,10 @@ def withdraw(image_id: str) -> bool:
 def discard_bytes(image: Image, storages: Sequence[str]) -> None:
     """Delete the image's landings, and what was published of it just before its run ended, from these storages.
 
-    What a storage can't delete now, reclaim and reconcile do later.
+    What a storage can't delete now, reclaim and reconcile do later. A file that was sent for it goes as well.
     """
     with open_resources() as (settings, catalog):
+        discard_source(image.source, settings)
         for name in storages:
             try:
                 storage = open_image_storage(catalog.image_storage(name), settings)

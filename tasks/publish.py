@@ -7,6 +7,7 @@ from prefect import task
 
 from catalog.lineage import PROVENANCE
 from catalog.records import Image, ImageStatus, Origin, Provenance, QualityReport
+from storage.uploads import discard_source
 from tasks.events import emit
 from tasks.exclusive import own_lease
 from tasks.fail import discard_landings
@@ -56,6 +57,8 @@ def publish(
             for replica in replicas:
                 change.save_replica(replica)
             change.release(subject_of(image.id))
+        if ready:
+            discard_source(image.source, settings)
     emit(
         "image.ready" if ready else "image.failed",
         saved,
@@ -93,6 +96,7 @@ def settle(image: Image) -> Image:
             ready = change.image(image.id).model_copy(update=update)
             saved = change.save_image(ready, event="imagewright.image.ready")
             change.release(subject_of(image.id))
+        discard_source(image.source, settings)
     emit("image.ready", saved, md5=saved.md5, size_bytes=saved.size_bytes, error=None)
     return saved
 

@@ -54,7 +54,7 @@ def check_places(catalog: "Reading", draft: Image) -> None:
     """Raise StorageNotFound, or InvalidRequest where a storage can't take an image from such an address."""
     kinds = {name: catalog.image_storage(name).kind for name in draft.image_storages}
     for url in split_urls(draft.source):
-        if scheme_of(url) in REMOTE or scheme_of(url) == "file":  # others are forbidden by the source itself
+        if scheme_of(url) in (*REMOTE, "file", "upload"):  # others are forbidden by the source itself
             check_source(url, kinds)
 
 

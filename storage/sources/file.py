@@ -20,8 +20,14 @@ class FileSource:
         self, url: SourceUrl, settings: Settings, _credentials: Credentials, _source_address: str | None
     ) -> None:
         self.url, self.settings = url, settings
+        self.roots = settings.file_roots
         if url.query:
             raise SourceForbidden(url.masked, "a file has no query; write a ? in a name as %3F")
+
+    @property
+    def path(self) -> str:
+        """Where the file lies on this host."""
+        return self.url.decoded_path
 
     def probe(self) -> SourceInfo:
         """Look at the file."""
@@ -56,7 +62,7 @@ class FileSource:
         First as a mere place (O_PATH: nothing is read, no device woken, no pipe waited for), then the same inode for
         reading, so that no swap of a path component between check and use can lead elsewhere.
         """
-        place = self._place(self.url.decoded_path)
+        place = self._place(self.path)
         try:
             self._require_permitted(place)
             return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
@@ -76,9 +82,9 @@ class FileSource:
 
     def _require_permitted(self, place: int) -> None:
         real = Path(f"/proc/self/fd/{place}").readlink()
-        roots = [Path(os.path.realpath(root)) for root in self.settings.file_roots]
+        roots = [Path(os.path.realpath(root)) for root in self.roots]
         if not any(real.is_relative_to(root) for root in roots):
-            shown = ", ".join(str(root) for root in self.settings.file_roots)
+            shown = ", ".join(str(root) for root in self.roots)
             raise SourceForbidden(self.url.masked, f"it is not below IMAGEWRIGHT_FILE_ROOTS ({shown})")
         if not stat.S_ISREG(os.fstat(place).st_mode):
             raise SourceForbidden(self.url.masked, "it is not a regular file")

@@ -20,6 +20,7 @@ SCHEMES: Mapping[str, str] = MappingProxyType(
         "sftp": "storage.sources.sftp:SftpSource",
         "s3": "storage.sources.s3:open_s3",
         "file": "storage.sources.file:FileSource",
+        "upload": "storage.sources.upload:UploadSource",
     }
 )
 """Scheme → what makes its source, imported when it is used: start-up time is a feature."""

@@ -13,8 +13,9 @@ from pydantic import Field
 from catalog.errors import SourceForbidden
 from catalog.records import Record
 from storage.sources.masking import mask
+from storage.uploads import ID
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "s3": 443, "file": 0}
+DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "s3": 443, "file": 0, "upload": 0}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\\<>\"`{}|^]|\s")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
@@ -122,6 +123,10 @@ def _host(scheme: str, host: str) -> str:
         if host not in ("", "localhost"):
             raise ValueError("a file is on this host: write file:///absolute/path")
         return ""
+    if scheme == "upload":
+        if not ID.match(host):
+            raise ValueError("an upload is named by its id, a UUID")
+        return host
     if scheme == "s3":
         return host  # a bucket; the endpoint is checked when it is connected to
     if host.startswith("[") and host.endswith("]"):
