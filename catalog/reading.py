@@ -121,6 +121,13 @@ class Reading(Accounting, Remembering):
             return export
         raise errors.ExportNotFound(image_id)
 
+    def exported(self, export_id: str) -> ExportedImage:
+        """Return one export. Raises ExportNotFound."""
+        export = self._get(kinds.EXPORT, export_id)
+        if export is None:
+            raise errors.ExportNotFound(export_id)
+        return export
+
     def leftovers(
         self, *, image_storage: str | None = None, image_id: str | None = None
     ) -> Iterator[Leftover]:

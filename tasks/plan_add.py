@@ -1,4 +1,4 @@
-"""What adding an image would do."""
+"""What adding an image would do, and whether it could."""
 
 from prefect import task
 
@@ -35,3 +35,23 @@ def plan_add(draft: Image, url: str) -> Plan:
         bytes_to_move=info.size_bytes or 0,
         summary=f"fetch {info.url} ({size}) once and keep it on {', '.join(draft.image_storages)}",
     )
+
+
+def check_draft(draft: Image, size_bytes: int) -> None:
+    """Raise what an add of so many bytes would fail with before the first of them moves; nothing is kept.
+
+    Raises StorageNotFound, InvalidRequest, QuotaExceeded, CapacityExceeded.
+    """
+    subject = f"upload:{draft.id}"
+    with open_resources() as (settings, catalog):
+        check_places(catalog, draft)
+        storages = {name: catalog.image_storage(name) for name in draft.image_storages}
+        available = {
+            name: open_image_storage(record, settings).capacity().available_bytes
+            for name, record in storages.items()
+        }
+        with catalog.changing(actor=draft.owner) as change:
+            change.reserve(
+                subject=subject, account=draft.owner, storages=tuple(available), size_bytes=size_bytes, available=available
+            )  # fmt: skip
+            change.release(subject)
