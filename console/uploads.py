@@ -112,14 +112,24 @@ def _announced(metadata: dict[str, str], length: int) -> Upload:
     flow, upload_id = metadata.get("flow", ""), str(uuid4())
     if flow not in FLOWS:
         raise InvalidRequest("flow", flow, f"one of {', '.join(FLOWS)}")
-    asked = FLOWS[flow].model_validate_json(metadata.get("request", "{}"))
-    request = asked.model_copy(update={"image_path": url_of(upload_id), "image_id": upload_id})
+    asked = {**_object(metadata.get("request", "")), "image_path": url_of(upload_id), "image_id": upload_id}
+    request = FLOWS[flow].model_validate(asked)
     now = datetime.now(UTC)
     check_draft(draft_image(request, upload_id, now), length)
     return Upload(
         id=upload_id, length=length, filename=metadata.get("filename", ""), flow=flow, request=request.model_dump_json(exclude_unset=True),
         created_at=now,
     )  # fmt: skip
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidRequest("request", text[:40], "the JSON of an object")
+    return found
 
 
 async def _take(request: Request, fd: int, offset: int, length: int) -> int:

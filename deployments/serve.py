@@ -1,4 +1,4 @@
-"""Everything on one machine, on loopback: Prefect server, worker, deployments. `imagewright serve`, `make serve`."""
+"""Everything on one machine, on loopback: Prefect server, worker, deployments, console. `imagewright serve`, `make serve`."""
 
 import argparse
 import asyncio
@@ -24,17 +24,18 @@ def main() -> None:
     """Run until Ctrl-C or SIGTERM; a process that dies takes the others with it and its log is named."""
     parser = argparse.ArgumentParser(prog="imagewright serve", description=main.__doc__)
     parser.add_argument("--port", type=int, default=4200)
-    port = parser.parse_args().port
+    parser.add_argument("--console-port", type=int, default=4201)
+    options = parser.parse_args()
     settings = load_settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background job starts with it ignored
     with contextlib.suppress(KeyboardInterrupt):
-        serve(settings, port)
+        serve(settings, options.port, options.console_port)
 
 
-def serve(settings: Settings, port: int) -> None:
+def serve(settings: Settings, port: int, console_port: int) -> None:
     """Start everything, say where it is, and watch it."""
     url = f"http://{HOST}:{port}/api"
     environment = {
@@ -48,28 +49,39 @@ def serve(settings: Settings, port: int) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            _running("server", logs, environment, "server", "start", "--host", HOST, "--port", str(port))
+            _running(
+                "server", logs, environment, "prefect", "server", "start", "--host", HOST, "--port", str(port)
+            )
         )
         _wait(server, port, logs)
         _apply()
         pool = definitions()[0].work_pool.name
         worker = stack.enter_context(
-            _running("worker", logs, environment, "worker", "start", "--pool", pool, "--type", "process")
+            _running(
+                "worker", logs, environment, "prefect", "worker", "start", "--pool", pool, "--type", "process"
+            )
+        )
+        console = stack.enter_context(
+            _running("console", logs, environment, "console", "--host", HOST, "--port", str(console_port))
         )
         leave_address(settings, url)
         stack.callback(address_file(settings).unlink, missing_ok=True)
-        print(f"Prefect UI     http://{HOST}:{port}\nlogs           {logs}\nstop with Ctrl-C", flush=True)
-        _watch({"server": server, "worker": worker}, logs)
+        print(
+            f"images         http://{HOST}:{console_port}\nPrefect UI     http://{HOST}:{port}\n"
+            f"logs           {logs}\nstop with Ctrl-C",
+            flush=True,
+        )
+        _watch({"server": server, "worker": worker, "console": console}, logs)
 
 
 @contextlib.contextmanager
 def _running(
     name: str, logs: Path, environment: dict[str, str], *arguments: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a `prefect` command with its output in a log; end it, gently first, when the block ends."""
+    """Run a module with its output in a log; end it, gently first, when the block ends."""
     with (logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *arguments], env=environment, cwd=ROOT,
+            [sys.executable, "-m", *arguments], env=environment, cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
@@ -103,7 +115,7 @@ def _watch(processes: dict[str, "subprocess.Popen[bytes]"], logs: Path) -> None:
     while True:
         for name, process in processes.items():
             if process.poll() is not None:
-                sys.exit(f"imagewright: the Prefect {name} ended by itself; see {logs / name}.log")
+                sys.exit(f"imagewright: the {name} ended by itself; see {logs / name}.log")
         time.sleep(1)
 
 

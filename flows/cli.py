@@ -72,11 +72,12 @@ def adopt(
     _call("adopt_storage", request, as_json)
 
 
-def serve(*, port: int = 4200) -> None:
-    """Run the Prefect server, a worker and the deployments on loopback until Ctrl-C."""
+def serve(*, port: int = 4200, console_port: int = 4201) -> None:
+    """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
     import os
 
-    os.execv(sys.executable, [sys.executable, "-m", "deployments.serve", "--port", str(port)])  # noqa: S606
+    ports = ["--port", str(port), "--console-port", str(console_port)]
+    os.execv(sys.executable, [sys.executable, "-m", "deployments.serve", *ports])  # noqa: S606
 
 
 def sentence(error: ValidationError) -> str:

@@ -20,11 +20,12 @@ COMMAND = Path(sys.executable).with_name("imagewright")
 
 @dataclass(frozen=True)
 class Serving:
-    """Where it answers. environment: what a command needs to work on the same home."""
+    """Where it answers. environment: what a command needs to work on the same home; console: its URL."""
 
     url: str
     home: Path
     environment: dict[str, str]
+    console: str
 
     @property
     def api(self) -> str:
@@ -53,7 +54,7 @@ class Serving:
 @contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[Serving]:
     """Start `imagewright serve` on an ephemeral port and stop it with SIGINT. environment: more settings."""
-    port = free_port()
+    port, console_port = free_port(), free_port()
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -61,11 +62,11 @@ def serving(folder: Path, **environment: str) -> Iterator[Serving]:
     everything = {**inherited, **settings}
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(port)], env=everything, stdout=log, stderr=log
+            [COMMAND, "serve", "--port", str(port), "--console-port", str(console_port)], env=everything, stdout=log, stderr=log
         )
     try:
         _wait(process, home / "run" / "server.json", folder / "serve.log")
-        yield Serving(f"http://127.0.0.1:{port}", home, everything)
+        yield Serving(f"http://127.0.0.1:{port}", home, everything, f"http://127.0.0.1:{console_port}")
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)

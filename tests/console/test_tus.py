@@ -1,0 +1,120 @@
+"""The tus server, up to the last byte but one: what is kept, refused and answered."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from catalog.settings import Settings, load_settings
+from console.uploads import TusServer
+from storage.uploads import Uploads
+from tests.console.tus import TUS, creation, metadata, piece
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path))
+    monkeypatch.setenv("IMAGEWRIGHT_QUOTA_BYTES", "1000000")
+    return load_settings()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=TusServer(settings).routes())) as client:
+        yield client
+
+
+def begun(client: TestClient, length: int = 10) -> str:
+    answer = client.post("/uploads", headers=creation(length))
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["Location"])
+
+
+def test_options_say_what_is_spoken(client: TestClient) -> None:
+    answer = client.options("/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["Tus-Version"] == "1.0.0"
+    assert set(answer.headers["Tus-Extension"].split(",")) == {"creation", "expiration", "termination"}
+
+
+def test_bytes_come_in_pieces(client: TestClient, settings: Settings) -> None:
+    place = begun(client)
+    assert client.patch(place, content=b"0123", headers=piece(0)).headers["Upload-Offset"] == "4"
+    assert client.patch(place, content=b"45", headers=piece(4)).status_code == 204
+    answer = client.head(place, headers=TUS)
+    assert (answer.headers["Upload-Offset"], answer.headers["Upload-Length"]) == ("6", "10")
+    assert (answer.headers["Cache-Control"], answer.headers["Tus-Resumable"]) == ("no-store", "1.0.0")
+    assert "GMT" in answer.headers["Upload-Expires"]
+    assert Uploads(settings).data(place.rpartition("/")[2]).read_bytes() == b"012345"
+
+
+def test_a_wrong_offset_changes_nothing(client: TestClient) -> None:
+    place = begun(client)
+    client.patch(place, content=b"0123", headers=piece(0))
+    for offset in (0, 3, 5):
+        answer = client.patch(place, content=b"xxx", headers=piece(offset))
+        assert (answer.status_code, answer.json()) == (409, {"error": "the next byte is 4"})
+    assert client.head(place, headers=TUS).headers["Upload-Offset"] == "4"
+
+
+def test_more_than_was_announced_is_refused(client: TestClient) -> None:
+    place = begun(client)
+    answer = client.patch(place, content=b"0123456789x", headers=piece(0))
+    assert (answer.status_code, "10 were announced" in answer.text) == (422, True)
+    assert client.head(place, headers=TUS).headers["Upload-Offset"] == "0"
+
+
+def test_one_sender_at_a_time(client: TestClient, settings: Settings) -> None:
+    place = begun(client)
+    with Uploads(settings).appending(place.rpartition("/")[2]):
+        assert client.patch(place, content=b"0", headers=piece(0)).status_code == 423
+
+
+def test_an_upload_can_be_given_up(client: TestClient, settings: Settings) -> None:
+    place = begun(client)
+    assert client.delete(place, headers=TUS).status_code == 204
+    assert client.head(place, headers=TUS).status_code == 404
+    assert client.patch(place, content=b"0", headers=piece(0)).status_code == 404
+    assert not list(settings.uploads_folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x", "..", "%2e%2e", "%2e%2e%2fconsole.key", "0" * 36])
+def test_other_names_are_nothing(client: TestClient, name: str) -> None:
+    assert client.head(f"/uploads/{name}", headers=TUS).status_code == 404
+    assert client.delete(f"/uploads/{name}", headers=TUS).status_code in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({}, 412, "only tus 1.0.0"),
+        ({"Tus-Resumable": "0.2.2"}, 412, "only tus 1.0.0"),
+        ({**TUS, "Upload-Length": "-1"}, 422, "Upload-Length"),
+        ({**TUS, "Upload-Length": "\u0661"}, 422, "Upload-Length"),
+        ({**TUS, "Upload-Length": "9" * 30}, 422, "Upload-Length"),
+        ({**TUS, "Upload-Length": str(1 << 50)}, 422, "at most"),
+        ({**TUS, "Upload-Length": "5"}, 422, "flow"),
+        ({**TUS, "Upload-Length": "5", "Upload-Metadata": "flow !!!"}, 422, "base64"),
+        ({**creation(5), "Upload-Metadata": metadata("delete_image", {})}, 422, "flow"),
+        (creation(5, name=" spaced "), 422, "name"),
+        (creation(5, nonsense=1), 422, "nonsense"),
+        (creation(5, image_format="exe"), 422, "image_format"),
+        (creation(5, image_storages=["nowhere"]), 422, "nowhere"),
+        (creation(2_000_000), 422, "do not fit"),
+        (creation(5, "add_system_image", cpu_architecture="aarch64", bios_mode="Legacy"), 422, "UEFI"),
+    ],
+)  # fmt: skip
+def test_what_could_never_be_added_is_refused_before_a_byte_comes(
+    client: TestClient, settings: Settings, headers: dict[str, str], status: int, words: str
+) -> None:
+    sent = {name.encode(): value.encode() for name, value in headers.items()}
+    answer = client.post("/uploads", headers=sent)
+    assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
+    assert not settings.uploads_folder.exists() or not list(settings.uploads_folder.iterdir())
+
+
+def test_an_announcement_reserves_nothing_for_good(client: TestClient) -> None:
+    places = {begun(client, 900_000) for _ in range(3)}
+    assert len(places) == 3
