@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.http import HttpSource
+from storage.uploads import Upload, Uploads, url_of
 from tests.services.nginx import nginx
 from tests.services.private_user import ESCAPED, PASSWORD, USER
 from tests.services.proxy import Proxy, proxy
@@ -36,6 +38,11 @@ class Place:
     parallel: bool = False  # read over several connections, whether that pays or not
     heals: bool = False  # goes on by itself after a cut
     closed: Settings = field(default_factory=Settings)  # settings under which the place is off limits
+
+    @property
+    def local(self) -> bool:
+        """Tell whether no network is between."""
+        return self.scheme in ("file", "upload")
 
 
 class Parallel:
@@ -73,20 +80,41 @@ def _write(root: Path) -> Callable[[str, bytes], None]:
     return put
 
 
+def _read_so_far() -> int:
+    """Return the bytes that this process has read from files."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@contextmanager
+def upload_place(folder: Path) -> Iterator[Place]:
+    """Files that somebody sent to the console."""
+    known = settings(folder)
+    uploads = Uploads(known)
+
+    def named(name: str) -> str:
+        return str(uuid5(NAMESPACE_URL, name))
+
+    def put(name: str, data: bytes) -> None:
+        uploads.discard(named(name))
+        uploads.create(
+            Upload(id=named(name), length=len(data), filename=name, flow="", request="", created_at=datetime.now(UTC))
+        )  # fmt: skip
+        uploads.data(named(name)).write_bytes(data)
+
+    yield Place("upload", put, lambda name: url_of(named(name)), _read_so_far, None, None, known)
+
+
 @contextmanager
 def file_place(folder: Path) -> Iterator[Place]:
     """Files of this host."""
     root = folder / "files"
     root.mkdir()
 
-    def read_so_far() -> int:
-        return int(Path("/proc/self/io").read_text().split()[1])
-
     yield Place(
         "file",
         _write(root),
         lambda name: f"file://{root}/{quote(name)}",
-        read_so_far,
+        _read_so_far,
         None,
         None,
         settings(folder),
