@@ -8,8 +8,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from catalog.settings import Settings
-from console import pages, runs
+from console import runs
 from console.downloads import Downloads
+from console.pages import Pages
 from console.security import Guard
 from console.uploads import TusServer
 
@@ -20,7 +21,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
     """Return the application. auth: `user:password` that is asked for, empty for none."""
     return Starlette(
         routes=[
-            *pages.routes(settings),
+            *Pages(settings).routes(),
             *runs.routes(),
             *TusServer(settings).routes(),
             *Downloads(settings).routes(),

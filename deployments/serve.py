@@ -5,10 +5,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from catalog.settings import Settings, load_settings
@@ -53,7 +54,7 @@ def serve(settings: Settings, port: int, console_port: int) -> None:
                 "server", logs, environment, "prefect", "server", "start", "--host", HOST, "--port", str(port)
             )
         )
-        _wait(server, port, logs)
+        _wait(server, "server", lambda: answers(port), logs)
         _apply()
         pool = definitions()[0].work_pool.name
         worker = stack.enter_context(
@@ -64,6 +65,7 @@ def serve(settings: Settings, port: int, console_port: int) -> None:
         console = stack.enter_context(
             _running("console", logs, environment, "console", "--host", HOST, "--port", str(console_port))
         )
+        _wait(console, "console", lambda: _listens(console_port), logs)
         leave_address(settings, url)
         stack.callback(address_file(settings).unlink, missing_ok=True)
         print(
@@ -95,14 +97,17 @@ def _running(
         process.wait()
 
 
-def _wait(server: "subprocess.Popen[bytes]", port: int, logs: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", name: str, ready: Callable[[], bool], logs: Path) -> None:
     deadline = time.monotonic() + START_S
-    while not answers(port):
-        if server.poll() is not None or time.monotonic() > deadline:
-            sys.exit(
-                f"imagewright: the Prefect server did not start on port {port}; see {logs / 'server.log'}"
-            )
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"imagewright: the {name} did not start; see {logs / name}.log")
         time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _apply() -> None:

@@ -3,13 +3,11 @@
 import hashlib
 import json
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +16,7 @@ from tests.console.tus import TUS, creation, piece
 from tests.services.process import free_port
 from tests.services.serving import Serving, serving
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("console")]
+pytestmark = pytest.mark.xdist_group("console")
 CONTENT = random.Random(7).randbytes(3 << 20) + bytes(1 << 20)
 OURS = {"X-Imagewright": "1"}
 WAIT_S = 120.0
@@ -64,16 +62,16 @@ def _status(served: Serving, image_id: str) -> str:
     return "" if done.returncode else str(json.loads(done.stdout)["status"])
 
 
-def test_upload_survives_a_kill_and_comes_back_by_a_link(served: Serving, tmp_path: Path) -> None:
+def test_upload_survives_a_kill_and_comes_back_by_a_link(served: Serving) -> None:
     with console(served) as (client, process):
         answer = client.post("/uploads", headers=creation(len(CONTENT), name="sent by hand"))
         assert answer.status_code == 201, answer.text
         place = answer.headers["Location"]
+        data = served.home / "uploads" / place.rpartition("/")[2] / "data"
 
         def halting() -> Iterator[bytes]:
             yield CONTENT[: 2 << 20]
-            process.send_signal(signal.SIGSTOP)
-            time.sleep(0.3)
+            _until(lambda: data.stat().st_size >= 1 << 20)
             process.kill()
             yield CONTENT[2 << 20 :]
 
@@ -93,7 +91,7 @@ def test_upload_survives_a_kill_and_comes_back_by_a_link(served: Serving, tmp_pa
 
 
 def _fetched_by_link(served: Serving, client: httpx.Client, image_id: str) -> None:
-    exported = json.loads(served.command("export-image", image_id, "--json").stdout)
+    exported = json.loads(served.command("export-image", "--image-id", image_id, "--json").stdout)
     answer = client.post(f"/api/exports/{exported['id']}/link", headers=OURS)
     url = answer.json()["url"]
     whole = client.get(url)

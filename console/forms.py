@@ -1,0 +1,75 @@
+"""Forms from request models: the same titles, order, help and choices as in the Prefect UI, with no second definition."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from catalog.records import Record
+from flows.requests import Request
+
+Kind = Literal["text", "number", "checkbox", "choice", "list", "date"]
+FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
+"""Fields that say which thing is meant: shown, not edited, where the row says it."""
+LAST = 80
+"""Position from which on fields are for few: account, plan."""
+
+
+class Field(Record):
+    """An input. options: of a choice; value: what stands there at first."""
+
+    name: str
+    title: str
+    description: str
+    kind: Kind
+    options: tuple[str, ...] = ()
+    value: str = ""
+    required: bool = False
+    fixed: bool = False
+
+
+def fields_of(model: type[Request], given: Mapping[str, object]) -> tuple[Field, ...]:
+    """Return a request's inputs in their order. given: values to begin with, by field name."""
+    schema = model.model_json_schema()
+    required = schema.get("required", ())
+    properties = sorted(schema["properties"].items(), key=lambda item: item[1].get("position", LAST))
+    return tuple(
+        _field(name, _resolved(schema, facts), given, required=name in required)
+        for name, facts in properties
+        if name != "plan_only"
+    )
+
+
+def _field(name: str, facts: Mapping[str, Any], given: Mapping[str, object], *, required: bool) -> Field:
+    value = given.get(name, facts.get("default", ""))
+    return Field(
+        name=name,
+        title=facts.get("title", name),
+        description=facts.get("description", ""),
+        kind=_kind(facts),
+        options=tuple(str(option) for option in _choices(facts)),
+        value=" ".join(map(str, value)) if isinstance(value, list | tuple) else _text(value),
+        required=required,
+        fixed=name in FIXED and name in given,
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _kind(facts: Mapping[str, Any]) -> Kind:
+    if _choices(facts):
+        return "choice"
+    if facts.get("format") == "date-time":
+        return "date"
+    kinds: dict[str, Kind] = {"boolean": "checkbox", "integer": "number", "number": "number", "array": "list"}
+    return kinds.get(facts.get("type", ""), "text")
+
+
+def _choices(facts: Mapping[str, Any]) -> tuple[object, ...]:
+    return tuple(facts.get("enum", ())) or ((facts["const"],) if "const" in facts else ())
+
+
+def _resolved(schema: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a field's facts with what it refers to put in its place."""
+    reference = facts.get("$ref")
+    return {**schema["$defs"][reference.rpartition("/")[2]], **facts} if reference else facts

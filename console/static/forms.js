@@ -1,0 +1,134 @@
+// The dialog of a flow: its form, its plan, its run, and sending a file where one is chosen.
+import { create, send } from "./tus.js";
+
+const OURS = { "X-Imagewright": "1", "Content-Type": "application/json" };
+const dialog = document.getElementById("dialog");
+
+function value(input) {
+  const text = input.value.trim();
+  if (input.dataset.kind === "checkbox") return input.checked;
+  if (text === "") return undefined;
+  if (input.dataset.kind === "number") return Number(text);
+  if (input.dataset.kind === "list") return text.split(/[\s,]+/);
+  return text;
+}
+
+// Only what differs from what stood there, or has to be there: what is not said stays as it is.
+function asked(form) {
+  const fields = [...form.querySelectorAll("[data-kind]")];
+  const said = fields.filter((input) => input.required || input.readOnly || changed(input));
+  return Object.fromEntries(said.map((input) => [input.name, value(input)]).filter(([, v]) => v !== undefined));
+}
+
+function changed(input) {
+  if (input.type === "checkbox") return input.checked !== input.defaultChecked;
+  if (input.tagName === "SELECT") return true;
+  return input.value !== input.defaultValue || input.dataset.kind === "list";
+}
+
+function tell(form, text, bad = false) {
+  const told = form.querySelector(".told");
+  told.textContent = text;
+  told.classList.toggle("bad", bad);
+}
+
+async function post(address, body) {
+  const answer = await fetch(address, { method: "POST", headers: OURS, body: JSON.stringify(body) });
+  const said = await answer.json();
+  if (!answer.ok) throw new Error(said.error);
+  return said;
+}
+
+function planned(plan) {
+  const lines = (plan.actions || []).map((a) => `${a.verb} ${a.subject}${a.reason ? `: ${a.reason}` : ""}`);
+  return [plan.summary, ...lines].join("\n");
+}
+
+async function follow(form, run) {
+  while (dialog.open) {
+    const answer = await fetch(`/api/runs/${run.flow_run_id}`);
+    const said = await answer.json();
+    const state = said.message ? `${said.state}: ${said.message}` : said.state;
+    tell(form, answer.ok ? state : said.error, !answer.ok || said.failed);
+    if (said.finished) return;
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+}
+
+function bar(form, file) {
+  tell(form, "");
+  const shown = document.createElement("progress");
+  shown.max = file.size;
+  form.querySelector(".told").append(shown, document.createElement("span"));
+  return (offset) => {
+    shown.value = offset;
+    shown.nextSibling.textContent = `${(offset / 1048576).toFixed(1)} of ${(file.size / 1048576).toFixed(1)} MiB`;
+  };
+}
+
+async function sendFile(form, file) {
+  const { image_path: _unused, ...request } = asked(form);
+  await goOn(form, file, await create(file, form.dataset.run, request));
+}
+
+// Closing the dialog pauses; the list of uploads offers to go on.
+export async function goOn(form, file, place) {
+  const stop = new AbortController();
+  dialog.addEventListener("close", () => stop.abort(), { once: true });
+  const sent = await send(place, file, bar(form, file), stop.signal);
+  tell(form, sent ? "Sent. The image appears in the list as it is added." : "This upload is not there any more.", !sent);
+}
+
+async function submitted(form) {
+  const file = form.querySelector("#f-file")?.files[0];
+  if (file) return sendFile(form, file);
+  const run = await post(`/api/flows/${form.dataset.run}`, asked(form));
+  return follow(form, run);
+}
+
+async function trying(form, work) {
+  const buttons = [...form.querySelectorAll("button:not([data-close])")];
+  buttons.forEach((button) => (button.disabled = true));
+  try {
+    await work();
+  } catch (error) {
+    if (error.name !== "AbortError") tell(form, error.message, true);
+  } finally {
+    buttons.forEach((button) => (button.disabled = false));
+  }
+}
+
+function wire(form) {
+  const file = form.querySelector("#f-file");
+  const path = form.elements.image_path;
+  file?.addEventListener("change", () => (path.required = !file.files.length));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    trying(form, () => submitted(form));
+  });
+  form.querySelector("[data-plan]")?.addEventListener("click", () =>
+    trying(form, async () => tell(form, planned(await post(`/api/plans/${form.dataset.run}`, asked(form))))),
+  );
+  form.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+}
+
+export async function open(flow, given, name) {
+  const answer = await fetch(`/forms/${flow}?given=${encodeURIComponent(given)}`);
+  dialog.innerHTML = await answer.text(); // our own template, every value escaped
+  if (name) dialog.querySelector("h2").append(`: ${name}`);
+  wire(dialog.querySelector("form"));
+  dialog.showModal();
+}
+
+export async function link(id, button) {
+  try {
+    const made = await post(`/api/exports/${encodeURIComponent(id)}/link`, {});
+    const place = document.createElement("a");
+    place.href = made.url;
+    place.textContent = "Download";
+    place.title = `until ${made.expires_at}`;
+    button.replaceWith(place);
+  } catch (error) {
+    button.textContent = error.message;
+  }
+}

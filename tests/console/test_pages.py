@@ -1,0 +1,174 @@
+"""Tabs, details and forms: every one on an empty and on a filled catalog, and nothing that is said becomes markup."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from catalog import open_catalog
+from catalog.records import Image, ImageStatus, Leftover, PrimaryStorage, Volume
+from catalog.settings import Settings, load_settings
+from console.forms import fields_of
+from console.pages import Pages
+from console.tabs import OPERATIONS, PAGE, TABS, allowed
+from flows import FLOWS
+from flows.cli import request_model
+from storage.uploads import Upload, Uploads
+from tests.catalog.samples import a_replica, an_export, an_image
+
+HOSTILE = "<script>alert('x')</script>\"&"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # nobody is there
+    return load_settings()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=Pages(settings).routes())) as client:
+        yield client
+
+
+def filled(count: int = 1) -> Image:
+    """Put one of everything into the catalog, hostile wherever a text is free; return the first image."""
+    images = [
+        an_image(name=f"image {n}", status=ImageStatus.ERROR, description=HOSTILE, error=HOSTILE, os=HOSTILE)
+        for n in range(count)
+    ]
+    first = images[0]
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        for image in images:
+            change.save_image(image)
+        change.save_image(an_image(name="binned", status=ImageStatus.DELETED, deleted_at=NOW))
+        change.save_replica(a_replica(first, error=HOSTILE))
+        change.save_export(an_export(first, path=f"/x/{HOSTILE}"))
+        change.save_leftover(
+            Leftover(
+                id="l", image_id=first.id, image_storage="default", location=HOSTILE, size_bytes=1, moved_to="b",
+                created_at=NOW,
+            )
+        )  # fmt: skip
+        change.save_primary_storage(PrimaryStorage(name="p", kind="local", url="file:///p", created_at=NOW))
+        change.save_volume(
+            Volume(
+                id="v", name=HOSTILE, image_id=first.id, primary_storage="p", location=HOSTILE, backing="", size_bytes=1,
+                created_at=NOW,
+            )
+        )  # fmt: skip
+    return first
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_of_an_empty_catalog(client: TestClient, tab: str) -> None:
+    answer = client.get(f"/?tab={tab}")
+    assert answer.status_code == 200
+    assert TABS[tab].title in answer.text
+    assert ("Nothing here" in answer.text) == (tab not in {"storages", "primary"})
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_of_a_filled_catalog(client: TestClient, tab: str) -> None:
+    filled()
+    for answer in (client.get(f"/?tab={tab}"), client.get(f"/table?tab={tab}")):
+        assert (answer.status_code, "Nothing here" in answer.text) == (200, False)
+        assert "<script>alert" not in answer.text
+        assert "Actions" in answer.text
+
+
+def test_details_say_everything_and_escape_it(client: TestClient) -> None:
+    image = filled()
+    text = client.get(f"/images/{image.id}").text
+    assert "<script>alert" not in text
+    for told in (image.id, "&lt;script&gt;", "imagewright.", "never", "0 B" if not image.size_bytes else ""):
+        assert told in text
+
+
+def test_what_is_not_there_is_said_in_a_sentence(client: TestClient) -> None:
+    for path in ("/images/nothing", "/images/<b>", "/?tab=nothing", "/?tab=<b>", "/table?tab="):
+        answer = client.get(path)
+        assert (answer.status_code, "<b>" in answer.text) == (404, False)
+    for path in ("/forms/nothing", "/forms/edit_image?given=x", "/forms/edit_image?given=[]"):
+        assert client.get(path).status_code == 404
+
+
+def test_pages_of_a_long_list(client: TestClient) -> None:
+    filled(PAGE + 1)
+    first, second = client.get("/table").text, client.get("/table?page=1").text
+    assert (first.count('scope="row"'), second.count('scope="row"')) == (PAGE, 1)
+    assert ("Older" in first, "Newer" in first, "Older" in second, "Newer" in second) == (
+        True,
+        False,
+        False,
+        True,
+    )
+    assert client.get("/table?page=-1").text.count('scope="row"') == PAGE
+    assert client.get("/table?page=99999999999").status_code == 200
+
+
+def test_filters(client: TestClient) -> None:
+    filled(3)
+    assert client.get("/table?name=*2").text.count('scope="row"') == 1
+    assert client.get("/table?status=Ready").text.count('scope="row"') == 0
+    assert client.get("/table?status=Error").text.count('scope="row"') == 3
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_flow_has_a_form_of_all_its_fields(client: TestClient, flow: str) -> None:
+    text = client.get(f"/forms/{flow}").text
+    model = request_model(flow)
+    for name, field in model.model_fields.items():
+        assert (f'name="{name}"' in text) == (name != "plan_only")
+        assert name == "plan_only" or str(field.title) in text
+    assert ("data-plan" in text) == ("plan_only" in model.model_fields)
+
+
+def test_a_form_begins_with_what_the_row_says(client: TestClient) -> None:
+    given = {"image_ids": ["a", HOSTILE]}
+    field = fields_of(request_model("delete_image"), given)[0]
+    assert (field.value, field.fixed, field.required) == (f"a {HOSTILE}", True, True)
+    text = client.get("/forms/delete_image", params={"given": json.dumps(given)}).text
+    assert "<script>" not in text
+    assert "readonly" in text
+
+
+def test_kinds_of_inputs() -> None:
+    kinds = {field.name: field.kind for field in fields_of(request_model("add_system_image"), {})}
+    assert (kinds["name"], kinds["image_format"], kinds["virtio"]) == ("text", "choice", "checkbox")
+    assert kinds["image_storages"] == "list"
+    assert {f.name: f.kind for f in fields_of(request_model("boot_check"), {})}["timeout_s"] == "number"
+    assert {f.name: f.kind for f in fields_of(request_model("sync_images"), {})}["changed_since"] == "date"
+
+
+def test_only_what_the_rules_allow_is_offered() -> None:
+    ready = an_image(status=ImageStatus.READY)
+    offered = {flow for flow, operation in OPERATIONS.items() if allowed(ready, operation)}
+    assert {"export_image", "delete_image", "disable_image"} <= offered
+    assert not {"recover_image", "expunge_image", "enable_image"} & offered
+    assert not allowed(ready.model_copy(update={"protected": True}), "delete")
+    binned = an_image(status=ImageStatus.DELETED)
+    assert {f for f, o in OPERATIONS.items() if allowed(binned, o)} == {"recover_image", "expunge_image"}
+
+
+def test_uploads_are_listed_with_their_state(client: TestClient, settings: Settings) -> None:
+    def upload(length: int) -> Upload:
+        made = Upload(
+            id=an_image().id, length=length, filename=HOSTILE, flow="add_volume_image", request='{"name": "n"}', created_at=NOW
+        )  # fmt: skip
+        Uploads(settings).create(made)
+        return made
+
+    begun, whole = upload(5), upload(0)
+    states = {told["id"]: told["state"] for told in client.get("/api/uploads").json()}
+    assert states == {begun.id: "Uploading", whole.id: "Adding"}
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(an_image(id=whole.id, status=ImageStatus.ERROR, error="it is no image"))
+    told = {t["id"]: t for t in client.get("/api/uploads").json()}[whole.id]
+    assert (told["state"], told["error"], told["filename"]) == ("Failed", "it is no image", HOSTILE)
