@@ -9,17 +9,27 @@ const list = document.getElementById("uploads");
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button?.dataset.flow) open(button.dataset.flow, button.dataset.given, button.dataset.name);
-  else if (button?.dataset.link) link(button.dataset.link, button);
+  if (button?.dataset.flow) {
+    button.closest("details")?.removeAttribute("open");
+    open(button.dataset.flow, button.dataset.given, button.dataset.name);
+  }
+  if (button?.dataset.link) link(button.dataset.link, button);
 });
 
 // Not under somebody's hands: neither a menu that is open nor a link that was made is taken away.
-const busy = () => document.hidden || dialog.open || table.querySelector("details[open], a[href^='/download/'], :focus");
+const busy = () => document.hidden || dialog.open || table.querySelector("details[open], a[href^='/download/']");
+let last = "";
+
+// What is the same is left alone: with it stays the keyboard's place.
+function replace(html) {
+  if (html !== last) table.innerHTML = html; // our own template, every value escaped
+  last = html;
+}
 
 async function renew() {
   if (!busy()) {
     const answer = await fetch(table.dataset.renew).catch(() => null);
-    if (answer?.ok && !busy()) table.innerHTML = await answer.text(); // our own template, every value escaped
+    if (answer?.ok && !busy()) replace(await answer.text());
     if (list) await showUploads();
   }
   setTimeout(renew, RENEW_MS);
