@@ -288,7 +288,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(examples: int, steps: int) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    quiet = [
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.large_base_example,  # a thousand steps are large, whatever each of them draws
+    ]
     chosen = settings(
         max_examples=examples,
         stateful_step_count=steps,
