@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.errors import InvalidRequest, VolumeNotFound
+from catalog.errors import IllegalTransition, ImageNotFound, InvalidRequest, VolumeNotFound
 from catalog.records import Action, Image, Plan, Replica, Volume
 from catalog.rules.naming import check_name
 from catalog.rules.sharing import ADMIN
@@ -55,12 +55,26 @@ def _make(catalog: "Catalog", primary: PrimaryStorage, cached: CachedFile, draft
     else:
         made = primary.clone(draft.id, cached, draft.size_bytes)
         volume = draft.model_copy(update=made.model_dump())
-    with catalog.changing(actor=draft.owner, run_id=run_id()) as change:
+    try:
+        _record(catalog, volume)
+    except (
+        ImageNotFound,
+        IllegalTransition,
+    ):  # deleted, disabled or no longer shared while it was downloaded
+        if volume.location != volume.backing:
+            primary.delete_volume(volume.location)
+        raise
+    return volume
+
+
+def _record(catalog: "Catalog", volume: Volume) -> None:
+    """Let the catalog know the volume, if its image may still be used in this very transaction."""
+    with catalog.changing(actor=volume.owner, run_id=run_id()) as change:
+        status_after(change.image(volume.image_id, account=volume.owner), OPERATION)
         change.save_volume(volume, "imagewright.volume.created")
-        copy = change.cached_image(draft.image_id, draft.primary_storage)
+        copy = change.cached_image(volume.image_id, volume.primary_storage)
         if copy is not None:
             change.save_cached_image(copy.model_copy(update={"last_used_at": now()}))
-    return volume
 
 
 def _checked(

@@ -6,6 +6,7 @@ import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ from catalog.errors import (
 )
 from catalog.records import CachedImage, Image, ImageStatus, ItemOutcome, PrimaryStorage, Volume
 from catalog.rules.cache import cache_to_drop
-from tasks.cache import drop, drops
+from storage.protocols import CachedFile
+from tasks.cache import bring, drop, drops
 from tasks.delete import delete
 from tasks.enable import set_state
 from tasks.expunge import expunge
@@ -124,6 +126,26 @@ def test_a_volume_is_never_smaller_than_its_image() -> None:
         create(image, size_bytes=512)
     with pytest.raises(PrimaryStorageNotFound):
         create(image, primary_storage="absent")
+
+
+@pytest.mark.parametrize("media", ["DataTemplate", "ISO"])
+def test_an_image_that_is_deleted_while_it_is_downloaded_makes_no_volume(
+    media: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = "iso" if media == "ISO" else "raw"
+    image = placed(media=media, format=stored, format_stored=stored)
+
+    def overtaken(*given: Any) -> CachedFile:
+        brought = bring(*given)
+        delete.fn([image.id], "admin")
+        return brought
+
+    monkeypatch.setattr("tasks.volume.bring", overtaken)
+    with pytest.raises(IllegalTransition, match="is Deleted: create volume"):
+        create(image)
+    with open_catalog() as catalog:
+        assert list(catalog.volumes()) == []
+    assert list((home / "primary" / "volumes").iterdir()) == []
 
 
 def test_a_volume_of_an_iso_is_the_cached_iso_itself(home: Path) -> None:
