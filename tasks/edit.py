@@ -7,6 +7,7 @@ from prefect import task
 
 from catalog.records import Action, Image, Plan
 from catalog.rules.editing import edited
+from catalog.rules.transitions import status_after
 from tasks.changing import change_image, owned, plan_change, plan_each
 from tasks.each import all_done, each
 from tasks.resources import open_resources
@@ -27,13 +28,16 @@ def edit(image_id: str, account: str, asked: Mapping[str, object]) -> Image:
 
 
 def _edited(catalog: "Catalog", image_id: str, account: str, asked: Mapping[str, object]) -> Image:
-    given = {name for name, value in asked.items() if value is not None}
-    operation = "protect" if given == ONLY_PROTECTION else "edit"
     image, _ = change_image(
-        catalog, image_id, account, operation, "imagewright.image.edited",
+        catalog, image_id, account, _operation(asked), "imagewright.image.edited",
         lambda image: edited(image, asked, lambda i: catalog.image(i, account=account)),
     )  # fmt: skip
     return image
+
+
+def _operation(asked: Mapping[str, object]) -> str:
+    given = {name for name, value in asked.items() if value is not None}
+    return "protect" if given == ONLY_PROTECTION else "edit"
 
 
 @task(task_run_name="plan edit of {image_id}")
@@ -42,7 +46,8 @@ def plan_edit(image_id: str, account: str, asked: Mapping[str, object]) -> Plan:
     with open_resources() as (_, catalog):
 
         def plan_one(image_id: str) -> tuple[Action, ...]:
-            image = owned(catalog, image_id, account, "edit")
+            image = owned(catalog, image_id, account, _operation(asked))
+            status_after(image, _operation(asked))
             after = edited(image, asked, lambda i: catalog.image(i, account=account))
             return plan_change(image, after, "edit")
 

@@ -9,17 +9,17 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import IllegalTransition, ImageNotFound
-from catalog.records import Image, ImageStatus
+from catalog.records import Image, ImageStatus, Plan
 from catalog.rules.transitions import TABLE
-from tasks.delete import delete, recover
-from tasks.delete_export import delete_export
+from tasks.delete import delete, plan_delete, plan_recover, recover
+from tasks.delete_export import delete_export, plan_delete_export
 from tasks.each import Outcomes, all_done
-from tasks.edit import edit
-from tasks.enable import set_state
-from tasks.export import export
-from tasks.expunge import expunge
-from tasks.share import share
-from tasks.volume import create_volume
+from tasks.edit import edit, plan_edit
+from tasks.enable import plan_state, set_state
+from tasks.export import export, plan_export
+from tasks.expunge import expunge, plan_expunge
+from tasks.share import plan_share, share
+from tasks.volume import create_volume, plan_volume
 from tests.flows.managed import MIB, placed, stored_image
 from tests.services.process import find
 
@@ -42,6 +42,20 @@ OPERATIONS: dict[str, Callable[[str], object]] = {
     "delete": lambda i: _one(delete.fn([i], "admin")),
     "recover": lambda i: _one(recover.fn([i], "admin")),
     "expunge": lambda i: _one(expunge.fn([i], "admin")),
+}
+
+PLANS: dict[str, Callable[[str], object]] = {
+    "edit": lambda i: plan_edit.fn(i, "admin", {"name": "renamed"}),
+    "protect": lambda i: plan_edit.fn(i, "admin", {"protected": True}),
+    "enable": lambda i: plan_state.fn([i], "admin", "Enabled"),
+    "disable": lambda i: plan_state.fn([i], "admin", "Disabled"),
+    "set sharing mode": lambda i: plan_share.fn(i, "admin", "global", (), ()),
+    "export": lambda i: plan_export.fn(i, "admin", None, None),
+    "delete exported image": lambda i: plan_delete_export.fn(i, "admin", None),
+    "create volume": lambda i: plan_volume.fn(i, "default", "disk", None, "admin"),
+    "delete": lambda i: plan_delete.fn([i], "admin"),
+    "recover": lambda i: plan_recover.fn([i], "admin"),
+    "expunge": lambda i: plan_expunge.fn([i], "admin"),
 }
 
 
@@ -72,6 +86,24 @@ def test_an_operation_does_what_the_table_says(status: ImageStatus, operation: s
     with pytest.raises(IllegalTransition) as caught:
         OPERATIONS[operation](image.id)
     assert (caught.value.status, caught.value.operation) == (status, operation)
+    assert stored_image(image.id) == image
+    with open_catalog() as catalog:
+        assert catalog.snapshot().sequence == before
+
+
+@pytest.mark.parametrize(("status", "operation"), list(product(ImageStatus, PLANS)))
+def test_a_plan_refuses_what_the_operation_refuses_and_changes_nothing(
+    status: ImageStatus, operation: str
+) -> None:
+    image = in_status(status)
+    with open_catalog() as catalog:
+        before = catalog.snapshot().sequence
+    if status in TABLE[operation]:
+        assert isinstance(PLANS[operation](image.id), Plan)
+    else:
+        with pytest.raises(IllegalTransition) as caught:
+            PLANS[operation](image.id)
+        assert (caught.value.status, caught.value.operation) == (status, operation)
     assert stored_image(image.id) == image
     with open_catalog() as catalog:
         assert catalog.snapshot().sequence == before
