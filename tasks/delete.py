@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from catalog.errors import IllegalTransition
-from catalog.records import Action, Image, Plan, ReplicaStatus
+from catalog.records import Action, Image, ImageStatus, Plan, ReplicaStatus, Volume
 from catalog.rules.retention import retention_of
 from catalog.rules.transitions import GONE, status_after
 from catalog.settings import Settings
 from tasks import withdrawal
-from tasks.changing import change_image, now, owned, plan_each
+from tasks.changing import now, owned, plan_each
 from tasks.each import Outcomes, each
 from tasks.events import emit
 from tasks.resources import open_resources, run_id
@@ -27,36 +27,48 @@ if TYPE_CHECKING:
 def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
     """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes."""
     with open_resources() as (_, catalog):
-        asked = each(image_ids, lambda image_id: (image_id, ask_withdrawal(catalog, image_id, account)))
-        arriving = dict(asked.done)
+        begun = each(image_ids, lambda image_id: _begin(catalog, image_id, account))
+        images = {image.id: image for image in begun.done}
         deadline = time.monotonic() + withdrawal.WAIT_S  # one for all: their runs end beside each other
-        done = each(tuple(arriving), lambda i: _delete(catalog, i, arriving[i], account, deadline))
-    return Outcomes(done.done, asked.failed | done.failed)
+        done = each(tuple(images), lambda i: _end(catalog, images[i], account, deadline))
+    return Outcomes(done.done, begun.failed | done.failed)
 
 
-def _delete(
-    catalog: "Catalog", image_id: str, arriving: Image | None, account: str, deadline: float
-) -> Image:
-    if arriving is not None:
-        return await_withdrawal(catalog, arriving, account, deadline)
-    moment = now()
-    image, changed = change_image(
-        catalog, image_id, account, "delete", "imagewright.image.deleted",
-        lambda image: image.model_copy(update={"deleted_at": moment}),
-    )  # fmt: skip
-    if image.media == "ISO":
-        _detach(catalog, image, account)
-    if changed:
-        emit("image.deleted", image, media=image.media)
-    return image
+def _begin(catalog: "Catalog", image_id: str, account: str) -> Image:
+    """Return the image as it is in the bin, or, where it is still arriving, as it was when it was asked to go."""
+    while True:  # an add may end, or take up an image that had failed, between the two
+        image = ask_withdrawal(catalog, image_id, account) or _binned(catalog, image_id, account)
+        if image is not None:
+            return image
 
 
-def _detach(catalog: "Catalog", image: Image, account: str) -> None:
-    """Take an ISO out of the machines it is in: nothing is written to it, so nothing is lost."""
+def _end(catalog: "Catalog", image: Image, account: str, deadline: float) -> Image:
+    if image.status is ImageStatus.DELETED:
+        return image
+    return await_withdrawal(catalog, image, account, deadline)
+
+
+def _binned(catalog: "Catalog", image_id: str, account: str) -> Image | None:
+    """Put an image into the bin, an ISO detached first, in one transaction; None where it is arriving again."""
     with catalog.changing(actor=account, run_id=run_id()) as change:
-        for volume in tuple(change.volumes(image_id=image.id)):
-            if volume.location == volume.backing:
-                change.remove_volume(volume.id, "imagewright.volume.detached")
+        image = owned(change, image_id, account, "delete")
+        status = status_after(image, "delete")
+        if status is GONE:
+            return None
+        detached = attached(change, image)
+        for volume in detached:
+            change.remove_volume(volume.id, "imagewright.volume.detached")
+        update = {"status": status, "deleted_at": now()}
+        saved = change.save_image(image.model_copy(update=update), event="imagewright.image.deleted")
+    emit("image.deleted", saved, media=saved.media, detached=[volume.id for volume in detached])
+    return saved
+
+
+def attached(catalog: "Reading", image: Image) -> tuple[Volume, ...]:
+    """Return the volumes that are the ISO itself: nothing is written to them, so nothing is lost with them."""
+    if image.media != "ISO":
+        return ()
+    return tuple(v for v in catalog.volumes(image_id=image.id) if v.location == v.backing)
 
 
 @task(task_run_name="recover images")
@@ -86,25 +98,30 @@ def _refuse_half_expunged(catalog: "Reading", image: Image) -> None:
 def plan_delete(image_ids: Sequence[str], account: str) -> Plan:
     """Return what a delete would do with each image. Changes nothing."""
     with open_resources() as (settings, catalog):
-        return plan_each(
-            image_ids, "delete image", lambda i: (_planned_delete(catalog, settings, i, account),)
-        )
+        return plan_each(image_ids, "delete image", lambda i: _planned_delete(catalog, settings, i, account))
 
 
-def _planned_delete(catalog: "Catalog", settings: Settings, image_id: str, account: str) -> Action:
+def _planned_delete(
+    catalog: "Catalog", settings: Settings, image_id: str, account: str
+) -> tuple[Action, ...]:
     image = owned(catalog, image_id, account, "delete")
     subject, size = f"image:{image_id}", image.size_bytes or 0
     if status_after(image, "delete") is GONE:
-        return Action(
-            verb="cancel", subject=subject, reason="it is still arriving and vanishes with its bytes"
-        )
+        gone = "it is still arriving and vanishes with its bytes"
+        return (Action(verb="cancel", subject=subject, reason=gone),)
     retention = retention_of(catalog.account(image.owner), settings)
     stay = {
         "direct": "it is expunged at once",
         "never": "it stays there until it is expunged by hand",
         "delay": f"it is expunged after {retention.days:g} days",
     }[retention.policy]
-    return Action(verb="move to the recycle bin", subject=subject, bytes=size, reason=stay)
+    return (
+        *(
+            Action(verb="detach ISO", subject=f"volume:{v.id}", reason=f"{v.name} of {v.owner}")
+            for v in attached(catalog, image)
+        ),
+        Action(verb="move to the recycle bin", subject=subject, bytes=size, reason=stay),
+    )
 
 
 @task(task_run_name="plan recovery")

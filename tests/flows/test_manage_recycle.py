@@ -127,24 +127,48 @@ def test_an_image_in_error_is_in_error_again_after_recovery() -> None:
     assert (recovered.status, recovered.error) == (ImageStatus.ERROR, "the source was away")
 
 
-def test_an_iso_is_detached_before_it_is_deleted() -> None:
-    image = placed(format="iso", format_stored="iso", media="ISO", image_type="System")
-    place = {
-        "name": "cd",
-        "image_id": image.id,
-        "primary_storage": "default",
-        "location": "/c",
-        "backing": "/c",
-    }
+def inserted(image: Image, volume_id: str, backing: str = "/c") -> Volume:
+    """Record a volume of an image: the file itself, unless it lies over another one."""
+    volume = Volume(
+        id=volume_id, name=f"cd of {volume_id}", image_id=image.id, primary_storage="default", location="/c",
+        backing=backing, size_bytes=1, owner="carl", created_at=image.created_at,
+    )  # fmt: skip
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
-        change.save_volume(
-            Volume.model_validate({**place, "id": "v", "size_bytes": 1, "created_at": image.created_at})
-        )
+        change.save_volume(volume)
+    return volume
+
+
+def an_iso(protected: bool = False) -> Image:
+    return placed(
+        format="iso", format_stored="iso", media="ISO", image_type="System", protected=protected
+    )  # fmt: skip
+
+
+def test_an_iso_is_detached_from_all_its_machines_before_it_is_deleted() -> None:
+    image = an_iso()
+    for volume_id in ("a", "b"):
+        inserted(image, volume_id)
+    overlay = inserted(placed(), "c", backing="/below")
+    planned = plan_delete.fn([image.id], "admin")
+    said = {(action.verb, action.subject, action.reason) for action in planned.actions[:-1]}
+    assert said == {("detach ISO", f"volume:{v}", f"cd of {v} of carl") for v in ("a", "b")}
+    assert planned.actions[-1].verb == "move to the recycle bin"
     delete_one(image)
     with open_catalog() as catalog:
-        assert list(catalog.volumes()) == []
-        kinds = [event.kind for event in catalog.events(image.id)]
-    assert "imagewright.volume.detached" in kinds
+        assert list(catalog.volumes()) == [overlay]
+        kinds = [event.kind for event in catalog.events(image.id)][-3:]
+    assert kinds == ["imagewright.volume.detached"] * 2 + ["imagewright.image.deleted"]
+
+
+def test_an_iso_that_may_not_be_deleted_stays_in_its_machines() -> None:
+    image = an_iso(protected=True)
+    volume = inserted(image, "a")
+    with pytest.raises(IllegalTransition, match="protected"):
+        delete_one(image)
+    with pytest.raises(ImageNotFound):
+        delete_one(image, account="eve")
+    with open_catalog() as catalog:
+        assert list(catalog.volumes()) == [volume]
 
 
 def test_expunging_while_a_storage_is_disconnected_is_pending_and_done_after_it_is_back(
