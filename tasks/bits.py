@@ -5,10 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalog.errors import StorageUnavailable
-from catalog.records import Deferred, Record, ReplicaStatus
+from catalog.errors import ImageNotFound, StorageUnavailable
+from catalog.records import Deferred, ImageStatus, Record, ReplicaStatus
 from catalog.settings import Settings
-from tasks.fail import discard_landings
+from tasks.fail import discard_landings, open_to_delete
 from tasks.resources import open_image_storage
 from tasks.withdrawal import WITHDRAW, finish_withdrawal
 
@@ -60,8 +60,10 @@ def _delete_replica(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
 
 
 def _delete_landing(catalog: "Catalog", settings: Settings, bits: Bits) -> None:
-    storage = open_image_storage(catalog.image_storage(bits.storage), settings)
-    discard_landings(storage, bits.image_id)
+    with suppress(ImageNotFound):
+        if catalog.image(bits.image_id).status is not ImageStatus.DELETED:
+            return  # it was added again meanwhile: what is landing is wanted
+    discard_landings(open_to_delete(catalog, settings, bits.storage), bits.image_id)
 
 
 def _delete_export(catalog: "Catalog", _settings: Settings, bits: Bits) -> None:

@@ -1,6 +1,6 @@
 """What happens when an add ends badly: nothing is left behind, or all that is needed to go on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.room import lacking, subject_of
 
 if TYPE_CHECKING:
+    from catalog.repository import Catalog
+    from catalog.settings import Settings
     from storage.protocols import ImageStorage
 
 log = get_logger("imagewright.fail")
@@ -68,29 +70,53 @@ def withdraw(image_id: str) -> bool:
                 return False
         except (ImageNotFound, IllegalTransition):
             return False
-        discard_bytes(image, image.image_storages)
-        with catalog.changing(actor=image.owner, run_id=run_id()) as change:
-            for replica in tuple(change.replicas(image_id)):
-                change.remove_replica(image_id, replica.image_storage)
-            change.remove_image(image_id, event="imagewright.image.cancelled")
+        let_go(catalog, image, image.owner)
     emit("image.cancelled", image)
     return True
 
 
-def discard_bytes(image: Image, storages: Sequence[str]) -> None:
+def let_go(catalog: "Catalog", image: Image, actor: str) -> None:
+    """Delete an image that never became Ready with its bytes; what a storage can't delete now is deferred work."""
+    kept = discard_bytes(image, image.image_storages)
+    with catalog.changing(actor=actor, run_id=run_id()) as change:
+        for name, reason in kept.items():
+            for operation in ("delete landing", "delete replica"):
+                change.defer(operation, f"replica:{image.id}@{name}", reason, storage=name)
+        for replica in tuple(change.replicas(image.id)):
+            change.remove_replica(image.id, replica.image_storage)
+        change.remove_image(image.id, event="imagewright.image.cancelled")
+
+
+def discard_bytes(image: Image, storages: Sequence[str]) -> Mapping[str, str]:
     """Delete the image's landings, and what was published of it just before its run ended, from these storages.
 
-    What a storage can't delete now, reclaim and reconcile do later. A file that was sent for it goes as well.
+    Returns the storages that can't delete it now, each with its reason. A file that was sent for it goes as well.
     """
+    kept = {}
     with open_resources() as (settings, catalog):
         discard_source(image.source, settings)
         for name in storages:
             try:
-                storage = open_image_storage(catalog.image_storage(name), settings)
+                storage = open_to_delete(catalog, settings, name)
                 discard_landings(storage, image.id)
                 storage.delete(image.id)
             except ImagewrightError as error:
-                log.warning("the bytes of %s stay on %s until space is reclaimed: %s", image.id, name, error)
+                log.warning("the bytes of %s stay on %s for now: %s", image.id, name, error)
+                kept[name] = str(error)
+    return kept
+
+
+def open_to_delete(catalog: "Catalog", settings: "Settings", name: str) -> "ImageStorage":
+    """Open a storage to delete something that may be there. Raises StorageUnavailable also where its disk is not mounted.
+
+    Opening it then would make an empty store in its place, without the bytes, and they would count as deleted.
+    """
+    from storage.registry import require_present
+
+    record = catalog.image_storage(name)
+    if any(True for _ in catalog.replicas(image_storage=name)):  # else nothing may ever have been kept there
+        require_present(record)
+    return open_image_storage(record, settings)
 
 
 def discard_landings(storage: "ImageStorage", image_id: str) -> None:

@@ -14,7 +14,7 @@ from catalog.rules.transitions import GONE, status_after
 from storage.protocols import Progress
 from tasks.changing import now, owned
 from tasks.exclusive import exclusive
-from tasks.fail import discard_bytes, withdraw
+from tasks.fail import let_go, withdraw
 from tasks.resources import is_dead, open_resources, run_id
 
 if TYPE_CHECKING:
@@ -92,11 +92,7 @@ def _remove_failed(catalog: "Catalog", image_id: str, account: str) -> None:
         image = catalog.image(image_id)
         if image.status is not ImageStatus.ERROR:
             return
-        discard_bytes(image, image.image_storages)
-        with catalog.changing(actor=account, run_id=run_id()) as change:
-            for replica in tuple(change.replicas(image_id)):
-                change.remove_replica(image_id, replica.image_storage)
-            change.remove_image(image_id, event="imagewright.image.cancelled")
+        let_go(catalog, image, account)
 
 
 def _forget(change: "Change", image_id: str) -> None:
