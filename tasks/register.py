@@ -7,6 +7,7 @@ from prefect import task
 
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image, ImageStatus
+from catalog.rules.sharing import visible
 from catalog.rules.sources import REMOTE, check_source, scheme_of
 from catalog.rules.transitions import status_after
 from storage.sources.masking import split_urls
@@ -37,6 +38,7 @@ def register(draft: Image) -> Image:
         except ImageNotFound:
             change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=draft.image_storages)
             return change.save_image(_downloading(draft), event=ADDING)
+        _require_visible(change, known, draft.owner)
         _same(_as_asked(change, known), draft)
         if known.status is ImageStatus.READY:
             return known
@@ -60,6 +62,12 @@ def check_places(catalog: "Reading", draft: Image) -> None:
 
 def _downloading(image: Image) -> Image:
     return image.model_copy(update={"status": ImageStatus.DOWNLOADING, "updated_at": datetime.now(UTC)})
+
+
+def _require_visible(catalog: "Reading", known: Image, account: str) -> None:
+    """Refuse an id that is taken without a word about an image that the account may not see."""
+    if not visible(known, catalog.account(account)):
+        raise InvalidRequest("image_id", known.id, "an id of its own: this one is taken")
 
 
 def _as_asked(catalog: "Reading", known: Image) -> dict[str, object]:

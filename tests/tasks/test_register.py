@@ -32,6 +32,17 @@ def test_an_image_that_is_being_moved_is_not_added_again(home: Path) -> None:
         register.fn(draft)
 
 
+def test_an_id_that_is_another_accounts_tells_nothing_of_its_image(home: Path) -> None:
+    hidden = an_image(name="secret plans", owner="bob", source="http://h/x.raw", image_storages=("default",))
+    register.fn(hidden)
+    for asked in ({"owner": "eve"}, {"owner": "eve", "name": "other", "source": "http://h/y.raw"}):
+        with pytest.raises(InvalidRequest) as caught:
+            register.fn(hidden.model_copy(update=asked))
+        assert str(caught.value) == (
+            f"image_id: '{hidden.id}' is not allowed; an id of its own: this one is taken"
+        )
+
+
 def test_an_image_that_was_edited_while_it_arrived_is_taken_up_by_the_same_request(home: Path) -> None:
     draft = an_image(source="http://h/x.raw", image_storages=("default",))
     register.fn(draft)
