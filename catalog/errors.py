@@ -117,7 +117,7 @@ class AccessDenied(ImagewrightError):
     def __init__(self, account: str, operation: str, image_id: str) -> None:
         self.account, self.operation, self.image_id = account, operation, image_id
         super().__init__(
-            f"account {account!r} may not {operation} image {image_id}; only its owner or admin may"
+            f"image {image_id} is another account's: {account!r} may not {operation}, only its owner or admin may"
         )
 
 
@@ -150,7 +150,16 @@ class ImageBusy(ImagewrightError):
 
     def __init__(self, image_id: str, holder: str) -> None:
         self.image_id, self.holder = image_id, holder
-        super().__init__(f"image {image_id} is being worked on by {holder}; wait for it or cancel it")
+        super().__init__(f"image {image_id} is being worked on by {_told(holder)}; wait for it or cancel it")
+
+
+def _told(holder: str) -> str:
+    """Return the holder of a lock in words: a run by its id, a call from Python by its process."""
+    run, at, place = holder.partition("@")
+    host, colon, process = place.partition(":")
+    if not (at and colon):
+        return holder
+    return f"process {process.partition(':')[0]} on {host}" if run == "call" else f"run {run} on {host}"
 
 
 class QuotaExceeded(ImagewrightError):

@@ -58,8 +58,10 @@ class Reading(Accounting, Remembering):
         """List images, newest first; without `status` all but those in the recycle bin.
 
         name_pattern: `*` and `?`; case matters. account: who asks; sees what is visible to it.
-        after: the last image of the page before. Unknown status: InvalidRequest.
+        after: the last image of the page before. Unknown status, negative limit: InvalidRequest.
         """
+        if limit is not None and limit < 0:
+            raise errors.InvalidRequest("limit", limit, "0 or more; leave it out for all")
         wanted = {"owner": owner, "image_type": image_type, "family": family, "format": format}
         among: dict[str, tuple[str | int, ...]] = {k: (v,) for k, v in wanted.items() if v is not None}
         among["status"] = _statuses(status)

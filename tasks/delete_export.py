@@ -25,20 +25,20 @@ OPERATION = "delete exported image"
 def delete_export(image_id: str, account: str, image_storage: str | None) -> Image:
     """Delete the image's exports, of one storage or all; none there is fine. Returns the image.
 
-    A file that can't be deleted now is forgotten here and deleted later. Raises ImageNotFound, AccessDenied.
+    A file that can't be deleted now is forgotten here and deleted later. Raises ImageNotFound, AccessDenied, StorageNotFound.
     """
     with open_resources() as (settings, catalog):
-        _checked(catalog, image_id, account)
+        _checked(catalog, image_id, account, image_storage)
         with in_turn(lock_of(image_id)):
             for export in tuple(catalog.exports(image_id, image_storage=image_storage)):
                 _delete(catalog, settings, export, account)
         return catalog.image(image_id)
 
 
-def _checked(catalog: "Reading", image_id: str, account: str) -> Image:
-    image = owned(catalog, image_id, account, OPERATION)
-    status_after(image, OPERATION)
-    return image
+def _checked(catalog: "Reading", image_id: str, account: str, image_storage: str | None) -> None:
+    status_after(owned(catalog, image_id, account, OPERATION), OPERATION)
+    if image_storage is not None:
+        catalog.image_storage(image_storage)
 
 
 def _delete(catalog: "Catalog", settings: "Settings", export: ExportedImage, account: str) -> None:
@@ -64,7 +64,7 @@ def bits_of_export(export: ExportedImage) -> Bits:
 def plan_delete_export(image_id: str, account: str, image_storage: str | None) -> Plan:
     """Return which files would go. Changes nothing."""
     with open_resources() as (_, catalog):
-        _checked(catalog, image_id, account)
+        _checked(catalog, image_id, account, image_storage)
         exports = tuple(catalog.exports(image_id, image_storage=image_storage))
     actions = tuple(
         Action(verb="delete export", subject=f"export:{e.id}", bytes=e.size_bytes, reason=e.path)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from prefect import task
 
-from catalog.errors import ImageNotFound, InvalidRequest, StorageError
+from catalog.errors import ImageNotFound, InvalidRequest, StorageError, StorageRefused
 from catalog.records import Action, ExportedImage, Image, ImageFormat, Plan, Replica, ReplicaStatus
 from catalog.rules.transitions import status_after
 from catalog.settings import Settings
@@ -166,7 +166,10 @@ def export_path(settings: Settings, image_id: str, replica: Replica, wanted: Ima
 
 def _prepare(catalog: "Catalog", account: str, image_id: str, target: Path) -> None:
     """Make the image's folder; forget exports whose file is gone, delete files that are no exports."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageRefused(f"exports at {target.parent.parent}", error.strerror or str(error)) from error
     with catalog.changing(actor=account, run_id=run_id()) as change:
         for export in tuple(change.exports(image_id)):
             if _size(export.path) != export.size_bytes:

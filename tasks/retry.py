@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 def due_work(storage: str | None, force: bool) -> tuple[Deferred, ...]:
     """Return the deferred work that is to be tried now. force: also what would be tried again only later.
 
-    Work that its own schedule goes on with, such as a verification in pieces, is left to that.
+    Work that its own schedule goes on with, such as a verification in pieces, is left to that. Raises StorageNotFound.
     """
     moment = now()
     with open_resources() as (_, catalog):
+        if storage is not None:
+            catalog.image_storage(storage)
         pending = [work for work in catalog.pending(storage=storage) if work.operation in HANDLERS]
     return tuple(work for work in pending if force or due_again(work, moment))
 

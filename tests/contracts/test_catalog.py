@@ -140,6 +140,8 @@ def test_images_are_listed_newest_first_in_any_page_size(catalog: Catalog) -> No
     assert [i.id for i in catalog.images()] == expected
     assert [i.id for i in catalog.images(limit=7)] == expected[:7]
     assert list(catalog.images(limit=0)) == []
+    with pytest.raises(errors.InvalidRequest, match="limit: -1 is not allowed; 0 or more"):
+        catalog.images(limit=-1)
     catalog._page_size = 4
     assert [i.id for i in catalog.images()] == expected
     assert [i.id for i in catalog.images(limit=9)] == expected[:9]

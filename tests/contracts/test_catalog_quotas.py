@@ -171,6 +171,7 @@ def test_one_holder_at_a_time(catalog: Catalog) -> None:
         assert busy.value.retryable
         with pytest.raises(errors.ImageBusy), catalog.locked("x", holder="run-2", is_dead=lambda _: False):
             pytest.fail("two hold the lock")
+        assert str(busy.value) == "image x is being worked on by run-1; wait for it or cancel it"
         with catalog.locked("y", holder="run-2"):
             pass
     with catalog.locked("x", holder="run-2") as second:

@@ -17,6 +17,7 @@ from catalog.errors import (
     ImageNotFound,
     InvalidRequest,
     StorageNotFound,
+    StorageRefused,
 )
 from catalog.records import ExportedImage, Image, ImageFormat, ImageStatus
 from tasks.delete_export import delete_export, plan_delete_export
@@ -183,6 +184,24 @@ def test_deleting_exports_keeps_the_image_and_is_idempotent(home: Path) -> None:
     assert opened().open(image.id).read_at(0, MIB) == data
     with open_catalog() as catalog:
         assert list(catalog.exports()) == []
+
+
+def test_a_folder_that_can_not_be_written_is_named_and_costs_nothing(home: Path) -> None:
+    image = placed()
+    (home / "exports").write_bytes(b"")
+    with pytest.raises(StorageRefused, match=f"exports at {home / 'exports'}.* refuses: Not a directory"):
+        exported(image)
+    (home / "exports").unlink()
+    assert exported(image).size_bytes == MIB
+
+
+def test_a_storage_that_is_not_there_is_no_empty_list_of_exports(home: Path) -> None:
+    image = placed()
+    made = exported(image)
+    for act in (delete_export, plan_delete_export):
+        with pytest.raises(StorageNotFound, match="no image storage 'defualt'"):
+            act.fn(image.id, "admin", "defualt")
+    assert Path(made.path).exists()
 
 
 def test_only_the_owner_deletes_exports_and_whoever_sees_the_image_may_export_it() -> None:

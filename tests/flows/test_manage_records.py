@@ -130,7 +130,7 @@ def test_who_may_see_an_image_may_not_change_it() -> None:
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         change.save_account(Account(name="carol", projects=("blue",), created_at=image.created_at))
     for account in ("alice", "carol"):
-        with pytest.raises(AccessDenied, match="only its owner or admin may"):
+        with pytest.raises(AccessDenied, match=f"'{account}' may not edit, only its owner or admin may"):
             edit.fn(image.id, account, {"name": "mine"})
     with open_catalog() as catalog:
         assert catalog.image(image.id, account="carol").id == image.id

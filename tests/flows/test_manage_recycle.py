@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
-from catalog.errors import IllegalTransition, ImageNotFound
+from catalog.errors import IllegalTransition, ImageNotFound, StorageNotFound
 from catalog.records import Account, ExportedImage, Image, ImageStatus, ItemOutcome, Leftover, Volume
 from storage.imagestore import ImageStore
 from tasks.delete import delete, expunged_at_once, plan_delete, recover
@@ -252,8 +252,16 @@ def test_one_that_is_worked_on_is_refused_and_the_others_are_expunged() -> None:
     ):
         outcomes = expunge.fn([image.id for image in images], "admin")
     assert len(outcomes.done) == 2
-    assert "is being worked on" in str(outcomes.failed[images[1].id])
+    said = str(outcomes.failed[images[1].id])
+    assert said == (
+        f"image {images[1].id} is being worked on by run other on {os.uname().nodename}; wait for it or cancel it"
+    )
     assert stored_image(images[1].id).status is ImageStatus.DELETED
+
+
+def test_work_for_a_storage_that_is_not_there_is_no_empty_list() -> None:
+    with pytest.raises(StorageNotFound, match="no image storage 'defualt'"):
+        due_work.fn("defualt", True)
 
 
 def _ticks(pid: int) -> str:
