@@ -3,11 +3,12 @@
 from prefect import flow
 
 from catalog.records import Image, Plan
+from catalog.rules.editing import with_cleared
 from flows.naming import named
 from flows.requests import EditImage
 from tasks.edit import edit, plan_edit
 
-NOT_FIELDS = {"image_id", "account", "plan_only"}
+NOT_FIELDS = {"image_id", "account", "plan_only", "clear"}
 
 
 @flow(name="edit-image", flow_run_name=named("edit {image_id}"))
@@ -16,7 +17,7 @@ def edit_image(request: EditImage) -> Image | Plan:
 
     Raises InvalidRequest, ImageNotFound, AccessDenied, IllegalTransition.
     """
-    asked = request.model_dump(exclude=NOT_FIELDS)
+    asked = with_cleared(request.model_dump(exclude=NOT_FIELDS), request.clear)
     if request.plan_only:
         return plan_edit(request.image_id, request.account, asked)
     return edit(request.image_id, request.account, asked)

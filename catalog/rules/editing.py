@@ -1,6 +1,6 @@
 """What an edit makes of an image: the rules of the add form, and what its bytes say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image
@@ -11,6 +11,14 @@ BOOT_SETTINGS = ("os", "platform", "virtio", "bios_mode", "enable_csm")
 CLEARED_BY_EMPTY = ("family", "replaced_by")
 FindImage = Callable[[str], Image]
 """Returns an image that the editor may see. Raises ImageNotFound."""
+
+
+def with_cleared(asked: Mapping[str, object], clear: Collection[str]) -> Mapping[str, object]:
+    """Return what was asked for with the named fields emptied. Raises InvalidRequest for one that is given as well."""
+    for name in clear:
+        if asked[name] is not None:
+            raise InvalidRequest("clear", name, f"leave it out where {name} is given")
+    return {**asked, **dict.fromkeys(clear, "")}
 
 
 def edited(image: Image, asked: Mapping[str, object], find: FindImage) -> Image:

@@ -1,9 +1,13 @@
 """Managing an image that is there."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from catalog.records import BiosMode, ImageFormat, Platform, SharingMode
 from flows.requests.form import ChangingRequest, ImagesRequest, Request, at
+
+Clearable = Literal["description", "os", "family", "replaced_by"]
 
 
 class EditImage(ChangingRequest):
@@ -23,6 +27,9 @@ class EditImage(ChangingRequest):
         None, **at(10, "Deprecated", "Still usable, no longer the latest of its family.")
     )
     replaced_by: str | None = Field(None, **at(11, "Replaced by", "Id of the image to use instead."))
+    clear: tuple[Clearable, ...] = Field(
+        (), **at(12, "Clear", "What is emptied: an input left empty leaves its field alone.")
+    )
 
 
 class EnableImage(ImagesRequest):

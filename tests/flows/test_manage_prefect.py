@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
-from catalog.errors import IllegalTransition, ImageNotFound, SomeFailed
+from catalog.errors import IllegalTransition, ImageNotFound, InvalidRequest, SomeFailed
 from catalog.records import ExpungeReport, Image, ImageStatus, Plan, Volume
 from catalog.settings import load_settings
 from flows import requests
@@ -34,7 +34,16 @@ def test_a_whole_life(home: Path) -> None:
     ids = (image.id,)
     edited = flows.edit_image(requests.EditImage(image_id=image.id, name="new name", family="debian"))
     assert isinstance(edited, Image)
-    assert edited.name == "new name"
+    assert (edited.name, edited.family) == ("new name", "debian")
+    kept = flows.edit_image(requests.EditImage(image_id=image.id, name="", family=""))
+    assert kept == edited
+    with pytest.raises(
+        InvalidRequest, match="clear: 'family' is not allowed; leave it out where family is given"
+    ):
+        flows.edit_image(requests.EditImage(image_id=image.id, family="x", clear=("family",)))
+    cleared = flows.edit_image(requests.EditImage(image_id=image.id, clear=("family", "description")))
+    assert isinstance(cleared, Image)
+    assert (cleared.name, cleared.family, cleared.description) == ("new name", None, "")
     assert isinstance(
         flows.set_sharing_mode(requests.SetSharingMode(image_id=image.id, mode="global")), Image
     )
