@@ -79,7 +79,9 @@ class Settings(BaseSettings):
     retry_delay_s: float = Field(2, description="First delay before a retry; doubles each time, with jitter.")
     retries: int = Field(5, description="Retries of a task in a row without progress.")
     bandwidth_bytes_s: int = Field(0, description="Cap on each transfer, bytes per second; 0: none.")
-    retention_days: float = Field(3, description="Days a deleted image stays in the recycle bin.")
+    retention_days: float = Field(
+        3, ge=0, le=36_500, description="Days a deleted image stays in the recycle bin."
+    )
     retention_policy: Literal["direct", "delay", "never"] = Field(
         "delay", description="When a deleted image is expunged."
     )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flows.register_primary import register_primary_storage as register_primary_storage
     from flows.register_storage import register_image_storage as register_image_storage
     from flows.retry_deferred import retry_deferred as retry_deferred
+    from flows.set_account import set_account as set_account
     from flows.share_image import set_sharing_mode as set_sharing_mode
     from flows.storage_state import set_image_storage_state as set_image_storage_state
     from flows.sync_images import sync_images as sync_images
@@ -57,6 +58,7 @@ FLOWS = {
     "retry_deferred": "retry_deferred",
     "set_image_storage_state": "storage_state",
     "adopt_storage": "adopt_storage",
+    "set_account": "set_account",
     "create_volume": "create_volume",
     "delete_volume": "create_volume",
     "clean_image_cache": "image_cache",

@@ -153,6 +153,16 @@ USED = ("account", "images", "size_bytes", "stored_bytes", "binned_images", "bin
         "reserved_bytes")  # fmt: skip
 
 
+def accounts(*, as_json: Json = False) -> None:
+    """List the accounts that something is configured for; what is empty is as the whole system is set."""
+    with open_catalog() as catalog:
+        _print(catalog.accounts(), CONFIGURED, as_json)
+
+
+CONFIGURED = ("name", "projects", "quota_images", "quota_bytes", "quota_stored_bytes", "retention_days",
+              "retention_policy")  # fmt: skip
+
+
 def latest(family: str, *, account: str | None = None, as_json: Json = False) -> None:
     """Show the newest enabled, Ready and not deprecated image of a family."""
     with open_catalog() as catalog:
@@ -187,6 +197,6 @@ def moment(parameter: str, text: str) -> datetime:
 READING: dict[str, Callable[..., None]] = {
     "images": images, "show": show, "exports": exports, "bin": recycle_bin, "leftovers": leftovers,
     "storages": storages, "volumes": volumes, "events": events, "lineage": lineage, "pending": pending,
-    "usage": usage, "latest": latest, "diff": diff,
+    "usage": usage, "accounts": accounts, "latest": latest, "diff": diff,
 }  # fmt: skip
 """Every reading command: adding one adds a function and a row."""

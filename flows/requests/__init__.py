@@ -4,6 +4,7 @@ Each model is the form in the Prefect UI, the body of `prefect deployment run`, 
 argument of the Python call. Fields carry `title`, `description` and `position`; the rules live in `catalog.rules`.
 """
 
+from flows.requests.accounts import SetAccount
 from flows.requests.adding import AddSystemImage, AddVolumeImage
 from flows.requests.form import ChangingRequest, ImagesRequest, Request
 from flows.requests.managing import (
@@ -67,6 +68,7 @@ __all__ = [
     "RegisterPrimaryStorage",
     "Request",
     "RetryDeferred",
+    "SetAccount",
     "SetImageStorageState",
     "SetSharingMode",
     "SyncImages",

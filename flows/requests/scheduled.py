@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from catalog.rules.retention import LONGEST_DAYS
 from flows.requests.form import ChangingRequest, at
 
 
@@ -11,7 +12,7 @@ class PurgeRecycleBin(ChangingRequest):
     """Expunge what outlived its retention."""
 
     retention_days: float | None = Field(
-        None, **at(0, "Retention", "Days in the recycle bin; default: the setting.", ge=0)
+        None, **at(0, "Retention", "Days in the recycle bin; default: the setting.", ge=0, le=LONGEST_DAYS)
     )
     policy: Literal["direct", "delay", "never"] | None = Field(
         None, **at(1, "Policy", "direct: at once; delay: after the retention; never; default: the setting.")
