@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
-from storage.sources.addresses import AddressPolicy, policy
+from storage.sources.addresses import policy
 from storage.sources.credentials import Credentials
+from storage.sources.ftp_session import CheckedFtp
 from storage.sources.http_answers import require_same
 from storage.sources.http_body import Pace
 from storage.sources.streams import EmptyStream, read_up_to, skip
@@ -60,7 +61,7 @@ class FtpSource:
                 raise
             return closing(stream)
 
-    def _log_in(self) -> "CheckedFtp":
+    def _log_in(self) -> CheckedFtp:
         session = CheckedFtp(self.policy, self.url, self.settings.read_timeout_s)
         try:
             session.login(self._user, self._password)
@@ -70,31 +71,31 @@ class FtpSource:
             raise
         return session
 
-    def look(self, session: ftplib.FTP) -> SourceInfo:
+    def look(self, session: CheckedFtp) -> SourceInfo:
         """Ask for size, time and whether a transfer can begin in the middle."""
-        size = _ask(session, f"SIZE {self.path}")
+        size = _number(_ask(session, f"SIZE {self.path}"))
         if size is None:
             self._require_file(session)
         modified = _ask(session, f"MDTM {self.path}")
         restarts = _takes_restart(session)
         return SourceInfo(
             url=self.url.masked,
-            size_bytes=int(size) if size and size.isdigit() else None,
+            size_bytes=size,
             last_modified=modified,
-            resumable=restarts and bool(size) and bool(modified),
+            resumable=restarts and size is not None and bool(modified),
             address=str(session.host),
         )
 
-    def _require_file(self, session: ftplib.FTP) -> None:
+    def _require_file(self, session: CheckedFtp) -> None:
         """Tell a file that is not there from a server that does not know SIZE, by its listing."""
         try:
-            if not session.nlst(self.path):
+            if not session.lists(self.path):
                 raise SourceNotFound(self.url.masked, "the server knows no such file")
         except ftplib.error_perm as error:
             raise SourceNotFound(self.url.masked, _said(error)) from error
 
-    def _transfer(self, session: "CheckedFtp", start: int, info: SourceInfo | None) -> "FtpStream":
-        data = session.retrieve(self.path, start, brief=info is None)
+    def _transfer(self, session: CheckedFtp, start: int, info: SourceInfo | None) -> "FtpStream":
+        data = session.begin(f"RETR {self.path}", start, brief=info is None)
         pace = Pace(self.settings.read_timeout_s, self.settings.min_pace_bytes_s)
         return FtpStream(session, data, start, info, pace, self)
 
@@ -110,41 +111,10 @@ class FtpSource:
             raise SourceForbidden(masked, _said(error)) from error
         except ftplib.Error as error:
             raise TransferInterrupted(masked, offset, _said(error)) from error
-        except EOFError as error:
-            raise TransferInterrupted(masked, offset, "the server closed the control connection") from error
+        except Broken as error:
+            raise TransferInterrupted(masked, offset, str(error)) from error
         except OSError as error:
             raise TransferInterrupted(masked, offset, explain(error)) from error
-
-
-class CheckedFtp(ftplib.FTP):
-    """ftplib over a connection that the address policy has made.
-
-    The address in a PASV answer is ignored: data comes from the server that was checked, or not at all.
-    """
-
-    def __init__(self, rules: AddressPolicy, url: SourceUrl, timeout_s: float) -> None:
-        super().__init__(timeout=timeout_s)
-        self._rules, self._url, self._timeout_s = rules, url, timeout_s
-        self.sock = rules.connect(url.host, url.port, url.masked)
-        self.sock.settimeout(timeout_s)
-        self.host, self.af = str(self.sock.getpeername()[0]), self.sock.family
-        self.file = self.sock.makefile("r", encoding=self.encoding)
-        self.welcome = self.getresp()
-
-    def retrieve(self, path: str, start: int, *, brief: bool) -> socket.socket:
-        """Begin to fetch a file at `start` and return the data connection."""
-        _, port = self.makepasv()
-        data = self._rules.connect(self.host, port, self._url.masked, brief=brief)
-        try:
-            data.settimeout(self._timeout_s)
-            if start:
-                self.sendcmd(f"REST {start}")
-            if not (answer := self.sendcmd(f"RETR {path}")).startswith("1"):
-                raise OSError(f"the server said {answer[:80]!r} instead of sending")
-        except BaseException:
-            data.close()
-            raise
-        return data
 
 
 class FtpStream:
@@ -152,7 +122,7 @@ class FtpStream:
 
     def __init__(
         self,
-        session: ftplib.FTP,
+        session: CheckedFtp,
         data: socket.socket,
         offset: int,
         info: SourceInfo | None,
@@ -191,10 +161,12 @@ class FtpStream:
             self._session.voidresp()
             if self._info is not None:
                 require_same(self._masked, self._info, self._source.look(self._session))
-        except (ftplib.Error, EOFError, OSError) as error:
+        except ftplib.Error as error:
             raise TransferInterrupted(
                 self._masked, self._offset, f"the server broke off: {_said(error)}"
             ) from error
+        except (Broken, OSError) as error:
+            raise TransferInterrupted(self._masked, self._offset, explain(error)) from error
         size = self._info.size_bytes if self._info is not None else None
         if size is not None and self._offset != size:
             raise TransferInterrupted(self._masked, self._offset, f"the server stopped short of {size} bytes")
@@ -207,7 +179,13 @@ def _ask(session: ftplib.FTP, command: str) -> str | None:
         answer = session.sendcmd(command)
     except ftplib.error_perm:
         return None
-    return answer[3:].strip() if answer.startswith("213") else None
+    return answer[3:].strip() if re.fullmatch(r"213[ -~]{1,60}", answer) else None
+
+
+def _number(answer: str | None) -> int | None:
+    """Return the size out of an answer to SIZE, None where it is no sensible number."""
+    text = answer or ""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def _takes_restart(session: ftplib.FTP) -> bool:
