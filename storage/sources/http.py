@@ -68,7 +68,7 @@ class HttpSource:
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` first bytes without asking for more."""
-        answer = self.client.request("GET", self.url, {"Range": f"bytes=0-{size - 1}"}, brief=size <= BLOCK)
+        answer = self.request("GET", {"Range": f"bytes=0-{size - 1}"}, brief=size <= BLOCK)
         with closing(answer.wire):
             if answer.status == 416:
                 return b""
@@ -90,7 +90,7 @@ class HttpSource:
         whole = not offset and end == info.size_bytes
         headers = range_headers(offset, end, info) if info.resumable and not whole else {}
         try:
-            answer = self.client.request("GET", self.url, headers)
+            answer = self.request("GET", headers)
         except TransferInterrupted as error:
             raise at(error, offset) from error
         self.wait_s = answer.waited_s
@@ -106,6 +106,10 @@ class HttpSource:
     def open_parallel(self, offset: int, info: SourceInfo) -> ClosableStream:
         """Read from `offset` on over several connections."""
         return RangeStream(self.client, self.url, info, offset, self.connections)
+
+    def request(self, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
+        """Ask for the file. brief: little of the body will be read."""
+        return self.client.request(method, self.url, headers, brief=brief)
 
     def _stream(self, answer: Answer, start: int, end: int | None) -> ClosableStream:
         try:
@@ -129,7 +133,7 @@ class HttpSource:
 
     def _ask(self, method: str, headers: dict[str, str]) -> Answer:
         """Ask for the head of an answer only."""
-        answer = self.client.request(method, self.url, headers, brief=True)
+        answer = self.request(method, headers, brief=True)
         answer.wire.close()
         self._round_trip_s = answer.wire.round_trip_s
         return answer

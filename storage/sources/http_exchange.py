@@ -60,7 +60,7 @@ class HttpClient:
     origin: tuple[str, str, int] | None = None
 
     def request(self, method: str, url: SourceUrl, headers: dict[str, str], *, brief: bool = False) -> Answer:
-        """Send and follow at most 5 redirects. The caller closes `answer.wire`.
+        """Send and follow at most 5 redirects that say where to. The caller closes `answer.wire`.
 
         brief: little of the body will be read.
 
@@ -68,7 +68,7 @@ class HttpClient:
         """
         for _ in range(MAX_REDIRECTS + 1):
             answer = self.request_once(method, url, headers, None, brief=brief)
-            if answer.status not in _REDIRECTS:
+            if answer.status not in _REDIRECTS or not answer.header("Location"):
                 return answer
             answer.wire.close()
             url = self._redirected(answer)

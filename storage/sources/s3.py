@@ -4,7 +4,8 @@ Not s3fs, though it is at hand: it connects by itself, so no address could be ch
 Without credentials the request is anonymous: the worker's own cloud identity is never lent to a URL that somebody typed.
 """
 
-from dataclasses import replace
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -19,6 +20,8 @@ from storage.sources.urls import SourceUrl, parse_url
 
 DEFAULT_REGION = "us-east-1"
 _PARAMETERS = ("endpoint", "region", "versionId")
+_ELSEWHERE = (301, 307, 400)  # how S3 answers a request for a bucket of another region
+_REGION = re.compile(r"[a-z0-9-]{1,40}")  # it becomes a part of a host name
 
 
 def open_s3(
@@ -32,28 +35,33 @@ def open_s3(
     parameters = dict(parse_qsl(url.query))
     if unknown := sorted(set(parameters) - set(_PARAMETERS)):
         raise SourceForbidden(url.masked, f"parameter {unknown[0]!r} is not one of {', '.join(_PARAMETERS)}")
-    keys = _keys(url, credentials)
-    region = keys.region or parameters.get("region") or DEFAULT_REGION
-    target = _target(url, _endpoint(url, keys, parameters.get("endpoint"), region), parameters)
-    client = HttpClient(settings, policy(settings, source_address), _authorize(keys, region), target.origin)
-    return S3Source(target, client, keys)
+    keys, rules = _keys(url, credentials), policy(settings, source_address)
+
+    def in_region(region: str) -> tuple[SourceUrl, HttpClient]:
+        target = _target(url, _endpoint(url, keys, parameters.get("endpoint"), region), parameters)
+        return target, HttpClient(settings, rules, _authorize(keys, region), target.origin)
+
+    return S3Source(keys.region or parameters.get("region") or DEFAULT_REGION, in_region)
 
 
 class S3Source(HttpSource):
     """An object, addressed by path: the form that every S3 server understands, whatever the bucket's name."""
 
-    def __init__(self, url: SourceUrl, client: HttpClient, keys: Credentials) -> None:
-        super().__init__(url, client)
-        self._keys = keys
+    def __init__(self, region: str, in_region: Callable[[str], tuple[SourceUrl, HttpClient]]) -> None:
+        """in_region: returns the object's URL in a region, and a client that signs for it."""
+        super().__init__(*in_region(region))
+        self._region, self.in_region = region, in_region
 
-    def _ask(self, method: str, headers: dict[str, str]) -> Answer:
-        """Ask; where the bucket turns out to live in another region, sign for that one from now on."""
-        answer = super()._ask(method, headers)
+    def request(self, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
+        """Ask; where the bucket turns out to live in another region, ask there from now on."""
+        answer = super().request(method, headers, brief=brief)
         region = answer.header("x-amz-bucket-region")
-        if answer.status in (301, 307, 400) and region and region.replace("-", "").isalnum():
-            self.client = replace(self.client, authorize=_authorize(self._keys, region))
-            answer = super()._ask(method, headers)
-        return answer
+        if answer.status not in _ELSEWHERE or region == self._region or not _REGION.fullmatch(region):
+            return answer
+        answer.wire.close()
+        self._region = region
+        self.url, self.client = self.in_region(region)
+        return super().request(method, headers, brief=brief)
 
 
 def _keys(url: SourceUrl, credentials: Credentials) -> Credentials:

@@ -60,6 +60,44 @@ def test_what_is_no_object_is_refused(settings: Settings, url: str) -> None:
         open_source(url, settings)
 
 
+ELSEWHERE = "x-amz-bucket-region: eu-west-1\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("status", [301, 400])
+def test_a_bucket_of_another_region_is_asked_again_in_that_region(
+    server: FaultyHttp, settings: Settings, status: int
+) -> None:
+    url = f"s3://bucket/k?endpoint={server.url}"
+    server.serve("/bucket/k", Faults(content=b"image"))
+    info = open_source(url, settings, credentials="key:secret").probe()
+    server.change("/bucket/k", raw=f"HTTP/1.1 {status} Elsewhere\r\n{ELSEWHERE}".encode())
+    server.requests.clear()
+    source = open_source(url, settings, credentials="key:secret")
+    with pytest.raises(SourceForbidden, match=str(status)):  # it says so for every region
+        source.open(0, info)
+    with pytest.raises(SourceForbidden, match=str(status)):
+        open_source(url, settings, credentials="key:secret").probe()
+    signed = [headers["Authorization"].split("/")[2] for _, _, headers in server.requests]
+    assert signed[:4] == ["us-east-1", "eu-west-1"] * 2
+
+
+def test_a_region_that_is_no_region_is_not_asked(server: FaultyHttp, settings: Settings) -> None:
+    raw = b"HTTP/1.1 301 Elsewhere\r\nx-amz-bucket-region: evil.example/\r\nContent-Length: 0\r\n\r\n"
+    server.serve("/bucket/k", Faults(raw=raw))
+    with pytest.raises(SourceForbidden, match="301"):
+        open_source(f"s3://bucket/k?endpoint={server.url}", settings, credentials="key:secret").probe()
+    assert all("/us-east-1/" in headers["Authorization"] for _, _, headers in server.requests)
+
+
+def test_the_default_endpoint_is_that_of_the_region(settings: Settings) -> None:
+    from storage.sources.s3 import S3Source, open_s3
+
+    source = open_s3(parse_url("s3://bucket/k"), settings, Credentials(), None)
+    assert isinstance(source, S3Source)
+    assert source.url.host == "s3.us-east-1.amazonaws.com"
+    assert source.in_region("eu-west-1")[0].host == "s3.eu-west-1.amazonaws.com"
+
+
 def test_half_a_key_pair_is_refused(settings: Settings) -> None:
     with pytest.raises(InvalidRequest, match="both"):
         open_source("s3://bucket/key", settings, credentials='{"access_key": "a"}')
