@@ -99,7 +99,7 @@ class Session:
             sock.close()
             raise
         hosts.remember()
-        return await self._connection.start_sftp_client()
+        return await self._connection.start_sftp_client(path_errors="surrogateescape")
 
 
 class KnownHosts:
@@ -107,11 +107,18 @@ class KnownHosts:
 
     def __init__(self, settings: Settings, url: SourceUrl, address: str) -> None:
         self._file, self._url = settings.known_hosts_file, url
-        text = self._file.read_text() if self._file.exists() else ""
-        known = asyncssh.import_known_hosts(text).match(url.host, address, url.port)
+        known = self._read().match(url.host, address, url.port)
         self._may_learn = settings.ssh_host_policy == "accept-new" and not any(known)
         self.trusted = known
         self._learned: asyncssh.SSHKey | None = None
+
+    def _read(self) -> asyncssh.SSHKnownHosts:
+        try:
+            return asyncssh.import_known_hosts(self._file.read_text() if self._file.exists() else "")
+        except (OSError, ValueError) as error:
+            raise SourceForbidden(
+                self._url.masked, f"{self._file} is no readable known-hosts file"
+            ) from error
 
     def client(self) -> asyncssh.SSHClient:
         """Return the callbacks of a connection."""

@@ -89,3 +89,19 @@ def test_a_folder_is_no_image(running: Sshd, with_: Callable[..., Settings]) -> 
         open_source(f"{running.url}{running.root}", settings).probe()
     with pytest.raises(SourceNotFound):
         open_source(f"{running.url}{running.root}/absent", settings).probe()
+
+
+def test_a_name_that_is_not_utf_8_is_asked_for_as_it_is_escaped(
+    running: Sshd, with_: Callable[..., Settings]
+) -> None:
+    Path(f"{running.root}/caf\udce9.raw").write_bytes(b"image")
+    settings = with_(ssh_host_policy="accept-new")
+    assert fetch(open_source(f"{running.url}{running.root}/caf%E9.raw", settings)) == b"image"
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"127.0.0.1 ssh-ed25519 AAAA\n"])
+def test_a_known_hosts_file_that_is_none_is_said(running: Sshd, settings: Settings, text: bytes) -> None:
+    settings.known_hosts_file.parent.mkdir(parents=True)
+    settings.known_hosts_file.write_bytes(text)
+    with pytest.raises(SourceForbidden, match="known"):
+        open_source(with_password(running), settings).probe()
