@@ -50,20 +50,23 @@ def retrying(retries: int = 3, *, but: tuple[type[ImagewrightError], ...] = ()) 
 
 def persist(
     attempt: Callable[[], None], progress: Callable[[], int], retries: int, delay_s: float,
-    say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep,
+    say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep, *,
+    min_pace_bytes_s: int = 0, clock: Callable[[], float] = time.monotonic,
 ) -> None:  # fmt: skip
-    """Call `attempt` until it succeeds; every byte of progress refills the budget of `retries`.
+    """Call `attempt` until it succeeds; progress refills the budget of `retries`.
 
-    progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. Raises the last error when
-    it is not retryable or the budget is spent.
+    progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. min_pace_bytes_s: what came
+    since the last failure counts as progress above this pace only, else a server that sends a byte and hangs up would
+    be asked once for every byte. Raises the last error when it is not retryable or the budget is spent.
     """
-    failures, kept = 0, progress()
+    failures, kept, since = 0, progress(), clock()
     while True:
         try:
             return attempt()
         except ImagewrightError as error:
-            failures = 1 if progress() > kept else failures + 1
-            kept = progress()
+            moved = progress() - kept > min_pace_bytes_s * (clock() - since)
+            failures = 1 if moved else failures + 1
+            kept, since = progress(), clock()
             if not error.retryable or failures > retries:
                 raise
             pause = min(MAX_DELAY_S, delay_s * 2 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311

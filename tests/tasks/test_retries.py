@@ -1,0 +1,70 @@
+"""The budget of retries: refilled by progress, not by drops of it; never spent on what is hopeless."""
+
+from itertools import count
+
+import pytest
+
+from catalog.errors import ImagewrightError, SourceNotFound, TransferInterrupted
+from tasks.retries import persist
+
+RETRIES = 3
+PACE = 1000  # bytes per second
+
+
+class Server:
+    """Gives so many bytes an attempt, and lets time pass when somebody waits."""
+
+    def __init__(self, bytes_each: int, size: int, error: ImagewrightError | None = None) -> None:
+        self.bytes_each, self.size = bytes_each, size
+        self.error = error or TransferInterrupted("http://host/x", 0, "cut")
+        self.kept, self.asked, self.now, self.pauses = 0, 0, 0.0, list[float]()
+
+    def attempt(self) -> None:
+        self.asked += 1
+        self.kept += self.bytes_each
+        if self.kept < self.size:
+            raise self.error
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+    def persist(self) -> None:
+        persist(self.attempt, lambda: self.kept, RETRIES, 2.0, lambda _: None, self.sleep,
+                min_pace_bytes_s=PACE, clock=lambda: self.now)  # fmt: skip
+
+
+def test_progress_refills_the_budget() -> None:
+    server = Server(bytes_each=10_000, size=500_000)
+    server.persist()
+    assert server.asked == 50
+    assert max(server.pauses) <= 3.0, "each was the first failure since progress"
+
+
+@pytest.mark.parametrize("bytes_each", [0, 1, 500])
+def test_a_server_that_gives_next_to_nothing_an_attempt_is_given_up(bytes_each: int) -> None:
+    server = Server(bytes_each, size=1 << 30)
+    with pytest.raises(TransferInterrupted):
+        server.persist()
+    assert server.asked <= RETRIES + 2
+    assert server.now < 60
+
+
+def test_what_is_hopeless_is_tried_once() -> None:
+    server = Server(0, 1, SourceNotFound("http://host/x", "no"))
+    with pytest.raises(SourceNotFound):
+        server.persist()
+    assert server.asked == 1
+
+
+def test_a_server_that_says_when_is_asked_then_but_not_in_an_hour() -> None:
+    answers = count(20, 3580)
+    server = Server(0, 1)
+
+    def attempt() -> None:
+        server.asked += 1
+        raise TransferInterrupted("http://host/x", 0, "busy", retry_after_s=float(next(answers)))
+
+    with pytest.raises(TransferInterrupted):
+        persist(attempt, lambda: 0, 2, 0.1, lambda _: None, server.sleep)
+    assert server.pauses == [20.0, 60.0]
