@@ -38,7 +38,8 @@ def land(image: Image, url: str, info: SourceInfo, expected: Checksum | None = N
         extra = (algorithm,) if algorithm else ()
         arrival = Arrival(landings, settings.max_virtual_size, extra, settings.bandwidth_bytes_s)
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
-            start = arrival.take_up(info)
+            with meter.following(lambda: arrival.kept, info.size_bytes):
+                start = arrival.take_up(info)  # reads all that was kept: minutes, for a large image
             remarks = _remarks(arrival, start)
             room = GrowingRoom(StopsWhenWithdrawn(meter, image.id), image, storages)
             read = _fetch(arrival, source, info, settings, room)
@@ -97,7 +98,10 @@ def _fetch(
             arrival.start_over(reading)
             raise
 
-    persist(attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, get_run_logger().warning)
+    persist(
+        attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, get_run_logger().warning,
+        min_pace_bytes_s=settings.min_pace_bytes_s,
+    )  # fmt: skip
     return reading
 
 

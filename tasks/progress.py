@@ -4,7 +4,7 @@ import contextvars
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,16 +26,35 @@ class Meter:
         self.done = 0
         self.total: int | None = None
         self.began = time.monotonic()
+        self._followed: Callable[[], int] | None = None
+        self._percent = 0.0
 
     def __call__(self, done: int, total: int | None) -> None:
         """Take the newest figures."""
         self.done = max(self.done, done)
         self.total = total or self.total
 
+    @contextmanager
+    def following(self, done: Callable[[], int], total: int | None) -> Iterator[None]:
+        """Ask `done` for the figure while the block runs: for work that calls nobody as it goes on."""
+        self(0, total)
+        self._followed = done
+        try:
+            yield
+        finally:
+            self._followed = None
+
+    def look(self) -> None:
+        """Take the figure of what is followed."""
+        if (followed := self._followed) is not None:
+            self(followed(), None)
+
     @property
     def percent(self) -> float:
-        """Return 0 to 100; 0 while the size is unknown."""
-        return min(100.0, 100.0 * self.done / self.total) if self.total else 0.0
+        """Return 0 to 100; 0 while the size is unknown. It stays where it was if the size turns out to be larger."""
+        if self.total:
+            self._percent = max(self._percent, min(100.0, 100.0 * self.done / self.total))
+        return self._percent
 
     def sentence(self, what: str) -> str:
         """Say how far and how fast."""
@@ -78,6 +97,7 @@ def _show(meter: Meter, artifact: UUID | None, what: str, stop: threading.Event)
         shown, shown_at, ended = -1, time.monotonic(), False
         while not ended:
             ended = stop.wait(0.2)
+            meter.look()
             if bar:
                 bar(meter)
             if artifact and meter.done != shown and (ended or time.monotonic() - shown_at >= INTERVAL_S):

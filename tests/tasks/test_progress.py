@@ -1,0 +1,63 @@
+"""Progress that people see moves at least once a second, and never backwards."""
+
+import time
+from itertools import pairwise
+from threading import Thread
+
+import pytest
+from prefect.artifacts import update_progress_artifact
+
+from tasks.progress import Meter, progress
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Note when the server was told which percentage."""
+    noted: list[tuple[float, float]] = []
+
+    def note(artifact: object, **figures: object) -> object:
+        noted.append((time.monotonic(), float(str(figures["progress"]))))
+        return update_progress_artifact(artifact, **figures)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr("tasks.progress.update_progress_artifact", note)
+    return noted
+
+
+def test_what_calls_nobody_is_followed(shown: list[tuple[float, float]]) -> None:
+    read = 0
+
+    def restore() -> None:
+        nonlocal read
+        for _ in range(40):
+            time.sleep(0.1)
+            read += 25
+
+    with progress("a-restore", "read what was kept") as meter:
+        began = time.monotonic()
+        thread = Thread(target=restore)
+        with meter.following(lambda: read, 1000):
+            thread.start()
+            thread.join()
+    moments = [began, *(at for at, _ in shown)]
+    assert len(shown) >= 4
+    assert max(b - a for a, b in pairwise(moments)) < 2.5  # 1 s, on a busy machine
+    assert [percent for _, percent in shown] == sorted(percent for _, percent in shown)
+    assert shown[-1][1] == 100
+
+
+def test_a_source_that_grew_while_it_was_read_turns_nothing_back() -> None:
+    meter, seen = Meter(), []
+    for done, total in ((0, 100), (90, 100), (0, 300), (150, 300), (299, 300), (300, 300)):
+        meter(done, total)
+        seen.append(meter.percent)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+
+
+def test_an_unknown_size_shows_bytes_and_no_percentage() -> None:
+    meter = Meter()
+    meter(5 << 20, None)
+    assert meter.percent == 0
+    assert meter.sentence("add x").startswith("add x: 5 MiB, ")
