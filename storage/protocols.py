@@ -327,6 +327,10 @@ class ObjectWriter(Protocol):
         """Delete it. A no-op after `publish`."""
         ...
 
+    def leave(self) -> None:
+        """Let go of it as it is; nothing can be written any more. Safe to repeat, a no-op after `publish`."""
+        ...
+
 
 class ObjectStore(Protocol):
     """Flat, durable objects under `/`-separated names: what a chip store is built on.

@@ -4,7 +4,7 @@ import os
 import uuid
 from pathlib import Path
 
-from catalog.errors import CapacityExceeded, DigestMismatch
+from catalog.errors import CapacityExceeded, DigestMismatch, StorageUnavailable
 from storage.ceph.layout import OBJECT_BYTES, ZEROS, data_runs, object_length
 from storage.ceph.reader import Content, mismatch
 from storage.ceph.reading import read_objects
@@ -34,7 +34,7 @@ def export(
             raise CapacityExceeded(
                 str(target.parent), content.size_bytes, free.f_bavail * free.f_frsize
             ) from error
-        raise
+        raise StorageUnavailable(str(target.parent), str(error)) from error
     finally:
         aside.unlink(missing_ok=True)
     return digests

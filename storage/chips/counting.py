@@ -54,7 +54,7 @@ class CountingObjects(WrappedObjects):
 class _CountingWriter:
     def __init__(self, store: CountingObjects, inner: ObjectWriter) -> None:
         self._store, self._inner = store, inner
-        self.publish, self.abandon = inner.publish, inner.abandon
+        self.publish, self.abandon, self.leave = inner.publish, inner.abandon, inner.leave
 
     def write(self, *parts: bytes | memoryview) -> None:
         self._store.count("write", written=sum(map(len, parts)))

@@ -98,6 +98,10 @@ class DirectoryObjects:
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 _write_full(fd, memoryview(frame(data)))
+            except OSError:
+                # a full disk tears pieces, too: what came after it would not be heard
+                self._checked_logs.discard(name)
+                raise
             finally:
                 os.close(fd)
 
@@ -194,20 +198,20 @@ class _Writer:
             _ensure_folder(target.parent)
             self._path.rename(target)
             _sync_folder(target.parent)
-        self._close()
+        self.leave()
 
     def abandon(self) -> None:
         if self._fd is not None:
-            self._close()
+            self.leave()
             self._path.unlink(missing_ok=True)
 
-    def _close(self) -> None:
+    def leave(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
     def __del__(self) -> None:
-        self._close()
+        self.leave()
 
 
 def _pread_full(fd: int, start: int, stop: int) -> bytes:

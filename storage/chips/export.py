@@ -7,6 +7,7 @@ their MD5, which costs 2.4 x as much and would bound the export (0.75 against 1.
 import errno
 import hashlib
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -26,23 +27,31 @@ def export_pieces(
     reader: PieceReader, expected: Digests, target: Path, progress: Progress, what: str
 ) -> Digests:
     """Write the file aside, prove it against `expected` and rename it to `target`; nothing is left after a failure."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        sha256 = _write(reader, fd, progress)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sha256 = _write_durably(reader, aside, progress)
         if (reader.size_bytes, sha256) != (expected.size_bytes, expected.sha256):
             raise DigestMismatch(what, f"sha256:{expected.sha256}", f"sha256:{sha256}")
-        os.fsync(fd)
         aside.rename(target)
     except OSError as error:
         if error.errno in FULL:
             raise CapacityExceeded(str(target.parent), reader.size_bytes, 0) from error
         raise StorageUnavailable(str(target.parent), str(error)) from error
     finally:
-        os.close(fd)
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # what keeps it from being made keeps it from being found, too
+            aside.unlink(missing_ok=True)
     return expected
+
+
+def _write_durably(reader: PieceReader, aside: Path, progress: Progress) -> str:
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        sha256 = _write(reader, fd, progress)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return sha256
 
 
 def _write(reader: PieceReader, fd: int, progress: Progress) -> str:

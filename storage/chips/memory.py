@@ -95,3 +95,6 @@ class _Writer:
         if self._open:
             self._open = False
             self._store.delete(self._aside)
+
+    def leave(self) -> None:
+        self._open = False

@@ -43,6 +43,7 @@ class Packer:
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="publish-pack")
         self._publishing: list[Future[None]] = []
         self._part = ""
+        self._unpublished: set[ObjectWriter] = set()
         self._writer: ObjectWriter | None = None
         self._entries: list[Entry] = []
         self._at = 0
@@ -88,13 +89,16 @@ class Packer:
             self.wait()
 
     def stop(self) -> None:
-        """End the threads; an open part stays aside, as it is."""
+        """End the threads; open parts stay aside, as they are, and give their room back if they are deleted."""
         self._pool.shutdown(wait=True)
+        for writer in self._unpublished:
+            writer.leave()
 
     def _start(self) -> ObjectWriter:
         # A name of its own: a part that a dead process left is salvaged, never written over.
         self._part = f"{self._folder}/{uuid4().hex}.part"
         self._writer = self._objects.writer(self._part)
+        self._unpublished.add(self._writer)
         self._writer.write(pack.header())
         self._at = pack.HEADER.size
         return self._writer
@@ -104,6 +108,7 @@ class Packer:
         self._pin(name)
         writer.write(closing)
         writer.publish(pack.object_name(name))
+        self._unpublished.discard(writer)
         self._sealed(table_of([(name, entries)]))
 
     def _raise_failures(self, keep: int) -> None:

@@ -81,11 +81,13 @@ class Pipeline:
     def stop(self) -> None:
         """End all threads, keeping what can be kept."""
         self._writing.stop()
-        if self._writing.failure is None:
-            self._pin()
-            self._packer.keep()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._packer.stop()
+        try:
+            if self._writing.failure is None:
+                self._pin()
+                self._packer.keep()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._packer.stop()
 
     def _take(self, pieces: list[Piece]) -> None:
         """Hash and look up the chips of a block; hand over what is new for compression."""

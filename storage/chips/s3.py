@@ -153,3 +153,6 @@ class _Writer:
 
     def abandon(self) -> None:
         self._parts = None
+
+    def leave(self) -> None:
+        self._parts = None

@@ -43,7 +43,7 @@ class ThrottledObjects(WrappedObjects):
 class _ThrottledWriter:
     def __init__(self, store: ThrottledObjects, inner: ObjectWriter) -> None:
         self._store, self._inner = store, inner
-        self.publish, self.abandon = inner.publish, inner.abandon
+        self.publish, self.abandon, self.leave = inner.publish, inner.abandon, inner.leave
 
     def write(self, *parts: bytes | memoryview) -> None:
         self._store.wait_for(sum(map(len, parts)))

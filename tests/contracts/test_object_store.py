@@ -94,6 +94,22 @@ def test_abandoning_leaves_nothing_and_is_harmless_after_publishing(objects: Obj
     assert objects.get("p") == b"abc"
 
 
+def test_what_is_left_stays_aside_and_can_be_deleted(objects: ObjectStore) -> None:
+    writer = objects.writer("landings/x/1.part")
+    writer.write(b"abc")
+    writer.leave()
+    writer.leave()
+    if objects.size("landings/x/1.part") is not None:  # a store that keeps nothing aside has nothing
+        assert objects.get("landings/x/1.part") == b"abc"
+    objects.delete("landings/x/1.part")
+    assert names(objects, "") == []
+    other = objects.writer("landings/x/2.part")
+    other.write(b"abc")
+    other.publish("p")
+    other.leave()
+    assert objects.get("p") == b"abc"
+
+
 def test_a_large_object_survives_the_trip(objects: ObjectStore) -> None:
     block = bytes(range(256)) * 4096
     writer = objects.writer("w")

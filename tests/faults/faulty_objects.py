@@ -76,3 +76,6 @@ class FaultyWriter:
 
     def abandon(self) -> None:
         self._inner.abandon()
+
+    def leave(self) -> None:
+        self._inner.leave()

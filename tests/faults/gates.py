@@ -58,7 +58,7 @@ class GatedObjects(WrappedObjects):
 class _GatedWriter:
     def __init__(self, store: GatedObjects, inner: ObjectWriter) -> None:
         self._store, self._inner = store, inner
-        self.write, self.abandon = inner.write, inner.abandon
+        self.write, self.abandon, self.leave = inner.write, inner.abandon, inner.leave
 
     def publish(self, name: str) -> None:
         self._store.step(lambda: self._inner.publish(name))

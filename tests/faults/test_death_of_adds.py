@@ -98,6 +98,33 @@ def test_what_can_never_succeed_is_fetched_once_and_leaves_nothing(
         assert not list(catalog.reservations())
 
 
+@pytest.mark.parametrize(
+    ("faults", "error"),
+    [
+        (Faults(content=os.urandom(MIB), ranges=False, endless=True), UnsafeImage),
+        (Faults(content=bytes(96 * MIB), encoding="gzip"), UnsafeImage),
+        (Faults(content=b""), UnsafeImage),
+        (Faults(content=os.urandom(MIB), encoding="br"), SourceForbidden),
+    ],
+    ids=["endless", "bomb", "empty", "unknown encoding"],
+)
+def test_a_server_that_sends_no_image_leaves_nothing(
+    home: Path,
+    source: FaultyHttp,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: Faults,
+    error: type[ImagewrightError],
+) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_MAX_VIRTUAL_SIZE", str(80 * MIB))
+    with pytest.raises(error) as caught:
+        add(source.serve("/image", faults))
+    image = only_image()
+    assert (image.status, image.error) == (ImageStatus.ERROR, str(caught.value))
+    assert not kept_files(home)
+    with open_catalog() as catalog:
+        assert not list(catalog.reservations())
+
+
 def test_a_broken_transfer_is_gone_on_with_and_no_byte_is_read_twice(home: Path, source: FaultyHttp) -> None:
     content = os.urandom(12 * MIB)
     image = add(source.serve("/image", Faults(content=content, cut_at=5 * MIB, cut_times=2)))
@@ -163,13 +190,18 @@ def test_a_death_between_publication_and_the_catalogs_commit_costs_no_second_fet
         assert [replica.image_storage for replica in catalog.replicas(ready.id)] == ["default"]
 
 
-def test_a_published_list_of_checksums_is_looked_up(home: Path, source: FaultyHttp) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["by its address", "next to the file"])
+def test_a_published_list_of_checksums_is_looked_up(home: Path, source: FaultyHttp, named: bool) -> None:
     content = os.urandom(MIB)
     url = source.serve("/image.raw", Faults(content=content))
     listed = f"{'1' * 64}  other.raw\n{hashlib.sha256(content).hexdigest()} *image.raw\n"
     sums = source.serve("/SHA256SUMS", Faults(content=listed.encode()))
-    image = add(url, expected_checksum=f"sums:{sums}")
-    assert (image.status, image.expected_checksum) == (ImageStatus.READY, f"sums:{sums}")
+    asked = f"sums:{sums}" if named else "sums:"
+    image = add(url, expected_checksum=asked)
+    assert (image.status, image.expected_checksum) == (ImageStatus.READY, asked)
+    source.serve("/SHA256SUMS", Faults(content=f"{'1' * 64}  image.raw\n".encode()))
+    with pytest.raises(ChecksumMismatch):
+        add(url, expected_checksum=asked)
 
 
 @pytest.mark.parametrize(

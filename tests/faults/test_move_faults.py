@@ -149,7 +149,7 @@ class Corrupting(WrappedObjects):
 class _CorruptingWriter:
     def __init__(self, store: Corrupting, inner: ObjectWriter) -> None:
         self._store, self._inner = store, inner
-        self.publish, self.abandon = inner.publish, inner.abandon
+        self.publish, self.abandon, self.leave = inner.publish, inner.abandon, inner.leave
 
     def write(self, *parts: bytes | memoryview) -> None:
         data: bytes | memoryview = b"".join(parts)
