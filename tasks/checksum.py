@@ -23,7 +23,7 @@ def expected_checksum(url: str, asked: str | None) -> Checksum | None:
 def look_up_checksum(url: str, sums_url: str) -> Checksum:
     """Return the strongest checksum that the list at `sums_url` has for the file at `url`, of mirrors the first.
 
-    The list is fetched under the same address policy as the image. Raises SourceNotFound, SourceForbidden.
+    sums_url: empty: the usual names next to the file are tried. The list is fetched under the same address policy as the image. Raises SourceNotFound, SourceForbidden.
     """
     from storage.sources.masking import split_urls
     from storage.sources.sums import fetch_checksum

@@ -8,7 +8,10 @@ from catalog.records import Record
 
 DIGITS: Mapping[str, int] = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 SUMS = "sums:"
-CHECKSUM_RULE = "give md5:, sha1:, sha256: or sha512: and the checksum in hex, or sums: and the URL of a list"
+CHECKSUM_RULE = (
+    "give md5:, sha1:, sha256: or sha512: and the checksum in hex, sums: and the URL of a list, "
+    "or sums: alone for a list next to the file"
+)
 
 
 class Checksum(Record):
@@ -32,10 +35,10 @@ def parse_checksum(given: str, parameter: str = "expected_checksum") -> Checksum
 
 
 def check_expected_checksum(given: str | None) -> None:
-    """Raise InvalidRequest unless this is None, a checksum, or the URL of a list of checksums."""
+    """Raise InvalidRequest unless this is None, a checksum, or `sums:` alone or with the URL of a list of checksums."""
     if given is None:
         return
     if not given.startswith(SUMS):
         parse_checksum(given)
-    elif not re.match(r"(https?|ftp|sftp|s3|file)://", given.removeprefix(SUMS)):
+    elif given != SUMS and not re.match(r"(https?|ftp|sftp|s3|file)://", given.removeprefix(SUMS)):
         raise InvalidRequest("expected_checksum", SUMS + "…", CHECKSUM_RULE)

@@ -26,7 +26,7 @@ PATH = (
 )
 CHECKSUM = (
     "Optional: md5:…, sha1:…, sha256:… or sha512:… as published by the source, or sums:URL of a SHA256SUMS-style "
-    "file. A mismatch fails the add and keeps nothing."
+    "file, or sums: alone to look for one next to the image. A mismatch fails the add and keeps nothing."
 )
 BIOS = (
     "Legacy supports all operating systems and is the default; UEFI is required for aarch64, mips64el and "
