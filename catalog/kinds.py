@@ -48,6 +48,7 @@ IMAGE = Kind(
         ("family", "created_at", "id"),
         ("name", "created_at", "id"),
         ("updated_at", "id"),
+        ("expires_at", "id"),
     ),
 )  # fmt: skip
 REPLICA = Kind(

@@ -20,6 +20,10 @@ Rows = PMap[str, PMap[Key, Record]]
 _EMPTY: PMap[Key, Record] = pmap()
 
 
+def _is_expired(image: Image, moment: datetime) -> bool:
+    return image.expires_at is not None and image.expires_at <= moment
+
+
 class MemoryTransaction:
     """Reads and replaces maps that nobody else sees until commit."""
 
@@ -55,6 +59,7 @@ class MemoryTransaction:
     def _image_holds(self, query: Query, image: Image) -> bool:
         return (
             (query.changed_since is None or image.updated_at >= query.changed_since)
+            and (query.expired_at is None or _is_expired(image, query.expired_at))
             and (query.visible_to is None or visible(image, query.visible_to))
             and (query.stored_on is None or (image.id, query.stored_on) in self._of("replicas"))
             and (query.name_pattern == "*" or _matches(query.name_pattern, image.name))

@@ -52,13 +52,14 @@ class Reading(Accounting, Remembering):
         family: str | None = None,
         format: ImageFormat | None = None,  # noqa: A002 - the field's own name
         changed_since: datetime | None = None,
+        expired_at: datetime | None = None,
         after: Image | None = None,
         limit: int | None = None,
     ) -> Iterator[Image]:
         """List images, newest first; without `status` all but those in the recycle bin.
 
         name_pattern: `*` and `?`; case matters. account: who asks; sees what is visible to it.
-        after: the last image of the page before. Unknown status, negative limit: InvalidRequest.
+        expired_at: those whose expiry is then or was before. after: the last image of the page before. Unknown status, negative limit: InvalidRequest.
         """
         if limit is not None and limit < 0:
             raise errors.InvalidRequest("limit", limit, "0 or more; leave it out for all")
@@ -69,6 +70,7 @@ class Reading(Accounting, Remembering):
             among=among,
             name_pattern=name_pattern,
             changed_since=changed_since,
+            expired_at=expired_at,
             stored_on=image_storage,
             visible_to=self.account(account) if account is not None else None,
         )

@@ -226,6 +226,7 @@ class Image(Record):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    expires_at: datetime | None = None  # from then on the next purge puts it into the recycle bin
 
 
 class Replica(Record):

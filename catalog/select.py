@@ -183,6 +183,8 @@ def _no_other_status(values: tuple[str | int, ...]) -> Iterator[Condition]:
 def _image_filters(query: Query, dialect: str) -> Iterator[Condition]:
     if query.changed_since is not None:
         yield _IMAGES.c.updated_at >= query.changed_since
+    if query.expired_at is not None:
+        yield _IMAGES.c.expires_at <= query.expired_at
     if query.stored_on is not None:
         yield _stored_on(query.stored_on)
     if query.name_pattern != "*":

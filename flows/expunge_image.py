@@ -1,15 +1,17 @@
-"""Expunge images from the recycle bin: those named, or all that outlived their retention."""
+"""Expunge images from the recycle bin: those named, or all that outlived their retention; what expired goes into it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prefect import flow
 
-from catalog.records import ExpungeReport, ItemOutcome, Plan
+from catalog.errors import ImagewrightError
+from catalog.records import ExpungeReport, Image, ItemOutcome, Plan
 from flows.naming import named
 from flows.requests import ExpungeImage, PurgeRecycleBin
+from tasks.delete import delete, plan_delete
 from tasks.each import Outcomes, all_done, in_batches
 from tasks.expunge import expunge, plan_expunge
-from tasks.purge import due_images
+from tasks.purge import due_images, expired_images
 
 
 @flow(name="expunge-image", flow_run_name=named("expunge {image_ids}"))
@@ -28,17 +30,39 @@ def expunge_image(request: ExpungeImage) -> ExpungeReport | Plan:
 
 @flow(name="purge-recycle-bin")
 def purge_recycle_bin(request: PurgeRecycleBin) -> ExpungeReport | Plan:
-    """Expunge what outlived its retention, account by account's policy. What failed is in the report."""
-    due = due_images(request.account, request.retention_days, request.policy)
-    if not due:
-        return (
-            Plan(operation="expunge image", summary="nothing is due")
-            if request.plan_only
-            else ExpungeReport()
-        )
+    """Put what expired into the bin, expunge what outlived its retention, account by account's policy.
+
+    What failed is in the report.
+    """
+    expired = expired_images(request.account)
     if request.plan_only:
-        return plan_expunge(due, request.account)
-    return _report(_expunge(due, request.account))
+        return _plan(expired, request)
+    binned = in_batches(expired, lambda ids: delete(ids, request.account))
+    report = _report(_expunge(_due(request), request.account))
+    return report.model_copy(update={"items": (*_binned(binned), *report.items)})
+
+
+def _due(request: PurgeRecycleBin) -> tuple[str, ...]:
+    return due_images(request.account, request.retention_days, request.policy)
+
+
+def _plan(expired: Sequence[str], request: PurgeRecycleBin) -> Plan:
+    due = _due(request)
+    plans = [plan_delete(expired, request.account)] if expired else []
+    plans += [plan_expunge(due, request.account)] if due else []
+    return Plan(
+        operation="expunge image",
+        actions=tuple(action for plan in plans for action in plan.actions),
+        summary="; ".join(plan.summary for plan in plans) or "nothing is due",
+    )
+
+
+def _binned(outcomes: Outcomes[Image]) -> tuple[ItemOutcome, ...]:
+    done = (
+        ItemOutcome(subject=f"image:{image.id}", outcome="kept", reason="it expired: in the recycle bin now")
+        for image in outcomes.done
+    )
+    return (*done, *_failures(outcomes.failed))
 
 
 def _expunge(image_ids: Sequence[str], account: str) -> Outcomes[ItemOutcome]:
@@ -46,10 +70,12 @@ def _expunge(image_ids: Sequence[str], account: str) -> Outcomes[ItemOutcome]:
 
 
 def _report(outcomes: Outcomes[ItemOutcome]) -> ExpungeReport:
-    failed = (
-        ItemOutcome(subject=f"image:{image_id}", outcome="failed", reason=str(error))
-        for image_id, error in outcomes.failed.items()
-    )
     return ExpungeReport(
-        items=(*outcomes.done, *failed), bytes_freed=sum(item.bytes for item in outcomes.done)
+        items=(*outcomes.done, *_failures(outcomes.failed)),
+        bytes_freed=sum(item.bytes for item in outcomes.done),
     )
+
+
+def _failures(failed: Mapping[str, ImagewrightError]) -> Iterator[ItemOutcome]:
+    for image_id, error in failed.items():
+        yield ItemOutcome(subject=f"image:{image_id}", outcome="failed", reason=str(error))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from prefect import task
 
 from catalog.records import Action, Image, Plan
-from catalog.rules.editing import edited
+from catalog.rules.editing import check_expiry, edited
 from catalog.rules.transitions import status_after
-from tasks.changing import change_image, owned, plan_change, plan_each
+from tasks.changing import change_image, now, owned, plan_change, plan_each
 from tasks.each import all_done, each
 from tasks.resources import open_resources
 
@@ -28,6 +28,7 @@ def edit(image_id: str, account: str, asked: Mapping[str, object]) -> Image:
 
 
 def _edited(catalog: "Catalog", image_id: str, account: str, asked: Mapping[str, object]) -> Image:
+    check_expiry(asked, now())
     image, _ = change_image(
         catalog, image_id, account, _operation(asked), "imagewright.image.edited",
         lambda image: edited(image, asked, lambda i: catalog.image(i, account=account)),
@@ -46,6 +47,7 @@ def plan_edit(image_id: str, account: str, asked: Mapping[str, object]) -> Plan:
     with open_resources() as (_, catalog):
 
         def plan_one(image_id: str) -> tuple[Action, ...]:
+            check_expiry(asked, now())
             image = owned(catalog, image_id, account, _operation(asked))
             status_after(image, _operation(asked))
             after = edited(image, asked, lambda i: catalog.image(i, account=account))

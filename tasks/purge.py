@@ -1,4 +1,4 @@
-"""Which images have outlived their stay in the recycle bin."""
+"""Which images have outlived their time, and which their stay in the recycle bin."""
 
 from datetime import datetime
 
@@ -30,6 +30,18 @@ def due_images(account: str, retention_days: float | None, policy: RetentionPoli
             if due_for_expunge(image, moment, accounts[image.owner]):
                 due.append((image.deleted_at or image.updated_at, image.id))
     return tuple(image_id for _, image_id in sorted(due))
+
+
+@task(task_run_name="find what expired")
+def expired_images(account: str) -> tuple[str, ...]:
+    """Return the ids of images whose expiry has come, of the account's own unless it is admin.
+
+    Those that are protected, moving or still arriving stay until they are not.
+    """
+    owner = None if account == ADMIN else account
+    with open_resources() as (_, catalog):
+        expired = catalog.images(expired_at=now(), owner=owner, status=("Ready", "Error"))
+        return tuple(image.id for image in expired if not image.protected)
 
 
 def _retention(

@@ -1,6 +1,7 @@
 """What an edit makes of an image: the rules of the add form, and what its bytes say."""
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image
@@ -8,7 +9,7 @@ from catalog.rules.boot import check_image, contradictions
 from catalog.rules.naming import check_description, check_name
 
 BOOT_SETTINGS = ("os", "platform", "virtio", "bios_mode", "enable_csm")
-CLEARED_BY_EMPTY = ("family", "replaced_by")
+CLEARED_BY_EMPTY = ("family", "replaced_by", "expires_at")
 FindImage = Callable[[str], Image]
 """Returns an image that the editor may see. Raises ImageNotFound."""
 
@@ -34,6 +35,13 @@ def edited(image: Image, asked: Mapping[str, object], find: FindImage) -> Image:
     if values.get("replaced_by"):
         _check_replacement(after, find)
     return _booting(image, after) if set(values) & set(BOOT_SETTINGS) else after
+
+
+def check_expiry(asked: Mapping[str, object], now: datetime) -> None:
+    """Refuse a moment that is over, or that nobody knows where on Earth. now: timezone-aware UTC. Raises InvalidRequest."""
+    expires = asked.get("expires_at")
+    if isinstance(expires, datetime) and (expires.tzinfo is None or expires <= now):
+        raise InvalidRequest("expires_at", expires.isoformat(), "a moment to come, with its time zone")
 
 
 def _check_words(after: Image, values: Mapping[str, object]) -> None:

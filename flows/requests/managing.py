@@ -1,5 +1,6 @@
 """Managing an image that is there."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -7,7 +8,7 @@ from pydantic import Field
 from catalog.records import BiosMode, ImageFormat, Platform, SharingMode
 from flows.requests.form import ChangingRequest, ImagesRequest, Request, at
 
-Clearable = Literal["description", "os", "family", "replaced_by"]
+Clearable = Literal["description", "os", "family", "replaced_by", "expires_at"]
 
 
 class EditImage(ChangingRequest):
@@ -27,8 +28,14 @@ class EditImage(ChangingRequest):
         None, **at(10, "Deprecated", "Still usable, no longer the latest of its family.")
     )
     replaced_by: str | None = Field(None, **at(11, "Replaced by", "Id of the image to use instead."))
+    expires_at: datetime | None = Field(
+        None,
+        **at(
+            12, "Expires", "From then on the next purge puts it into the recycle bin, unless it is protected."
+        ),
+    )
     clear: tuple[Clearable, ...] = Field(
-        (), **at(12, "Clear", "What is emptied: an input left empty leaves its field alone.")
+        (), **at(13, "Clear", "What is emptied: an input left empty leaves its field alone.")
     )
 
 

@@ -166,7 +166,9 @@ def test_what_storages_held_before_is_listed_after_an_upgrade(kind: str, tmp_pat
     with store_at(url).engine.begin() as connection:
         upgrade(connection, "0003")
         for table, record in ((IMAGE, image), (REPLICA, a_replica(image, "far"))):
-            connection.execute(sa.insert(TABLES[table.table]), row_of(table, record))
+            there = {column["name"] for column in sa.inspect(connection).get_columns(table.table)}
+            row = {name: value for name, value in row_of(table, record).items() if name in there}
+            connection.execute(sa.insert(TABLES[table.table]), row)
     assert main([url]) == 0
     with open_catalog(url) as catalog:
         assert list(catalog.images(image_storage="far")) == [image]

@@ -1,6 +1,6 @@
 """What every catalog promises, whatever keeps its rows."""
 
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -177,6 +177,23 @@ def test_filters_hold_together(catalog: Catalog) -> None:
     assert ids(image_storage="default") == {b.id}
     assert ids(changed_since=c.updated_at) == {c.id}
     assert [i.id for i in catalog.bin()] == [d.id]
+
+
+def test_images_are_found_by_their_expiry(catalog: Catalog) -> None:
+    hour = timedelta(hours=1)
+    over, now, later, _ = saved(
+        catalog, *(an_image(expires_at=moment) for moment in (START - hour, START, START + hour, None))
+    )
+
+    def ids(moment: datetime) -> set[str]:
+        return {image.id for image in catalog.images(expired_at=moment)}
+
+    assert ids(START - 2 * hour) == set()
+    assert ids(START) == {over.id, now.id}
+    assert ids(START + hour) == {over.id, now.id, later.id}
+    with catalog.changing(actor="admin") as change:
+        change.save_image(over.model_copy(update={"expires_at": None}))
+    assert ids(START) == {now.id}
 
 
 def test_an_unknown_status_is_named(catalog: Catalog) -> None:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -68,6 +69,35 @@ def test_a_whole_life(home: Path) -> None:
     cleaned = flows.clean_image_cache(requests.CleanImageCache())
     assert getattr(cleaned, "bytes_freed", None) == MIB
     assert not opened().contains(image.id)
+
+
+def test_what_expired_goes_into_the_bin_unless_it_is_protected(home: Path) -> None:
+    import flows
+
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    for moment in (datetime.now(UTC) - timedelta(seconds=1), soon.replace(tzinfo=None)):
+        with pytest.raises(InvalidRequest, match="expires_at"):
+            flows.edit_image(requests.EditImage(image_id=placed().id, expires_at=moment))
+    expiring, protected, cleared, lasting = placed(), placed(protected=True), placed(), placed()
+    for image in (expiring, protected, cleared):
+        flows.edit_image(requests.EditImage(image_id=image.id, expires_at=soon))
+    flows.edit_image(requests.EditImage(image_id=cleared.id, clear=("expires_at",)))
+    flows.edit_image(
+        requests.EditImage(image_id=lasting.id, expires_at=datetime.now(UTC) + timedelta(days=1))
+    )
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
+    plan = flows.purge_recycle_bin(requests.PurgeRecycleBin(plan_only=True))
+    assert isinstance(plan, Plan)
+    assert {action.subject for action in plan.actions} == {f"image:{expiring.id}"}
+    report = flows.purge_recycle_bin(requests.PurgeRecycleBin())
+    assert isinstance(report, ExpungeReport)
+    assert [(item.subject, item.outcome) for item in report.items] == [(f"image:{expiring.id}", "kept")]
+    with open_catalog() as catalog:
+        assert [image.id for image in catalog.bin()] == [expiring.id]
+    assert flows.purge_recycle_bin(requests.PurgeRecycleBin()) == ExpungeReport()
+    flows.purge_recycle_bin(requests.PurgeRecycleBin(retention_days=0))
+    assert not opened().contains(expiring.id)
+    assert opened().contains(protected.id)
 
 
 class _Slow(BaseHTTPRequestHandler):

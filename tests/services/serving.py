@@ -62,7 +62,10 @@ def serving(folder: Path, **environment: str) -> Iterator[Serving]:
     everything = {**inherited, **settings}
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--port", str(port), "--console-port", str(console_port)], env=everything, stdout=log, stderr=log
+            [COMMAND, "serve", "--port", str(port), "--console-port", str(console_port)],
+            env=everything,
+            stdout=log,
+            stderr=log,
         )
     try:
         _wait(process, home / "run" / "server.json", folder / "serve.log")
