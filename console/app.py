@@ -7,10 +7,11 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from catalog.errors import ImagewrightError
 from catalog.settings import Settings
 from console import runs
 from console.downloads import Downloads
-from console.pages import Pages
+from console.pages import Pages, trouble
 from console.security import Guard
 from console.uploads import TusServer
 
@@ -28,4 +29,5 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[Middleware(Guard, hosts=settings.console_hosts, auth=auth)],
+        exception_handlers={ImagewrightError: trouble},
     )

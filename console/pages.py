@@ -30,6 +30,11 @@ SENDABLE = ("add_system_image", "add_volume_image")
 MAX_GIVEN = 64 << 10
 
 
+async def trouble(request: Request, error: Exception) -> Response:
+    """Say in a sentence what keeps a page from being made, e.g. a catalog that does not answer."""
+    return TEMPLATES.TemplateResponse(request, "error.html", {"sentence": str(error)}, 503)
+
+
 class Pages:
     """The endpoints of HTML, over a catalog."""
 

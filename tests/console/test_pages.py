@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from catalog import open_catalog
 from catalog.records import Image, ImageStatus, Leftover, PrimaryStorage, Volume
 from catalog.settings import Settings, load_settings
+from console.app import create_app
 from console.forms import fields_of
 from console.pages import Pages
 from console.tabs import OPERATIONS, PAGE, TABS, allowed
@@ -97,6 +98,18 @@ def test_what_is_not_there_is_said_in_a_sentence(client: TestClient) -> None:
         assert (answer.status_code, "<b>" in answer.text) == (404, False)
     for path in ("/forms/nothing", "/forms/edit_image?given=x", "/forms/edit_image?given=[]"):
         assert client.get(path).status_code == 404
+
+
+def test_a_catalog_that_does_not_answer_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", f"sqlite:///{settings.home}/no folder/catalog.db")
+    app = create_app(load_settings())
+    with TestClient(app, base_url="http://127.0.0.1") as broken:
+        (settings.home / "no folder").write_text("a file")
+        for path in ("/", "/table", "/images/x"):
+            answer = broken.get(path)
+            assert (answer.status_code, "is unavailable" in answer.text) == (503, True), answer.text
 
 
 def test_pages_of_a_long_list(client: TestClient) -> None:
