@@ -86,13 +86,15 @@ def test_a_truncated_pack_damages_exactly_the_chips_it_lost(storage: ImageStore)
 
 def test_a_missing_pack_is_named(storage: ImageStore, tmp_path: Path) -> None:
     path, *_ = place_of(storage, 0)
+    places = [place_of(storage, n) for n in range(len(storage.pieces("image")))]
+    lost = [f"image@{offset}" for file, _, _, offset in places if file == path]
     path.unlink()
     with pytest.raises(ObjectMissing, match=path.name):
         image_store(storage.objects).open("image").read_at(0, 10)
     with pytest.raises(ObjectMissing):
         storage.export("image", tmp_path / "out", lambda _done, _all: None)
     assert list(tmp_path.glob("*out*")) == []
-    assert damaged(storage)
+    assert damaged(storage) == lost
 
 
 def test_a_damaged_image_is_never_exported(storage: ImageStore, tmp_path: Path) -> None:
