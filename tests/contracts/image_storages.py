@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from catalog.settings import Settings
@@ -27,8 +28,8 @@ def _s3(place: Path) -> Iterator[ImageStorage]:
 
 
 @contextmanager
-def _ceph(place: Path) -> Iterator[ImageStorage]:
-    cluster = shared_cluster()
+def _ceph(number: int, place: Path) -> Iterator[ImageStorage]:
+    cluster = shared_cluster(number)
     url = cluster.url(fresh_pool(cluster))
     settings = Settings(scratch=place / "scratch")
     yield open_image_storage(record(url, kind="ceph", capacity_bytes=1 << 40), settings=settings)
@@ -38,5 +39,6 @@ IMAGE_STORAGES: dict[str, Callable[[Path], AbstractContextManager[ImageStorage]]
     "memory": _memory,
     "directory": _directory,
     "s3": _s3,
-    "ceph": _ceph,
+    "ceph": partial(_ceph, 0),
+    "ceph-2": partial(_ceph, 1),
 }

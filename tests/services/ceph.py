@@ -336,8 +336,11 @@ def ceph_cluster(
 
 
 @cache
-def shared_cluster() -> CephCluster:
-    """Return the cluster that all tests of this process share, each in a pool of its own; it ends with the process."""
+def shared_cluster(number: int = 0) -> CephCluster:
+    """Return a cluster that all tests of this process share, each in a pool of its own; it ends with the process.
+
+    number: which one, where several stand side by side.
+    """
     ends = ExitStack()
     atexit.register(ends.close)
     return ends.enter_context(ceph_cluster())

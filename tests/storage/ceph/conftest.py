@@ -1,7 +1,7 @@
 """One real cluster for all tests of this folder (two where they need it), a pool of its own for each test."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from catalog.records import Image, ImageFormat, ImageStorage
 from catalog.settings import Settings
 from storage.ceph import CephStorage
-from tests.services.ceph import CephCluster, ceph_cluster, fresh_pool, shared_cluster
+from tests.services.ceph import CephCluster, fresh_pool, shared_cluster
 
 SCRATCH = Path(tempfile.gettempdir())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,9 +31,8 @@ def cluster() -> CephCluster:
 
 
 @pytest.fixture(scope="session")
-def second_cluster() -> Iterator[CephCluster]:
-    with ceph_cluster() as running:
-        yield running
+def second_cluster() -> CephCluster:
+    return shared_cluster(1)
 
 
 @pytest.fixture
