@@ -66,6 +66,8 @@ def _kind(facts: Mapping[str, Any]) -> Kind:
 
 
 def _choices(facts: Mapping[str, Any]) -> tuple[object, ...]:
+    if facts.get("type") == "boolean" and "default" not in facts:
+        return ("true", "false")  # and neither: left as it is
     return tuple(facts.get("enum", ())) or ((facts["const"],) if "const" in facts else ())
 
 

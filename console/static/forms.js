@@ -86,6 +86,14 @@ async function submitted(form) {
   return follow(form, run);
 }
 
+async function plan(form) {
+  if (form.querySelector("#f-file")?.files.length) {
+    tell(form, "A file is checked against form, storages, quota and room before any of it is sent.");
+  } else {
+    tell(form, planned(await post(`/api/plans/${form.dataset.run}`, asked(form))));
+  }
+}
+
 async function trying(form, work) {
   const buttons = [...form.querySelectorAll("button:not([data-close])")];
   buttons.forEach((button) => (button.disabled = true));
@@ -106,9 +114,7 @@ function wire(form) {
     event.preventDefault();
     trying(form, () => submitted(form));
   });
-  form.querySelector("[data-plan]")?.addEventListener("click", () =>
-    trying(form, async () => tell(form, planned(await post(`/api/plans/${form.dataset.run}`, asked(form))))),
-  );
+  form.querySelector("[data-plan]")?.addEventListener("click", () => trying(form, () => plan(form)));
   form.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 }
 

@@ -18,6 +18,7 @@ from console.pages import Pages
 from console.tabs import OPERATIONS, PAGE, TABS, allowed
 from flows import FLOWS
 from flows.cli import request_model
+from flows.requests import EditImage
 from storage.uploads import Upload, Uploads
 from tests.catalog.samples import a_replica, an_export, an_image
 
@@ -156,6 +157,10 @@ def test_kinds_of_inputs() -> None:
     kinds = {field.name: field.kind for field in fields_of(request_model("add_system_image"), {})}
     assert (kinds["name"], kinds["image_format"], kinds["virtio"]) == ("text", "choice", "checkbox")
     assert kinds["image_storages"] == "list"
+    (virtio,) = (field for field in fields_of(request_model("edit_image"), {}) if field.name == "virtio")
+    assert (virtio.kind, virtio.options, virtio.value) == ("choice", ("true", "false"), "")
+    asked = EditImage.model_validate_json('{"image_id": "a", "virtio": "false"}')  # as the page sends it
+    assert asked.virtio is False
     assert {f.name: f.kind for f in fields_of(request_model("boot_check"), {})}["timeout_s"] == "number"
     assert {f.name: f.kind for f in fields_of(request_model("sync_images"), {})}["changed_since"] == "date"
 
