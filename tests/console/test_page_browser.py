@@ -62,7 +62,7 @@ def act(page: "Page", action: str, name: str = "by hand") -> None:
     page.get_by_role("button", name="Close").click()
 
 
-def test_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -> None:
+def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -> None:
     troubles: list[str] = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -86,7 +86,7 @@ def test_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) 
     assert troubles == []
 
 
-def test_an_impossible_request_is_answered_in_the_dialog(served: Serving, page: "Page") -> None:
+def ask_for_what_is_impossible(served: Serving, page: "Page") -> None:
     page.goto(served.console)
     page.get_by_role("button", name="Add system image").click()
     page.get_by_label("Name *").fill("nowhere")
@@ -97,7 +97,7 @@ def test_an_impossible_request_is_answered_in_the_dialog(served: Serving, page: 
     page.get_by_role("button", name="Close").click()
 
 
-def test_export_and_download(served: Serving, page: "Page") -> None:
+def export_and_download(served: Serving, page: "Page") -> None:
     page.goto(served.console)
     act(page, "Export image")
     page.goto(f"{served.console}/?tab=exports")
@@ -108,7 +108,7 @@ def test_export_and_download(served: Serving, page: "Page") -> None:
     shot(page, "exported")
 
 
-def test_delete_and_recover(served: Serving, page: "Page") -> None:
+def delete_and_recover(served: Serving, page: "Page") -> None:
     page.goto(served.console)
     act(page, "Delete image")
     page.locator("p.empty").wait_for()
@@ -121,3 +121,10 @@ def test_delete_and_recover(served: Serving, page: "Page") -> None:
         page.goto(f"{served.console}/?tab={tab}")
         assert page.locator("main").inner_text()
         shot(page, f"tab-{tab}")
+
+
+def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path) -> None:
+    add_a_file_of_this_computer(served, page, tmp_path)
+    ask_for_what_is_impossible(served, page)
+    export_and_download(served, page)
+    delete_and_recover(served, page)
