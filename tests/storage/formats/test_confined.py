@@ -105,7 +105,7 @@ with running([*confined("sleep", Limits()), "60"]) as process:
     caller = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
     assert caller.stdout
     child = int(caller.stdout.readline())
-    time.sleep(0.5)  # the parent-death signal is set a moment after the start
+    _wait_for_children(child)  # the parent-death signal is set before the program starts
     caller.kill()
     caller.wait()
     caller.stdout.close()
@@ -113,6 +113,20 @@ with running([*confined("sleep", Limits()), "60"]) as process:
     while Path(f"/proc/{child}/exe").exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not _alive(child)
+
+
+def _wait_for_children(pid: int) -> None:
+    """Wait until the program runs, in the process itself or below it."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end and "sleep" not in _commands(pid):
+        time.sleep(0.05)
+
+
+def _commands(pid: int) -> list[str]:
+    """Return what a process and those below it run."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    own = Path(f"/proc/{pid}/comm").read_text().strip()
+    return [own, *(command for child in below for command in _commands(int(child)))]
 
 
 def _alive(pid: int) -> bool:
