@@ -103,12 +103,14 @@ class Uploads:
         shutil.rmtree(self._place(upload_id), ignore_errors=True)
 
     def expired(self) -> tuple[Upload, ...]:
-        """Return the uploads that nobody went on with for too long, and remove what a death left half made."""
-        if self._folder.is_dir():
-            for place in self._folder.glob(".*"):
-                if time.time() - place.stat().st_mtime > self._idle.total_seconds():
-                    shutil.rmtree(place, ignore_errors=True)
+        """Return the uploads that nobody went on with for too long."""
         return tuple(upload for upload in self.all() if self.expires_at(upload.id) < datetime.now(UTC))
+
+    def remove_half_made(self) -> None:
+        """Remove what a death left of creations."""
+        for place in self._folder.glob(".*"):
+            if time.time() - place.stat().st_mtime > self._idle.total_seconds():
+                shutil.rmtree(place, ignore_errors=True)
 
     def _place(self, upload_id: str) -> Path:
         if not ID.match(upload_id):

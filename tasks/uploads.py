@@ -22,8 +22,10 @@ def sweep_uploads(*, plan_only: bool) -> ReclaimReport:
         expired = {upload.id for upload in uploads.expired()}
         gone = [u for u in uploads.all() if u.id in expired or _is_ready(catalog, u)]
         items = [_outcome(uploads, upload, expired=upload.id in expired) for upload in gone]
-        for upload in () if plan_only else gone:
-            uploads.discard(upload.id)
+        if not plan_only:
+            uploads.remove_half_made()
+            for upload in gone:
+                uploads.discard(upload.id)
     return ReclaimReport(
         image_storage="uploads", items=tuple(items), bytes_freed=sum(item.bytes for item in items)
     )

@@ -85,10 +85,10 @@ def test_idle_then_expired(settings: Settings) -> None:
 def test_a_half_made_upload_is_removed_once_it_is_old(settings: Settings) -> None:
     aside = settings.uploads_folder / f".{uuid4()}"
     aside.mkdir(parents=True)
-    Uploads(settings).expired()
+    Uploads(settings).remove_half_made()
     assert aside.exists()
     os.utime(aside, (0, 0))
-    Uploads(settings).expired()
+    Uploads(settings).remove_half_made()
     assert not aside.exists()
 
 
