@@ -6,24 +6,19 @@ The screenshots lie in `.cache/screenshots/console-*.png`: look at them when a p
 import hashlib
 import random
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.services.browser import SHOTS, chromium_page
 from tests.services.serving import Serving, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
-SHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update",
-)  # fmt: skip
 CONTENT = random.Random(3).randbytes(5 << 20)
 
 
@@ -35,18 +30,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def page() -> "Iterator[Page]":
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed (package chromium)")
-    from playwright.sync_api import sync_playwright
-
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(60_000)
+    with chromium_page(900) as page:
         yield page
-        browser.close()
 
 
 def shot(page: "Page", name: str) -> None:

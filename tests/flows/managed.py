@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog import open_catalog
-from catalog.records import Image, ImageStatus, ImageStorage
+from catalog.records import Image, ImageStatus, ImageStorage, ItemOutcome
 from catalog.settings import load_settings
 from storage import protocols
 from storage.protocols import Digests, SourceInfo
 from storage.registry import open_image_storage
+from tasks.delete import delete
+from tasks.each import all_done
+from tasks.expunge import expunge
 
 MIB = 1 << 20
 
@@ -90,3 +93,20 @@ def stored_image(image_id: str) -> Image:
 def chip_bytes(home: Path) -> int:
     """Return what the packs of the default storage take."""
     return sum(p.stat().st_size for p in (home / "imagestore" / "packs").rglob("*") if p.is_file())
+
+
+def delete_one(image: Image, account: str = "admin") -> Image:
+    """Put an image into the bin, or raise what keeps it out."""
+    (deleted,) = all_done("delete", delete.fn([image.id], account))
+    return deleted
+
+
+def expunge_one(image: Image) -> ItemOutcome:
+    """Expunge an image; return what became of it."""
+    (item,) = all_done("expunge", expunge.fn([image.id], "admin"))
+    return item
+
+
+def ticks(pid: int) -> str:
+    """Return when a process started, as the holder of a lock names it."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]

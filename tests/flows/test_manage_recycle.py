@@ -9,39 +9,31 @@ import pytest
 
 from catalog import open_catalog
 from catalog.errors import IllegalTransition, ImageNotFound, StorageNotFound
-from catalog.records import Account, ExportedImage, Image, ImageStatus, ItemOutcome, Leftover, Volume
+from catalog.records import Account, ExportedImage, Image, ImageStatus, Leftover, Volume
 from storage.imagestore import ImageStore
-from tasks.delete import delete, expunged_at_once, plan_delete, recover
+from tasks.delete import expunged_at_once, plan_delete, recover
 from tasks.each import all_done
 from tasks.export import export
 from tasks.expunge import expunge, plan_expunge
 from tasks.purge import due_images
 from tasks.resources import holder
 from tasks.retry import due_work, retry
-from tasks.withdrawal import ask_withdrawal
 from tests.flows.managed import (
     MIB,
     blank,
     chip_bytes,
+    delete_one,
+    expunge_one,
     landed,
     opened,
     placed,
     register,
     saved,
     stored_image,
+    ticks,
 )
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-def delete_one(image: Image, account: str = "admin") -> Image:
-    (deleted,) = all_done("delete", delete.fn([image.id], account))
-    return deleted
-
-
-def expunge_one(image: Image) -> ItemOutcome:
-    (item,) = all_done("expunge", expunge.fn([image.id], "admin"))
-    return item
 
 
 def reclaim(name: str = "default") -> int:
@@ -248,7 +240,7 @@ def test_one_that_is_worked_on_is_refused_and_the_others_are_expunged() -> None:
         delete_one(image)
     with (
         open_catalog() as catalog,
-        catalog.locked(images[1].id, holder=f"other@{os.uname().nodename}:1:{_ticks(1)}"),
+        catalog.locked(images[1].id, holder=f"other@{os.uname().nodename}:1:{ticks(1)}"),
     ):
         outcomes = expunge.fn([image.id for image in images], "admin")
     assert len(outcomes.done) == 2
@@ -262,10 +254,6 @@ def test_one_that_is_worked_on_is_refused_and_the_others_are_expunged() -> None:
 def test_work_for_a_storage_that_is_not_there_is_no_empty_list() -> None:
     with pytest.raises(StorageNotFound, match="no image storage 'defualt'"):
         due_work.fn("defualt", True)
-
-
-def _ticks(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
 
 
 def test_each_account_keeps_its_bin_as_configured() -> None:
@@ -294,93 +282,6 @@ def test_an_account_without_a_bin_has_its_images_expunged_at_once(monkeypatch: p
     monkeypatch.setenv("IMAGEWRIGHT_RETENTION_POLICY", "direct")
     image = placed()
     assert expunged_at_once.fn([delete_one(image)]) == (image.id,)
-
-
-def test_deleting_an_image_that_is_arriving_leaves_nothing(home: Path) -> None:
-    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
-    landed(opened(), image.id, os.urandom(MIB))
-    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
-        change.reserve(subject=f"image:{image.id}", account="admin", storages=("default",), size_bytes=MIB)
-    assert delete_one(image).status is ImageStatus.DELETED
-    assert list(opened().landings()) == []
-    assert chip_bytes(home) == 0
-    with open_catalog() as catalog:
-        assert [list(catalog.reservations()), list(catalog.bin()), list(catalog.pending())] == [[], [], []]
-        with pytest.raises(ImageNotFound):
-            catalog.image(image.id)
-
-
-def test_bytes_of_an_arrival_on_a_storage_that_is_away_are_deleted_when_it_is_back(tmp_path: Path) -> None:
-    register("far", tmp_path / "far")
-    placed(storages=("far",))
-    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default", "far")))
-    for name in image.image_storages:
-        landed(opened(name), image.id, os.urandom(MIB))
-    (tmp_path / "far").rename(tmp_path / "away")
-    assert delete_one(image).status is ImageStatus.DELETED
-    assert not (tmp_path / "far").exists()  # no empty store was made in its place
-    assert list(opened().landings()) == []
-    with open_catalog() as catalog:
-        assert {(w.operation, w.storage) for w in catalog.pending()} == {
-            ("delete landing", "far"), ("delete replica", "far"),
-        }  # fmt: skip
-        assert all("is its disk mounted?" in work.reason for work in catalog.pending())
-    assert {item.outcome for item in retry.fn(due_work.fn(None, True), "admin")} == {"pending"}
-    (tmp_path / "away").rename(tmp_path / "far")
-    assert {item.outcome for item in retry.fn(due_work.fn(None, True), "admin")} == {"done"}
-    assert list(opened("far").landings()) == []
-
-
-def test_a_landing_that_came_back_meanwhile_is_not_deleted() -> None:
-    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
-    landed(opened(), image.id, os.urandom(MIB))
-    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
-        change.defer("delete landing", f"replica:{image.id}@default", "it was away", storage="default")
-    (item,) = retry.fn(due_work.fn(None, True), "admin")
-    assert item.outcome == "done"
-    assert [info.landing_id for info in opened().landings()] == [image.id]
-
-
-def test_a_kept_landing_on_a_storage_that_is_away_waits_for_it(tmp_path: Path) -> None:
-    register("far", tmp_path / "far")
-    placed(storages=("far",))
-    failed = saved(blank(status=ImageStatus.ERROR, error="broke off", image_storages=("far",)))
-    landed(opened("far"), failed.id, os.urandom(MIB))
-    delete_one(failed)
-    (tmp_path / "far").rename(tmp_path / "away")
-    item = expunge_one(failed)
-    assert (item.outcome, (tmp_path / "far").exists()) == ("pending", False)
-    (tmp_path / "away").rename(tmp_path / "far")
-    (done,) = retry.fn(due_work.fn(None, True), "admin")
-    assert (done.outcome, list(opened("far").landings())) == ("done", [])
-
-
-def test_an_arrival_that_can_not_be_stopped_now_is_withdrawn_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.withdrawal.WAIT_S", 0.5)
-    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
-    alive = f"other@{os.uname().nodename}:1:{_ticks(1)}"
-    with open_catalog() as catalog, catalog.locked(image.id, holder=alive):
-        assert delete_one(image).status is ImageStatus.DOWNLOADING
-        (item,) = retry.fn(due_work.fn(None, True), "admin")
-        assert item.outcome == "pending"
-    (item,) = retry.fn(due_work.fn(None, True), "admin")
-    assert item.outcome == "done"
-    with open_catalog() as catalog:
-        assert [list(catalog.pending()), list(catalog.images())] == [[], []]
-
-
-def test_an_arrival_that_fails_by_itself_meanwhile_is_gone_as_well() -> None:
-    image = saved(blank(status=ImageStatus.DOWNLOADING, image_storages=("default",)))
-    landed(opened(), image.id, os.urandom(MIB))
-    with open_catalog() as catalog:
-        ask_withdrawal(catalog, image.id, "admin")
-        with catalog.changing(actor="admin") as change:
-            change.save_image(image.model_copy(update={"status": ImageStatus.ERROR, "error": "it broke off"}))
-    (item,) = retry.fn(due_work.fn(None, True), "admin")
-    assert item.outcome == "done"
-    assert list(opened().landings()) == []
-    with open_catalog() as catalog:
-        assert [list(catalog.pending()), list(catalog.images())] == [[], []]
 
 
 def test_of_two_deletes_at_once_one_wins() -> None:

@@ -6,13 +6,13 @@ The screenshots lie in `.cache/screenshots`: look at them when the forms or the 
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.services.browser import SHOTS, chromium_page
 from tests.services.nginx import nginx
 from tests.services.serving import Serving, serving
 
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-SHOTS = Path(__file__).parents[2] / ".cache" / "screenshots"
 SIZE = 12 << 20
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +36,8 @@ def served(folder: Path) -> Iterator[Serving]:
 
 @pytest.fixture
 def page() -> "Iterator[Page]":
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed (package chromium)")
-    from playwright.sync_api import sync_playwright
-
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.set_default_timeout(60_000)
+    with chromium_page(1400) as page:
         yield page
-        browser.close()
 
 
 def deployment(served: Serving, name: str) -> dict[str, Any]:
