@@ -11,6 +11,8 @@ from catalog.errors import InvalidRequest
 
 GIB = 1 << 30
 TIB = 1 << 40
+LONGEST_DAYS = 36_500
+"""What a retention can be given: a hundred years; whoever wants longer wants `never`."""
 
 
 class Settings(BaseSettings):
@@ -80,7 +82,7 @@ class Settings(BaseSettings):
     retries: int = Field(5, description="Retries of a task in a row without progress.")
     bandwidth_bytes_s: int = Field(0, description="Cap on each transfer, bytes per second; 0: none.")
     retention_days: float = Field(
-        3, ge=0, le=36_500, description="Days a deleted image stays in the recycle bin."
+        3, ge=0, le=LONGEST_DAYS, description="Days a deleted image stays in the recycle bin."
     )
     retention_policy: Literal["direct", "delay", "never"] = Field(
         "delay", description="When a deleted image is expunged."

@@ -45,7 +45,7 @@ async def begin(request: Request) -> Response:
     try:
         flow, asked = await _asked(request)
         started = await start(flow, asked.model_dump(mode="json", exclude_unset=True))
-    except (ValidationError, ImagewrightError, LookupError, ValueError) as error:
+    except (ValidationError, ImagewrightError, LookupError) as error:
         return _refused(error)
     return JSONResponse(started.model_dump(mode="json"), 202)
 
@@ -57,7 +57,7 @@ async def plan(request: Request) -> Response:
         if "plan_only" not in type(asked).model_fields:
             raise LookupError(f"{flow} has no plan")
         found = await run_in_threadpool(getattr(flows, flow), asked.model_copy(update={"plan_only": True}))
-    except (ValidationError, ImagewrightError, LookupError, ValueError) as error:
+    except (ValidationError, ImagewrightError, LookupError) as error:
         return _refused(error)
     return JSONResponse(found.model_dump(mode="json") if isinstance(found, Plan) else {"summary": str(found)})
 

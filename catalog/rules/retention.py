@@ -13,9 +13,6 @@ from catalog.errors import IllegalTransition
 from catalog.records import Account, Image, ImageStatus, Record, RetentionPolicy
 from catalog.settings import Settings
 
-LONGEST_DAYS = 36_500
-"""What `delay` can be given: a hundred years; whoever wants longer wants `never`."""
-
 
 class Retention(Record):
     """The policy and the days that apply to an account."""

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from catalog.records import RetentionPolicy
-from catalog.rules.retention import LONGEST_DAYS
+from catalog.settings import LONGEST_DAYS
 from flows.requests.form import ChangingRequest, at
 
 Configured = Literal[

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from catalog.rules.retention import LONGEST_DAYS
+from catalog.settings import LONGEST_DAYS
 from flows.requests.form import ChangingRequest, at
 
 
