@@ -10,6 +10,7 @@ from catalog.records import Action, CachedImage, Image, ItemOutcome, Plan, Repli
 from catalog.rules.cache import Drop, cache_to_drop
 from catalog.settings import Settings
 from storage.protocols import CachedFile, ImageStorage, PrimaryStorage
+from tasks.artifacts import key_of
 from tasks.changing import now
 from tasks.exclusive import in_turn
 from tasks.export_room import data_bytes, reader_of
@@ -90,7 +91,7 @@ def _download(
     source: ImageStorage,
     replica: Replica,
 ) -> CachedFile:
-    with progress(f"cache-{image.id}", f"bring {image.name} to {primary.name}") as meter:
+    with progress(key_of("cache", image.id, primary.name), f"bring {image.name} to {primary.name}") as meter:
         if primary.shares(source):  # no byte moves
             return primary.cache(source, image, replica, settings.scratch_folder, meter)
         with reader_of(source, image.id) as reader:

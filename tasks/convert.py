@@ -8,6 +8,7 @@ from catalog.records import Conversion, Image, ImageFormat
 from catalog.settings import Settings
 from storage.arrival import Arrival
 from storage.protocols import Digests, ImageStorage, LandingConverter
+from tasks.artifacts import key_of
 from tasks.landed import Kept, Landed, LandedOn
 from tasks.progress import Meter, progress
 from tasks.resources import open_image_storage, open_resources
@@ -29,7 +30,9 @@ def convert(image: Image, landed: Landed, place: LandedOn) -> Kept:
             return Kept(image_storage=storage.name, landing_id=place.landing_id, format=wanted,
                         size_bytes=landed.digests.size_bytes, digests=landed.digests,
                         stored_bytes=place.stored_bytes)  # fmt: skip
-        with progress(f"convert-{image.id}", f"convert {image.name} to {wanted}") as meter:
+        with progress(
+            key_of("convert", image.id, storage.name), f"convert {image.name} to {wanted}"
+        ) as meter:
             if isinstance(storage, LandingConverter):
                 return _converted_there(storage, place, image.format, wanted, meter)
             return _converted(storage, place, image.format, wanted, settings, meter)

@@ -11,23 +11,31 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 
+from tasks.resources import run_id
+
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Artifact
     from rich.progress import Progress
 
-INTERVAL_S = 1.0
+INTERVAL_S, LOOK_S = 0.8, 0.2
+"""After at most both together the server is told: at least once a second."""
 
 
 class Meter:
-    """Bytes done of bytes in all; called from any thread, never backwards."""
+    """Bytes done of bytes in all; called from any thread, never backwards.
 
-    def __init__(self) -> None:
+    percent: what was shown before, by a process that died or a task that is tried again.
+    """
+
+    def __init__(self, percent: float = 0.0) -> None:
         self.done = 0
         self.total: int | None = None
         self.began = time.monotonic()
         self._followed: Callable[[], int] | None = None
-        self._percent = 0.0
+        self._percent = percent
 
     def __call__(self, done: int, total: int | None) -> None:
         """Take the newest figures."""
@@ -51,7 +59,7 @@ class Meter:
 
     @property
     def percent(self) -> float:
-        """Return 0 to 100; 0 while the size is unknown. It stays where it was if the size turns out to be larger."""
+        """Return 0 to 100; it stays where it was while the size is unknown or turns out to be larger."""
         if self.total:
             self._percent = max(self._percent, min(100.0, 100.0 * self.done / self.total))
         return self._percent
@@ -67,10 +75,11 @@ class Meter:
 def progress(key: str, what: str) -> Iterator[Meter]:
     """Yield a meter that is shown once a second while the block runs, and at 100 % when it ended well.
 
-    key: of the artifact, unique for an image. A server that can't be told never stops the transfer.
+    key: of the artifact, unique for a piece of work: a run that does it again, on whatever worker, goes on with the
+    artifact it has, from the percentage shown there. A server that can't be told never stops the transfer.
     """
-    meter = Meter()
-    artifact = _create(key, what)
+    artifact, percent = _artifact(key, what)
+    meter = Meter(percent)
     stop = threading.Event()
     context = contextvars.copy_context()
     shower = threading.Thread(target=context.run, args=(_show, meter, artifact, what, stop), daemon=True)
@@ -85,18 +94,34 @@ def progress(key: str, what: str) -> Iterator[Meter]:
         shower.join()
 
 
-def _create(key: str, what: str) -> UUID | None:
+def _artifact(key: str, what: str) -> tuple[UUID | None, float]:
+    """Return the artifact of this run, made where there is none, and its percentage."""
     with suppress(PrefectException, httpx.HTTPError, ValueError):  # ValueError: there is no server at all
+        if (before := _shown_before(key)) is not None:
+            return before.id, float(before.data) if isinstance(before.data, int | float) else 0.0
         created = create_progress_artifact(progress=0.0, key=key, description=what)
-        return created if isinstance(created, UUID) else None
-    return None
+        return created if isinstance(created, UUID) else None, 0.0
+    return None, 0.0
+
+
+def _shown_before(key: str) -> "Artifact | None":
+    from prefect.client.schemas import filters
+
+    if (run := run_id()) is None:
+        return None
+    wanted = filters.ArtifactFilter(
+        key=filters.ArtifactFilterKey(any_=[key]),
+        flow_run_id=filters.ArtifactFilterFlowRunId(any_=[UUID(run)]),
+    )
+    with get_client(sync_client=True) as client:
+        return next(iter(client.read_artifacts(artifact_filter=wanted)), None)
 
 
 def _show(meter: Meter, artifact: UUID | None, what: str, stop: threading.Event) -> None:
     with _bar(what) as bar:
         shown, shown_at, ended = -1, time.monotonic(), False
         while not ended:
-            ended = stop.wait(0.2)
+            ended = stop.wait(LOOK_S)
             meter.look()
             if bar:
                 bar(meter)

@@ -40,9 +40,15 @@ def killed_and_finished(machines: Machines, source: SlowSource) -> list[str]:
         wait_until_kept(machines, run, source.size // 3)
         first.kill()
     assert machines.server.run(run)["state_type"] == "RUNNING", "nobody has told the server"
+    shown = machines.server.progress(run)
+    assert 20 < shown < 50, "a third, as of the last second"
     with machines.machine():
         report = json.loads(machines.recover())
         assert [(item["subject"], item["outcome"]) for item in report["items"]] == [(f"run:{run}", "done")]
+        while shown < 100:
+            before, shown = shown, machines.server.progress(run)
+            assert before <= shown, "progress never goes back"
+            time.sleep(0.2)
         machines.server.wait_for(run, "COMPLETED")
     image = machines.image(run)
     assert (image.status, image.size_bytes, image.md5) == (ImageStatus.READY, source.size, source.md5())

@@ -106,6 +106,14 @@ class PrefectServer:
         assert isinstance(rows, list)
         return [row["message"] for row in rows]
 
+    def progress(self, run_id: str) -> float:
+        """Return the percentage that the only progress artifact of a run shows, 0 before there is one."""
+        wanted = {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["progress"]}}
+        rows = self.ask("artifacts/filter", {"artifacts": wanted})
+        assert isinstance(rows, list)
+        assert len(rows) <= 1, rows
+        return float(rows[0]["data"]) if rows else 0.0
+
     def command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run an imagewright command against this server."""
         return subprocess.run(

@@ -1,11 +1,15 @@
 """Progress that people see moves at least once a second, and never backwards."""
 
+import contextlib
 import time
 from itertools import pairwise
 from threading import Thread
 
 import pytest
+from prefect import flow
 from prefect.artifacts import update_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
 
 from tasks.progress import Meter, progress
 
@@ -45,6 +49,31 @@ def test_what_calls_nobody_is_followed(shown: list[tuple[float, float]]) -> None
     assert max(b - a for a, b in pairwise(moments)) < 2.5  # 1 s, on a busy machine
     assert [percent for _, percent in shown] == sorted(percent for _, percent in shown)
     assert shown[-1][1] == 100
+
+
+def test_work_that_is_done_again_in_a_run_goes_on_where_its_artifact_is(
+    shown: list[tuple[float, float]],
+) -> None:
+    @flow
+    def dies_and_goes_on() -> None:
+        for end in (60, 100):
+            with contextlib.suppress(ConnectionError), progress("dies-and-goes-on", "add x") as meter:
+                for done in range(0, end + 1, 5):
+                    meter(done, 100)
+                    time.sleep(0.1)
+                if end < 100:
+                    raise ConnectionError
+
+    dies_and_goes_on()
+    percents = [percent for _, percent in shown]
+    assert (percents, percents[-1]) == (sorted(percents), 100)
+    assert 60 in percents
+    key = filters.ArtifactFilterKey(any_=["dies-and-goes-on"])
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=filters.ArtifactFilter(key=key))
+    assert artifact.data == 100
+    dies_and_goes_on()
+    assert shown[len(percents)][1] < 60, "another run begins anew"
 
 
 def test_a_source_that_grew_while_it_was_read_turns_nothing_back() -> None:
