@@ -229,13 +229,14 @@ class StorageRefused(StorageError):
 
 
 class CapacityExceeded(StorageError):
-    """A storage has no room for what is to be written."""
+    """An image storage, a folder where its path is given, or another place by its name has no room for what is to be written."""
 
-    def __init__(self, storage: str, needed: int, available: int) -> None:
+    def __init__(self, storage: str, needed: int, available: int, *, other_place: bool = False) -> None:
         self.storage, self.needed, self.available = storage, needed, available
-        super().__init__(
-            f"image storage {storage!r} has {available} bytes left after its reserve; {needed} are needed"
-        )
+        place, reserve = f"image storage {storage!r}", " after its reserve"
+        if other_place or storage.startswith("/"):
+            place, reserve = storage if other_place else f"folder {storage}", ""
+        super().__init__(f"{place} has {available} bytes left{reserve}; {needed} are needed")
 
 
 class ReplicaInUse(StorageError):

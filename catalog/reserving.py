@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from catalog import kinds
 from catalog.counting import usage_of
-from catalog.errors import ReservationNotFound
+from catalog.errors import CapacityExceeded, ReservationNotFound
 from catalog.records import Reservation
 from catalog.rules.quotas import check_capacity, check_quota, limits_of
 from catalog.settings import load_settings
@@ -41,13 +41,18 @@ class Reserving(Writing):
         )
         return self._set_aside(asked, known, available)
 
-    def reserve_room(self, *, subject: str, place: str, size_bytes: int, available_bytes: int) -> Reservation:
+    def reserve_room(
+        self, *, subject: str, place: str, size_bytes: int, available_bytes: int, name: str = ""
+    ) -> Reservation:
         """Set room aside for something that counts for no account, e.g. the file of an export; again: replaced.
 
-        available_bytes: measured. Raises CapacityExceeded if it does not fit beside what others reserved there.
+        available_bytes: measured. name: of the place, for people; default: the place. Raises CapacityExceeded if it does not fit beside what others reserved there.
         """
         others = [r for r in self.reservations() if r.subject != subject]
-        check_capacity(place, available_bytes, others, size_bytes)
+        try:
+            check_capacity(place, available_bytes, others, size_bytes)
+        except CapacityExceeded as full:
+            raise CapacityExceeded(name or place, full.needed, full.available, other_place=True) from full
         self.release(subject)
         room = Reservation(
             subject=subject, account="", storages=(place,), size_bytes=size_bytes, created_at=self._clock()

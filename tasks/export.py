@@ -151,8 +151,9 @@ def _export(
     with reader_of(storage, image.id) as reader:
         needed = room_needed(reader, replica, wanted, shutil.disk_usage(target.parent).free)
     free, place = shutil.disk_usage(target.parent).free, place_of(target.parent)
+    name = f"the folder of exports {settings.exports_folder}"
     with (
-        promised_room(catalog, account, lock_of(image.id), target.name, place, free, needed),
+        promised_room(catalog, account, lock_of(image.id), target.name, place, free, needed, name),
         progress(f"export-{image.id}", f"export {image.name}") as meter,
     ):
         digests = _write(storage, replica, wanted, target, settings, meter)

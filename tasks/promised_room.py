@@ -14,18 +14,28 @@ MARK = "#"
 
 @contextmanager
 def promised_room(
-    catalog: "Catalog", account: str, lock: str, what: str, place: str, available_bytes: int, needed: int
+    catalog: "Catalog",
+    account: str,
+    lock: str,
+    what: str,
+    place: str,
+    available_bytes: int,
+    needed: int,
+    name: str = "",
 ) -> Iterator[None]:
     """Set room aside at a place for the block. Raises CapacityExceeded if it does not fit beside what others were promised.
 
     lock: under which the work is done; what the dead were promised is given back, their locks tell.
+    name: of the place, in the error; default: the place.
     """
     subject = f"{lock}{MARK}{what}"
     dead = {r.subject for r in catalog.reservations("") if _abandoned(catalog, r.subject)} - {subject}
     with catalog.changing(actor=account, run_id=run_id()) as change:
         for one in dead:
             change.release(one)
-        change.reserve_room(subject=subject, place=place, size_bytes=needed, available_bytes=available_bytes)
+        change.reserve_room(
+            subject=subject, place=place, size_bytes=needed, available_bytes=available_bytes, name=name
+        )
     try:
         yield
     finally:

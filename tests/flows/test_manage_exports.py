@@ -156,7 +156,7 @@ def test_an_export_that_does_not_fit_beside_others_is_refused_before_a_byte(home
     with (
         open_catalog() as catalog,
         catalog.locked("export:other", holder=f"other@{os.uname().nodename}:1:{ticks}"),
-        pytest.raises(CapacityExceeded, match="exports on"),
+        pytest.raises(CapacityExceeded, match=f"^the folder of exports {home}/exports has"),
     ):
         exported(image)
     assert files(home) == []
