@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from catalog.errors import ImageNotFound
 from catalog.records import Action, Image, Plan
-from catalog.rules.sharing import require_owner
+from catalog.rules.sharing import ADMIN, require_owner
 from catalog.rules.transitions import status_after
 from tasks.each import Outcomes, all_done, each
 from tasks.resources import run_id
@@ -22,6 +23,22 @@ def owned(catalog: "Reading", image_id: str, account: str, operation: str) -> Im
     """Return an image that the account may change. Raises ImageNotFound where it may not even see it, AccessDenied."""
     image = catalog.image(image_id, account=account)
     require_owner(image, catalog.account(account), operation)
+    return image
+
+
+def ended(catalog: "Reading", image_id: str, account: str) -> Image:
+    """Return an image as it was when its record ended: what deletes it is done when it is started again.
+
+    Raises ImageNotFound where the log knows no such end, or the image was not the account's.
+    """
+    last = None
+    for event in catalog.events(subject=f"image:{image_id}"):
+        last = last if event.note else event
+    if last is None or last.before is None or last.after is not None:
+        raise ImageNotFound(image_id)
+    image = Image.model_validate(last.before)
+    if account not in (ADMIN, image.owner):
+        raise ImageNotFound(image_id)
     return image
 
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.errors import IllegalTransition
+from catalog.errors import IllegalTransition, ImageNotFound
 from catalog.records import Action, Image, ImageStatus, Plan, ReplicaStatus, Volume
 from catalog.rules.retention import retention_of
 from catalog.rules.transitions import GONE, status_after
 from catalog.settings import Settings
 from tasks import withdrawal
-from tasks.changing import now, owned, plan_each
+from tasks.changing import ended, now, owned, plan_each
 from tasks.each import Outcomes, each
 from tasks.events import emit
 from tasks.resources import open_resources, run_id
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @task(task_run_name="delete images")
 def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
-    """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes."""
+    """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes.
+
+    What is in the bin already, or gone, comes back as it is: a delete that died can be started again.
+    """
     with open_resources() as (_, catalog):
         begun = each(image_ids, lambda image_id: _begin(catalog, image_id, account))
         images = {image.id: image for image in begun.done}
@@ -37,7 +40,10 @@ def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
 def _begin(catalog: "Catalog", image_id: str, account: str) -> Image:
     """Return the image as it is in the bin, or, where it is still arriving, as it was when it was asked to go."""
     while True:  # an add may end, or take up an image that had failed, between the two
-        image = ask_withdrawal(catalog, image_id, account) or _binned(catalog, image_id, account)
+        try:
+            image = ask_withdrawal(catalog, image_id, account) or _binned(catalog, image_id, account)
+        except ImageNotFound:
+            return ended(catalog, image_id, account).model_copy(update={"status": ImageStatus.DELETED})
         if image is not None:
             return image
 
@@ -55,6 +61,8 @@ def _binned(catalog: "Catalog", image_id: str, account: str) -> Image | None:
         status = status_after(image, "delete")
         if status is GONE:
             return None
+        if image.status is status:
+            return image
         detached = attached(change, image)
         for volume in detached:
             change.remove_volume(volume.id, "imagewright.volume.detached")
@@ -106,6 +114,8 @@ def _planned_delete(
 ) -> tuple[Action, ...]:
     image = owned(catalog, image_id, account, "delete")
     subject, size = f"image:{image_id}", image.size_bytes or 0
+    if image.status is ImageStatus.DELETED:
+        return ()
     if status_after(image, "delete") is GONE:
         gone = "it is still arriving and vanishes with its bytes"
         return (Action(verb="cancel", subject=subject, reason=gone),)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImageNotFound, ImagewrightError
 from catalog.records import Action, Image, ItemOutcome, Plan, ReplicaStatus
 from catalog.rules.transitions import status_after
 from catalog.settings import Settings
 from tasks.bits import Bits, delete_bits
-from tasks.changing import owned, plan_each
+from tasks.changing import ended, owned, plan_each
 from tasks.delete_export import bits_of_export
 from tasks.each import Outcomes, each
 from tasks.events import emit
@@ -35,9 +35,20 @@ class Waiting:
 
 @task(task_run_name="expunge images")
 def expunge(image_ids: Sequence[str], account: str) -> Outcomes[ItemOutcome]:
-    """Expunge each image; an item is `pending` where bits wait for a storage, with the reason."""
+    """Expunge each image; an item is `pending` where bits wait for a storage, with the reason.
+
+    One that is gone is done: an expunge that died can be started again.
+    """
     with open_resources() as (settings, catalog):
-        return each(image_ids, lambda image_id: _expunge(catalog, settings, image_id, account))
+        return each(image_ids, lambda image_id: _gone(catalog, settings, image_id, account))
+
+
+def _gone(catalog: "Catalog", settings: Settings, image_id: str, account: str) -> ItemOutcome:
+    try:
+        return _expunge(catalog, settings, image_id, account)
+    except ImageNotFound:
+        ended(catalog, image_id, account)
+        return ItemOutcome(subject=f"image:{image_id}", outcome="done", reason="it was gone already")
 
 
 def _expunge(catalog: "Catalog", settings: Settings, image_id: str, account: str) -> ItemOutcome:

@@ -43,7 +43,7 @@ TABLE: Mapping[str, Mapping[ImageStatus, After]] = {
     "finish change of image storage": {_M: _R, _R: _R},
     "give up change of image storage": {_M: _R, _R: _R},
     "cancel": {_C: GONE, _L: GONE},
-    "delete": {_C: GONE, _L: GONE, _R: _D, _E: _D},
+    "delete": {_C: GONE, _L: GONE, _R: _D, _E: _D, _D: _D},  # again: done already
     "recover": {_D: _R},
     "expunge": {_D: GONE},
 }

@@ -11,7 +11,7 @@ from catalog import open_catalog
 from catalog.errors import IllegalTransition, ImageNotFound, StorageNotFound
 from catalog.records import Account, ExportedImage, Image, ImageStatus, Leftover, Volume
 from storage.imagestore import ImageStore
-from tasks.delete import expunged_at_once, plan_delete, recover
+from tasks.delete import delete, expunged_at_once, plan_delete, recover
 from tasks.each import all_done
 from tasks.export import export
 from tasks.expunge import expunge, plan_expunge
@@ -101,9 +101,27 @@ def test_only_what_is_in_the_bin_is_expunged_or_recovered() -> None:
         expunge_one(image)
     with pytest.raises(IllegalTransition, match="is Ready: recover is allowed only when it is Deleted"):
         all_done("recover", recover.fn([image.id], "admin"))
-    delete_one(image)
-    with pytest.raises(IllegalTransition, match="is Deleted: delete is allowed only"):
-        delete_one(image)
+
+
+def test_what_is_deleted_or_expunged_already_is_done_when_it_is_started_again() -> None:
+    image, other = placed(owner="bob"), placed(owner="bob")
+    deleted = delete_one(image)
+    assert delete_one(image) == deleted
+    assert plan_delete.fn([image.id], "bob").actions == ()
+    expunge_one(image)
+    delete_one(other)
+    again = expunge.fn([image.id, other.id], "bob")
+    assert [(item.outcome, item.reason) for item in again.done] == [
+        ("done", "it was gone already"),
+        ("done", ""),
+    ]
+    assert [gone.id for gone in delete.fn([image.id, other.id], "admin").done] == [image.id, other.id]
+    for stranger in (
+        delete.fn([image.id], "eve"),
+        expunge.fn([image.id], "eve"),
+        expunge.fn(["never"], "admin"),
+    ):
+        assert isinstance(next(iter(stranger.failed.values())), ImageNotFound)
 
 
 def test_a_protected_image_is_not_deleted() -> None:
@@ -284,23 +302,17 @@ def test_an_account_without_a_bin_has_its_images_expunged_at_once(monkeypatch: p
     assert expunged_at_once.fn([delete_one(image)]) == (image.id,)
 
 
-def test_of_two_deletes_at_once_one_wins() -> None:
+def test_deletes_at_once_delete_once() -> None:
     image = placed()
-    outcomes: list[str] = []
-
-    def work() -> None:
-        try:
-            delete_one(image)
-            outcomes.append("deleted")
-        except IllegalTransition:
-            outcomes.append("refused")
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    found: list[Image] = []
+    threads = [threading.Thread(target=lambda: found.append(delete_one(image))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcomes) == ["deleted", "refused", "refused", "refused"]
+    assert found == [stored_image(image.id)] * 4
+    with open_catalog() as catalog:
+        assert [e.kind for e in catalog.events(image.id)].count("imagewright.image.deleted") == 1
 
 
 def test_plans_of_the_bin_change_nothing() -> None:
