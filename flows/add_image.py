@@ -52,13 +52,13 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
     # The run's own id names the image where the request doesn't: a run that is tried again resumes its image.
     draft = draft_image(request, flow_run.get_id() or str(uuid4()), datetime.now(UTC))
     if request.plan_only:
-        return plan_add(draft, request.image_path)
+        return plan_add(draft, request.image_path, request.credentials)
     image = register(draft)
     if image.status is ImageStatus.READY:
         return image
     with exclusive(image.id):
         try:
-            return _bring_in(image, request.image_path, request.expected_checksum)
+            return _bring_in(image, request)
         except Withdrawn:
             withdraw(image.id)
             raise
@@ -75,14 +75,14 @@ def _add(request: AddSystemImage | AddVolumeImage) -> Image | Plan:
             raise
 
 
-def _bring_in(image: Image, url: str, checksum: str | None) -> Image:
-    clock = Stopwatch()
+def _bring_in(image: Image, request: AddSystemImage | AddVolumeImage) -> Image:
+    clock, url, credentials = Stopwatch(), request.image_path, request.credentials
     if image.version > 1 and (settled := settle(image)).status is ImageStatus.READY:
         return settled
     start_quality_agent()
-    info = clock("probe", lambda: probe_source(image, url))
-    expected = expected_checksum(url, checksum)
-    landed = clock("land", lambda: land(image, url, info, expected))
+    info = clock("probe", lambda: probe_source(image, url, credentials))
+    expected = expected_checksum(url, request.expected_checksum, credentials)
+    landed = clock("land", lambda: land(image, url, info, expected, credentials))
     inspected = clock("inspect", lambda: inspect_image(image, landed))
     kept = clock("convert", lambda: [convert(image, landed, place) for place in landed.held])
     quality = clock("check quality", lambda: check_quality(image, landed, inspected, kept))

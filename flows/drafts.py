@@ -9,8 +9,9 @@ from catalog.rules.boot import check_system_image, settled_bios_mode
 from catalog.rules.checksums import SUMS, check_expected_checksum
 from catalog.rules.formats import media_of
 from catalog.rules.naming import check_description, check_name
+from catalog.rules.sources import check_credentials
 from flows.requests import AddSystemImage, AddVolumeImage
-from storage.sources import mask
+from storage.sources import carries_secret, mask, split_urls
 
 
 def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetime) -> Image:
@@ -21,6 +22,8 @@ def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: da
     check_name(request.name)
     check_description(request.description)
     check_expected_checksum(request.expected_checksum)
+    urls = split_urls(request.image_path)
+    check_credentials(request.credentials, urls, secret_in_url=any(map(carries_secret, urls)))
     draft = Image(
         id=_identity(request.image_id or identity),
         name=request.name,

@@ -12,27 +12,29 @@ from catalog.rules.checksums import Checksum
 from catalog.settings import Settings
 from storage.arrival import Arrival, Arrived
 from storage.protocols import Progress, Source, SourceInfo
-from storage.sources import open_source
 from tasks.landed import Landed, LandedOn
 from tasks.progress import progress
-from tasks.resources import open_resources, with_secrets
+from tasks.resources import open_image_source, open_resources
 from tasks.retries import persist
 from tasks.room import GrowingRoom, open_lacking
 from tasks.withdrawal import StopsWhenWithdrawn
 
 
 @task(task_run_name="land {image.name}")
-def land(image: Image, url: str, info: SourceInfo, expected: Checksum | None = None) -> Landed:
+def land(
+    image: Image, url: str, info: SourceInfo, expected: Checksum | None = None, credentials: str | None = None
+) -> Landed:
     """Return the file as it arrived. What is kept survives the death of this process; every byte is fetched once.
 
     expected: of the file as its server has it; of a packed one it may as well be that of the bytes unpacked.
+    credentials: name of a secret, resolved here: its value is no parameter that Prefect would keep.
     Raises ChecksumMismatch, UnsafeImage, CapacityExceeded, Withdrawn; a broken transfer is gone on with here, with a
     budget of retries that progress refills, before TransferInterrupted is raised.
     """
     began = time.monotonic()
     algorithm = expected.algorithm if expected else None
     with open_resources() as (settings, catalog):
-        source = open_source(with_secrets(url), settings, packed_algorithm=algorithm)
+        source = open_image_source(url, credentials, settings, packed_algorithm=algorithm)
         storages = open_lacking(catalog, settings, image)
         landings = {storage.name: storage.landing(image.id) for storage in storages}
         extra = (algorithm,) if algorithm else ()

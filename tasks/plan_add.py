@@ -3,19 +3,18 @@
 from prefect import task
 
 from catalog.records import Action, Image, Plan
-from storage.sources import open_source
 from tasks.register import check_places
-from tasks.resources import open_image_storage, open_resources, with_secrets
+from tasks.resources import open_image_source, open_image_storage, open_resources
 from tasks.retries import retrying
 
 
 @task(task_run_name="plan add of {draft.name}", **retrying())
-def plan_add(draft: Image, url: str) -> Plan:
+def plan_add(draft: Image, url: str, credentials: str | None = None) -> Plan:
     """Return what would be fetched, from where, to which storages, and the room there is. Changes nothing."""
     actions = []
     with open_resources() as (settings, catalog):
         check_places(catalog, draft)
-        info = open_source(with_secrets(url), settings).probe()
+        info = open_image_source(url, credentials, settings).probe()
         for name in draft.image_storages:
             storage = open_image_storage(catalog.image_storage(name), settings)
             stored = storage.stored_format(draft.format)

@@ -1,5 +1,6 @@
 """What tasks open: the catalog, image storages, secrets. Opened per task, closed with it; nothing is kept."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from storage.protocols import ImageStorage, PrimaryStorage
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
+    from storage.sources.packed import PackedSource
 
 PLACEHOLDER = re.compile(r"\{secret:([^{}]+)\}")
 
@@ -112,16 +114,34 @@ def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimarySt
 
 
 def secret(name: str) -> str:
-    """Return a secret by the name of its Prefect Secret block, or `env:NAME`. Raises InvalidRequest."""
+    """Return a secret's text by the name of its Prefect Secret block, or `env:NAME`. Raises InvalidRequest.
+
+    A block may hold JSON; its own `get` would parse text that looks like JSON, also a password such as `1e5`.
+    """
     if name.startswith("env:"):
         return secret_from_environment(name.removeprefix("env:"))
     from prefect.blocks.system import Secret
 
     try:
-        value = Secret.load(name).get()  # type: ignore[union-attr]  # a coroutine only in async callers
+        value = Secret.load(name).value.get_secret_value()  # type: ignore[union-attr]  # a coroutine only in async callers
     except ValueError as error:
         raise InvalidRequest("credentials", name, "the name of a Prefect Secret block or env:NAME") from error
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def open_image_source(
+    url: str, credentials: str | None, settings: Settings, *, packed_algorithm: str | None = None
+) -> "PackedSource":
+    """Open where an image comes from, its secrets resolved.
+
+    url, credentials: as in the request; credentials is the name of a secret. Raises InvalidRequest, SourceForbidden.
+    """
+    from storage.sources import open_source
+
+    return open_source(
+        with_secrets(url), settings, credentials=secret(credentials) if credentials else None,
+        packed_algorithm=packed_algorithm,
+    )  # fmt: skip
 
 
 def with_secrets(url: str) -> str:

@@ -6,7 +6,7 @@
 | Ceph | yes | no: its host keeps objects, not files | yes |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from catalog.errors import InvalidRequest
 from catalog.records import StorageKind
@@ -44,6 +44,21 @@ def check_source(url: str, storages: Mapping[str, StorageKind]) -> None:
                 f"image storage {name!r} is Ceph, whose hosts keep objects and not files; "
                 f"use one of {', '.join(SCHEMES[kind])}, or an ImageStore",
             )
+
+
+def check_credentials(name: str | None, urls: Sequence[str], *, secret_in_url: bool) -> None:
+    """Raise InvalidRequest where a named secret has no host to go to, or competes with what a URL carries.
+
+    name: as in the request. secret_in_url: any of the URLs holds a password or token itself.
+    """
+    if name is None:
+        return
+    if scheme_of(urls[0]) not in REMOTE:
+        raise InvalidRequest("credentials", name, f"only {', '.join(REMOTE)} take them; leave it empty")
+    if secret_in_url:
+        raise InvalidRequest(
+            "credentials", name, "image_path holds a password already; give it in one place only"
+        )
 
 
 def scheme_of(url: str) -> str:

@@ -37,6 +37,11 @@ CSM = (
     "UEFI mode; only with UEFI on x86_64."
 )
 BAREMETAL = "The image has the agent installed and may create elastic bare-metal instances (raw or qcow2; default UEFI)."
+CREDENTIALS = (
+    "Optional: name of a Prefect Secret block, or env:NAME; never the secret itself. It holds user:password (S3: "
+    "key:secret), an SSH private key, or a JSON object of user, password, token, private_key, passphrase, access_key, "
+    "secret_key, session_token, endpoint and region. Only the host of the first URL gets it, also for checksums there."
+)
 IMAGE_ID = "UUID; give it to resume an add that broke off, or to make it idempotent."
 
 
@@ -49,6 +54,7 @@ class AddImage(ChangingRequest):
     image_path: str = Field(**at(8, "Image Path", PATH))
     expected_checksum: str | None = Field(None, **at(12, "Expected checksum", CHECKSUM))
     image_id: str | None = Field(None, **at(13, "Image id", IMAGE_ID))
+    credentials: str | None = Field(None, **at(14, "Credentials", CREDENTIALS))
 
 
 class AddSystemImage(AddImage):

@@ -1,18 +1,43 @@
 """The secret that a source is opened with: what a named secret holds, or else what the URL carries."""
 
 import json
-from typing import Self
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from catalog.errors import InvalidRequest
 from catalog.records import Record
 from storage.sources.urls import SourceUrl
 
-_ALLOWED = (
-    "it must be user:password, or a JSON object of user, password, token, private_key, endpoint, region, "
-    "access_key, secret_key, session_token"
+TAKEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "http": ("user", "password", "token"),
+        "https": ("user", "password", "token"),
+        "ftp": ("user", "password"),
+        "sftp": ("user", "password", "private_key"),
+        "s3": ("user", "password", "access_key", "secret_key", "endpoint", "region"),
+    }
 )
+"""Scheme → what it can use of a secret; a scheme without a row takes none."""
+_ALLOWED = (
+    "it must be user:password, a private key, or a JSON object of user, password, token, private_key, passphrase, "
+    "endpoint, region, access_key, secret_key, session_token"
+)
+_KEY_TEXT = "-----BEGIN "
+_HEADER_VALUE = re.compile(r"[!-~]+")
+
+
+def _sendable(value: str) -> str:
+    """Refuse what cannot stand in a header: a line break would begin another one."""
+    if not _HEADER_VALUE.fullmatch(value.strip()):
+        raise ValueError("it has characters that a header cannot carry")
+    return value.strip()
+
+
+_Sent = Annotated[str, AfterValidator(_sendable)]
 
 
 class Credentials(Record):
@@ -20,11 +45,12 @@ class Credentials(Record):
 
     user: str | None = Field(default=None, repr=False)
     password: str | None = Field(default=None, repr=False)
-    token: str | None = Field(default=None, repr=False)  # http(s): bearer token
+    token: _Sent | None = Field(default=None, repr=False)  # http(s): bearer token
     private_key: str | None = Field(default=None, repr=False)  # sftp: OpenSSH or PEM text
-    access_key: str | None = Field(default=None, repr=False)  # s3
+    passphrase: str | None = Field(default=None, repr=False)  # of the private key
+    access_key: _Sent | None = Field(default=None, repr=False)  # s3
     secret_key: str | None = Field(default=None, repr=False)
-    session_token: str | None = Field(default=None, repr=False)
+    session_token: _Sent | None = Field(default=None, repr=False)
     endpoint: str | None = None
     region: str | None = None
 
@@ -34,12 +60,22 @@ class Credentials(Record):
             return self
         return self.model_copy(update={"user": url.user, "password": self.password or url.password})
 
+    def require_use(self, scheme: str) -> Self:
+        """Raise InvalidRequest if there is nothing in it that sources of the scheme take; else return it."""
+        taken = TAKEN.get(scheme, ())
+        if self.model_fields_set and not any(getattr(self, name) is not None for name in taken):
+            allowed = f"{scheme} takes {', '.join(taken)}" if taken else f"{scheme} takes no credentials"
+            raise InvalidRequest("credentials", "***", allowed)
+        return self
+
 
 def parse_credentials(secret: str | None) -> Credentials:
     """Read a secret's text. Raises InvalidRequest, never showing it."""
     if not secret:
         return Credentials()
     text = secret.strip()
+    if text.startswith(_KEY_TEXT):
+        return Credentials(private_key=text + "\n")
     if not text.startswith("{"):
         user, colon, password = text.partition(":")
         if not colon:

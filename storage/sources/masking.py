@@ -19,6 +19,11 @@ def mask(url: str) -> str:
     return " ".join(_mask_one(part) for part in split_urls(url)) if url.strip() else url
 
 
+def carries_secret(url: str) -> bool:
+    """Tell whether a URL holds a password, or for http(s) a token, before its host."""
+    return re.match(rf"[^/?#]*:/+[^/?#]*{re.escape(STARS)}@", mask(url)) is not None
+
+
 def split_urls(text: str) -> list[str]:
     """Take apart URLs that are separated by white space."""
     return re.split(r"\s+(?=[a-z][a-z0-9+.\-]*:/)", text.strip(), flags=re.IGNORECASE)

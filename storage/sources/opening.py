@@ -43,7 +43,7 @@ def open_source(
     """Return the source at `url`; packed files are unpacked on the way. Nothing is connected to yet.
 
     url: one, or several of the same image (mirrors) separated by white space.
-    credentials: what a secret holds, `user:password` or a JSON object (see `Credentials`); wins over the URL's;
+    credentials: what a secret holds: `user:password`, a private key or a JSON object (see `Credentials`); wins over the URL's;
     of several mirrors only those on the first one's host are given it.
     source_address: local address to connect from.
     packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
@@ -51,7 +51,7 @@ def open_source(
     """
     urls = split_urls(url)
     mirrors = [
-        open_plain(one, settings, credentials if _same_host(one, urls[0]) else None, source_address)
+        open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address)
         for one in urls
     ]
     if len(mirrors) == 1:
@@ -61,15 +61,17 @@ def open_source(
     return PackedSource(MirrorSource(mirrors), settings, mask(url), packed_algorithm)
 
 
-def _same_host(one: str, other: str) -> bool:
+def same_host(one: str, other: str) -> bool:
+    """Tell whether the credentials for one URL may be shown to the other's server: same scheme, host and port."""
     return one == other or parse_url(one).origin == parse_url(other).origin
 
 
 def open_plain(
     url: str, settings: Settings, credentials: str | None = None, source_address: str | None = None
 ) -> PeekableSource:
-    """Return the source at one URL, its bytes as the server has them."""
+    """Return the source at one URL, its bytes as the server has them. Raises as `open_source`."""
     parsed = parse_url(url)
     module, _, name = SCHEMES[parsed.scheme].partition(":")
     maker = cast("_Maker", getattr(import_module(module), name))
-    return maker(parsed, settings, parse_credentials(credentials), source_address)
+    given = parse_credentials(credentials).require_use(parsed.scheme)
+    return maker(parsed, settings, given, source_address)

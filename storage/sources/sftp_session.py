@@ -148,14 +148,15 @@ def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[
     """Return the private keys to offer: the secret's, or none beside a password, or the worker's."""
     try:
         if credentials.private_key:
-            return [asyncssh.import_private_key(credentials.private_key)]
+            return [asyncssh.import_private_key(credentials.private_key, credentials.passphrase)]
         if credentials.password is not None:
             return None
         if settings.ssh_key is None:
             raise SourceForbidden(url.masked, "it has no password and IMAGEWRIGHT_SSH_KEY names no key")
         return [asyncssh.read_private_key(settings.ssh_key)]
-    except (asyncssh.KeyImportError, OSError) as error:
-        raise SourceForbidden(url.masked, "its private key cannot be read") from error
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, OSError) as error:
+        reason = "its private key cannot be read; an encrypted one needs its passphrase beside it"
+        raise SourceForbidden(url.masked, reason) from error
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from catalog.errors import InvalidRequest, SourceError, SourceForbidden, SourceNotFound, TransferInterrupted
 from catalog.settings import Settings
-from storage.sources.masking import mask
-from storage.sources.opening import open_plain
+from storage.sources.masking import carries_secret, mask
+from storage.sources.opening import open_plain, same_host
 
 MAX_BYTES = 4 << 20
 ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}  # by digits
@@ -48,14 +48,16 @@ def fetch_checksum(
 ) -> str:
     """Return `algorithm:hex` for the file at `url`, as published at `sums_url` or in a usual place next to the file.
 
+    credentials: for the file; a list on another host, or with a password of its own in its URL, is asked without them.
     Raises SourceNotFound where nothing usable is published; SourceForbidden for contradicting or oversized lists.
     """
     name = unquote(posixpath.basename(urlsplit(url).path))
     if not name:
         raise InvalidRequest("image_path", mask(url), "it must end in a file name to look its checksum up")
     for place in [sums_url] if sums_url else candidates(url):
+        shared = not (sums_url and carries_secret(sums_url)) and same_host(place, url)
         try:
-            source = open_plain(place, settings, credentials, source_address)
+            source = open_plain(place, settings, credentials if shared else None, source_address)
             found = published(source.peek(MAX_BYTES + 1), name, mask(place))
         except SourceError as error:
             if sums_url or isinstance(error, TransferInterrupted):

@@ -56,11 +56,12 @@ class Sshd:
         kill_sessions(self.pid)
 
 
-def make_key(path: Path) -> None:
-    """Make a key pair at `path` and `path`.pub, replacing what is there."""
+def make_key(path: Path, passphrase: str = "") -> None:
+    """Make a key pair at `path` and `path`.pub, replacing what is there; encrypted where there is a passphrase."""
     path.unlink(missing_ok=True)
     subprocess.run(
-        [find("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True
+        [find("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)],
+        check=True,
     )
 
 

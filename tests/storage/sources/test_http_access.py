@@ -94,7 +94,9 @@ def test_a_secret_wins_over_the_url(server: FaultyHttp, settings: Settings) -> N
     assert server.requests[0][2]["Authorization"] == "Basic dXNlcjpwYXNzOndvcmQ="
 
 
-@pytest.mark.parametrize("secret", ["nocolon", "{", '{"user": 1}', '{"unknown": "x"}', "[]"])
+@pytest.mark.parametrize(
+    "secret", ["nocolon", "{", '{"user": 1}', '{"unknown": "x"}', "[]", r'{"token": "a\r\nX-Other: b"}']
+)
 def test_an_unreadable_secret_is_refused_without_showing_it(settings: Settings, secret: str) -> None:
     with pytest.raises(InvalidRequest, match="credentials") as caught:
         open_source("http://example.com/x", settings, credentials=secret)

@@ -69,6 +69,19 @@ def test_a_secret_may_hold_the_key(running: Sshd, with_: Callable[..., Settings]
     assert fetch(open_source(with_key(running), settings, credentials=secret)) == b"image" * 1000
 
 
+@pytest.mark.parametrize("passphrase", [None, "another"])
+def test_an_encrypted_key_without_its_passphrase_is_said(
+    running: Sshd, with_: Callable[..., Settings], tmp_path: Path, passphrase: str | None
+) -> None:
+    import json
+
+    make_key(tmp_path / "encrypted", "geheim")
+    secret = json.dumps({"private_key": (tmp_path / "encrypted").read_text(), "passphrase": passphrase})
+    source = open_source(with_key(running), with_(ssh_host_policy="accept-new"), credentials=secret)
+    with pytest.raises(SourceForbidden, match="needs its passphrase"):
+        source.probe()
+
+
 def test_what_cannot_log_in_is_said(running: Sshd, with_: Callable[..., Settings], tmp_path: Path) -> None:
     make_key(tmp_path / "stranger")
     accepting = with_(ssh_host_policy="accept-new")
