@@ -1,4 +1,4 @@
-"""Reclaim space: free the chips that no image, recycle bin, leftover or landing needs."""
+"""Reclaim space: free what no image, recycle bin, leftover or landing needs."""
 
 from prefect import flow
 
@@ -11,9 +11,12 @@ from tasks.uploads import sweep_uploads
 
 @flow(name="reclaim-space", flow_run_name="reclaim space")
 def reclaim_space(request: ReclaimSpace) -> ReclaimReport | Plan:
-    """Free what nothing needs on ImageStores, and uploads that were given up; safe beside running adds. Raises StorageNotFound, InvalidRequest."""
+    """Free what nothing needs on image storages, and uploads that were given up; safe beside running adds.
+
+    On ImageStores: chips and landings. On Ceph: landings, and deletions that broke off. Raises StorageNotFound.
+    """
     require_admin(request.account, "reclaim space")
-    names = choose_storages(request.image_storages, kind="imagestore")
+    names = choose_storages(request.image_storages)
     reports = [reclaim(name, plan_only=request.plan_only) for name in names]
     if not request.image_storages:
         reports.append(sweep_uploads(plan_only=request.plan_only))

@@ -1,8 +1,9 @@
 """What image storages can do besides their protocol: asked with isinstance by the operations that need it."""
 
+from collections.abc import Set as AbstractSet
 from typing import Protocol, runtime_checkable
 
-from catalog.records import VerifyReport
+from catalog.records import ReclaimReport, VerifyReport
 from storage.protocols import Digests
 
 
@@ -45,4 +46,18 @@ class Measured(Protocol):
 
     def measured(self, image_id: str) -> Digests | None:
         """Return the digests of the stored file if it was measured since, reading nothing of it. Raises ImageNotFound."""
+        ...
+
+
+@runtime_checkable
+class Reclaimable(Protocol):
+    """An image storage on which dead work leaves something behind that takes space."""
+
+    def reclaim(
+        self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
+    ) -> ReclaimReport:
+        """Free what no image and no landing needs; landings not in `keep_landings` are discarded. None: all are kept.
+
+        Never touches what a writer is at work on. plan_only: says what would be freed and changes nothing.
+        """
         ...

@@ -1,14 +1,14 @@
-"""Giving back the space of chips that no image, recycle bin, leftover or landing needs."""
+"""Giving back the space of what no image, recycle bin, leftover or landing needs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 
-from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest
+from catalog.errors import ImageNotFound, ImagewrightError
 from catalog.records import ItemOutcome, ReclaimReport, ReplicaStatus
 from catalog.rules.landings import image_of_landing, landing_needed
-from storage.imagestore import ImageStore
+from storage.abilities import Reclaimable
 from storage.protocols import ImageStorage as Storage
 from tasks.resources import is_dead, open_image_storage, open_resources
 from tasks.retries import retrying
@@ -22,42 +22,29 @@ SYNC = "sync-"
 
 
 @task(task_run_name="choose image storages")
-def choose_storages(names: Sequence[str], *, kind: str | None = None) -> tuple[str, ...]:
-    """Return the storages asked for, or every enabled one. kind: the only one that will do, if any.
-
-    Raises StorageNotFound, InvalidRequest.
-    """
+def choose_storages(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the storages asked for, or every enabled one. Raises StorageNotFound."""
     with open_resources() as (_, catalog):
         if not names:
-            return tuple(
-                s.name for s in catalog.image_storages() if s.state == "Enabled" and kind in (None, s.kind)
-            )
-        records = [catalog.image_storage(name) for name in dict.fromkeys(names)]
-    for record in records:
-        if kind not in (None, record.kind):
-            raise InvalidRequest(
-                "image_storages", record.name, f"storages of kind {kind}; this is {record.kind}"
-            )
-    return tuple(record.name for record in records)
+            return tuple(s.name for s in catalog.image_storages() if s.state == "Enabled")
+        return tuple(catalog.image_storage(name).name for name in dict.fromkeys(names))
 
 
 @task(task_run_name="reclaim {image_storage}", **retrying())
 def reclaim(image_storage: str, *, plan_only: bool) -> ReclaimReport:
-    """Free what nothing needs on one ImageStore; a storage that fails is reported and never stops the others."""
+    """Free what nothing needs on one storage; a storage that fails is reported and never stops the others."""
     with open_resources() as (settings, catalog):
         try:
             storage = open_image_storage(catalog.image_storage(image_storage), settings)
-            if not isinstance(storage, ImageStore):
-                raise InvalidRequest("image_storages", image_storage, "an ImageStore")
+            if not isinstance(storage, Reclaimable):
+                return ReclaimReport(image_storage=image_storage)
             report = storage.reclaim(needed_landings(catalog, storage), plan_only=plan_only)
         except ImagewrightError as error:
             if error.retryable:
                 raise
             failed = ItemOutcome(subject=image_storage, outcome="failed", reason=str(error))
             return ReclaimReport(image_storage=image_storage, items=(failed,))
-    get_run_logger().info(
-        "%s: %s bytes in %s chips freed", image_storage, report.bytes_freed, report.chips_freed
-    )
+    get_run_logger().info("%s: %s bytes freed", image_storage, report.bytes_freed)
     return report
 
 

@@ -20,9 +20,9 @@ class PurgeRecycleBin(ChangingRequest):
 
 
 class ReclaimSpace(ChangingRequest):
-    """Delete chips that no image, recycle bin or landing needs."""
+    """Delete what no image, recycle bin or landing needs."""
 
-    image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: every ImageStore."))
+    image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: all."))
 
 
 class VerifyReplicas(ChangingRequest):

@@ -8,6 +8,7 @@ Python package too, so it never goes on sys.path: those would shadow the locked 
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import cache
 from importlib.machinery import PathFinder
 from types import ModuleType
@@ -49,6 +50,9 @@ class Cluster(Protocol):
     def open_ioctx(self, ioctx_name: str) -> Pool: ...
     def mon_command(self, cmd: str, inbuf: bytes, timeout: int = ...) -> tuple[int, bytes, str]: ...
     def get_fsid(self) -> str: ...
+    def get_instance_id(self) -> int: ...
+    def blocklist_add(self, client_address: str, expire_seconds: int = ...) -> None: ...
+    def wait_for_latest_osdmap(self) -> int: ...
     def shutdown(self) -> None: ...
 
 
@@ -57,6 +61,13 @@ class LockOwner(TypedDict):
 
     mode: int
     owner: str
+
+
+class Watcher(TypedDict):
+    """Who has an image open for writing. id: of the client."""
+
+    addr: str
+    id: int
 
 
 class Snapshot(TypedDict):
@@ -77,10 +88,11 @@ class Child(TypedDict):
 
 
 class Trashed(TypedDict):
-    """An image in a pool's trash."""
+    """An image in a pool's trash. deferment_end_time: UTC, without a zone; until then it is to be kept."""
 
     id: str
     name: str
+    deferment_end_time: datetime
 
 
 class ImageStat(TypedDict):
@@ -114,6 +126,7 @@ class RbdImage(Protocol):
     def lock_break(self, lock_mode: int, lock_owner: str) -> None: ...
     def lock_get_owners(self) -> Iterable[LockOwner]: ...
     def is_exclusive_lock_owner(self) -> bool: ...
+    def watchers_list(self) -> Iterable[Watcher]: ...
     def create_snap(self, name: str) -> None: ...
     def protect_snap(self, name: str) -> None: ...
     def unprotect_snap(self, name: str) -> None: ...

@@ -2,14 +2,14 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from catalog.errors import ReplicaInUse, StorageRefused, StorageUnavailable
 from catalog.records import Record
-from storage.ceph.bindings import RbdImage, load, names
+from storage.ceph.bindings import RbdImage, Trashed, load, names
 from storage.ceph.connection import Connection, translated
-from storage.ceph.layout import FEATURES, ORDER, SNAPSHOT, VERSION, VERSION_KEY
+from storage.ceph.layout import FEATURES, LANDING, ORDER, SNAPSHOT, VERSION, VERSION_KEY
 from storage.ceph.rows import remove_rows
 
 Kept = TypeVar("Kept", bound=Record)
@@ -80,6 +80,18 @@ def _break(image: RbdImage, mode: int, owner: str) -> None:
         return
 
 
+def _fence_others(connection: Connection, image: RbdImage) -> None:
+    """Put everybody else who has an image open for writing on the blocklist.
+
+    RBD deletes nothing that somebody has open, and takes a process that died before it had the lock for one that has, for 30 s.
+    """
+    others = [one for one in list(image.watchers_list()) if one["id"] != connection.cluster.get_instance_id()]
+    for one in others:
+        connection.cluster.blocklist_add(one["addr"])
+    if others:
+        connection.cluster.wait_for_latest_osdmap()
+
+
 def has_snapshot(image: RbdImage) -> bool:
     """Tell whether an image was published, and is not being deleted."""
     return SNAPSHOT in {snapshot["name"] for snapshot in image.list_snaps()}
@@ -105,17 +117,37 @@ def remove(connection: Connection, name: str, subject: str) -> None:
         opened(connection, name, read_only=False) as image,
         translated(connection.storage, "deleting", subject),
     ):
-        if image is None:
-            empty_trash(connection, name)
+        if image is None or name not in connection.rbd.list(connection.pool):
+            _remove_remains(connection, name)
             return
         _refuse_clones(connection, image, subject)
         take_lock(connection, image, subject)
+        if name.startswith(LANDING):
+            _fence_others(connection, image)
         _unprotect(connection, image, subject)
         for snapshot in list(image.list_snaps()):
             image.remove_snap(snapshot["name"])
         remove_rows(connection, image.id())
     _remove_image(connection, name, subject)
     empty_trash(connection, name)
+
+
+def _remove_remains(connection: Connection, name: str) -> None:
+    """Delete what RBD leaves of a name where making, renaming or deleting its image broke off in the middle.
+
+    A name that the pool's directory does not have may still open an image that has another name by now: only the name goes.
+    """
+    if name in connection.rbd.list(connection.pool):
+        connection.rbd.remove(connection.pool, name)
+    else:
+        remove_name(connection, name)
+    empty_trash(connection, name)
+
+
+def remove_name(connection: Connection, name: str) -> None:
+    """Delete the object by which RBD finds an image of that name."""
+    with suppress(load().rados.ObjectNotFound):
+        connection.pool.remove_object(f"rbd_id.{name}")
 
 
 def _refuse_clones(connection: Connection, image: RbdImage, subject: str) -> None:
@@ -160,4 +192,17 @@ def empty_trash(connection: Connection, name: str) -> None:
     with translated(connection.storage, "emptying the trash"):
         for entry in list(connection.rbd.trash_list(connection.pool)):
             if entry["name"] == name:
-                connection.rbd.trash_remove(connection.pool, entry["id"], force=True)
+                remove_trashed(connection, entry)
+
+
+def remove_trashed(connection: Connection, entry: Trashed) -> None:
+    """Delete what lies in the trash, with its rows. Raises ReplicaInUse, with nothing changed, for one that has snapshots."""
+    with translated(connection.storage, "emptying the trash"):
+        try:
+            connection.rbd.trash_remove(connection.pool, entry["id"], force=True)
+        except load().failures as error:
+            if getattr(error, "errno", 0) not in BUSY:
+                raise
+            users = ("its snapshots, clones or a deletion under way",)
+            raise ReplicaInUse(f"{entry['name']} in the trash", connection.storage, users) from error
+    remove_rows(connection, entry["id"])

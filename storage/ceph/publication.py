@@ -4,9 +4,17 @@ from datetime import datetime
 
 from catalog.errors import DigestMismatch, IllegalTransition, StaleLanding
 from catalog.records import Image, ImageFormat, Replica, ReplicaStatus
-from storage.ceph.bindings import RbdImage, load
+from storage.ceph.bindings import RbdImage
 from storage.ceph.connection import Connection, translated
-from storage.ceph.images import check_version, has_snapshot, opened, read_record, remove, take_lock
+from storage.ceph.images import (
+    check_version,
+    has_snapshot,
+    opened,
+    read_record,
+    remove,
+    remove_name,
+    take_lock,
+)
 from storage.ceph.layout import (
     DIGESTS_KEY,
     FINISHED_KEY,
@@ -142,11 +150,7 @@ def complete_rename(connection: Connection, landing: str, published: str) -> Non
             return
     with translated(connection.storage, "completing a rename"):
         listed = set(connection.rbd.list(connection.pool))
-        stale = landing if published in listed else published
-        try:
-            connection.pool.remove_object(f"rbd_id.{stale}")
-        except load().rados.ObjectNotFound:
-            return
+        remove_name(connection, landing if published in listed else published)
 
 
 def record_digests(connection: Connection, published: str, image_id: str, digests: Digests) -> None:

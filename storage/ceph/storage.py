@@ -1,12 +1,22 @@
 """An image storage in a Ceph pool: one RBD image an image, protected, ready to be cloned."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.errors import CapacityExceeded, ImageNotFound
-from catalog.records import Capacity, Image, ImageFormat, ImageStorage, Replica, StorageKind, VerifyReport
+from catalog.records import (
+    Capacity,
+    Image,
+    ImageFormat,
+    ImageStorage,
+    ReclaimReport,
+    Replica,
+    StorageKind,
+    VerifyReport,
+)
 from catalog.settings import Settings
 from storage.ceph import capacity, conversion, export, publication, scrub
 from storage.ceph.address import parse_address
@@ -120,6 +130,15 @@ class CephStorage:
             if source.finished() is not None:
                 conversion.convert(source, from_format, target, progress)
             return conversion.converted(target, target.finished())
+
+    def reclaim(
+        self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
+    ) -> ReclaimReport:
+        """Free what no image and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""
+        from storage.ceph import reclaim
+
+        with self._joined() as connection:
+            return reclaim.reclaim(connection, keep_landings, plan_only=plan_only)
 
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here (not whether it is undamaged)."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from catalog.errors import DigestMismatch, ImageNotFound, StorageError
+from storage.abilities import Reclaimable
 from storage.digests import Digester
 from storage.protocols import Digests, ImageStorage, SourceInfo
 from storage.transfer import transfer
@@ -200,6 +201,26 @@ def test_deleting_withdraws_the_replica_and_may_be_repeated(image_storage: Image
     assert not image_storage.contains(replica.image_id)
     with pytest.raises(ImageNotFound):
         image_storage.open(replica.image_id)
+
+
+def test_a_reclaim_names_what_nobody_needs_then_frees_it_and_nothing_else(
+    image_storage: ImageStorage,
+) -> None:
+    assert isinstance(image_storage, Reclaimable)
+    whole, kept, gone = add(image_storage, DATA), str(uuid4()), str(uuid4())
+    land(image_storage, kept, sample(300_000, 4))
+    land(image_storage, gone, sample(300_000, 5))
+    planned = image_storage.reclaim({kept}, plan_only=True)
+    assert {i.landing_id for i in image_storage.landings()} == {kept, gone}
+    done = image_storage.reclaim({kept})
+    for report in (planned, done):
+        assert {i.subject: i.outcome for i in report.items if "landing" in i.subject} == {
+            f"landing {gone}": "done"
+        }
+    assert [i.landing_id for i in image_storage.landings()] == [kept]
+    assert image_storage.open(whole.image_id).read_at(0, len(DATA)) == DATA
+    again = image_storage.reclaim({kept})
+    assert (again.items, again.bytes_freed) == ((), 0)
 
 
 def test_what_is_not_there_is_not_found(image_storage: ImageStorage, tmp_path: Path) -> None:

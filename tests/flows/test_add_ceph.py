@@ -2,14 +2,16 @@
 
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from catalog import open_catalog
 from catalog.errors import InvalidRequest
-from catalog.records import ExportedImage, Image, ImageStatus
-from flows.requests import AddVolumeImage, ExportImage, RegisterImageStorage, VerifyReplicas
+from catalog.records import ExportedImage, Image, ImageStatus, Plan, ReclaimReport
+from flows.requests import AddVolumeImage, ExportImage, ReclaimSpace, RegisterImageStorage, VerifyReplicas
 from tests.flows.conftest import Site, qcow2
+from tests.flows.managed import blank, landed, opened, saved
 from tests.services.ceph import fresh_pool, shared_cluster
 
 pytestmark = pytest.mark.prefect
@@ -74,3 +76,27 @@ def test_a_file_of_this_host_is_refused_on_ceph_with_the_reason(tmp_path: Path) 
     )
     with pytest.raises(InvalidRequest, match="Ceph"):
         add_volume_image(request)
+
+
+@pytest.mark.usefixtures("ceph")
+def test_reclaiming_gives_back_what_a_dead_add_left_on_ceph_and_nothing_else(site: Site) -> None:
+    from flows import add_volume_image, reclaim_space
+
+    url = site.put("image.raw", bytes(range(256)) * 4096)
+    image = add_volume_image(
+        AddVolumeImage(name="whole", image_format="raw", image_path=url, image_storages=("ceph",))
+    )
+    assert isinstance(image, Image)
+    wanted, nobodys = saved(blank(status=ImageStatus.DOWNLOADING)), str(uuid4())
+    for landing_id in (image.id, wanted.id, nobodys):
+        landed(opened("ceph"), landing_id, b"left")
+    gone = {f"ceph: landing {image.id}", f"ceph: landing {nobodys}"}
+    plan = reclaim_space(ReclaimSpace(image_storages=("ceph",), plan_only=True))
+    assert isinstance(plan, Plan)
+    assert {(action.verb, action.subject) for action in plan.actions} == {("delete", one) for one in gone}
+    assert len(list(opened("ceph").landings())) == 3
+    report = reclaim_space(ReclaimSpace())
+    assert isinstance(report, ReclaimReport)
+    assert {(item.outcome, item.subject) for item in report.items} == {("done", one) for one in gone}
+    assert [landing.landing_id for landing in opened("ceph").landings()] == [wanted.id]
+    assert opened("ceph").contains(image.id)
