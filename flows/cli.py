@@ -1,5 +1,6 @@
 """The `imagewright` command: every flow is a subcommand generated from its request model, plus reading commands."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -7,14 +8,15 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImagewrightError, InvalidRequest
 from catalog.records import Record
 from flows import FLOWS, requests
-from flows.output import print_json, print_record
+from flows.output import failures, print_json, print_record
 from flows.reading import READING
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
+RESUMED = "; what was kept is resumed from when the same image_id is added again"
 
 
 def request_model(flow_name: str) -> type[requests.Request]:
@@ -62,6 +64,8 @@ def _call(name: str, request: requests.Request, as_json: bool) -> None:
         print_json(result)
     else:
         print_record(result)
+    if failed := failures(result):
+        fail(f"{name.replace('_', '-')} {failed}", FAILED)
 
 
 def adopt(
@@ -74,8 +78,6 @@ def adopt(
 
 def serve(*, port: int = 4200, console_port: int = 4201) -> None:
     """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
-    import os
-
     ports = ["--port", str(port), "--console-port", str(console_port)]
     os.execv(sys.executable, [sys.executable, "-m", "deployments.serve", *ports])  # noqa: S606
 
@@ -91,18 +93,25 @@ def sentence(error: ValidationError) -> str:
 def main() -> None:
     """Run the command and end the process: 0 done, 1 failed, 2 wrong usage; errors on stderr as one sentence."""
     try:
-        build_app()(exit_on_error=False, print_error=False)
+        build_app()(sys.argv[1:], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except ValidationError as error:
         fail(sentence(error), WRONG_USAGE)
     except CycloptsError as error:
         cause = error.__cause__ or error.__context__
         fail(sentence(cause) if isinstance(cause, ValidationError) else _one_line(error), WRONG_USAGE)
     except ImagewrightError as error:
-        fail(str(error), FAILED)
+        fail(str(error), WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED)
+    except (
+        BrokenPipeError
+    ):  # `imagewright images | head`: whoever read has enough, and Python would say so again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
     except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
         fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
     except KeyboardInterrupt:
-        fail("interrupted; what was kept is resumed from when the same image_id is added again", INTERRUPTED)
+        adding = any(word.startswith("add-") for word in sys.argv[1:2])
+        fail(f"interrupted{RESUMED if adding else ''}", INTERRUPTED)
 
 
 def _one_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from catalog.records import Record
+from catalog.records import CleanupReport, Record, SyncReport
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -27,6 +27,21 @@ def print_record(record: Record) -> None:
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
         print(f"{name:<{width}}  {_text(name, value)}")
+
+
+def failures(result: object) -> str:
+    """Return what a report says has failed, as the end of a sentence; empty where nothing has."""
+    found: list[tuple[str, str | None]] = []
+    if isinstance(result, CleanupReport):
+        found, count = (
+            [(i.subject, i.reason) for i in result.items if i.outcome == "failed"],
+            len(result.items),
+        )
+    elif isinstance(result, SyncReport):
+        found = [(f"image:{i.image_id}", i.error) for i in result.images if i.outcome == "failed"]
+        count = len(result.images)
+    why = "; ".join(f"{subject}: {reason}" for subject, reason in found)
+    return f"failed for {len(found)} of {count}: {why}" if found else ""
 
 
 def print_table(records: Iterable[Record], columns: Sequence[str]) -> None:

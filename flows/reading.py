@@ -10,8 +10,10 @@ from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.reading import AVAILABLE
 from catalog.records import LogVerified, Record
+from catalog.rules.sharing import ADMIN
 from flows.documents import write_document
 from flows.output import print_json, print_record, print_table
+from flows.sight import Sight, seen_events
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
 
@@ -28,6 +30,8 @@ def images(*, status: str = "", name_pattern: str = "*", owner: str | None = Non
            as_json: Json = False) -> None:  # fmt: skip
     """List images, newest first."""
     with open_catalog() as catalog:
+        if image_storage is not None:
+            catalog.image_storage(image_storage)
         found = catalog.images(status=status or AVAILABLE, name_pattern=name_pattern, owner=owner, account=account,
                                image_storage=image_storage, limit=limit)  # fmt: skip
         _print(
@@ -35,10 +39,10 @@ def images(*, status: str = "", name_pattern: str = "*", owner: str | None = Non
         )
 
 
-def show(image_id: str, *, as_json: Json = False) -> None:
+def show(image_id: str, *, account: str | None = None, as_json: Json = False) -> None:
     """Show everything known about one image."""
     with open_catalog() as catalog:
-        image = catalog.image(image_id)
+        image = catalog.image(image_id, account=account)
         print_json(image) if as_json else print_record(image)
         if not as_json:
             for replica in catalog.replicas(image_id):
@@ -47,27 +51,29 @@ def show(image_id: str, *, as_json: Json = False) -> None:
                 )
 
 
-def exports(*, as_json: Json = False) -> None:
+def exports(*, account: str | None = None, as_json: Json = False) -> None:
     """List exported images."""
     with open_catalog() as catalog:
+        sight = Sight(catalog, account)
         _print(
-            catalog.exports(),
+            (export for export in catalog.exports() if sight.of(export.image_id)),
             ("id", "image_id", "image_storage", "format", "size_bytes", "md5", "path"),
             as_json,
         )
 
 
-def recycle_bin(*, as_json: Json = False) -> None:
+def recycle_bin(*, account: str | None = None, as_json: Json = False) -> None:
     """List deleted images that can still be recovered."""
     with open_catalog() as catalog:
-        _print(catalog.bin(), ("id", "name", "deleted_at", "size_bytes", "owner"), as_json)
+        _print(catalog.bin(account), ("id", "name", "deleted_at", "size_bytes", "owner"), as_json)
 
 
-def leftovers(*, as_json: Json = False) -> None:
+def leftovers(*, account: str | None = None, as_json: Json = False) -> None:
     """List raw data kept on a source after a change of storage."""
     with open_catalog() as catalog:
+        sight = Sight(catalog, account)
         _print(
-            catalog.leftovers(),
+            (left for left in catalog.leftovers() if sight.of(left.image_id)),
             ("id", "image_id", "image_storage", "location", "size_bytes", "moved_to"),
             as_json,
         )
@@ -81,23 +87,30 @@ def storages(*, as_json: Json = False) -> None:
         )
 
 
-def volumes(*, as_json: Json = False) -> None:
-    """List volumes and VM disks made from images."""
+def volumes(*, account: str | None = None, as_json: Json = False) -> None:
+    """List volumes and VM disks made from images: with an account, its own."""
     with open_catalog() as catalog:
         _print(
-            catalog.volumes(),
+            (v for v in catalog.volumes() if account in (None, ADMIN, v.owner)),
             ("id", "name", "image_id", "primary_storage", "location", "size_bytes"),
             as_json,
         )
 
 
 def events(
-    image_id: str | None = None, *, verify: bool = False, output: str | None = None, as_json: Json = False
+    image_id: str | None = None,
+    *,
+    account: str | None = None,
+    verify: bool = False,
+    output: str | None = None,
+    as_json: Json = False,
 ) -> None:
     """List the event log, of one image or of everything; --verify first proves the log by its hashes, the records by the log.
 
-    output: write it there as JSON Lines instead: a path, or a URL such as s3://bucket/log.jsonl.gz.
+    account: only what it sees, the images that are there and visible to it. output: write it there as JSON Lines instead: a path, or a URL such as s3://bucket/log.jsonl.gz.
     """
+    if verify and account is not None:
+        raise InvalidRequest("account", account, "leave it out with --verify, which proves the whole log")
     with open_catalog() as catalog:
         if verify:
             entries, records = catalog.verify_events(), catalog.verify_tables()
@@ -105,9 +118,15 @@ def events(
                 _say_verified(entries, records, as_json)
                 return
         if output is not None:
-            write_document(output, (event.model_dump_json() for event in catalog.events(image_id)))
+            write_document(
+                output, (event.model_dump_json() for event in seen_events(catalog, image_id, account))
+            )
             return
-        _print(catalog.events(image_id), ("sequence", "at", "kind", "subject", "actor", "run_id"), as_json)
+        _print(
+            seen_events(catalog, image_id, account),
+            ("sequence", "at", "kind", "subject", "actor", "run_id"),
+            as_json,
+        )
 
 
 def _say_verified(entries: int, records: int, as_json: bool) -> None:
@@ -119,14 +138,22 @@ def _say_verified(entries: int, records: int, as_json: bool) -> None:
         )
 
 
-def lineage(image_id: str, *, output: str | None = None, as_json: Json = False) -> None:  # noqa: ARG001  # it is JSON
+def lineage(
+    image_id: str,
+    *,
+    account: str | None = None,
+    output: str | None = None,
+    as_json: Json = False,  # noqa: ARG001  # it is JSON
+) -> None:
     """Show where an image comes from, as an in-toto statement with SLSA provenance (JSON), made from the event log."""
     import json
 
     from catalog.lineage import statement
 
     with open_catalog() as catalog:
-        text = json.dumps(statement(image_id, catalog.events(image_id)), ensure_ascii=False, indent=2)
+        text = json.dumps(
+            statement(image_id, seen_events(catalog, image_id, account)), ensure_ascii=False, indent=2
+        )
     if output is None:
         print(text)
     else:

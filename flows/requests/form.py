@@ -1,11 +1,20 @@
 """What all requests share, and how a field is placed in the Prefect form."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Account = "Account that acts; it owns what it adds and sees what is shared with it."
 PlanOnly = "Show what would happen (bytes to move, space, quota) and change nothing."
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A moment that a person may write without a zone: it is UTC then, never the zone of whichever worker reads it."""
 
 
 def at(position: int, title: str, description: str, **extra: Any) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Managing an image that is there."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
 from catalog.records import BiosMode, ImageFormat, Platform, SharingMode
-from flows.requests.form import ChangingRequest, ImagesRequest, Request, at
+from flows.requests.form import ChangingRequest, ImagesRequest, Moment, Request, at
 
 Clearable = Literal["description", "os", "family", "replaced_by", "expires_at"]
 
@@ -28,10 +27,12 @@ class EditImage(ChangingRequest):
         None, **at(10, "Deprecated", "Still usable, no longer the latest of its family.")
     )
     replaced_by: str | None = Field(None, **at(11, "Replaced by", "Id of the image to use instead."))
-    expires_at: datetime | None = Field(
+    expires_at: Moment | None = Field(
         None,
         **at(
-            12, "Expires", "From then on the next purge puts it into the recycle bin, unless it is protected."
+            12,
+            "Expires",
+            "From then on the next purge puts it into the recycle bin, unless protected; UTC unless a zone is given.",
         ),
     )
     clear: tuple[Clearable, ...] = Field(

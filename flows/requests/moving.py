@@ -1,11 +1,10 @@
 """Moving images between image storages."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from flows.requests.form import ChangingRequest, at
+from flows.requests.form import ChangingRequest, Moment, at
 
 
 class SyncImages(ChangingRequest):
@@ -19,8 +18,13 @@ class SyncImages(ChangingRequest):
     name_pattern: str = Field("*", **at(3, "Name pattern", "Shell pattern of image names, such as debian-*."))
     family: str | None = Field(None, **at(4, "Family", "Only images of this family."))
     owner: str | None = Field(None, **at(5, "Owner", "Only images of this account."))
-    changed_since: datetime | None = Field(
-        None, **at(6, "Changed since", "Only images whose record changed at or after this moment.")
+    changed_since: Moment | None = Field(
+        None,
+        **at(
+            6,
+            "Changed since",
+            "Only images whose record changed at or after this moment, UTC unless a zone is given.",
+        ),
     )
     bandwidth_bytes_s: int = Field(
         0, **at(7, "Bandwidth", "Cap on what is read from the source, bytes per second; 0: none.", ge=0)

@@ -20,7 +20,7 @@ from catalog.errors import IllegalTransition, ImageNotFound, InvalidRequest, Som
 from catalog.records import ExpungeReport, Image, ImageStatus, Plan, Volume
 from catalog.settings import load_settings
 from flows import requests
-from tests.flows.managed import MIB, chip_bytes, opened, placed
+from tests.flows.managed import MIB, chip_bytes, delete_one, opened, placed
 from tests.services.process import find
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("home")]
@@ -182,5 +182,11 @@ def test_the_command_gives_one_json_document_or_one_sentence(home: Path) -> None
     assert refused.stderr.strip() == (
         f"imagewright: image {image.id} is Ready: expunge is allowed only when it is Deleted"
     )
+    binned = delete_one(placed())
+    partly = run("expunge-image", "--image-ids", image.id, "--image-ids", binned.id, "--json")
+    outcomes = {item["subject"]: item["outcome"] for item in json.loads(partly.stdout)["items"]}
+    assert outcomes == {f"image:{image.id}": "failed", f"image:{binned.id}": "done"}
+    assert partly.returncode == 1
+    assert partly.stderr.startswith(f"imagewright: expunge-image failed for 1 of 2: image:{image.id}: ")
     shown = run("lineage", image.id)
     assert json.loads(shown.stdout)["_type"] == "https://in-toto.io/Statement/v1"
