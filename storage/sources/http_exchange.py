@@ -66,13 +66,20 @@ class HttpClient:
 
         Raises SourceForbidden for a redirect to where we may not go, TransferInterrupted when the connection breaks.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = self.request_once(method, url, headers, None, brief=brief)
-            if answer.status not in _REDIRECTS or not answer.header("Location"):
+        first = self.request_once(method, url, headers, None, brief=brief)
+        return self.follow(first, method, headers, brief=brief)
+
+    def follow(self, answer: Answer, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
+        """Go where an answer redirects to, as `request` does."""
+        for _ in range(MAX_REDIRECTS):
+            if not redirects(answer):
                 return answer
             answer.wire.close()
-            url = self._redirected(answer)
-        raise SourceForbidden(url.masked, f"the server redirects more than {MAX_REDIRECTS} times")
+            answer = self.request_once(method, self._redirected(answer), headers, None, brief=brief)
+        if not redirects(answer):
+            return answer
+        answer.wire.close()
+        raise SourceForbidden(answer.url.masked, f"the server redirects more than {MAX_REDIRECTS} times")
 
     def request_once(
         self, method: str, url: SourceUrl, headers: dict[str, str], wire: Wire | None, *, brief: bool = False
@@ -109,7 +116,12 @@ class HttpClient:
     def _redirected(self, answer: Answer) -> SourceUrl:
         """Return where an answer redirects to. Raises SourceForbidden for what is not http(s) or a downgrade."""
         location = answer.header("Location").partition("#")[0]
-        target = urljoin(answer.url.location, location)
+        try:
+            target = urljoin(answer.url.location, location)
+        except ValueError as error:  # what Python calls no IPv6 address
+            raise SourceForbidden(
+                answer.url.masked, f"it redirects to {mask(location)!r}, which is no URL"
+            ) from error
         if not location or scheme_of(target) not in ("http", "https"):
             raise SourceForbidden(
                 answer.url.masked, f"it redirects to {mask(target)!r}, which is not http or https"
@@ -122,6 +134,11 @@ class HttpClient:
                 answer.url.masked, f"it redirects from https to {url.masked}, which is not encrypted"
             )
         return url
+
+
+def redirects(answer: Answer) -> bool:
+    """Tell whether an answer says where else to ask."""
+    return answer.status in _REDIRECTS and bool(answer.header("Location"))
 
 
 def with_header(value: str) -> Authorize:

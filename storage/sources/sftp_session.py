@@ -132,16 +132,22 @@ class KnownHosts:
         return Client()
 
     def remember(self) -> None:
-        """Write a newly accepted key to the known-hosts file."""
+        """Write a newly accepted key to the known-hosts file. Raises SourceForbidden if that can't be done."""
         if self._learned is None:
             return
         standard = self._url.port == DEFAULT_PORTS["sftp"]
         name = self._url.host if standard else f"[{self._url.host}]:{self._url.port}"
         line = f"{name} {self._learned.export_public_key().decode().strip()}\n"
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(line)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.write(line)
+        except OSError as error:
+            reason = (
+                f"its host key is new and {self._file} cannot be written ({explain(error)}); make it writable"
+            )
+            raise SourceForbidden(self._url.masked, reason) from error
 
 
 def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[object] | None:

@@ -118,3 +118,13 @@ def test_a_known_hosts_file_that_is_none_is_said(running: Sshd, settings: Settin
     settings.known_hosts_file.write_bytes(text)
     with pytest.raises(SourceForbidden, match="known"):
         open_source(with_password(running), settings).probe()
+
+
+def test_a_new_host_that_cannot_be_remembered_is_refused(
+    running: Sshd, with_: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    settings = with_(ssh_host_policy="accept-new", home=tmp_path / "file")
+    with pytest.raises(SourceForbidden, match="known_hosts cannot be written") as caught:
+        open_source(with_password(running), settings).probe()
+    assert not caught.value.retryable
