@@ -337,6 +337,17 @@ class TransferInterrupted(SourceError):
         super().__init__(f"{url} broke off at byte {offset}: {reason}")
 
 
+class TransferTooLong(TransferInterrupted):
+    """A transfer that used up all its time; not tried again by itself, though what was kept is resumed from."""
+
+    def __init__(self, url: str, offset: int, limit_s: float) -> None:
+        self.limit_s = limit_s
+        reason = (
+            f"all {limit_s:g} s that a transfer may take are over; add it again with its image_id to go on"
+        )
+        super().__init__(url, offset, f"{reason}, or raise IMAGEWRIGHT_TOTAL_TIMEOUT_S")
+
+
 class ChecksumMismatch(SourceError):
     """The bytes fetched are not those whose checksum the caller gave."""
 

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         1024,
         description="Fewer bytes per second than this over `read_timeout_s` of waiting count as a stall.",
     )
+    total_timeout_s: float = Field(
+        30 * 86_400,
+        ge=0,
+        description="Seconds that the transfer of one image may take in all, retries included; 0: no limit. "
+        "30 days are 1 TiB at 3.4 Mbit/s; what came is kept, and added again it goes on.",
+    )
     parallel_ranges: int = Field(
         4,
         description="Connections per download from a distant HTTP server that serves ranges; 1: never parallel.",

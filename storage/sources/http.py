@@ -97,7 +97,7 @@ class HttpSource:
         try:
             start = self._check(answer, offset, info)
             stream = self._stream(answer, start, end)
-            skip(stream, offset - start, self.url.masked)
+            skip(stream, offset - start, self.url.masked, self.settings.total_timeout_s)
         except BaseException:
             answer.wire.close()
             raise

@@ -1,6 +1,6 @@
 """From a URL to a source: one table row a scheme."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, cast
@@ -10,6 +10,7 @@ from storage.sources.credentials import Credentials, parse_credentials
 from storage.sources.masking import mask, split_urls
 from storage.sources.packed import PackedSource
 from storage.sources.streams import PeekableSource
+from storage.sources.time_limit import timed
 from storage.sources.urls import SourceUrl, parse_url
 
 SCHEMES: Mapping[str, str] = MappingProxyType(
@@ -45,7 +46,7 @@ def open_source(
     url: one, or several of the same image (mirrors) separated by white space.
     credentials: what a secret holds: `user:password`, a private key or a JSON object (see `Credentials`); wins over the URL's;
     of several mirrors only those on the first one's host are given it.
-    source_address: local address to connect from.
+    source_address: local address to connect from. All reading together is bounded by the setting `total_timeout_s`.
     packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
     Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
     """
@@ -54,11 +55,16 @@ def open_source(
         open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address)
         for one in urls
     ]
+    source = timed(_one_of(mirrors), settings.total_timeout_s, mask(url))
+    return PackedSource(source, settings, mask(url), packed_algorithm)
+
+
+def _one_of(mirrors: Sequence[PeekableSource]) -> PeekableSource:
     if len(mirrors) == 1:
-        return PackedSource(mirrors[0], settings, mask(url), packed_algorithm)
+        return mirrors[0]
     from storage.sources.mirrors import MirrorSource
 
-    return PackedSource(MirrorSource(mirrors), settings, mask(url), packed_algorithm)
+    return MirrorSource(mirrors)
 
 
 def same_host(one: str, other: str) -> bool:

@@ -1,8 +1,9 @@
 """Small streams and what works on any stream."""
 
+import time
 from typing import Protocol, runtime_checkable
 
-from catalog.errors import TransferInterrupted
+from catalog.errors import TransferInterrupted, TransferTooLong
 from storage.protocols import Source, SourceStream
 
 
@@ -34,10 +35,15 @@ class EmptyStream:
         """Hold nothing, so do nothing."""
 
 
-def skip(stream: SourceStream, size: int, masked: str) -> None:
-    """Read and drop `size` bytes. Raises TransferInterrupted if there are fewer."""
-    left, scrap = size, memoryview(bytearray(min(size, 1 << 20)))
+def skip(stream: SourceStream, size: int, masked: str, within_s: float = 0) -> None:
+    """Read and drop `size` bytes. Raises TransferInterrupted if there are fewer.
+
+    within_s: 0 for no limit; beyond it TransferTooLong is raised.
+    """
+    left, scrap, began = size, memoryview(bytearray(min(size, 1 << 20))), time.monotonic()
     while left:
+        if within_s and time.monotonic() - began >= within_s:
+            raise TransferTooLong(masked, size - left, within_s)
         taken = stream.readinto(scrap[:left])
         if not taken:
             raise TransferInterrupted(masked, size - left, "it has fewer bytes than before")

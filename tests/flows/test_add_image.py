@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,11 +18,13 @@ from catalog.errors import (
     InvalidRequest,
     SourceForbidden,
     SourceNotFound,
+    TransferTooLong,
     UnsafeImage,
 )
 from catalog.records import ExportedImage, Image, ImageStatus, Plan
 from flows.requests import AddSystemImage, AddVolumeImage, ExportImage, RegisterImageStorage
 from tests.flows.conftest import MIB, Site, qcow2
+from tests.services.faulty_http import Faults, faulty_http
 
 pytestmark = pytest.mark.prefect
 
@@ -179,6 +182,22 @@ def test_a_full_storage_refuses_before_a_byte_moves(home: Path, site: Site) -> N
     with pytest.raises(CapacityExceeded, match=r"'small' has \d+ bytes left"):
         add(image_path=site.put("image", os.urandom(2 * MIB)), image_storages=("small",))
     assert [p.name for p in (home / "small").rglob("*") if p.is_file()] in ([], ["store.json"])
+
+
+def test_an_add_that_takes_too_long_says_so_and_goes_on_when_it_is_repeated(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_TOTAL_TIMEOUT_S", "2")
+    data, identity = os.urandom(24 * MIB), str(uuid4())
+    with faulty_http() as server:
+        url = server.serve("/image", Faults(content=data, block_delay_s=0.02))
+        with pytest.raises(TransferTooLong, match="add it again with its image_id"):
+            add(image_path=url, image_id=identity)
+        server.change("/image", block_delay_s=0.0)
+        image = add(image_path=url, image_id=identity)
+        resumed = [headers["Range"] for headers in server.gets("/image")][-1]
+    assert int(resumed.removeprefix("bytes=").partition("-")[0]) > 0
+    assert image.sha256 == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from catalog.errors import ImagewrightError, SourceNotFound, TransferInterrupted
+from catalog.errors import ImagewrightError, SourceNotFound, TransferInterrupted, TransferTooLong
 from tasks.retries import persist
 
 RETRIES = 3
@@ -53,6 +53,13 @@ def test_a_server_that_gives_next_to_nothing_an_attempt_is_given_up(bytes_each: 
 def test_what_is_hopeless_is_tried_once() -> None:
     server = Server(0, 1, SourceNotFound("http://host/x", "no"))
     with pytest.raises(SourceNotFound):
+        server.persist()
+    assert server.asked == 1
+
+
+def test_when_the_time_is_up_nothing_is_tried_again() -> None:
+    server = Server(100_000, 1 << 30, TransferTooLong("http://host/x", 0, 60))
+    with pytest.raises(TransferTooLong):
         server.persist()
     assert server.asked == 1
 
