@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
-from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted, UnsafeImage
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.addresses import policy
@@ -73,9 +73,7 @@ class FtpSource:
 
     def look(self, session: CheckedFtp) -> SourceInfo:
         """Ask for size, time and whether a transfer can begin in the middle."""
-        size = _number(_ask(session, f"SIZE {self.path}"))
-        if size is None:
-            self._require_file(session)
+        size = self._size(session)
         modified = _ask(session, f"MDTM {self.path}")
         restarts = _takes_restart(session)
         return SourceInfo(
@@ -86,13 +84,30 @@ class FtpSource:
             address=str(session.host),
         )
 
-    def _require_file(self, session: CheckedFtp) -> None:
-        """Tell a file that is not there from a server that does not know SIZE, by its listing."""
+    def _size(self, session: CheckedFtp) -> int | None:
+        """Return the size, None where the server does not know SIZE. Raises SourceNotFound."""
         try:
-            if not session.lists(self.path):
+            size = _number(_ask(session, f"SIZE {self.path}"))
+            if size is None and not session.lists(self.path):
                 raise SourceNotFound(self.url.masked, "the server knows no such file")
-        except ftplib.error_perm as error:
+        except ftplib.error_temp as error:
+            self._require_listed(session, error)
+            raise
+        except ftplib.error_perm as error:  # of the listing
             raise SourceNotFound(self.url.masked, _said(error)) from error
+        return size
+
+    def _require_listed(self, session: CheckedFtp, said: ftplib.error_temp) -> None:
+        """Tell a busy file from one that is not there: 450 means the former, and some servers say it of the latter."""
+        if not str(said).startswith("450"):
+            return
+        folder, _, name = self.path.rpartition("/")
+        try:
+            names = session.names(folder or "/" * self.path.startswith("/"))
+        except ftplib.Error:
+            return
+        if names is not None and name not in names:
+            raise SourceNotFound(self.url.masked, _said(said)) from said
 
     def _transfer(self, session: CheckedFtp, start: int, info: SourceInfo | None) -> "FtpStream":
         data = session.begin(f"RETR {self.path}", start, brief=info is None)
@@ -131,6 +146,7 @@ class FtpStream:
     ) -> None:
         self._session, self._data, self._offset, self._info = session, data, offset, info
         self._pace, self._source, self._masked, self._ended = pace, source, source.url.masked, False
+        self._size = info.size_bytes if info is not None else None
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read what is there."""
@@ -146,9 +162,20 @@ class FtpStream:
         except Broken as error:
             raise TransferInterrupted(self._masked, self._offset, str(error)) from error
         self._offset += size
+        self._hold_to_size()
         if not size:
             self._end()
         return size
+
+    def _hold_to_size(self) -> None:
+        """End a transfer that is larger than announced: the file has grown, or the server lies or never ends."""
+        if self._size is None and self._offset > self._source.settings.max_virtual_size:
+            raise UnsafeImage([f"source.size: {self._masked} sends more than {self._offset - 1} bytes"])
+        if self._info is None or self._size is None or self._offset <= self._size:
+            return
+        self.close()
+        require_same(self._masked, self._info, self._source.probe())
+        raise SourceForbidden(self._masked, f"the server sends more than the {self._size} bytes it announced")
 
     def close(self) -> None:
         """Close both connections without a word; a server takes that as an abort."""
@@ -167,9 +194,10 @@ class FtpStream:
             ) from error
         except (Broken, OSError) as error:
             raise TransferInterrupted(self._masked, self._offset, explain(error)) from error
-        size = self._info.size_bytes if self._info is not None else None
-        if size is not None and self._offset != size:
-            raise TransferInterrupted(self._masked, self._offset, f"the server stopped short of {size} bytes")
+        if self._size is not None and self._offset != self._size:
+            raise TransferInterrupted(
+                self._masked, self._offset, f"the server stopped short of {self._size} bytes"
+            )
         self._ended = True
 
 

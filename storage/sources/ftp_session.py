@@ -2,11 +2,14 @@
 
 import ftplib
 import socket
+import time
 from contextlib import closing, suppress
 
 from storage.sources.addresses import AddressPolicy
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import MAX_LINE, Broken, Wire
+
+MAX_LISTING = 1 << 20
 
 
 class CheckedFtp(ftplib.FTP):
@@ -64,6 +67,18 @@ class CheckedFtp(ftplib.FTP):
             data.close()
             raise
         return data
+
+    def names(self, folder: str) -> frozenset[str] | None:
+        """Return the names in a folder; None where there are more than 1 MiB of them, or they come too slowly."""
+        listing, end = bytearray(), time.monotonic() + self._timeout_s
+        with closing(self.begin(f"NLST {folder}".rstrip(), brief=True)) as data:
+            while piece := data.recv(64 << 10):
+                listing += piece
+                if len(listing) > MAX_LISTING or time.monotonic() > end:
+                    return None
+        self.voidresp()
+        lines = listing.decode("utf-8", "surrogateescape").splitlines()
+        return frozenset(line.rstrip("/").rpartition("/")[2] for line in lines)
 
     def lists(self, path: str) -> bool:
         """Tell whether the server lists anything at `path`.

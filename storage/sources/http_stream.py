@@ -47,7 +47,10 @@ class HttpStream:
 
     def _end(self) -> None:
         if isinstance(self._body, LengthBody) and self._body.has_more():
-            raise Broken("the server sends more bytes than the Content-Length it announced")
+            # Not tried again: what was kept has the announced length by now, and would pass for the whole.
+            raise SourceForbidden(
+                self._masked, "the server sends more bytes than the Content-Length it announced"
+            )
         if self._last is not None and self._offset != self._last:
             raise Broken(f"the server stopped at byte {self._offset} of {self._last}")
         self._ended = True

@@ -84,7 +84,7 @@ def published(data: bytes, name: str, masked: str) -> str | None:
     """
     if len(data) > MAX_BYTES:
         raise SourceForbidden(masked, f"a list of checksums has at most {MAX_BYTES} bytes")
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     entries = list(filter(None, map(_entry, lines)))
     if len(lines) == 1 and _BARE.match(lines[0]):
         entries = [(lines[0].lower(), name)]

@@ -12,6 +12,10 @@ from storage.sources.streams import ClosableStream, read_up_to
 BLOCK = 512
 DISKS = (".vmdk", ".qcow2", ".raw", ".img", ".vhd", ".vdi")
 _RECORD_MAX = 1 << 20  # of a pax or long-name record
+_HEADERS_MAX = (
+    4096  # in one archive: an appliance has a handful, a server that never ends sends them for ever
+)
+_SHOWN = 80  # characters of a name that somebody else chose
 _PAX, _LONG_NAME = (b"x", b"X"), b"L"
 
 
@@ -32,7 +36,7 @@ class TarDiskStream:
     def __init__(self, archive: ClosableStream, masked: str) -> None:
         self._archive, self._masked = archive, masked
         self.torn = False  # broke off between disks, where a read cannot be repeated
-        self._place = 0  # in the archive
+        self._place, self._headers = 0, 0  # in the archive; read so far
         self._disk = ""
         self._left, self._padding = 0, 0
 
@@ -75,10 +79,11 @@ class TarDiskStream:
             return
         if self._disk:
             raise self._unsafe(
-                "two-disks", f"it has the disks {self._disk!r} and {member.name!r}; add them one by one"
+                "two-disks",
+                f"it has the disks {self._disk[:_SHOWN]!r} and {member.name[:_SHOWN]!r}; add them one by one",
             )
         if member.type == tarfile.GNUTYPE_SPARSE:
-            raise self._unsafe("sparse", f"{member.name!r} is stored sparse; pack it plainly")
+            raise self._unsafe("sparse", f"{member.name[:_SHOWN]!r} is stored sparse; pack it plainly")
         self._disk, self._left, self._padding = member.name, member.size, padding
 
     def _member(self) -> tarfile.TarInfo | None:
@@ -110,6 +115,9 @@ class TarDiskStream:
             raise self._unsafe("corrupt", f"a header in the archive is damaged ({error})") from error
         if member.size < 0:
             raise self._unsafe("corrupt", "a header in the archive has a negative size")
+        self._headers += 1
+        if self._headers > _HEADERS_MAX:
+            raise self._unsafe("members", f"the archive has more than {_HEADERS_MAX} members")
         return member
 
     def _pax(self, record: bytes, name: str, size: int | None) -> tuple[str, int | None]:

@@ -14,7 +14,7 @@ Talk = Callable[[socket.socket], None]
 
 @dataclass
 class ScriptedFtp:
-    """answers: by command, besides `PLAIN`. greet, send: what goes out first, and over a data connection."""
+    """answers: by line or command, besides `PLAIN`. greet, send: what goes out first, and over a data connection."""
 
     greet: Talk = lambda sock: sock.sendall(b"220 hello\r\n")
     send: Talk = lambda sock: sock.sendall(b"bytes")
@@ -36,8 +36,12 @@ class ScriptedFtp:
                 self._answer(sock, data, self.commands[-1].partition(" ")[0])
 
     def _answer(self, sock: socket.socket, data: socket.socket, command: str) -> None:
-        known = PLAIN | self.answers
-        if command == "PASV" and command not in known:
+        known, line = PLAIN | self.answers, self.commands[-1]
+        if line in known or (command in known and command not in PLAIN):
+            if command in ("RETR", "NLST"):
+                data.accept()[0].close()
+            sock.sendall(known.get(line) or known[command])
+        elif command == "PASV":
             high, low = divmod(data.getsockname()[1], 256)
             sock.sendall(b"227 here (127,0,0,1,%d,%d)\r\n" % (high, low))
         elif command in ("RETR", "NLST"):

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import TransferInterrupted
+from catalog.errors import (
+    SourceChanged,
+    SourceForbidden,
+    SourceNotFound,
+    TransferInterrupted,
+    UnsafeImage,
+)
 from catalog.settings import Settings
 from storage.sources import open_source
 from tests.services.scripted_ftp import ScriptedFtp, scripted_ftp
@@ -70,6 +76,43 @@ def test_a_server_without_size_is_listed_a_little_and_read_in_binary(settings: S
     assert sum(listed) < 30 << 20, "the rest of the listing was not read"
 
 
+BUSY = b"450 No such file, or it is busy\r\n"
+UNKNOWN = b"500 what\r\n"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"SIZE": BUSY}, {"SIZE": UNKNOWN, "NLST disk.raw": BUSY}],
+    ids=["said of its size", "said of its listing"],
+)
+@pytest.mark.parametrize(
+    ("listing", "error"),
+    [
+        (b"other.raw\r\n", SourceNotFound),
+        (b"", SourceNotFound),
+        (b"other.raw\r\n./disk.raw\r\n", TransferInterrupted),
+        (b"a name\r\n" * 200_000, TransferInterrupted),  # more than is looked through
+    ],
+    ids=["not in its folder", "an empty folder", "busy", "a large folder"],
+)
+def test_450_is_a_busy_file_only_where_its_folder_lists_it(
+    settings: Settings, answers: dict[str, bytes], listing: bytes, error: type[Exception]
+) -> None:
+    with (
+        scripted_ftp(ScriptedFtp(answers=answers, send=lambda sock: sock.sendall(listing))) as server,
+        pytest.raises(error, match="450 No such file"),
+    ):
+        open_source(server.url, settings).probe()
+
+
+def test_450_where_no_folder_is_listed_is_tried_again(settings: Settings) -> None:
+    with (
+        scripted_ftp(ScriptedFtp(answers={"SIZE": BUSY, "NLST": b"502 no\r\n"})) as server,
+        pytest.raises(TransferInterrupted, match="450"),
+    ):
+        open_source(server.url, settings).probe()
+
+
 @pytest.mark.parametrize(
     "said", [b"213 \xb2\r\n", b"213 " + b"9" * 5000 + b"\r\n", b"213 -1\r\n", b"213 many\r\n"]
 )
@@ -77,6 +120,53 @@ def test_a_size_that_is_no_number_is_unknown(settings: Settings, said: bytes) ->
     with scripted_ftp(ScriptedFtp(answers={"SIZE": said})) as server:
         info = open_source(server.url, settings).probe()
     assert (info.size_bytes, info.resumable) == (None, False)
+
+
+def grows(server: ScriptedFtp, sock: socket.socket) -> None:
+    server.answers["SIZE"] = b"213 9\r\n"
+    sock.sendall(b"bytes" * 2)
+
+
+@pytest.mark.parametrize(
+    ("size", "send", "error", "sentence"),
+    [
+        (
+            b"213 5\r\n",
+            lambda _, sock: endless(b"bytes" * 9000)(sock),
+            SourceForbidden,
+            "more than the 5 bytes",
+        ),
+        (b"213 5\r\n", lambda _, sock: sock.sendall(b"bytes!"), SourceForbidden, "more than the 5 bytes"),
+        (b"500 what\r\n", lambda _, sock: endless(b"bytes" * 9000)(sock), UnsafeImage, "source.size"),
+        (b"213 9\r\n", lambda _, sock: sock.sendall(b"bytes"), TransferInterrupted, "stopped short of 9"),
+        (b"213 5\r\n", grows, SourceChanged, "was 5 bytes"),
+        (b"213 5\r\n", lambda _, sock: sock.sendall(b""), TransferInterrupted, "stopped short of 5"),
+    ],
+    ids=["endless", "a byte more", "endless, of unknown size", "short", "growing", "empty"],
+)
+def test_a_server_that_sends_another_number_of_bytes_gives_no_image(
+    with_: Change,
+    size: bytes,
+    send: Callable[[ScriptedFtp, socket.socket], None],
+    error: type[Exception],
+    sentence: str,
+) -> None:
+    server = ScriptedFtp(answers={"SIZE": size})
+    server.send = lambda sock: send(server, sock)
+    with scripted_ftp(server), pytest.raises(error, match=sentence):
+        fetch(open_source(server.url, with_(max_virtual_size=32 << 20, total_timeout_s=0)))
+
+
+def test_data_come_from_the_server_that_was_checked_whatever_it_says(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as victim, scripted_ftp(ScriptedFtp()) as server:
+        high, low = divmod(victim.getsockname()[1], 256)
+        for host in ("127,0,0,2", "10,0,0,1"):
+            server.answers["PASV"] = b"227 there (%s,%d,%d)\r\n" % (host.encode(), high, low)
+            with pytest.raises(TransferInterrupted, match="cannot connect"):
+                open_source(server.url, settings).peek(5)
+        victim.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            victim.accept()
 
 
 def test_a_data_port_that_cannot_be_is_said(settings: Settings) -> None:

@@ -189,6 +189,30 @@ def test_an_ova_without_exactly_one_disk_is_refused(
         fetch(open_source(url, settings))
 
 
+@pytest.mark.parametrize(
+    "name", ["../../../tmp/out.vmdk", "/etc/out.vmdk", "a/./../..//out.VMDK", "x" * 5000 + ".vmdk"]
+)
+def test_the_name_of_a_disk_leads_nowhere(server: FaultyHttp, settings: Settings, name: str) -> None:
+    url = server.serve("/box.ova", Faults(content=ova(("box.ovf", b"x"), (name, BODY))))
+    assert fetch(open_source(url, settings)) == BODY
+    assert not Path("/etc/out.vmdk").exists()
+    assert not Path("/tmp/out.vmdk").exists()
+
+
+def test_a_name_of_any_length_makes_no_long_sentence(server: FaultyHttp, settings: Settings) -> None:
+    content = ova(("a" * 500_000 + ".vmdk", b"x"), ("b" * 500_000 + ".vmdk", b"y"))
+    with pytest.raises(UnsafeImage, match="two-disks") as caught:
+        fetch(open_source(server.serve("/box.ova", Faults(content=content)), settings))
+    assert len(str(caught.value)) < 400
+
+
+def test_an_archive_that_is_headers_without_end_is_refused(server: FaultyHttp, settings: Settings) -> None:
+    header = tarfile.TarInfo("box.ovf").tobuf(tarfile.USTAR_FORMAT)
+    url = server.serve("/box.ova", Faults(content=header * 128, ranges=False, endless=True))
+    with pytest.raises(UnsafeImage, match=r"tar\.members"):
+        fetch(open_source(url, settings))
+
+
 def test_a_damaged_archive_is_refused(server: FaultyHttp, settings: Settings) -> None:
     whole = ova(("box.ovf", b"x"), ("disk.vmdk", BODY))
     for content in (whole[: len(whole) // 2], whole[:1024] + b"?" * 512 + whole[1536:]):
