@@ -135,6 +135,28 @@ def test_cancelling_leaves_nothing_behind(machines: Machines, tmp_path: Path) ->
         wait_until_kept(machines, run, 4 * MIB)
         machines.server.set_state(run, "CANCELLING")
         machines.server.wait_for(run, "CANCELLED")
+    assert_nothing_is_left(machines, run, before)
+
+
+def test_cancelling_while_no_machine_runs_leaves_nothing_behind(machines: Machines, tmp_path: Path) -> None:
+    before = machines.stored()
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
+        with machines.machine() as only:
+            run = machines.server.start(
+                "add-volume-image", {"name": "unwanted", "image_format": "raw", "image_path": source.url}
+            )
+            wait_until_kept(machines, run, 8 * MIB)
+            only.kill()
+        machines.recover()
+        assert machines.server.run(run)["state_name"] == "AwaitingRetry"
+        assert machines.kept(run) >= 8 * MIB
+        machines.server.set_state(run, "CANCELLING")
+        machines.recover()
+    assert machines.server.run(run)["state_type"] == "CANCELLED"
+    assert_nothing_is_left(machines, run, before)
+
+
+def assert_nothing_is_left(machines: Machines, run: str, before: set[Path]) -> None:
     with machines.catalog() as catalog:
         assert run not in {image.id for image in catalog.images()}
         assert f"image:{run}" not in {reserved.subject for reserved in catalog.reservations()}
@@ -142,6 +164,28 @@ def test_cancelling_leaves_nothing_behind(machines: Machines, tmp_path: Path) ->
         assert [event.kind for event in catalog.events(run)][-1] == "imagewright.image.cancelled"
     assert run not in {one.landing_id for one in machines.storage().landings()}
     assert machines.stored() == before
+
+
+@pytest.mark.long
+def test_the_automation_finds_a_dead_machine_though_the_server_was_restarted(
+    machines: Machines, tmp_path: Path
+) -> None:
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
+        with machines.machine() as first:
+            run = machines.server.start(
+                "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
+            )
+            wait_until_kept(machines, run, source.size // 3)
+            first.kill()
+        machines.server.restart(2)
+        state = machines.server.wait_for(run, "CRASHED", within_s=180)["state"]
+        assert isinstance(state, dict)
+        assert "no heartbeat for" in state["message"]
+        with machines.machine():
+            machines.recover(stale_after_s=3600)  # that it is Crashed is enough
+            machines.server.wait_for(run, "COMPLETED")
+        assert source.server.bytes_sent() <= source.size + 16 * MIB
+    assert machines.image(run).md5 == source.md5()
 
 
 @contextmanager
