@@ -23,7 +23,11 @@ def test_what_was_put_is_read_back_whole_and_in_ranges(objects: ObjectStore) -> 
 
 def test_a_range_past_the_end_gives_what_there_is(objects: ObjectStore) -> None:
     objects.put("a", b"0123")
+    objects.put("empty", b"")
     assert objects.get("a", 2, 99) == b"23"
+    for start, end in ((4, 9), (7, 9), (9, None), (2, 2)):
+        assert objects.get("a", start, end) == b""
+    assert objects.get("empty", 0, 5) == b""
 
 
 def test_put_replaces(objects: ObjectStore) -> None:
@@ -41,6 +45,8 @@ def test_an_empty_object_is_an_object(objects: ObjectStore) -> None:
 def test_what_is_absent_is_missing_by_name(objects: ObjectStore) -> None:
     with pytest.raises(ObjectMissing, match="no/such"):
         objects.get("no/such")
+    with pytest.raises(ObjectMissing, match="no/such"):
+        objects.get("no/such", 5, 9)
     assert objects.size("no/such") is None
     assert list(objects.pieces("no/such")) == []
 
@@ -138,6 +144,15 @@ def test_a_log_is_listed_below_its_name_and_deleted_by_it(objects: ObjectStore) 
     objects.delete("landings/1/journal")
     assert list(objects.pieces("landings/1/journal")) == []
     assert names(objects, "landings/") == []
+
+
+@pytest.mark.parametrize("name", ["a range of ünicode", "%2e%2e", "a+b&c=d?e#f", "q'\"<>", "x" * 200])
+def test_names_are_kept_as_they_are(objects: ObjectStore, name: str) -> None:
+    objects.put(f"odd/{name}", b"0123")
+    assert objects.get(f"odd/{name}", 1, 3) == b"12"
+    assert names(objects, "odd/") == [f"odd/{name}"]
+    objects.delete(f"odd/{name}")
+    assert names(objects, "") == []
 
 
 def test_deleting_what_is_absent_is_a_no_op(objects: ObjectStore) -> None:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from catalog.errors import StorageError, StorageRefused, StorageUnavailable
+from catalog.errors import DigestMismatch, StorageError, StorageRefused, StorageUnavailable
 from storage.chips import s3_connection
 from storage.chips.s3 import S3Objects
 from storage.chips.s3_connection import S3Connection
@@ -71,6 +71,18 @@ def test_a_server_that_stays_down_ends_in_one_error_and_is_gone_on_with_later() 
         down = False
         add(storage, DATA, "image")
         assert storage.open("image").read_at(0, len(DATA)) == DATA
+
+
+def test_a_truncated_pack_is_named_chip_by_chip() -> None:
+    objects = opened(server().endpoint, uuid4().hex)
+    storage = image_store(objects)
+    add(storage, DATA, "image")
+    pack = next(info for info in objects.list("packs/"))
+    objects.put(pack.name, objects.get(pack.name, 0, 5000))
+    damaged = [item.subject for item in storage.verify("image")[0].items]
+    assert damaged
+    with pytest.raises(DigestMismatch, match=pack.name):
+        storage.open("image").read_at(int(damaged[-1].partition("@")[2]), 1)
 
 
 def test_wrong_credentials_are_refused_at_once() -> None:
