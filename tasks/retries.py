@@ -9,7 +9,7 @@ from prefect.cache_policies import INPUTS, RUN_ID
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
-from catalog.errors import ImagewrightError, TransferInterrupted, TransferTooLong
+from catalog.errors import ImagewrightError, SourceChanged, TransferInterrupted, TransferTooLong
 
 MAX_DELAY_S = 60.0
 POLICY = INPUTS + RUN_ID
@@ -57,9 +57,10 @@ def persist(
 
     progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. min_pace_bytes_s: what came
     since the last failure counts as progress above this pace only, else a server that sends a byte and hangs up would
-    be asked once for every byte. Raises the last error when it is not retryable, the budget is spent or the time is up.
+    be asked once for every byte. A source that changes again and again is started over `retries` times, whatever came
+    in between. Raises the last error when it is not retryable, the budget is spent or the time is up.
     """
-    failures, kept, since = 0, progress(), clock()
+    failures, changes, kept, since = 0, 0, progress(), clock()
     while True:
         try:
             return attempt()
@@ -67,7 +68,8 @@ def persist(
             moved = progress() - kept > min_pace_bytes_s * (clock() - since)
             failures = 1 if moved else failures + 1
             kept, since = progress(), clock()
-            if not error.retryable or isinstance(error, TransferTooLong) or failures > retries:
+            changes += isinstance(error, SourceChanged)
+            if not error.retryable or isinstance(error, TransferTooLong) or max(failures, changes) > retries:
                 raise
             pause = min(MAX_DELAY_S, delay_s * 2 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
             if isinstance(error, TransferInterrupted) and error.retry_after_s is not None:

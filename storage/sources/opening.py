@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, cast
+from urllib.parse import parse_qsl
 
 from catalog.settings import Settings
 from storage.sources.credentials import Credentials, parse_credentials
@@ -69,7 +70,14 @@ def _one_of(mirrors: Sequence[PeekableSource]) -> PeekableSource:
 
 def same_host(one: str, other: str) -> bool:
     """Tell whether the credentials for one URL may be shown to the other's server: same scheme, host and port."""
-    return one == other or parse_url(one).origin == parse_url(other).origin
+    return one == other or _server(one) == _server(other)
+
+
+def _server(url: str) -> tuple[str, str, int, str]:
+    """Return the origin of a URL; of an s3 URL that names a bucket only, the endpoint with it."""
+    parsed = parse_url(url)
+    endpoint = dict(parse_qsl(parsed.query)).get("endpoint", "") if parsed.scheme == "s3" else ""
+    return (*parsed.origin, endpoint.rstrip("/"))
 
 
 def open_plain(

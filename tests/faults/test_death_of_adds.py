@@ -105,8 +105,9 @@ def test_what_can_never_succeed_is_fetched_once_and_leaves_nothing(
         (Faults(content=bytes(96 * MIB), encoding="gzip"), UnsafeImage),
         (Faults(content=b""), UnsafeImage),
         (Faults(content=os.urandom(MIB), encoding="br"), SourceForbidden),
+        (Faults(content=os.urandom(MIB), length_lie=-10), SourceForbidden),
     ],
-    ids=["endless", "bomb", "empty", "unknown encoding"],
+    ids=["endless", "bomb", "empty", "unknown encoding", "length too short"],
 )
 def test_a_server_that_sends_no_image_leaves_nothing(
     home: Path,

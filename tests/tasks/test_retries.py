@@ -4,7 +4,13 @@ from itertools import count
 
 import pytest
 
-from catalog.errors import ImagewrightError, SourceNotFound, TransferInterrupted, TransferTooLong
+from catalog.errors import (
+    ImagewrightError,
+    SourceChanged,
+    SourceNotFound,
+    TransferInterrupted,
+    TransferTooLong,
+)
 from tasks.retries import persist
 
 RETRIES = 3
@@ -55,6 +61,21 @@ def test_what_is_hopeless_is_tried_once() -> None:
     with pytest.raises(SourceNotFound):
         server.persist()
     assert server.asked == 1
+
+
+def test_a_source_that_never_stays_the_same_is_started_over_a_few_times_only() -> None:
+    server = Server(1_000_000, 1 << 40)
+    cut, changed = server.error, SourceChanged("http://host/x", "one", "another")
+
+    def attempt() -> None:
+        server.error = changed if server.error is cut else cut
+        if server.error is changed:
+            server.kept = -server.bytes_each
+        server.attempt()
+
+    with pytest.raises(SourceChanged):
+        persist(attempt, lambda: server.kept, RETRIES, 2.0, lambda _: None, server.sleep)
+    assert server.asked == 2 * RETRIES + 1
 
 
 def test_when_the_time_is_up_nothing_is_tried_again() -> None:

@@ -87,3 +87,14 @@ def test_a_secret_goes_to_the_first_mirror_s_host_only(
     assert fetch(open_source(f"{one} {two}", settings, credentials="user:geheim")) == BODY
     assert all("Authorization" in headers for _, _, headers in server.requests)
     assert all("Authorization" not in headers for _, _, headers in other.requests)
+
+
+def test_a_bucket_of_the_same_name_on_another_endpoint_is_not_given_the_secret(
+    server: FaultyHttp, other: FaultyHttp, settings: Settings
+) -> None:
+    server.serve("/bucket/x", Faults(head_status=404, fail_first=9, fail_status=404))
+    other.serve("/bucket/x", Faults(content=BODY))
+    one, two = (f"s3://bucket/x?endpoint={endpoint.url}" for endpoint in (server, other))
+    assert fetch(open_source(f"{one} {two}", settings, credentials="key:secret")) == BODY
+    assert all("Authorization" in headers for _, _, headers in server.requests)
+    assert all("Authorization" not in headers for _, _, headers in other.requests)
