@@ -11,6 +11,7 @@ from catalog.errors import ImagewrightError
 from catalog.settings import Settings
 from console import runs
 from console.downloads import Downloads
+from console.kept import Kept
 from console.pages import Pages, trouble
 from console.security import Guard
 from console.uploads import TusServer
@@ -25,6 +26,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             *Pages(settings).routes(),
             *runs.routes(),
             *TusServer(settings).routes(),
+            *Kept(settings).routes(),
             *Downloads(settings).routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from catalog.reading import Reading
 from catalog.records import Event, ExportedImage, Image, Replica
-from console.tabs import Row, image_row
+from console.rows import Row, image_row
 
 SHOWN_EVENTS = 100
 

@@ -11,18 +11,20 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from catalog import open_catalog
-from catalog.errors import ImageNotFound
-from catalog.reading import Reading
-from catalog.records import ImageStatus
+from catalog.errors import ImageNotFound, InvalidRequest
+from catalog.reading import AVAILABLE
 from catalog.settings import Settings
 from console.details import Details, details_of
-from console.forms import fields_of
+from console.forms import GRAVE, fields_of, storage_names
+from console.measuring import Measuring
+from console.rows import Row
 from console.runs import progress_of
 from console.shown import size, verb, when
-from console.tabs import TABS, Row, page_of
+from console.starting import run_page
+from console.tabs import FORMATS, KINDS, TABS, View, page_of
 from flows import FLOWS
 from flows.cli import request_model
-from storage.uploads import Upload, Uploads
+from storage.uploads import Uploads
 
 TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
 TEMPLATES.env.filters.update(size=size, when=when, verb=verb)
@@ -31,15 +33,19 @@ MAX_GIVEN = 64 << 10
 
 
 async def trouble(request: Request, error: Exception) -> Response:
-    """Say in a sentence what keeps a page from being made, e.g. a catalog that does not answer."""
-    return TEMPLATES.TemplateResponse(request, "error.html", {"sentence": str(error)}, 503)
+    """Say in a sentence what keeps a page from being made, e.g. a catalog that does not answer, or a filter that can't be."""
+    return _sentence(request, str(error), 422 if isinstance(error, InvalidRequest) else 503)
+
+
+def _sentence(request: Request, sentence: str, status: int) -> Response:
+    return TEMPLATES.TemplateResponse(request, "error.html", {"tabs": TABS, "sentence": sentence}, status)
 
 
 class Pages:
     """The endpoints of HTML, over a catalog."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._uploads = settings, Uploads(settings)
+        self._settings, self._uploads, self._measuring = settings, Uploads(settings), Measuring(settings)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -48,7 +54,6 @@ class Pages:
             Route("/table", self.table),
             Route("/images/{id}", self.image),
             Route("/forms/{flow}", self.form),
-            Route("/api/uploads", self.uploads),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -64,10 +69,9 @@ class Pages:
         try:
             found = await run_in_threadpool(self._details, request.path_params["id"])
         except ImageNotFound as error:
-            return TEMPLATES.TemplateResponse(request, "error.html", {"sentence": str(error)}, 404)
-        return TEMPLATES.TemplateResponse(
-            request, "image.html", {"tabs": TABS, "tab": "images", "found": found}
-        )
+            return _sentence(request, str(error), 404)
+        shown = {"tabs": TABS, "tab": "images", "found": found, "run_page": run_page}
+        return TEMPLATES.TemplateResponse(request, "image.html", shown)
 
     async def form(self, request: Request) -> Response:
         """Give the form of a flow; `given` in the query, a JSON object, is what stands there at first."""
@@ -78,57 +82,51 @@ class Pages:
             given = None
         if flow not in FLOWS or not isinstance(given, dict):
             return JSONResponse({"error": f"no form of {flow!r} with {text[:40]!r}"}, 404)
-        model = request_model(flow)
+        model, names = request_model(flow), await run_in_threadpool(self._storage_names)
+        if flow == "set_image_storage_state":
+            names = {**names, "name": names["image_storage"]}
         shown = {
-            "flow": flow, "about": (model.__doc__ or "").partition("\n")[0], "fields": fields_of(model, given),
-            "plans": "plan_only" in model.model_fields, "sendable": flow in SENDABLE,
+            "flow": flow, "about": (model.__doc__ or "").partition("\n")[0], "fields": fields_of(model, given, names),
+            "plans": "plan_only" in model.model_fields, "sendable": flow in SENDABLE, "grave": GRAVE.get(flow),
         }  # fmt: skip
         return TEMPLATES.TemplateResponse(request, "form.html", shown)
-
-    async def uploads(self, _request: Request) -> Response:
-        """List uploads whose image is not there yet."""
-        return JSONResponse(await run_in_threadpool(self._all_uploads))
 
     async def _listed(self, request: Request, template: str) -> Response:
         query = request.query_params
         name = query.get("tab", "images")
         if name not in TABS:
-            return TEMPLATES.TemplateResponse(request, "error.html", {"sentence": f"no tab {name!r}"}, 404)
+            return _sentence(request, f"no tab {name!r}", 404)
         text = query.get("page", "0")
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
         rows, more = await run_in_threadpool(self._rows, name, dict(query), number)
         arriving = await progress_of([row.id for row in rows if row.arriving])
         shown = {
             "tabs": TABS, "tab": name, "rows": rows, "page": number, "more": more, "progress": arriving, "query": query,
-            "statuses": [status.value for status in ImageStatus if status is not ImageStatus.DELETED],
+            "filters": await run_in_threadpool(self._filters) if template == "page.html" else {},
+            "waiting": sum(1 for _ in self._uploads.all()),
         }  # fmt: skip
         return TEMPLATES.TemplateResponse(request, template, shown)
 
     def _rows(self, name: str, query: Mapping[str, str], number: int) -> tuple[list[Row], bool]:
         with open_catalog(self._settings.catalog_address) as catalog:
-            return page_of(catalog, TABS[name], query, number)
+            return page_of(TABS[name], View(catalog, query, self._measuring, self._uploads), number)
 
     def _details(self, image_id: str) -> Details:
         with open_catalog(self._settings.catalog_address) as catalog:
             return details_of(catalog, image_id)
 
-    def _all_uploads(self) -> list[dict[str, object]]:
-        with open_catalog(self._settings.catalog_address) as catalog:
-            return [self._told(upload, _trouble(catalog, upload.id)) for upload in self._uploads.all()]
-
-    def _told(self, upload: Upload, error: str) -> dict[str, object]:
-        offset = self._uploads.offset(upload.id)
-        whole = "Failed" if error else "Adding"
-        coming = "Suspended" if self._uploads.is_idle(upload.id) else "Uploading"
+    def _filters(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what images can be filtered by, with the values there are, in the order of the page."""
         return {
-            "id": upload.id, "filename": upload.filename, "name": json.loads(upload.request).get("name", ""),
-            "offset": offset, "length": upload.length, "state": whole if offset == upload.length else coming,
-            "error": error, "expires_at": self._uploads.expires_at(upload.id).isoformat(),
-        }  # fmt: skip
+            "status": tuple(status.value for status in AVAILABLE),
+            "kind": KINDS,
+            "format": FORMATS,
+            "storage": self._storage_names()["image_storage"],
+        }
 
-
-def _trouble(catalog: Reading, image_id: str) -> str:
-    try:
-        return catalog.image(image_id).error or ""
-    except ImageNotFound:
-        return ""
+    def _storage_names(self) -> Mapping[str, tuple[str, ...]]:
+        with open_catalog(self._settings.catalog_address) as catalog:
+            return storage_names(
+                tuple(storage.name for storage in catalog.image_storages()),
+                tuple(storage.name for storage in catalog.primary_storages()),
+            )

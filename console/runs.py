@@ -94,7 +94,7 @@ async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
         return {}
     newest = sorted((a for a in found if a.key and a.created), key=lambda a: str(a.created))
     return {
-        str(a.key).removeprefix("add-"): Progress(percent=_percent(a.data), sentence=a.description or "") for a in newest
+        str(a.key).removeprefix("add-"): Progress(percent=_percent(a.data), sentence=(a.description or "").rpartition(": ")[2]) for a in newest
     }  # fmt: skip
 
 

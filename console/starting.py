@@ -47,4 +47,9 @@ async def start(flow_name: str, request: Mapping[str, object], key: str | None =
         ) from error
     except (httpx.HTTPError, PrefectException) as error:
         raise ServerUnavailable(f"the Prefect server does not answer ({type(error).__name__})") from error
-    return Started(flow_run_id=run.id, url=f"{get_current_settings().ui_url or ''}/runs/flow-run/{run.id}")
+    return Started(flow_run_id=run.id, url=run_page(run.id))
+
+
+def run_page(run_id: object) -> str:
+    """Return the address of a run's page in the Prefect UI."""
+    return f"{get_current_settings().ui_url or ''}/runs/flow-run/{run_id}"

@@ -1,23 +1,37 @@
-// The page: buttons open dialogs, the table renews itself, uploads that broke off are offered again.
-import { goOn, link, open } from "./forms.js";
-import { discard } from "./tus.js";
+// The page: buttons open dialogs, the table renews itself, uploads that broke off go on.
+import { goOn, link, open, sentence } from "./forms.js";
+import { difference, discard } from "./tus.js";
 
 const RENEW_MS = 2000;
 const table = document.getElementById("table");
 const dialog = document.getElementById("dialog");
-const list = document.getElementById("uploads");
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
-    open(button.dataset.flow, button.dataset.given, button.dataset.name);
+    open(button.dataset.flow, button.dataset.given, button.dataset.name).catch((error) => sentence("Not now", error.message));
   }
   if (button?.dataset.link) link(button.dataset.link, button);
+  if (button?.dataset.discard) remove(button);
+  for (const menu of document.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
-// Not under somebody's hands: neither a menu that is open nor a link that was made is taken away.
-const busy = () => document.hidden || dialog.open || table.querySelector("details[open], a[href^='/download/']");
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+document.addEventListener("change", (event) => {
+  const { upload, ...said } = event.target.dataset;
+  if (upload) resume({ id: upload, ...said, length: Number(said.length) }, event.target.files[0]);
+});
+
+// Not under somebody's hands: neither a menu that is open, a link that was made nor a file being chosen is taken away.
+const held = "details[open], a[href^='/download/'], input:focus, button[data-sure]";
+const busy = () => document.hidden || dialog.open || table.querySelector(held);
 let last = "";
 
 // What is the same is left alone: with it stays the keyboard's place.
@@ -29,65 +43,34 @@ function replace(html) {
 async function renew() {
   if (!busy()) {
     const answer = await fetch(table.dataset.renew).catch(() => null);
+    document.body.classList.toggle("stale", !answer?.ok);
     if (answer?.ok && !busy()) replace(await answer.text());
-    if (list) await showUploads();
   }
   setTimeout(renew, RENEW_MS);
 }
 
-async function showUploads() {
-  const answer = await fetch("/api/uploads").catch(() => null);
-  if (!answer?.ok || list.querySelector("input:focus")) return;
-  const uploads = await answer.json();
-  list.hidden = !uploads.length;
-  list.replaceChildren(...uploads.map(shown));
+async function resume(upload, file) {
+  const form = sentence(`Upload: ${upload.name}`, "");
+  try {
+    const other = await difference(upload, file);
+    if (other) sentence(`Upload: ${upload.name}`, other);
+    else await goOn(form, file, `/uploads/${upload.id}`);
+  } catch (error) {
+    if (error.name !== "AbortError") sentence(`Upload: ${upload.name}`, error.message);
+  }
 }
 
-function shown(upload) {
-  const row = document.createElement("div");
-  const text = document.createElement("span");
-  const percent = upload.length ? Math.floor((100 * upload.offset) / upload.length) : 100;
-  text.textContent = `${upload.name} (${upload.filename}): ${upload.state}, ${percent} %${upload.error ? `: ${upload.error}` : ""}`;
-  row.append(text);
-  if (upload.offset < upload.length) row.append(continuing(upload));
-  row.append(giving_up(upload));
-  return row;
-}
-
-function continuing(upload) {
-  const label = document.createElement("label");
-  const input = document.createElement("input");
-  input.type = "file";
-  label.append("Continue with the same file: ", input);
-  input.addEventListener("change", () => resume(upload, input.files[0]));
-  return label;
-}
-
-function resume(upload, file) {
-  const form = document.createElement("form");
-  form.innerHTML = "<h2 id='dialog-title'></h2><output class='told'></output><button type='button'>Close</button>";
-  form.querySelector("h2").textContent = `Upload: ${upload.name}`;
-  form.querySelector("button").addEventListener("click", () => dialog.close());
-  dialog.replaceChildren(form);
-  dialog.showModal();
-  if (file.size !== upload.length || file.name !== upload.filename) {
-    const begun = `${upload.filename} of ${upload.length} bytes`;
-    form.querySelector("output").textContent = `This is another file, ${file.name} of ${file.size} bytes; begun was ${begun}.`;
+// A second press makes sure: what was sent has to be sent again.
+async function remove(button) {
+  if (!button.dataset.sure) {
+    button.dataset.sure = "yes";
+    button.textContent = `Discard ${button.dataset.name} for good`;
+    button.addEventListener("blur", () => (button.textContent = "Discard", delete button.dataset.sure), { once: true });
     return;
   }
-  goOn(form, file, `/uploads/${upload.id}`).catch((error) => (form.querySelector("output").textContent = error.message));
-}
-
-function giving_up(upload) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Discard";
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    await discard(`/uploads/${upload.id}`);
-    await showUploads();
-  });
-  return button;
+  button.disabled = true;
+  await discard(`/uploads/${button.dataset.discard}`).catch(() => null);
+  delete button.dataset.sure;
 }
 
 if (table) renew();

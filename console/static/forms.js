@@ -1,10 +1,12 @@
 // The dialog of a flow: its form, its plan, its run, and sending a file where one is chosen.
+import { confirmed } from "./confirm.js";
 import { create, send } from "./tus.js";
 
 const OURS = { "X-Imagewright": "1", "Content-Type": "application/json" };
 const dialog = document.getElementById("dialog");
 
 function value(input) {
+  if (input.dataset.kind === "choices") return [...input.querySelectorAll("input:checked")].map((box) => box.value);
   const text = input.value.trim();
   if (input.dataset.kind === "checkbox") return input.checked;
   if (text === "") return undefined;
@@ -17,25 +19,41 @@ function value(input) {
 function asked(form) {
   const fields = [...form.querySelectorAll("[data-kind]")];
   const said = fields.filter((input) => input.required || input.readOnly || changed(input));
-  return Object.fromEntries(said.map((input) => [input.name, value(input)]).filter(([, v]) => v !== undefined));
+  return Object.fromEntries(said.map((input) => [input.name || input.dataset.name, value(input)]).filter(([, v]) => v !== undefined));
 }
 
 function changed(input) {
   if (input.type === "checkbox") return input.checked !== input.defaultChecked;
-  if (input.tagName === "SELECT") return true;
+  if (input.tagName === "SELECT" || input.tagName === "FIELDSET") return true;
   return input.value !== input.defaultValue || input.dataset.kind === "list";
 }
 
-function tell(form, text, bad = false) {
+function tell(form, text, bad = false, run = null) {
   const told = form.querySelector(".told");
   told.textContent = text;
   told.classList.toggle("bad", bad);
+  if (!run) return;
+  const place = Object.assign(document.createElement("a"), { href: run.url, target: "_blank", rel: "noopener" });
+  place.textContent = "Run in the Prefect UI";
+  told.append(" ", place);
+}
+
+// A dialog that only says something.
+export function sentence(title, text) {
+  const form = document.createElement("form");
+  form.innerHTML = "<h2 id='dialog-title'></h2><output class='told'></output><div class='buttons'><button type='button'>Close</button></div>";
+  form.querySelector("h2").textContent = title;
+  form.querySelector("button").addEventListener("click", () => dialog.close());
+  dialog.replaceChildren(form);
+  tell(form, text, true);
+  if (!dialog.open) dialog.showModal();
+  return form;
 }
 
 async function post(address, body) {
   const answer = await fetch(address, { method: "POST", headers: OURS, body: JSON.stringify(body) });
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.error);
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(said.error || `the console answered ${answer.status}`);
   return said;
 }
 
@@ -46,10 +64,10 @@ function planned(plan) {
 
 async function follow(form, run) {
   while (dialog.open) {
-    const answer = await fetch(`/api/runs/${run.flow_run_id}`);
-    const said = await answer.json();
+    const answer = await fetch(`/api/runs/${run.flow_run_id}`).catch(() => null);
+    const said = (await answer?.json().catch(() => null)) || { error: "the console does not answer; asking again" };
     const state = said.message ? `${said.state}: ${said.message}` : said.state;
-    tell(form, answer.ok ? state : said.error, !answer.ok || said.failed);
+    tell(form, answer?.ok ? state : said.error, !answer?.ok || said.failed, run);
     if (said.finished) return;
     await new Promise((done) => setTimeout(done, 1000));
   }
@@ -60,9 +78,10 @@ function bar(form, file) {
   const shown = document.createElement("progress");
   shown.max = file.size;
   form.querySelector(".told").append(shown, document.createElement("span"));
-  return (offset) => {
+  return (offset, trouble = "") => {
     shown.value = offset;
-    shown.nextSibling.textContent = `${(offset / 1048576).toFixed(1)} of ${(file.size / 1048576).toFixed(1)} MiB`;
+    const far = `${(offset / 1048576).toFixed(1)} of ${(file.size / 1048576).toFixed(1)} MiB`;
+    shown.nextSibling.textContent = trouble ? `${far}: ${trouble}` : far;
   };
 }
 
@@ -71,7 +90,7 @@ async function sendFile(form, file) {
   await goOn(form, file, await create(file, form.dataset.run, request));
 }
 
-// Closing the dialog pauses; the list of uploads offers to go on.
+// Closing the dialog pauses; the tab of uploads offers to go on.
 export async function goOn(form, file, place) {
   const stop = new AbortController();
   dialog.addEventListener("close", () => stop.abort(), { once: true });
@@ -79,10 +98,24 @@ export async function goOn(form, file, place) {
   tell(form, sent ? "Sent. The image appears in the list as it is added." : "This upload is not there any more.", !sent);
 }
 
+function isGrave(form) {
+  if (form.dataset.grave === undefined) return false;
+  const [field, only] = form.dataset.grave.split("=");
+  return !field || form.elements[field].value === only;
+}
+
+async function sure(form, request) {
+  const found = planned(await post(`/api/plans/${form.dataset.run}`, request));
+  const verb = form.querySelector(".main").textContent;
+  return confirmed(dialog, { word: form.dataset.name || verb.toLowerCase(), verb, plan: found });
+}
+
 async function submitted(form) {
   const file = form.querySelector("#f-file")?.files[0];
   if (file) return sendFile(form, file);
-  const run = await post(`/api/flows/${form.dataset.run}`, asked(form));
+  const request = asked(form);
+  if (isGrave(form) && !(await sure(form, request))) return undefined;
+  const run = await post(`/api/flows/${form.dataset.run}`, request);
   return follow(form, run);
 }
 
@@ -120,8 +153,10 @@ function wire(form) {
 
 export async function open(flow, given, name) {
   const answer = await fetch(`/forms/${flow}?given=${encodeURIComponent(given)}`);
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the console answered ${answer.status}`);
   dialog.innerHTML = await answer.text(); // our own template, every value escaped
   if (name) dialog.querySelector("h2").append(`: ${name}`);
+  if (name) dialog.querySelector("form").dataset.name = name;
   wire(dialog.querySelector("form"));
   dialog.showModal();
 }

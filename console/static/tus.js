@@ -24,7 +24,7 @@ export async function create(file, flow, request) {
 async function offsetOf(place) {
   const answer = await fetch(place, { method: "HEAD", headers: TUS });
   if (answer.status === 404) return null;
-  if (!answer.ok) throw new Error(`the console answered ${answer.status}`);
+  if (!answer.ok) throw new Error(`the console answered ${answer.status}`); // a HEAD has no sentence
   return Number(answer.headers.get("Upload-Offset"));
 }
 
@@ -34,17 +34,17 @@ async function sendPiece(place, file, offset, signal) {
 }
 
 // Sends what the server lacks, trying again for as long as the network or the server is away.
-// Resolves to false if the upload is not there any more. told: called with the offset.
+// Resolves to false if the upload is not there any more. told: called with the offset, and with why it waits.
 export async function send(place, file, told, signal) {
   let wait = 500;
+  let offset = 0;
   while (true) {
     try {
-      let offset = await offsetOf(place);
+      offset = await offsetOf(place);
       if (offset === null) return false;
       do {
         told(offset);
         const answer = await sendPiece(place, file, offset, signal);
-        if (answer.status === 409) break;
         if (answer.status === 404) return false;
         if (answer.status === 422 || answer.status === 507) throw Object.assign(await refusal(answer), { lasting: true });
         if (!answer.ok) throw await refusal(answer);
@@ -54,10 +54,30 @@ export async function send(place, file, told, signal) {
       } while (true);
     } catch (error) {
       if (signal.aborted || error.lasting) throw error;
+      told(offset, `${error.message}; trying again`);
       await pause(wait * (0.5 + Math.random()));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
   }
+}
+
+async function digest(blob) {
+  const bytes = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
+  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Tells why a file can't be the one that an upload was begun with, "" where nothing speaks against it. Browsers digest
+// only on https and loopback; elsewhere name and size have to do.
+export async function difference(upload, file) {
+  const begun = `begun was ${upload.filename} of ${upload.length} bytes`;
+  if (file.size !== upload.length || file.name !== upload.filename) return `This is ${file.name} of ${file.size} bytes; ${begun}.`;
+  const answer = await fetch(`/api/uploads/${upload.id}/kept`);
+  if (!answer.ok) throw await refusal(answer);
+  for (const piece of crypto.subtle ? (await answer.json()).pieces : []) {
+    if ((await digest(file.slice(piece.start, piece.end))) !== piece.sha256)
+      return `This file has other bytes from ${piece.start} on than what was sent of ${upload.filename}; choose the same file, or discard the upload.`;
+  }
+  return "";
 }
 
 export const discard = (place) => fetch(place, { method: "DELETE", headers: TUS });

@@ -10,12 +10,13 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from catalog import open_catalog
-from catalog.records import Image, ImageStatus, Leftover, PrimaryStorage, Volume
+from catalog.records import Image, ImageStatus, ImageStorage, Leftover, PrimaryStorage, Volume
 from catalog.settings import Settings, load_settings
 from console.app import create_app
-from console.forms import fields_of
+from console.forms import GRAVE, fields_of
 from console.pages import Pages
-from console.tabs import OPERATIONS, PAGE, TABS, allowed
+from console.rows import OPERATIONS, allowed
+from console.tabs import PAGE, TABS
 from flows import FLOWS
 from flows.cli import request_model
 from flows.requests import EditImage
@@ -73,16 +74,16 @@ def test_every_tab_of_an_empty_catalog(client: TestClient, tab: str) -> None:
     answer = client.get(f"/?tab={tab}")
     assert answer.status_code == 200
     assert TABS[tab].title in answer.text
-    assert ("Nothing here" in answer.text) == (tab not in {"storages", "primary"})
+    assert ('class="empty"' in answer.text) == (tab not in {"storages", "primary"})
 
 
 @pytest.mark.parametrize("tab", TABS)
 def test_every_tab_of_a_filled_catalog(client: TestClient, tab: str) -> None:
     filled()
     for answer in (client.get(f"/?tab={tab}"), client.get(f"/table?tab={tab}")):
-        assert (answer.status_code, "Nothing here" in answer.text) == (200, False)
+        assert (answer.status_code, 'class="empty"' in answer.text) == (200, tab == "uploads")
         assert "<script>alert" not in answer.text
-        assert "Actions" in answer.text
+        assert tab == "uploads" or "Actions" in answer.text
 
 
 def test_details_say_everything_and_escape_it(client: TestClient) -> None:
@@ -132,6 +133,38 @@ def test_filters(client: TestClient) -> None:
     assert client.get("/table?name=*2").text.count('scope="row"') == 1
     assert client.get("/table?status=Ready").text.count('scope="row"') == 0
     assert client.get("/table?status=Error").text.count('scope="row"') == 3
+    for found, asked in {3: "kind=System&format=qcow2", 0: "kind=Volume", 1: "storage=default"}.items():
+        assert client.get(f"/table?{asked}").text.count('scope="row"') == found, asked
+    assert "Nothing matches the filter." in client.get("/?kind=Volume").text
+
+
+@pytest.mark.parametrize("asked", ["status=x", "kind=ISO", "format=exe"])
+def test_a_filter_that_can_not_be_is_a_sentence(settings: Settings, asked: str) -> None:
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        answer = client.get(f"/?{asked}")
+        assert (answer.status_code, "is not allowed; one of" in answer.text) == (422, True), answer.text
+
+
+def test_storages_show_how_full_they_are(client: TestClient, settings: Settings) -> None:
+    image = filled()
+    bounded = ImageStorage(
+        name="bounded", kind="imagestore", url=(settings.home / "x").as_uri(), capacity_bytes=10 << 20, reserve_bytes=0, created_at=NOW
+    )  # fmt: skip
+    away = bounded.model_copy(update={"name": "away", "url": "s3://bucket", "endpoint": "http://127.0.0.1:9"})
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image_storage(bounded)
+        change.save_image_storage(away.model_copy(update={"state": "Disabled"}))
+        change.save_replica(
+            a_replica(image, image_storage="bounded", size_bytes=3 << 20, stored_bytes=1 << 20)
+        )
+    text = client.get("/table?tab=storages").text
+    for told in (
+        " B of 10.0 MiB, room for 10.0 MiB",
+        "3.0 MiB in 1.0 MiB, 3.0 : 1",
+        "it is disabled; enable it first",
+    ):
+        assert told in text, text
+    assert "room for" in client.get("/table?tab=primary").text
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -156,13 +189,36 @@ def test_a_form_begins_with_what_the_row_says(client: TestClient) -> None:
 def test_kinds_of_inputs() -> None:
     kinds = {field.name: field.kind for field in fields_of(request_model("add_system_image"), {})}
     assert (kinds["name"], kinds["image_format"], kinds["virtio"]) == ("text", "choice", "checkbox")
-    assert kinds["image_storages"] == "list"
+    assert kinds["image_storages"] == "list"  # no names are known here
+    assert {f.name: f.kind for f in fields_of(request_model("edit_image"), {})}["clear"] == "choices"
     (virtio,) = (field for field in fields_of(request_model("edit_image"), {}) if field.name == "virtio")
     assert (virtio.kind, virtio.options, virtio.value) == ("choice", ("true", "false"), "")
     asked = EditImage.model_validate_json('{"image_id": "a", "virtio": "false"}')  # as the page sends it
     assert asked.virtio is False
     assert {f.name: f.kind for f in fields_of(request_model("boot_check"), {})}["timeout_s"] == "number"
     assert {f.name: f.kind for f in fields_of(request_model("sync_images"), {})}["changed_since"] == "date"
+
+
+def test_storages_are_chosen_from_those_that_are_registered(client: TestClient) -> None:
+    filled()
+    for flow, words in {
+        "add_system_image": ('name="image_storages" value="default" checked',),
+        "reclaim_space": ('name="image_storages" value="default" >',),
+        "create_volume": ("<option selected>default</option>", "<option >p</option>"),
+        "set_image_storage_state": ('<option value="">choose …</option>', "<option >default</option>"),
+    }.items():
+        text = client.get(f"/forms/{flow}").text
+        assert all(word in text for word in words), text
+    given = json.dumps({"image_storages": ["gone"]})
+    assert 'value="gone" checked' in client.get(f"/forms/verify_replicas?given={given}").text
+    assert "checked" not in client.get("/forms/edit_image").text.partition("Clear")[2]
+
+
+def test_what_can_not_be_undone_asks_again(client: TestClient) -> None:
+    assert 'data-grave=""' in client.get("/forms/expunge_image").text
+    assert 'data-grave="approve=yes"' in client.get("/forms/clean_up_leftovers").text
+    assert "data-grave" not in client.get("/forms/delete_image").text
+    assert all("plan_only" in request_model(flow).model_fields for flow in GRAVE)
 
 
 def test_only_what_the_rules_allow_is_offered() -> None:
@@ -184,9 +240,18 @@ def test_uploads_are_listed_with_their_state(client: TestClient, settings: Setti
         return made
 
     begun, whole = upload(5), upload(0)
-    states = {told["id"]: told["state"] for told in client.get("/api/uploads").json()}
-    assert states == {begun.id: "Uploading", whole.id: "Adding"}
+    text = client.get("/table?tab=uploads").text
+    assert [
+        text.count(word) for word in ("Uploading", "Adding", "<progress", "data-upload", "data-discard")
+    ] == [1, 1, 2, 1, 1]
+    assert begun.id in text
+    assert "<script>" not in text
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         change.save_image(an_image(id=whole.id, status=ImageStatus.ERROR, error="it is no image"))
-    told = {t["id"]: t for t in client.get("/api/uploads").json()}[whole.id]
-    assert (told["state"], told["error"], told["filename"]) == ("Failed", "it is no image", HOSTILE)
+    text = client.get("/?tab=uploads").text
+    assert [text.count(word) for word in ("Failed", "it is no image", "data-discard", "Uploads (2)")] == [
+        1,
+        1,
+        2,
+        1,
+    ]

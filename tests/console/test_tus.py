@@ -1,5 +1,6 @@
 """The tus server, up to the last byte but one: what is kept, refused and answered."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from catalog.settings import Settings, load_settings
+from console.kept import Kept
 from console.uploads import TusServer
 from storage.uploads import Uploads
 from tests.console.tus import TUS, creation, metadata, piece
@@ -48,6 +50,23 @@ def test_bytes_come_in_pieces(client: TestClient, settings: Settings) -> None:
     assert (answer.headers["Cache-Control"], answer.headers["Tus-Resumable"]) == ("no-store", "1.0.0")
     assert "GMT" in answer.headers["Upload-Expires"]
     assert Uploads(settings).data(place.rpartition("/")[2]).read_bytes() == b"012345"
+
+
+def test_what_is_kept_tells_another_file(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEWRIGHT_QUOTA_BYTES", "0")
+    content = bytes(range(256)) * (3 << 12)  # 3 MiB
+    both = Starlette(routes=[*TusServer(settings).routes(), *Kept(settings).routes()])
+    with TestClient(both) as client:
+        upload_id = begun(client, len(content)).rpartition("/")[2]
+        place = f"/api/uploads/{upload_id}/kept"
+        assert client.get(place).json() == {"pieces": []}
+        client.patch(f"/uploads/{upload_id}", content=content[:100], headers=piece(0))
+        assert [(p["start"], p["end"]) for p in client.get(place).json()["pieces"]] == [(0, 100)]
+        client.patch(f"/uploads/{upload_id}", content=content[100:-1], headers=piece(100))
+        pieces = client.get(place).json()["pieces"]
+        assert [(p["start"], p["end"]) for p in pieces] == [(0, 1 << 20), ((2 << 20) - 1, (3 << 20) - 1)]
+        assert all(hashlib.sha256(content[p["start"] : p["end"]]).hexdigest() == p["sha256"] for p in pieces)
+        assert client.get("/api/uploads/x/kept").status_code == 404
 
 
 def test_a_wrong_offset_changes_nothing(client: TestClient) -> None:
