@@ -115,23 +115,31 @@ def start_view(
 def restore(connection: Connection, image: RbdImage, unfolded: Unfolded, feed: Feed) -> Resumed:
     """Read back and prove what was kept of the file, feed it in order, and cut off everything after it in both parts."""
     with translated(connection.storage, "reading what was kept"):
-        planned = image.size()
+        planned = _file_bytes(image, unfolded.base)
         kept = _read_kept(connection, image, unfolded.base, feed)
         image.resize(unfolded.base + kept.size_bytes if kept.rows else 0)
         cut_rows(connection, image.id(), len(kept.rows) // ROW_BYTES)
         if not kept.rows:
             image.metadata_remove(UNFOLDED_KEY)
-            image.resize(planned - unfolded.base)
+            image.resize(planned)
             return Resumed(Kept(), None)
-        image.resize(max(planned, unfolded.base + kept.size_bytes))
+        image.resize(unfolded.base + max(planned, kept.size_bytes))
         disk = _resumed_disk(image, unfolded.base, len(kept.rows) // ROW_BYTES * OBJECT_BYTES)
     return Resumed(kept, disk)
+
+
+def _file_bytes(image: RbdImage, base: int) -> int:
+    """Return the room for the file behind the disk: none yet where a death came before the image was made larger."""
+    return max(0, image.size() - base)
 
 
 def _read_kept(connection: Connection, image: RbdImage, base: int, feed: Feed) -> Kept:
     """Feed full objects that prove themselves, then the tail."""
     finished = read_record(image, FINISHED_KEY, Finished)
-    size = finished.size_bytes if finished else image.size() - base
+    if finished and finished.first_piece:  # it became the disk, and what lay behind that may be cut off
+        image.metadata_remove(FINISHED_KEY)
+        finished = None
+    size = finished.size_bytes if finished else _file_bytes(image, base)
     rows = read_rows(connection, image.id(), object_count(size))
     whole = min(len(rows) // ROW_BYTES, size // OBJECT_BYTES)
     count, stored, placement = 0, 0, None

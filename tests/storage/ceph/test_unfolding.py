@@ -1,7 +1,7 @@
 """qcow2 files taken apart while they land: still the same file, resumable, and raw by one step."""
 
 import struct
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,36 @@ def test_a_death_while_converting_is_made_good_by_converting_again(
     _convert_and_check(ceph, GUEST)
 
 
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_death_while_converting_is_made_good_by_landing_again(
+    ceph: CephStorage, file: bytes, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(ceph, "a", file)
+    with dying(step, after=False, monkeypatch=monkeypatch) as death, suppress(Died):
+        ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
+    assert death.dead
+    _land_the_rest(ceph, file)
+    _convert_and_check(ceph, GUEST)
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_death_while_landing_is_made_good_however_often_one_follows(
+    ceph: CephStorage, file: bytes, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dying(step, after=False, monkeypatch=monkeypatch) as death, suppress(Died):
+        land(ceph, "a", file)
+    assert death.dead
+    for again in (2, 3, 4):
+        with (
+            dying(again, after=False, monkeypatch=monkeypatch),
+            suppress(Died),
+            closing(ceph.landing("a")) as landing,
+        ):
+            kept_by(landing)
+    _land_the_rest(ceph, file)
+    _convert_and_check(ceph, GUEST)
+
+
 def test_tables_behind_their_clusters_are_copied_and_not_moved(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path
 ) -> None:
@@ -258,6 +288,15 @@ def _l2_tables(file: bytes) -> list[int]:
 
 def _objects_with_data(guest: bytes) -> int:
     return sum(any(guest[start : start + OBJECT]) for start in range(0, len(guest), OBJECT))
+
+
+def _land_the_rest(ceph: CephStorage, file: bytes) -> None:
+    with closing(ceph.landing("a")) as landing:
+        kept = kept_by(landing)
+        assert file.startswith(kept)
+        write_all(landing, file[len(kept) :])
+        landing.finish()
+        assert read_landing(landing) == file
 
 
 def _convert_and_check(ceph: CephStorage, guest: bytes) -> None:
