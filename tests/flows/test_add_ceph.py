@@ -9,10 +9,10 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.records import ExportedImage, Image, ImageStatus, Plan, ReclaimReport
-from flows.requests import AddVolumeImage, ExportImage, ReclaimSpace, RegisterImageStorage, VerifyReplicas
+from flows.requests import AddVolumeImage, ExportImage, ReclaimSpace, VerifyReplicas
+from tests.flows.ceph import register_pool
 from tests.flows.conftest import Site, qcow2
 from tests.flows.managed import blank, landed, opened, saved
-from tests.services.ceph import fresh_pool, shared_cluster
 
 pytestmark = pytest.mark.prefect
 
@@ -20,21 +20,7 @@ pytestmark = pytest.mark.prefect
 @pytest.fixture
 def ceph(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # a home is what it is registered in
     """Register a fresh pool of the cluster as image storage "ceph"."""
-    from flows import register_image_storage
-
-    cluster = shared_cluster()
-    monkeypatch.setenv("CEPH_SECRET", cluster.keyring)
-    url = cluster.url(fresh_pool(cluster))
-    register_image_storage(
-        RegisterImageStorage(
-            name="ceph",
-            kind="ceph",
-            url=url,
-            credentials="env:CEPH_SECRET",
-            capacity_bytes=4 << 30,
-            reserve_bytes=0,
-        )
-    )
+    register_pool(monkeypatch)
 
 
 @pytest.mark.usefixtures("ceph")
