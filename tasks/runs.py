@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
@@ -30,6 +31,7 @@ class FoundRun(Record):
     state_id: str
     last_sign_at: datetime
     recoveries: int
+    cancelling: bool
     parameters: dict[str, object]
 
 
@@ -172,5 +174,13 @@ def _found(client: "SyncPrefectClient", run: "FlowRun", flow: str, beat: datetim
         state_id=str(state.id),
         last_sign_at=max(state.timestamp, beat or state.timestamp),
         recoveries=sum((s.message or "").startswith(RECOVERY) for s in states),
+        cancelling=_asked_to_cancel(states),
         parameters=run.parameters,
     )
+
+
+def _asked_to_cancel(states: Sequence["State"]) -> bool:
+    """Tell whether somebody asked for the cancellation of a run since it was last put before the workers."""
+    last_first = sorted(states, key=lambda state: state.timestamp, reverse=True)
+    since = takewhile(lambda state: state.type.value != "SCHEDULED", last_first)
+    return any(state.type.value == "CANCELLING" for state in since)

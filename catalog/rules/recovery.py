@@ -25,6 +25,7 @@ class SeenRun(Record):
     state_id: str  # a run whose state is another one by the time something is done about it is left alone
     last_sign_at: datetime  # its last heartbeat, or when it came into its state if that is later
     recoveries: int = 0  # how often it was started again already
+    cancelling: bool = False  # somebody asked, since it was last started, that it be cancelled
     image_id: str | None = None
     image_gone: bool = False  # the image it adds was taken out of the catalog meanwhile
     alive: bool = False  # its process was seen running on this host
@@ -60,7 +61,7 @@ def judged_run(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action,
     if not is_dead(run, now, silence):
         return ()
     subject = f"run:{run.id}"
-    if run.state == "CANCELLING":
+    if run.state == "CANCELLING" or run.cancelling:  # whoever finds it dead first may have made it Crashed
         ended = Action(verb=END_CANCELLED, subject=subject, reason="its worker died while it was cancelled")
         return (ended, *_withdrawn(run))
     if run.image_gone:

@@ -74,8 +74,13 @@ def test_an_add_whose_image_was_deleted_meanwhile_does_not_bring_it_back() -> No
     assert verbs(a_run(image_id="i", image_gone=True)) == [(END_CANCELLED, "run:r")]
 
 
-def test_a_cancellation_that_died_is_finished() -> None:
-    assert verbs(a_run(state="CANCELLING", image_id="i")) == [(END_CANCELLED, "run:r"), (WITHDRAW, "image:i")]
+@pytest.mark.parametrize("fields", [{"state": "CANCELLING"}, {"state": "CRASHED", "cancelling": True}])
+def test_a_cancellation_that_died_is_finished(fields: dict[str, object]) -> None:
+    assert verbs(a_run(image_id="i", **fields)) == [(END_CANCELLED, "run:r"), (WITHDRAW, "image:i")]
+
+
+def test_a_run_that_is_said_to_be_crashed_need_not_be_silent() -> None:
+    assert verbs(a_run(state="CRASHED", last_sign_at=START)) == [(RESTART, "run:r")]
 
 
 def test_an_image_of_a_run_that_needs_recovery_is_that_runs_matter() -> None:

@@ -10,12 +10,15 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running
+from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running, Scheduled
 
 from catalog import open_catalog
 from catalog.errors import ImageNotFound
-from catalog.records import Image, ImageStatus, Plan, RecoverReport
+from catalog.records import Action, Image, ImageStatus, Plan, RecoverReport
+from catalog.rules.recovery import RESTART
 from flows.requests import RecoverRuns
+from tasks.recover import find_unwell
+from tasks.recover import recover as recover_one
 from tasks.runs import RECOVERY
 from tests.catalog.samples import an_image
 
@@ -124,14 +127,38 @@ def test_an_add_whose_image_was_deleted_is_not_started_again(
     assert state_of(client, run)[0] == "Cancelled"
 
 
-def test_a_cancellation_whose_worker_died_is_finished(client: SyncPrefectClient, deployment: UUID) -> None:
+@pytest.mark.parametrize("found", ["as it is", "crashed"])
+def test_a_cancellation_whose_worker_died_is_finished(
+    client: SyncPrefectClient, deployment: UUID, found: str
+) -> None:
     run = a_run(client, deployment, Running())
     image = saved(status=ImageStatus.DOWNLOADING, id=str(run.id))
     client.set_flow_run_state(run.id, Cancelling(), force=True)
+    if found == "crashed":  # by the automation, which looks sooner
+        client.set_flow_run_state(run.id, Crashed(), force=True)
     assert outcomes() == {f"run:{run.id}": "done", f"image:{image.id}": "done"}
     assert state_of(client, run)[0] == "Cancelled"
     with open_catalog() as catalog, pytest.raises(ImageNotFound):
         catalog.image(image.id)
+
+
+def test_a_cancelled_run_that_was_started_again_by_hand_is_no_cancelled_one(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    run = a_run(client, deployment, Running(), Cancelling(), Cancelled(), Scheduled(), Running(), Crashed())
+    assert outcomes() == {f"run:{run.id}": "done"}
+    assert state_of(client, run)[0] == "AwaitingRetry"
+
+
+def test_a_run_that_a_worker_took_up_meanwhile_is_left_alone(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    run = a_run(client, deployment, Crashed())
+    unwell = find_unwell.fn(["add-volume-image"], 0)
+    client.set_flow_run_state(run.id, Running(), force=True)
+    action = Action(verb=RESTART, subject=f"run:{run.id}", reason="its process died")
+    assert recover_one(action, unwell).outcome == "kept"
+    assert state_of(client, run)[0] == "Running"
 
 
 def test_the_image_of_a_run_that_was_cancelled_while_nobody_ran_it_vanishes(
