@@ -23,8 +23,9 @@ from storage.chips.export import export_pieces
 from storage.chips.finished import Finished
 from storage.chips.journal import Journal
 from storage.chips.landing import ChipLanding
+from storage.chips.loose import adopt_loose
 from storage.chips.manifest import ManifestHeader, Pieces
-from storage.chips.pins import MANIFESTS, landing_ids
+from storage.chips.pins import MANIFESTS, landing_ids, manifest_ids
 from storage.chips.publish import alive, publish_chips, remove
 from storage.chips.reader import PieceReader
 from storage.chips.reclaim import reclaim
@@ -99,11 +100,15 @@ class ImageStore:
         """Tell whether a published replica is here."""
         return self.objects.size(_manifest_name(image_id)) is not None
 
+    def image_ids(self) -> list[str]:
+        """List which images are published, without reading their manifests."""
+        return manifest_ids(self.objects)
+
     def images(self) -> Iterator[StoredImage]:
         """List what is published, from the manifests alone."""
-        for info in self.objects.list(MANIFESTS):
+        for image_id in self.image_ids():
             try:
-                header, _ = self._manifest(info.name.removeprefix(MANIFESTS))
+                header, _ = self._manifest(image_id)
             except ImageNotFound:
                 continue  # deleted while listing
             yield StoredImage(image=header.image, replica=header.replica)
@@ -122,6 +127,10 @@ class ImageStore:
     def delete(self, image_id: str) -> None:
         """Withdraw the replica; chips stay until reclaim."""
         self.objects.delete(_manifest_name(image_id))
+
+    def restore_index(self) -> int:
+        """Index packs with chips that an image needs and the index lacks, e.g. as it was lost; return how many packs."""
+        return adopt_loose(self.chips)
 
     def reclaim(
         self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False

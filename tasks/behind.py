@@ -11,7 +11,6 @@ from catalog.records import Image, ImageStatus, Record, Replica, ReplicaStatus, 
 from catalog.rules.sharing import require_owner
 from catalog.rules.transitions import status_after
 from catalog.settings import Settings
-from storage.chips.pins import MANIFESTS
 from storage.imagestore import ImageStore
 from storage.sync_network import source_address
 from tasks.resources import open_image_storage, open_resources
@@ -60,7 +59,7 @@ def compare_stores(selection: Selection) -> Behind:
         source, target = open_pair(catalog, settings, selection.source, selection.target)
         source.check()
         target.check()
-        listed = {info.name.removeprefix(MANIFESTS) for info in target.objects.list(MANIFESTS)}
+        listed = set(target.image_ids())
         known = {r.image_id: r for r in catalog.replicas(image_storage=selection.target)}
         lacking, there, failed = [], [], []
         for found in _selected(catalog, selection):

@@ -11,7 +11,6 @@ from catalog.drift import Drift, Held, Inventory, Known, export_drift, image_dri
 from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError
 from catalog.records import Image, ImageStatus
 from catalog.settings import Settings
-from storage.chips.pins import MANIFESTS
 from storage.imagestore import ImageStore
 from storage.protocols import ImageStorage
 from tasks.reclaim import is_busy, is_needed
@@ -53,10 +52,7 @@ def _held(storage: ImageStorage) -> Iterator[Held]:
         for stored in storage.images():
             yield Held(image_id=stored.image.id, image=stored.image, replica=stored.replica)
         return
-    for info in list(
-        storage.objects.list(MANIFESTS)
-    ):  # one by one: a damaged manifest must not hide the others
-        image_id = info.name.removeprefix(MANIFESTS)
+    for image_id in storage.image_ids():  # one by one: a damaged manifest must not hide the others
         try:
             header = storage.described(image_id)
         except ImageNotFound:

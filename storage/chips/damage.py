@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from storage.chips import names
 from storage.chips.index import U8
 from storage.protocols import ObjectStore
 
@@ -20,7 +21,9 @@ def clear(objects: ObjectStore, digest: bytes) -> None:
 
 def marked(objects: ObjectStore) -> list[bytes]:
     """Return the digests of damaged chips, sorted."""
-    return [bytes.fromhex(info.name.removeprefix(PREFIX)) for info in objects.list(PREFIX)]
+    return [
+        bytes.fromhex(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.DIGEST)
+    ]
 
 
 def keys(objects: ObjectStore) -> U8:

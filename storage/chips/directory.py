@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import mmap
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,12 +48,12 @@ class DirectoryObjects:
             finally:
                 os.close(fd)
 
-    def path(self, name: str) -> Path:
-        """Return where the object lies, for mapping it. Raises ObjectMissing."""
-        path = self._path(name)
-        if not path.exists():
-            raise ObjectMissing(f"{self.location}/{name}")
-        return path
+    def mapped(self, name: str) -> memoryview:
+        """Return an object that is never changed, mapped where it lies. Raises ObjectMissing."""
+        with self._translated(name), self._path(name).open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def put(self, name: str, data: bytes) -> None:
         """Create or replace, atomically and durably."""
@@ -275,6 +277,16 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-        else:
-            with suppress(FileNotFoundError):
-                yield f"{prefix}{entry.name}", entry.stat().st_size
+        elif (size := _file_size(entry)) is not None:
+            yield f"{prefix}{entry.name}", size
+
+
+def _file_size(entry: "os.DirEntry[str]") -> int | None:
+    """Return the bytes of a file, None for what vanished, leads in circles or is none: reading a pipe would never end."""
+    try:
+        facts = entry.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return None
+        raise
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None

@@ -12,6 +12,7 @@ import numpy as np
 from blake3 import blake3
 
 from catalog.errors import DigestMismatch, ObjectMissing
+from storage.chips import names
 from storage.chips.index import U8
 from storage.protocols import ObjectStore
 
@@ -36,7 +37,7 @@ def name_of(number: int) -> str:
 
 def numbers(objects: ObjectStore) -> list[int]:
     """Return the numbers of all epochs kept, ascending."""
-    return sorted(int(info.name.removeprefix(PREFIX)) for info in objects.list(PREFIX))
+    return [int(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.NUMBER)]
 
 
 def newest(objects: ObjectStore) -> int:
@@ -64,8 +65,8 @@ def condemned(objects: ObjectStore, number: int) -> Condemned | None:
     if data[:4] != MAGIC or blake3(body).digest() != data[-32:]:
         raise DigestMismatch(name_of(number), data[-32:].hex(), blake3(body).hexdigest())
     _, packs, keys = HEAD.unpack_from(body)
-    names = [body[HEAD.size + 32 * i : HEAD.size + 32 * i + 32] for i in range(packs)]
-    return Condemned(frozenset(names), np.frombuffer(body, "<u8", count=keys, offset=HEAD.size + 32 * packs))
+    named = [body[HEAD.size + 32 * i : HEAD.size + 32 * i + 32] for i in range(packs)]
+    return Condemned(frozenset(named), np.frombuffer(body, "<u8", count=keys, offset=HEAD.size + 32 * packs))
 
 
 def finish(objects: ObjectStore, number: int) -> None:

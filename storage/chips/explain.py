@@ -1,12 +1,10 @@
 """Why a chip is kept, or is going: in words, for one chip."""
 
-from catalog.errors import ObjectMissing
-from storage.chips import epochs, finished, manifest
-from storage.chips.index import as_digests, keys_of
+from storage.chips import epochs, finished
+from storage.chips.index import as_digests, keys_of, member
 from storage.chips.journal import Journal
 from storage.chips.pack import object_name
-from storage.chips.pins import MANIFESTS, landing_ids
-from storage.chips.reclaim_plan import member
+from storage.chips.pins import landing_ids, manifests_chips
 from storage.chips.store import ChipStore
 
 
@@ -19,13 +17,9 @@ def why(chips: ChipStore, digest: bytes) -> tuple[str, ...]:
         for landing_id in landing_ids(chips.objects)
         if _in_landing(chips, landing_id, digest)
     ]
-    for info in chips.objects.list(MANIFESTS):
-        try:
-            _, pieces = manifest.decode(info.name, chips.objects.get(info.name))
-        except ObjectMissing:
-            continue
-        if (pieces.digests == wanted).all(axis=1).any():
-            sentences.append(f"kept: image {info.name.removeprefix(MANIFESTS)} needs it")
+    for image_id, digests in manifests_chips(chips.objects):
+        if (digests == wanted).all(axis=1).any():
+            sentences.append(f"kept: image {image_id} needs it")
     epoch = epochs.newest(chips.objects)
     condemned = epochs.condemned(chips.objects, epoch)
     if condemned is not None and member(condemned.keys, keys_of(wanted)).any():

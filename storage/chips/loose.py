@@ -1,44 +1,48 @@
-"""Packs that no index names: an index that was lost is written anew from the packs themselves."""
+"""Packs that no index names though manifests need chips of theirs: an index that was lost is written anew from them."""
+
+from collections.abc import Iterator
 
 from catalog.errors import DigestMismatch, ObjectMissing
 from storage.chips import pack
 from storage.chips.codec import Unpacker
-from storage.chips.index import table_of
-from storage.chips.pack import RECORD, Entry, object_name, pack_of
+from storage.chips.index import Table, joined_by_size, member, merge, table_of
+from storage.chips.pack import RECORD, Entry, object_name
 from storage.chips.pins import read_pins
 from storage.chips.publish import packs_in
-from storage.chips.reclaim_plan import member
 from storage.chips.store import ChipStore
 
-PACKS_AT_ONCE = 4096
+SEGMENT_CHIPS = 1 << 20  # a lost index comes back in segments of about so many: 70 MB
 
 
 def adopt_loose(chips: ChipStore) -> int:
     """Index loose packs that hold chips which manifests need and the index lacks; return how many packs."""
-    names = {pack_of(info.name) for info in chips.objects.list("packs/")}
-    pins = read_pins(chips.objects)
-    loose = sorted(names - pins.packs - packs_in(chips.load_view()))
+    found: tuple[Table, ...] = ()
     adopted = 0
-    for name in loose:
+    for table in needed_loose(chips):
+        found = joined_by_size((*found, table))
+        adopted += 1
+        if sum(map(len, found)) >= SEGMENT_CHIPS:
+            chips.add_segment(merge(found))
+            found = ()
+    if found:
+        chips.add_segment(merge(found))
+    return adopted
+
+
+def needed_loose(chips: ChipStore) -> Iterator[Table]:
+    """Yield the tables of the packs that `adopt_loose` would index."""
+    there = pack.sizes(chips.objects)
+    pins = read_pins(chips.objects)
+    view = chips.load_view()
+    found: tuple[Table, ...] = ()
+    for name in sorted(there.keys() - pins.packs - packs_in(view)):
         try:
             table = table_of([(name, read_or_scan(chips, name))])
         except ObjectMissing:
             continue  # its landing was discarded meanwhile
-        lacking = member(pins.keys, table.keys) & ~chips.load_view().usable(table.digests)
-        if lacking.any():
-            chips.add_segment(table)
-            adopted += 1
-    return adopted
-
-
-def rebuild_index(chips: ChipStore) -> int:
-    """Index every pack that the index lacks, whoever it belonged to; return how many. For an index that was lost."""
-    known = packs_in(chips.load_view())
-    loose = [n for info in chips.objects.list("packs/") if (n := pack_of(info.name)) not in known]
-    for first in range(0, len(loose), PACKS_AT_ONCE):
-        some = loose[first : first + PACKS_AT_ONCE]
-        chips.add_segment(table_of([(name, read_or_scan(chips, name)) for name in some]))
-    return len(loose)
+        if (member(pins.keys, table.keys) & ~view.with_own(found).usable(table.digests)).any():
+            found = joined_by_size((*found, table))
+            yield table
 
 
 def read_or_scan(chips: ChipStore, name: bytes) -> list[Entry]:

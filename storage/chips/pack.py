@@ -16,11 +16,13 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from catalog.errors import DigestMismatch, ObjectMissing
+from storage.chips import names
 from storage.chips.codec import CHAINED
 from storage.protocols import ObjectStore
 
 MAGIC, TRAILER_MAGIC, FOOTER_MAGIC = b"IWPK", b"IWPT", b"IWPF"
 VERSION = 2  # version 1 has no chains
+PREFIX = "packs/"
 HEADER = struct.Struct("<4sI")
 RECORD = struct.Struct("<32sBII")
 TRAILER = struct.Struct("<4s16sI")
@@ -43,12 +45,13 @@ class Entry(NamedTuple):
 def object_name(pack: bytes) -> str:
     """Return the object name of the pack with this 32-byte name."""
     text = pack.hex()
-    return f"packs/{text[:2]}/{text}"
+    return f"{PREFIX}{text[:2]}/{text}"
 
 
-def pack_of(name: str) -> bytes:
-    """Return the 32-byte name of the pack in this object."""
-    return bytes.fromhex(name.rsplit("/", 1)[1])
+def sizes(objects: ObjectStore) -> dict[bytes, int]:
+    """Return the bytes of each pack there is, by its 32-byte name."""
+    found = names.listed(objects, PREFIX, names.PACK)
+    return {bytes.fromhex(info.name.rsplit("/", 1)[1]): info.size_bytes for info in found}
 
 
 def header() -> bytes:

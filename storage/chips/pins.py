@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.errors import ObjectMissing
-from storage.chips import finished, manifest
-from storage.chips.index import U1, U8, keys_of
+from storage.chips import finished, manifest, names
+from storage.chips.index import U1, U8, distinct, keys_of
 from storage.chips.journal import Journal
 from storage.protocols import ObjectStore
 
@@ -26,7 +26,12 @@ class Pins:
 
 def landing_ids(objects: ObjectStore) -> list[str]:
     """Return the ids of all landings, sorted."""
-    return sorted({info.name.split("/")[1] for info in objects.list(LANDINGS)})
+    return sorted({info.name.split("/")[1] for info in names.listed(objects, LANDINGS, names.IN_LANDING)})
+
+
+def manifest_ids(objects: ObjectStore) -> list[str]:
+    """Return the ids of all images that have a manifest, sorted."""
+    return [info.name.removeprefix(MANIFESTS) for info in names.listed(objects, MANIFESTS, names.IMAGE)]
 
 
 def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
@@ -39,23 +44,22 @@ def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
     for landing_id in landing_ids(objects):
         if landing_id not in gone:
             packs.update(_pin_landing(objects, landing_id, keys))
-    for digests in manifests_chips(objects):
+    for _, digests in manifests_chips(objects):
         keys.add(digests)
     return Pins(keys.sorted(), frozenset(packs))
 
 
-def manifests_chips(objects: ObjectStore) -> Iterator[U1]:
-    """Yield the digests of each manifest.
+def manifests_chips(objects: ObjectStore) -> Iterator[tuple[str, U1]]:
+    """Yield (image id, digests) of each manifest.
 
     Raises DigestMismatch: nothing may be reclaimed while a manifest can't be read.
     """
-    for info in list(objects.list(MANIFESTS)):
+    for image_id in manifest_ids(objects):
         try:
-            data = objects.get(info.name)
+            data = objects.get(f"{MANIFESTS}{image_id}")
         except ObjectMissing:
             continue  # withdrawn meanwhile
-        pieces = manifest.decode(f"{objects.location}/{info.name}", data)[1]
-        yield pieces.data_digests
+        yield image_id, manifest.decode(f"{objects.location}/{MANIFESTS}{image_id}", data)[1].data_digests
 
 
 def _pin_landing(objects: ObjectStore, landing_id: str, keys: "_Keys") -> set[bytes]:
@@ -85,4 +89,4 @@ class _Keys:
             self._count = 0
 
     def sorted(self) -> U8:
-        return np.unique(np.concatenate(self._parts)) if self._parts else np.zeros(0, np.uint64)
+        return distinct(np.concatenate(self._parts)) if self._parts else np.zeros(0, np.uint64)

@@ -7,21 +7,21 @@
 5. note that the epoch is done. A reclaim that finds an unfinished epoch finishes it first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 
 from catalog.records import ItemOutcome, ReclaimReport
-from storage.chips import epochs, sweep, verdict
+from storage.chips import epochs, pack, sweep, verdict
 from storage.chips.epochs import Condemned
-from storage.chips.index import I8, U1, Table
-from storage.chips.loose import adopt_loose
-from storage.chips.pack import object_name, pack_of
+from storage.chips.index import I8, U1, Table, member
+from storage.chips.loose import adopt_loose, needed_loose
+from storage.chips.pack import object_name
 from storage.chips.pins import landing_ids, read_pins
 from storage.chips.publish import discard
-from storage.chips.reclaim_plan import PackPlan, Places, member, plan_reclaim
+from storage.chips.reclaim_plan import PackPlan, Places, plan_reclaim
 from storage.chips.store import ChipStore
 from storage.chips.verdict import Scope, Verdict
 
@@ -60,7 +60,9 @@ def reclaim(
         for landing_id in gone:
             discard(chips, landing_id)
         adopt_loose(chips)
-    found = survey(chips, gone)
+    # What a reclaim would index first is not loose in its plan either.
+    lacking = _pack_names(needed_loose(chips)) if plan_only else frozenset()
+    found = survey(chips, gone, lacking)
     failed = () if plan_only else _apply(chips, found)
     return ReclaimReport(
         image_storage=storage,
@@ -71,17 +73,23 @@ def reclaim(
     )
 
 
-def survey(chips: ChipStore, gone: frozenset[str] = frozenset()) -> Survey:
-    """Look at everything. gone: landings that count no more."""
+def _pack_names(tables: Iterable[Table]) -> frozenset[bytes]:
+    return frozenset(name.tobytes() for table in tables for name in table.packs)
+
+
+def survey(
+    chips: ChipStore, gone: frozenset[str] = frozenset(), lacking: frozenset[bytes] = frozenset()
+) -> Survey:
+    """Look at everything. gone: landings that count no more; lacking: packs that are to be indexed."""
     # Packs are listed before landings are read: a pack is named in a journal before it exists.
-    sizes = {pack_of(info.name): info.size_bytes for info in chips.objects.list("packs/")}
+    sizes = pack.sizes(chips.objects)
     pins = read_pins(chips.objects, gone)
     view = chips.load_view()
     packs, places = _places(view.tables)
     names = [name.tobytes() for name in packs]
     in_order = np.array([sizes.get(name, 0) for name in names], dtype=np.int64)
     plan = plan_reclaim(places, in_order, pins.keys, chips.parameters.pack_bytes // 2)
-    loose = frozenset(sizes) - frozenset(names) - pins.packs
+    loose = frozenset(sizes) - frozenset(names) - pins.packs - lacking
     return Survey(packs, plan, sizes, loose, len(view.segments))
 
 
@@ -108,10 +116,9 @@ def finish_interrupted(chips: ChipStore) -> None:
     newest = epochs.newest(chips.objects)
     if newest:
         _carry_out(chips, newest)
-    for info in list(chips.objects.list(verdict.PREFIX)):
-        number = int(info.name.removeprefix(verdict.PREFIX))
+    for number in verdict.numbers(chips.objects):
         if number < newest or epochs.condemned(chips.objects, number) is None:
-            chips.objects.delete(info.name)
+            chips.objects.delete(verdict.name_of(number))
 
 
 def _apply(chips: ChipStore, found: Survey) -> tuple[ItemOutcome, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage.chips.index import I8, U4, U8, Flags
+from storage.chips.index import I8, U4, U8, Flags, distinct, member
 from storage.chips.pack import RECORD
 
 Sizes = npt.NDArray[np.int64]
@@ -23,16 +23,6 @@ class PackPlan:
     chips_kept: int
     chips_freed: int
     bytes_freed: int
-
-
-def member(sorted_keys: U8, keys: U8) -> Flags:
-    """Tell which keys are among the sorted ones."""
-    if not len(sorted_keys):
-        return np.zeros(len(keys), dtype=np.bool_)
-    at = np.searchsorted(sorted_keys, keys)
-    at[at == len(sorted_keys)] = 0
-    there: Flags = sorted_keys[at] == keys
-    return there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +50,7 @@ def plan_reclaim(places: Places, pack_sizes: Sizes, live: U8, small_bytes: int) 
     going = (drop | repack)[places.pack] & ~alive
     freed = int(pack_sizes[drop].sum() + (pack_sizes[repack] - used[repack]).sum())
     return PackPlan(
-        np.flatnonzero(drop), np.flatnonzero(repack), np.unique(places.keys[going]),
+        np.flatnonzero(drop), np.flatnonzero(repack), distinct(places.keys[going]),
         int(alive.sum()), int(going.sum()), max(0, freed),
     )  # fmt: skip
 

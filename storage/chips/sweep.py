@@ -12,10 +12,9 @@ import numpy as np
 from catalog.errors import DigestMismatch, ObjectMissing, StorageError
 from catalog.records import ItemOutcome
 from storage.chips import damage, index
-from storage.chips.index import Table
+from storage.chips.index import Table, member
 from storage.chips.pack import object_name
 from storage.chips.packer import Packer
-from storage.chips.reclaim_plan import member
 from storage.chips.records import stream_records
 from storage.chips.store import ChipStore
 from storage.chips.verdict import Verdict

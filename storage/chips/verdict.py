@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from catalog.errors import DigestMismatch, ObjectMissing
 from catalog.records import Record
+from storage.chips import names
 from storage.chips.index import U8
 from storage.protocols import ObjectStore
 
@@ -41,6 +42,11 @@ class Verdict:
 def name_of(epoch: int) -> str:
     """Return the object name."""
     return f"{PREFIX}{epoch:012d}"
+
+
+def numbers(objects: ObjectStore) -> list[int]:
+    """Return the epochs of all verdicts kept, ascending."""
+    return [int(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.NUMBER)]
 
 
 def settle(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:

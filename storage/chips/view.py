@@ -1,15 +1,13 @@
 """What an adder or reader knows of a store at one moment: its index and what is condemned, with the epoch that fences it."""
 
-import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from catalog.errors import ObjectMissing
-from storage.chips import damage, epochs, index
+from storage.chips import damage, epochs, index, names
 from storage.chips.index import I8, U1, U4, U8, Flags, Table
 from storage.protocols import ObjectStore
 
@@ -25,10 +23,10 @@ class Segment(NamedTuple):
     epoch: int | None
 
 
-def segments_of(names: Iterable[str]) -> list[Segment]:
+def segments_of(objects: Iterable[str]) -> list[Segment]:
     """Take the names of segments apart."""
     segments: list[Segment] = []
-    for name in names:
+    for name in objects:
         sequence, _, epoch = name.removeprefix(index.PREFIX).partition("-")
         segments.append(Segment(name, int(sequence), int(epoch.partition("-")[0]) if epoch else None))
     return segments
@@ -38,8 +36,8 @@ def segments_of(names: Iterable[str]) -> list[Segment]:
 class Mappable(Protocol):
     """An object store whose objects lie in local files."""
 
-    def path(self, name: str) -> Path:
-        """Return where the object lies. Raises ObjectMissing."""
+    def mapped(self, name: str) -> memoryview:
+        """Return the object's bytes where they lie. Raises ObjectMissing."""
         ...
 
 
@@ -89,7 +87,7 @@ class View:
         for table in self.tables:
             found |= table.find(digests, keys) >= 0
         if len(self.condemned):
-            found &= ~_member(self.condemned, keys)
+            found &= ~index.member(self.condemned, keys)
         return found
 
     def locate(self, digests: U1) -> Located:
@@ -123,12 +121,6 @@ def _copy_places(found: Located, table: Table, rows: I8, new: Flags, first_pack:
     found.back[new] = table.back[rows]
 
 
-def _member(sorted_keys: U8, keys: U8) -> Flags:
-    at = np.searchsorted(sorted_keys, keys)
-    at[at == len(sorted_keys)] = 0
-    return cast("Flags", sorted_keys[at] == keys)
-
-
 class Views:
     """Makes views, keeping the immutable segments that it has read. Thread-safe as a pure cache."""
 
@@ -150,10 +142,10 @@ class Views:
         # The epoch first: should it change while the index is read, the next check notices.
         epoch = epochs.newest(self._objects)
         condemned = epochs.condemned(self._objects, epoch)
-        listed = segments_of(info.name for info in self._objects.list(index.PREFIX))
+        listed = segments_of(info.name for info in names.listed(self._objects, index.PREFIX, names.SEGMENT))
         oldest = epoch - 1 if condemned else epoch
-        names = [s.name for s in listed if s.epoch is None or s.epoch >= oldest]
-        segments = {name: self._segments.get(name) or self._read(name) for name in names}
+        current = [s.name for s in listed if s.epoch is None or s.epoch >= oldest]
+        segments = {name: self._segments.get(name) or self._read(name) for name in current}
         self._segments = segments
         large = [t for t in segments.values() if len(t) >= SMALL_SEGMENT]
         small = self._join_small({n: t for n, t in segments.items() if len(t) < SMALL_SEGMENT})
@@ -161,7 +153,7 @@ class Views:
         return View(
             epoch,
             (small, *large),
-            np.unique(np.concatenate(unusable)),
+            index.distinct(np.concatenate(unusable)),
             max((s.sequence for s in listed), default=0),
             tuple(s.name for s in listed),
         )
@@ -174,19 +166,16 @@ class Views:
         return index.decode(f"{self._objects.location}/{name}", _mapped(self._objects, name))
 
     def _join_small(self, small: dict[str, Table]) -> Table:
-        names = frozenset(small)
+        present = frozenset(small)
         joined_names, joined = self._joined
-        if names != joined_names:
+        if present != joined_names:
             # Newest first: the newest place of a chip counts, e.g. of one that was repaired.
-            new = [small[n] for n in sorted(names - joined_names, reverse=True)]
-            again = [small[n] for n in sorted(names, reverse=True)]
-            joined = index.merge([*new, joined] if joined_names < names else again)
-            self._joined = names, joined
+            new = [small[n] for n in sorted(present - joined_names, reverse=True)]
+            again = [small[n] for n in sorted(present, reverse=True)]
+            joined = index.merge([*new, joined] if joined_names < present else again)
+            self._joined = present, joined
         return joined
 
 
 def _mapped(objects: ObjectStore, name: str) -> bytes | memoryview:
-    if not isinstance(objects, Mappable):
-        return objects.get(name)
-    with objects.path(name).open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return objects.mapped(name) if isinstance(objects, Mappable) else objects.get(name)

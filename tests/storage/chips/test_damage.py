@@ -7,7 +7,6 @@ import pytest
 
 from catalog.errors import CapacityExceeded, DigestMismatch, ObjectMissing, StorageRefused
 from storage.chips.directory import DirectoryObjects
-from storage.chips.loose import rebuild_index
 from storage.chips.parameters import Parameters
 from storage.imagestore import ImageStore
 from tests.storage.stores import add, image_store
@@ -144,7 +143,7 @@ def test_an_index_that_was_lost_is_written_anew_from_the_packs(storage: ImageSto
     for segment in (tmp_path / "store" / "index").iterdir():
         segment.unlink()
     fresh = image_store(storage.objects)
-    assert rebuild_index(fresh.chips) > 0
+    assert fresh.restore_index() > 0
     assert fresh.open("image").read_at(0, len(DATA)) == DATA
 
 
