@@ -1,4 +1,4 @@
-"""A person and the console in Debian's Chromium: add a file of their computer, export it, download it, delete and recover it.
+"""A person and the console in Debian's Chromium: add a file of their computer, export it, download it, delete, recover and expunge it.
 
 The screenshots lie in `.cache/screenshots/console-*.png`: look at them when a page changes.
 """
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from tests.console.tus import creation, piece
 from tests.services.browser import SHOTS, chromium_page
 from tests.services.serving import Serving, serving
 
@@ -93,6 +95,59 @@ def export_and_download(served: Serving, page: "Page") -> None:
     shot(page, "exported")
 
 
+def sure(page: "Page", name: str) -> None:
+    """Answer the second question, which takes nothing but the name."""
+    page.locator("#f-sure").fill(name[:-1])
+    assert page.locator("dialog .grave").is_disabled()
+    page.locator("#f-sure").fill(name)
+    shot(page, "sure")
+    page.locator("dialog .grave").click()
+    page.locator("dialog .told", has_text="Completed").wait_for()
+    assert page.get_by_role("link", name="Run in the Prefect UI").get_attribute("href")
+    page.get_by_role("button", name="Close").click()
+
+
+def expunge(served: Serving, page: "Page") -> None:
+    page.goto(served.console)
+    act(page, "Delete image")
+    page.goto(f"{served.console}/?tab=bin")
+    page.get_by_text("Actions on by hand").click()
+    page.get_by_role("button", name="Expunge image", exact=True).click()
+    page.locator("dialog .main").click()
+    page.get_by_role("button", name="Back").click()
+    page.locator("dialog .main").click()
+    sure(page, "by hand")
+    page.locator("p.empty").wait_for()
+
+
+def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
+    with httpx.Client(base_url=served.console, timeout=60) as client:
+        place = client.post("/uploads", headers=creation(len(CONTENT), name="cut off")).headers["Location"]
+        client.patch(place, content=CONTENT[: 2 << 20], headers=piece(0))
+    for folder, content in {"other": CONTENT[:100] + b"x" + CONTENT[101:], "same": CONTENT}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.raw").write_bytes(content)
+    page.goto(f"{served.console}/?tab=uploads")
+    page.get_by_text("40 %").wait_for()
+    page.locator("input[data-upload]").set_input_files(tmp_path / "other" / "a.raw")
+    page.locator("dialog .told", has_text="other bytes from 0 on").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
+    page.locator("dialog .told", has_text="Sent.").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.goto(served.console)
+    page.locator(".status.ready").wait_for()
+
+
+def look_at_it_on_a_telephone(served: Serving, page: "Page") -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(served.console)
+    page.get_by_role("button", name="Add volume image").click()
+    for width in ("document.documentElement", "document.getElementById('dialog')"):
+        assert page.evaluate(f"{width}.scrollWidth <= {width}.clientWidth"), width
+    shot(page, "narrow")
+
+
 def delete_and_recover(served: Serving, page: "Page") -> None:
     page.goto(served.console)
     act(page, "Delete image")
@@ -113,3 +168,6 @@ def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path)
     ask_for_what_is_impossible(served, page)
     export_and_download(served, page)
     delete_and_recover(served, page)
+    expunge(served, page)
+    go_on_with_an_upload(served, page, tmp_path)
+    look_at_it_on_a_telephone(served, page)
