@@ -167,6 +167,26 @@ def assert_nothing_is_left(machines: Machines, run: str, before: set[Path]) -> N
 
 
 @pytest.mark.long
+def test_a_run_whose_worker_alone_was_killed_is_finished_by_another(
+    machines: Machines, tmp_path: Path
+) -> None:
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
+        with machines.machine() as first:
+            run = machines.server.start(
+                "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
+            )
+            wait_until_kept(machines, run, source.size // 4)
+            first.process.kill()
+            first.process.wait()
+            machines.server.wait_for(run, "CRASHED")  # at its next line: nobody reads its output
+        with machines.machine():
+            machines.recover()
+            machines.server.wait_for(run, "COMPLETED")
+        assert source.server.bytes_sent() <= source.size + 16 * MIB
+    assert machines.image(run).md5 == source.md5()
+
+
+@pytest.mark.long
 def test_the_automation_finds_a_dead_machine_though_the_server_was_restarted(
     machines: Machines, tmp_path: Path
 ) -> None:
