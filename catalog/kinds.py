@@ -82,6 +82,7 @@ RESERVATION = Kind(
     records.Reservation, "reservations", "reservation", ("subject",), logged=False, indexes=(("account",),)
 )
 LEASE = Kind(records.Lease, "leases", "lease", ("image_id",), logged=False)
+PACING = Kind(records.Pacing, "pacing", "pacing", ("image_storage",), logged=False)
 EVENT = Kind(
     records.Event, "events", "event", ("sequence",), logged=False,
     indexes=(("image_id", "sequence"), ("subject", "sequence"), ("at",)),
@@ -91,7 +92,7 @@ EVENT_BY_SUBJECT = Kind(records.Event, EVENT.table, EVENT.prefix, ("subject", "s
 
 KINDS: tuple[Kind[Record], ...] = (  # parents before those that reference them
     IMAGE, REPLICA, EXPORT, LEFTOVER, VOLUME, CACHED, IMAGE_STORAGE, PRIMARY_STORAGE, ACCOUNT, DEFERRED,
-    COUNTED, RESERVATION, LEASE, EVENT,
+    COUNTED, RESERVATION, LEASE, PACING, EVENT,
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar, cast
 
@@ -76,6 +76,10 @@ class MemoryTransaction:
             return max(held, key=lambda event: event.sequence, default=None)
         events = self._of(EVENT.table)
         return cast("Event | None", events.get((len(events),)))  # sequences have no gaps
+
+    def now(self) -> datetime:
+        """Return this host's moment."""
+        return datetime.now(UTC)
 
     def insert(self, kind: Kind[R], record: R) -> None:
         """Add a record."""

@@ -42,6 +42,7 @@ from catalog.working import (
     Counted,
     Deferred,
     Lease,
+    Pacing,
     Reservation,
     Usage,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "LogVerified",
     "Media",
     "Origin",
+    "Pacing",
     "Plan",
     "Platform",
     "PrimaryKind",
@@ -292,6 +294,7 @@ class ImageStorage(Record):
     sync_network: str | None = None  # CIDR
     capacity_bytes: int | None = None
     reserve_bytes: int = 1 << 30
+    bandwidth_bytes_s: int | None = None  # of all that comes into it; None: no cap
     state: State = "Enabled"
     connection: Connection = "Connected"
     created_at: datetime

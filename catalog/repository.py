@@ -9,6 +9,7 @@ from typing import Self
 from catalog.change import Change
 from catalog.difference import Difference, difference
 from catalog.locks import IsDead, Together, held, held_together, require_current
+from catalog.pacing import Slice, next_slice
 from catalog.reading import Reading
 from catalog.records import Lease
 from catalog.snapshot import Snapshot
@@ -51,6 +52,10 @@ class Catalog(Reading):
     ) -> AbstractContextManager[Together]:
         """Be the only one that works on many images for the block; those of others are named, not waited for."""
         return held_together(self._store, image_ids, holder, is_dead, self._clock())
+
+    def next_slice(self, image_storage: str, seconds: float) -> Slice | None:
+        """Take the next `seconds` of an image storage's bandwidth, behind all others who did; None if it has no cap."""
+        return next_slice(self._store, image_storage, seconds)
 
     def difference(self, before: Snapshot | datetime, after: Snapshot | datetime) -> Difference:
         """Return how two snapshots, or two moments, differ. It costs what happened between them."""

@@ -8,7 +8,7 @@ see all earlier ones, and no change ever has to be retried for a conflict.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from catalog.query import Query
 from catalog.records import Event, Image, Record, Replica
 from catalog.rules.sharing import grantees
 from catalog.select import names_asked, names_in_order, page_of
-from catalog.tables import PLACES_TABLE, SHARES_TABLE, TABLES, row_of
+from catalog.tables import PLACES_TABLE, SHARES_TABLE, TABLES, UtcTime, row_of
 
 R = TypeVar("R", bound=Record)
 WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
@@ -69,6 +69,12 @@ class SqlTransaction:
             newest = newest.order_by(table.c.at.desc(), table.c.sequence.desc()).limit(1)
         row = self._connection.execute(newest).mappings().first()
         return None if row is None else Event.model_validate(dict(row))
+
+    def now(self) -> datetime:
+        """Return the moment, of this host for SQLite: all its users are on it."""
+        if self._connection.dialect.name != "postgresql":
+            return datetime.now(UTC)
+        return self._connection.execute(sa.select(sa.func.clock_timestamp(type_=UtcTime()))).scalar_one()
 
     def insert(self, kind: Kind[R], record: R) -> None:
         """Add a record."""

@@ -34,6 +34,10 @@ class Transaction(Protocol):
         """Return the newest event, or the newest of a moment (inclusive), or None."""
         ...
 
+    def now(self) -> datetime:
+        """Return the moment by the clock that all users of the store share: the database's, where hosts differ."""
+        ...
+
     def insert(self, kind: Kind[R], record: R) -> None:
         """Add a record whose key is not there yet."""
         ...

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from catalog.kinds import KINDS, Kind
 from catalog.records import Record
 
-SCHEMA = "0005"  # newest revision in migrations/versions
+SCHEMA = "0006"  # newest revision in migrations/versions
 SHARES = "image_shares"
 PLACES = "image_places"
 

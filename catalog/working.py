@@ -56,6 +56,13 @@ class Lease(Record):
     created_at: datetime
 
 
+class Pacing(Record):
+    """Until when the bandwidth of an image storage is given away to those who write to it."""
+
+    image_storage: str
+    free_at: datetime
+
+
 class Deferred(Record):
     """Work that could not be done now and is tried again later."""
 

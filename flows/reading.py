@@ -83,7 +83,9 @@ def storages(*, as_json: Json = False) -> None:
     """List image storages."""
     with open_catalog() as catalog:
         _print(
-            catalog.image_storages(), ("name", "kind", "url", "state", "connection", "sync_network"), as_json
+            catalog.image_storages(),
+            ("name", "kind", "url", "state", "connection", "sync_network", "bandwidth_bytes_s"),
+            as_json,
         )
 
 

@@ -9,6 +9,7 @@ from catalog.errors import ImagewrightError, UnsafeImage
 from catalog.records import Verdict
 from storage.digests import Digester
 from storage.formats.inspect import Inspector, describe
+from storage.pacing import Pace
 from storage.protocols import Digests, Landing, Progress, Source, SourceInfo, StoredFile
 from storage.transfer import BLOCK_BYTES, LOCAL_BLOCK_BYTES, transfer
 
@@ -34,19 +35,18 @@ class Arrival:
         landings: Mapping[str, Landing],
         max_virtual_size: int,
         extra: Sequence[str] = (),
-        bandwidth_bytes_s: int = 0,
+        pace: Pace | None = None,
     ) -> None:
-        """landings: by name of their storage. extra: hash algorithms wanted besides MD5 and SHA-256."""
+        """landings: by name of their storage. extra: hash algorithms wanted besides MD5 and SHA-256.
+
+        pace: holds the reading of the source back.
+        """
         self._landings = dict(landings)
         self._failed: dict[str, ImagewrightError] = {}
         self.begun_otherwise: dict[
             str, SourceInfo
         ] = {}  # landings of an earlier state of the source, by storage
-        self._max_virtual_size, self._extra, self._bandwidth = (
-            max_virtual_size,
-            tuple(extra),
-            bandwidth_bytes_s,
-        )
+        self._max_virtual_size, self._extra, self._pace = max_virtual_size, tuple(extra), pace
         self._measure_anew()
 
     @property
@@ -85,7 +85,7 @@ class Arrival:
         with source.open(self.kept, info) as stream:
             moved = transfer(
                 stream, [landing for _, landing in running], self._digester, (self._inspect,),
-                start=self.kept, size_bytes=info.size_bytes, progress=progress, bandwidth_bytes_s=self._bandwidth,
+                start=self.kept, size_bytes=info.size_bytes, progress=progress, pace=self._pace,
                 block_bytes=LOCAL_BLOCK_BYTES if info.local else BLOCK_BYTES,
             )  # fmt: skip
         for number, error in moved.failed.items():

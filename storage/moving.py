@@ -11,6 +11,7 @@ from catalog.errors import DigestMismatch
 from catalog.records import ImageFormat, Record, Replica
 from storage.digests import Digester
 from storage.local import LocalFile
+from storage.pacing import Pace
 from storage.protocols import Digests, ImageReader, ImageStorage, Progress, Source, StoredFile
 from storage.replica_source import ReplicaSource, stream_of
 from storage.transfer import LOCAL_BLOCK_BYTES, transfer
@@ -79,7 +80,7 @@ def copy_replica(
     *,
     scratch: Path,
     progress: Progress = silent,
-    bandwidth_bytes_s: int = 0,
+    pace: Pace | None = None,
 ) -> Copied:
     """Return a proven copy of a replica as a landing on the target; one that broke off is gone on with.
 
@@ -88,17 +89,17 @@ def copy_replica(
     """
     wanted = wanted_format(target, replica)
     if wanted == replica.format:
-        made, stored = _land(ReplicaSource(source, replica), target, landing_id, progress, bandwidth_bytes_s)
+        made, stored = _land(ReplicaSource(source, replica), target, landing_id, progress, pace)
         expected = recorded(replica) or made.model_copy(update={"size_bytes": replica.size_bytes})
         _check_sent(target, landing_id, expected, made)
     else:
-        made, stored = _convert(source, target, replica, landing_id, scratch, progress)
+        made, stored = _convert(source, target, replica, landing_id, scratch, progress, pace)
     _read_back(target, landing_id, made)
     return Copied(landing_id=landing_id, format=wanted, digests=made, stored_bytes=stored.stored_bytes)
 
 
 def _land(
-    source: Source, target: ImageStorage, landing_id: str, progress: Progress, bandwidth_bytes_s: int = 0
+    source: Source, target: ImageStorage, landing_id: str, progress: Progress, pace: Pace | None = None
 ) -> tuple[Digests, StoredFile]:
     """Read a source into a landing, from where an earlier attempt broke off."""
     info = source.probe()
@@ -114,7 +115,7 @@ def _land(
         with source.open(start, info) as stream:
             transfer(
                 stream, [landing], digester, start=start, size_bytes=info.size_bytes,
-                progress=progress, bandwidth_bytes_s=bandwidth_bytes_s, block_bytes=LOCAL_BLOCK_BYTES,
+                progress=progress, pace=pace, block_bytes=LOCAL_BLOCK_BYTES,
             )  # fmt: skip
         stored = landing.finish()
     finally:
@@ -130,6 +131,7 @@ def _convert(
     landing_id: str,
     scratch: Path,
     progress: Progress,
+    pace: Pace | None,
 ) -> tuple[Digests, StoredFile]:
     """Prove the source, convert it by way of a scratch file, land the result."""
     from storage.formats.convert import convert_reader
@@ -141,7 +143,7 @@ def _convert(
     with TemporaryDirectory(dir=scratch, prefix="move-") as folder:
         reader = source.open(replica.image_id)
         file = convert_reader(reader, replica.format, wanted_format(target, replica), Path(folder), progress)
-        return _land(LocalFile(file), target, landing_id, silent)
+        return _land(LocalFile(file), target, landing_id, silent, pace)
 
 
 def _check_sent(target: ImageStorage, landing_id: str, expected: Digests, sent: Digests) -> None:

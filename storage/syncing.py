@@ -22,6 +22,7 @@ from storage.chips.records import stream_records
 from storage.chips.throttled import ThrottledObjects
 from storage.imagestore import ImageStore
 from storage.moving import silent
+from storage.pacing import Pace
 from storage.protocols import Progress, SourceInfo
 
 
@@ -66,7 +67,7 @@ def distinct(digests: U1) -> U1:
 
 def ship(
     source: ImageStore, target: ImageStore, images: Sequence[Image], landing_id: str, *,
-    bandwidth_bytes_s: int = 0, progress: Progress = silent,
+    pace: Pace | None = None, progress: Progress = silent,
 ) -> tuple[Shipped, ...]:  # fmt: skip
     """Bring images to the target and return what was done for each; one that can't be read stops no other.
 
@@ -80,7 +81,7 @@ def ship(
         lacking = delivery.begin(_described(source, landing_id), compared.needed)
         total = sum(compared.sizes.get(d.tobytes(), 0) for d in lacking)
         _check_room(target, delivery, total)
-        lost = _send(source, delivery, lacking, total, bandwidth_bytes_s, progress, compared.sizes)
+        lost = _send(source, delivery, lacking, total, pace, progress, compared.sizes)
         delivery.publish()
         if delivery.absent() - lost.keys():
             raise StaleLanding(landing_id)
@@ -150,14 +151,14 @@ def _send(
     delivery: Delivery,
     lacking: U1,
     total: int,
-    bandwidth_bytes_s: int,
+    pace: Pace | None,
     progress: Progress,
     sizes: dict[bytes, int],
 ) -> dict[bytes, StorageError]:
     """Send the chips, noting the sizes they have on the target; return those that the source could not give."""
     objects = source.objects
-    if bandwidth_bytes_s:
-        objects = ThrottledObjects(objects, bandwidth_bytes_s)
+    if pace is not None:
+        objects = ThrottledObjects(objects, pace)
     lost: dict[bytes, StorageError] = {}
     sent = 0
     for batch in stream_records(source.chips, objects, lacking):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from catalog.errors import ImagewrightError
 from storage.digests import Digester
 from storage.lanes import Lane
+from storage.pacing import Pace
 from storage.protocols import Landing, Progress, SourceStream
 
 # Blocks under way are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. Where bytes can be read
@@ -14,6 +15,8 @@ from storage.protocols import Landing, Progress, SourceStream
 BLOCK_BYTES = 1 << 20
 LOCAL_BLOCK_BYTES = 4 << 20
 WAITING_BYTES = 3 << 20
+SLOW_BLOCK_S = 0.5
+"""A block that takes longer is handed over as it is: progress is seen, and a wish to stop, on the slowest line."""
 
 Consumer = Callable[[memoryview], None]
 
@@ -35,19 +38,20 @@ def transfer(
     start: int = 0,
     size_bytes: int | None = None,
     progress: Progress | None = None,
-    bandwidth_bytes_s: int = 0,
+    pace: Pace | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Transferred:
     """Read `stream` to its end once, into all of `landings`, `digester` and `consumers`, each in a thread of its own.
 
     start: offset of the stream's first byte; everybody has taken exactly that many bytes before.
-    block_bytes: how much is handed over at once; larger is faster, and loses more by a death.
+    pace: holds the reading back; None: nothing does.
+    block_bytes: how much is handed over at once, at most; larger is faster, and loses more by a death.
     A consumer's error ends the transfer and is raised. A landing's error drops that landing, and is raised when none
     is left. An error of the stream is raised after everybody has taken all bytes read so far, so that another transfer
     may go on at `digester.size_bytes`.
     """
     lanes = _Lanes(landings, consumers, max(2, WAITING_BYTES // block_bytes))
-    blocks = _Blocks(stream, bandwidth_bytes_s, block_bytes)
+    blocks = _Blocks(stream, pace, block_bytes)
     offset = start
     try:
         while len(block := blocks.next()):
@@ -67,9 +71,8 @@ def transfer(
 class _Blocks:
     """Fresh blocks of a stream: nobody writes to them again, so nobody needs a copy."""
 
-    def __init__(self, stream: SourceStream, bandwidth_bytes_s: int, block_bytes: int) -> None:
-        self._stream, self._bandwidth, self._block_bytes = stream, bandwidth_bytes_s, block_bytes
-        self._begun, self._bytes = time.monotonic(), 0
+    def __init__(self, stream: SourceStream, pace: Pace | None, block_bytes: int) -> None:
+        self._stream, self._pace, self._block_bytes = stream, pace, block_bytes
         self.failure: Exception | None = None
 
     def next(self) -> memoryview:
@@ -77,20 +80,21 @@ class _Blocks:
         # numpy's memory is not zeroed first, a bytearray's is: 5 % of a core at full speed.
         from numpy import empty, uint8
 
-        buffer = empty(self._block_bytes if self.failure is None else 0, dtype=uint8).data
-        filled = 0
+        buffer = empty(self._size() if self.failure is None else 0, dtype=uint8).data
+        filled, due = 0, time.monotonic() + SLOW_BLOCK_S
         try:
             while filled < len(buffer) and (count := self._stream.readinto(buffer[filled:])):
                 filled += count
+                if time.monotonic() > due:
+                    break
         except Exception as failure:  # noqa: BLE001  # raised again once everybody has taken what came before
             self.failure = failure
-        self._slow_down(filled)
+        if self._pace is not None:
+            self._pace.spend(filled)
         return buffer[:filled].toreadonly()
 
-    def _slow_down(self, count: int) -> None:
-        self._bytes += count
-        if self._bandwidth:
-            time.sleep(max(0.0, self._begun + self._bytes / self._bandwidth - time.monotonic()))
+    def _size(self) -> int:
+        return self._block_bytes if self._pace is None else min(self._block_bytes, self._pace.burst_bytes)
 
 
 class _Lanes:

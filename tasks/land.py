@@ -13,6 +13,7 @@ from catalog.settings import Settings
 from storage.arrival import Arrival, Arrived
 from storage.protocols import Progress, Source, SourceInfo
 from tasks.landed import Landed, LandedOn
+from tasks.pacing import pace_into
 from tasks.progress import progress
 from tasks.resources import open_image_source, open_resources
 from tasks.retries import persist
@@ -38,7 +39,8 @@ def land(
         storages = open_lacking(catalog, settings, image)
         landings = {storage.name: storage.landing(image.id) for storage in storages}
         extra = (algorithm,) if algorithm else ()
-        arrival = Arrival(landings, settings.max_virtual_size, extra, settings.bandwidth_bytes_s)
+        pace = pace_into(catalog, tuple(landings), settings.bandwidth_bytes_s)
+        arrival = Arrival(landings, settings.max_virtual_size, extra, pace)
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
             with meter.following(lambda: arrival.kept, info.size_bytes):
                 start = arrival.take_up(info)  # reads all that was kept: minutes, for a large image

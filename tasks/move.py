@@ -17,6 +17,7 @@ from storage.moving import Copied, copy_replica, prove, recorded, wanted_format
 from storage.protocols import ImageStorage
 from storage.replica_source import Closable
 from tasks.events import emit
+from tasks.pacing import pace_into
 from tasks.progress import progress
 from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import POLICY, retrying
@@ -113,7 +114,7 @@ def copy_image(move: Move) -> Copied:
         found = published_before(target, replica, move.landing_id)
         copied = found or copy_replica(
             source, target, replica, move.landing_id, scratch=settings.scratch_folder,
-            progress=meter, bandwidth_bytes_s=settings.bandwidth_bytes_s,
+            progress=meter, pace=pace_into(catalog, (move.target,), settings.bandwidth_bytes_s),
         )  # fmt: skip
     get_run_logger().info("copied, read back and proven: sha256:%s", copied.digests.sha256)
     return copied

@@ -22,6 +22,7 @@ from storage.syncing import Shipped, lacking_bytes, ship
 from tasks.behind import Behind, Selection, open_pair, whole_on
 from tasks.damage import settle
 from tasks.events import emit
+from tasks.pacing import pace_into
 from tasks.progress import progress
 from tasks.reclaim import SYNC, is_busy
 from tasks.resources import holder, is_dead, open_image_storage, open_resources, run_id
@@ -45,7 +46,8 @@ def sync_batch(
         stack.enter_context(catalog.locked(landing_id, holder(), is_dead=is_dead))
         images, busy = _lock(catalog, stack, image_ids, source)
         meter = stack.enter_context(progress(f"{SYNC}{landing_id[-12:]}", f"sync {source} to {target}"))
-        shipped = ship(*stores, images, landing_id, bandwidth_bytes_s=bandwidth_bytes_s, progress=meter)
+        pace = pace_into(catalog, (target,), bandwidth_bytes_s)
+        shipped = ship(*stores, images, landing_id, pace=pace, progress=meter)
         _record(catalog, shipped, account)
     for image, done in zip(images, shipped, strict=False):
         if done.replica is not None and len(images) == 1:

@@ -5,6 +5,11 @@ from pydantic import Field
 from catalog.records import PrimaryKind, State, StorageKind
 from flows.requests.form import ChangingRequest, at
 
+BANDWIDTH = (
+    "Cap on all that comes into this storage together (adds, syncs, moves, whatever worker runs them), bytes per "
+    "second, at least 65536; default: none. Register the storage again to change it: what runs already follows."
+)
+
 
 class RegisterImageStorage(ChangingRequest):
     """Register an image storage."""
@@ -27,6 +32,7 @@ class RegisterImageStorage(ChangingRequest):
         None, **at(6, "Capacity", "Bytes this storage may use; default: the medium's size.", gt=0)
     )
     reserve_bytes: int = Field(1 << 30, **at(7, "Reserve", "Bytes always left free.", ge=0))
+    bandwidth_bytes_s: int | None = Field(None, **at(8, "Bandwidth", BANDWIDTH, ge=1 << 16))
 
 
 class SetImageStorageState(ChangingRequest):

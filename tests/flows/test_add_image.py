@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -182,6 +183,23 @@ def test_a_full_storage_refuses_before_a_byte_moves(home: Path, site: Site) -> N
     with pytest.raises(CapacityExceeded, match=r"'small' has \d+ bytes left"):
         add(image_path=site.put("image", os.urandom(2 * MIB)), image_storages=("small",))
     assert [p.name for p in (home / "small").rglob("*") if p.is_file()] in ([], ["store.json"])
+
+
+def test_a_storage_s_cap_holds_for_adds_and_is_changed_by_registering_again(home: Path, site: Site) -> None:
+    from flows import register_image_storage
+
+    url, seconds = site.put("image", os.urandom(4 * MIB)), []
+    for cap in (MIB, None):
+        register_image_storage(
+            RegisterImageStorage(name="thin", url=(home / "thin").as_uri(), bandwidth_bytes_s=cap)
+        )
+        with open_catalog() as catalog:
+            assert catalog.image_storage("thin").bandwidth_bytes_s == cap
+        began = time.monotonic()
+        add(image_path=url, image_storages=("thin",))
+        seconds.append(time.monotonic() - began)
+    assert seconds[0] >= 3.5
+    assert seconds[1] < seconds[0]
 
 
 def test_an_add_that_takes_too_long_says_so_and_goes_on_when_it_is_repeated(

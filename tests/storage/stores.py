@@ -16,6 +16,7 @@ from storage.chips.store import ChipStore
 from storage.chips.throttled import ThrottledObjects
 from storage.digests import Digester
 from storage.imagestore import ImageStore
+from storage.pacing import SteadyPace
 from storage.protocols import Digests, ObjectStore, SourceInfo
 from storage.transfer import transfer
 from tests.faults.faulty_objects import FaultyObjects
@@ -44,7 +45,7 @@ def _local(kind: str, place: Path) -> ObjectStore:
         "directory": lambda: directory,
         "faulty": lambda: FaultyObjects(directory),
         "counting": lambda: CountingObjects(directory),
-        "throttled": lambda: ThrottledObjects(directory, 1 << 34),
+        "throttled": lambda: ThrottledObjects(directory, SteadyPace(1 << 34)),
         "cached": lambda: CachedObjects(directory, place / "cache", 8 << 20),
     }
     return wrappers[kind]()

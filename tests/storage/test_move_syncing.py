@@ -16,6 +16,7 @@ from storage.chips.parameters import Parameters
 from storage.chips.s3 import S3Objects
 from storage.chips.s3_connection import S3Connection
 from storage.imagestore import ImageStore
+from storage.pacing import SteadyPace
 from storage.protocols import ObjectStore
 from storage.syncing import distinct, lacking_bytes, ship
 from tests.faults.faulty_objects import FaultyObjects
@@ -240,5 +241,5 @@ def test_a_bandwidth_cap_is_kept(source: ImageStore, target: ImageStore) -> None
 
     image = put(source, noise(600_000))
     began = time.monotonic()
-    ship(source, target, [image], LANDING, bandwidth_bytes_s=600_000)
+    ship(source, target, [image], LANDING, pace=SteadyPace(600_000))
     assert time.monotonic() - began > 0.7

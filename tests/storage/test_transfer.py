@@ -9,6 +9,7 @@ from catalog.errors import CapacityExceeded, UnsafeImage
 from storage.chips.memory import MemoryObjects
 from storage.digests import Digester
 from storage.imagestore import ImageStore
+from storage.pacing import SteadyPace
 from storage.protocols import Landing, SourceInfo
 from storage.transfer import transfer
 from tests.storage.stores import Bytes, image, image_store
@@ -127,6 +128,6 @@ class Zeros:
 
 def test_the_bandwidth_cap_is_kept() -> None:
     began = time.monotonic()
-    transfer(Bytes(DATA[:2_000_000]), [], digester := Digester(), bandwidth_bytes_s=4_000_000)
+    transfer(Bytes(DATA[:2_000_000]), [], digester := Digester(), pace=SteadyPace(4_000_000))
     digester.close()
     assert time.monotonic() - began >= 0.45
