@@ -17,7 +17,7 @@ from catalog.records import (
     StorageKind,
     VerifyReport,
 )
-from storage.chips import finished, manifest, scrub
+from storage.chips import finished, manifest, names, scrub
 from storage.chips.explain import why
 from storage.chips.export import export_pieces
 from storage.chips.finished import Finished
@@ -194,6 +194,7 @@ class ImageStore:
     def _put_manifest(self, image: Image, replica: Replica, digests: Digests, landing: Finished) -> None:
         chips = int((~landing.pieces.holes).sum())
         header = ManifestHeader(image=image, replica=replica, digests=digests, chips=chips)
+        names.require_image(image.id)
         self.objects.put(_manifest_name(image.id), manifest.encode(header, landing.entries))
 
     def _replica(self, image: Image, digests: Digests, stored_bytes: int) -> Replica:

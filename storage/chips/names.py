@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from catalog.errors import InvalidRequest
 from storage.protocols import ObjectInfo, ObjectStore
 
 NUMBER = "[0-9]{12}"
@@ -19,3 +20,9 @@ def listed(objects: ObjectStore, prefix: str, pattern: str) -> Iterator[ObjectIn
     for info in objects.list(prefix):
         if ours.fullmatch(info.name, len(prefix)):
             yield info
+
+
+def require_image(image_id: str) -> None:
+    """Raise InvalidRequest for an id that listings would pass over: a reclaim would take the image's chips."""
+    if not re.fullmatch(IMAGE, image_id):
+        raise InvalidRequest("image_id", image_id, "letters, digits, - and _")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import DigestMismatch
+from catalog.errors import DigestMismatch, InvalidRequest
 from storage.chips.directory import DirectoryObjects
 from storage.chips.memory import MemoryObjects
 from storage.imagestore import ImageStore
@@ -118,3 +118,10 @@ def test_a_plan_does_not_count_packs_whose_index_was_lost_as_garbage(directory: 
     assert fresh.restore_index() > 0
     assert len(list(directory.list("index/"))) == 1
     assert fresh.verify("image")[0].items == ()
+
+
+def test_an_image_that_listings_would_pass_over_is_never_published() -> None:
+    storage = image_store(MemoryObjects())
+    with pytest.raises(InvalidRequest, match=r"image\.bak"):
+        add(storage, DATA, "image.bak")
+    assert list(storage.objects.list("manifests/")) == []
