@@ -31,8 +31,10 @@ class CachedObjects(WrappedObjects):
         self._folder, self._limit, self._prefixes = folder, limit_bytes, prefixes
         self._store_id: bytes | None = None
         self._lock = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._sizes: dict[str, int] = self._found()
+        self._sizes: dict[str, int] = {}
+        with suppress(OSError):  # without a folder that can be used, nothing is cached
+            folder.mkdir(parents=True, exist_ok=True)
+            self._sizes = self._found()
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`, from the cache if it has them undamaged."""
@@ -56,8 +58,11 @@ class CachedObjects(WrappedObjects):
 
     def _found(self) -> dict[str, int]:
         """Return what the folder holds, least recently used first."""
-        entries = sorted(self._folder.glob("*.piece"), key=lambda path: path.stat().st_mtime_ns)
-        return {path.stem: path.stat().st_size for path in entries}
+        facts: dict[str, os.stat_result] = {}
+        for path in self._folder.glob("*.piece"):
+            with suppress(FileNotFoundError):  # dropped meanwhile by another process
+                facts[path.stem] = path.stat()
+        return {key: facts[key].st_size for key in sorted(facts, key=lambda key: facts[key].st_mtime_ns)}
 
     def _cached(self, key: str) -> bytes | None:
         try:

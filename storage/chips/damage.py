@@ -3,7 +3,7 @@
 import numpy as np
 
 from storage.chips import names
-from storage.chips.index import U8
+from storage.chips.index import U1, U8
 from storage.protocols import ObjectStore
 
 PREFIX = "damaged/"
@@ -17,6 +17,15 @@ def mark(objects: ObjectStore, digest: bytes) -> None:
 def clear(objects: ObjectStore, digest: bytes) -> None:
     """Note that a chip is whole again."""
     objects.delete(f"{PREFIX}{digest.hex()}")
+
+
+def clear_stored_again(objects: ObjectStore, digests: U1) -> None:
+    """Note that those of the chips, shape (n, 32), that were damaged are whole again."""
+    if marks := marked(objects):
+        stored = {digest.tobytes() for digest in digests}
+        for digest in marks:
+            if digest in stored:
+                clear(objects, digest)
 
 
 def marked(objects: ObjectStore) -> list[bytes]:

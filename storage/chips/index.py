@@ -12,6 +12,7 @@ The key of a chip is the first 8 bytes of its digest, read big-endian; the table
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from mmap import MADV_DONTNEED, mmap
 from typing import cast
 
 import numpy as np
@@ -232,6 +233,14 @@ def decode(where: str, data: "bytes | memoryview") -> Table:
     if magic != MAGIC or not 1 <= version <= VERSION:
         raise StorageRefused(where, f"index version {version}; this program reads 1 to {VERSION}")
     return _decode_proven(view, chained=version > 1)
+
+
+def let_go(tables: Iterable[Table]) -> None:
+    """Give back the memory of segments that are mapped, after all of them was read; what is needed again is read again."""
+    for table in tables:
+        held = table.keys.base
+        if isinstance(held, memoryview) and isinstance(held.obj, mmap):
+            held.obj.madvise(MADV_DONTNEED)
 
 
 def _decode_proven(data: memoryview, *, chained: bool) -> Table:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from catalog.errors import StaleLanding
-from storage.chips import index, pack
+from storage.chips import damage, index, pack
 from storage.chips.finished import Finished
 from storage.chips.index import Table
 from storage.chips.journal import Journal, folder
@@ -26,6 +26,7 @@ def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
         fresh = _of_packs(landing.table, kept)
         if not len(fresh) or chips.objects.create(index.name_of(view.sequence + 1), index.encode(fresh)):
             break
+    damage.clear_stored_again(chips.objects, fresh.digests)
     indexed = packs_in(chips.load_view())
     ours = [number for number, name in enumerate(landing.table.packs) if name.tobytes() in indexed]
     _drop_packs(chips, {name.tobytes() for name in landing.table.packs})

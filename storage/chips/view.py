@@ -1,7 +1,8 @@
 """What an adder or reader knows of a store at one moment: its index and what is condemned, with the epoch that fences it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -127,7 +128,7 @@ class Views:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._segments: dict[str, Table] = {}
-        self._joined: tuple[frozenset[str], Table] = frozenset(), index.EMPTY
+        self._joined: dict[str, tuple[tuple[str, ...], Table]] = {}
 
     def load(self) -> View:
         """Read the newest epoch, then the index. Retries when a reclaim swaps segments meanwhile."""
@@ -147,12 +148,10 @@ class Views:
         current = [s.name for s in listed if s.epoch is None or s.epoch >= oldest]
         segments = {name: self._segments.get(name) or self._read(name) for name in current}
         self._segments = segments
-        large = [t for t in segments.values() if len(t) >= SMALL_SEGMENT]
-        small = self._join_small({n: t for n, t in segments.items() if len(t) < SMALL_SEGMENT})
         unusable = [damage.keys(self._objects), *([condemned.keys] if condemned else [])]
         return View(
             epoch,
-            (small, *large),
+            tuple(self._newest_first(segments)),
             index.distinct(np.concatenate(unusable)),
             max((s.sequence for s in listed), default=0),
             tuple(s.name for s in listed),
@@ -163,18 +162,32 @@ class Views:
         return self._segments.get(name) or self._read(name)
 
     def _read(self, name: str) -> Table:
-        return index.decode(f"{self._objects.location}/{name}", _mapped(self._objects, name))
+        table = index.decode(f"{self._objects.location}/{name}", _mapped(self._objects, name))
+        index.let_go([table])  # it was read through to prove it
+        return table
 
-    def _join_small(self, small: dict[str, Table]) -> Table:
-        present = frozenset(small)
-        joined_names, joined = self._joined
-        if present != joined_names:
-            # Newest first: the newest place of a chip counts, e.g. of one that was repaired.
-            new = [small[n] for n in sorted(present - joined_names, reverse=True)]
-            again = [small[n] for n in sorted(present, reverse=True)]
-            joined = index.merge([*new, joined] if joined_names < present else again)
-            self._joined = present, joined
-        return joined
+    def _newest_first(self, segments: dict[str, Table]) -> Iterator[Table]:
+        """Yield the tables to look into, neighbouring small ones joined: the newest place of a chip counts."""
+        order = sorted(segments, reverse=True)
+        runs = groupby(order, lambda name: len(segments[name]) < SMALL_SEGMENT)
+        joined: dict[str, tuple[tuple[str, ...], Table]] = {}
+        for small, run in runs:
+            names_in_run = tuple(run)
+            if small:
+                oldest = names_in_run[-1]
+                joined[oldest] = names_in_run, self._join(names_in_run, segments)
+                yield joined[oldest][1]
+            else:
+                yield from (segments[name] for name in names_in_run)
+        self._joined = joined
+
+    def _join(self, run: tuple[str, ...], segments: dict[str, Table]) -> Table:
+        """Join small segments; those that were joined before under the same oldest one are not joined again."""
+        before, table = self._joined.get(run[-1], ((), index.EMPTY))
+        more = len(run) - len(before)
+        if more < 0 or run[more:] != before:
+            more, table = len(run), index.EMPTY
+        return index.merge([*(segments[name] for name in run[:more]), table]) if more else table
 
 
 def _mapped(objects: ObjectStore, name: str) -> bytes | memoryview:

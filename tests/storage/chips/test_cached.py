@@ -33,6 +33,15 @@ def test_a_damaged_cache_never_condemns_the_store(tmp_path: Path) -> None:
     assert cached(inner, tmp_path)[0].get("index/1") == b"right"
 
 
+def test_without_a_folder_that_can_be_used_the_store_is_read(tmp_path: Path) -> None:
+    inner = MemoryObjects()
+    inner.put("index/1", b"right")
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        store, _ = cached(inner, folder)
+        assert [store.get("index/1") for _ in range(2)] == [b"right"] * 2
+
+
 def test_another_store_at_the_same_address_is_not_mistaken_for_the_old_one(tmp_path: Path) -> None:
     old, new = MemoryObjects(), MemoryObjects()
     old.put("index/1", b"old")

@@ -139,6 +139,21 @@ def test_adding_the_same_bytes_again_heals_what_a_scrub_found(storage: ImageStor
     assert damaged(storage) == []
 
 
+@pytest.mark.parametrize("small", [0, 8, 1 << 16], ids=["none", "repairs", "all"])
+def test_the_newest_place_of_a_chip_counts_whatever_the_size_of_its_segment(
+    storage: ImageStore, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr("storage.chips.view.SMALL_SEGMENT", small)
+    path, payload, length, offset = place_of(storage, 3)
+    flip(path, payload + length // 2)
+    assert f"image@{offset}" in damaged(storage)
+    add(image_store(storage.objects), DATA, "again")
+    assert list(storage.objects.list("damaged/")) == []
+    fresh = image_store(storage.objects)
+    assert damaged(fresh) == []
+    assert add(fresh, DATA, "third").stored_bytes == 0
+
+
 def test_an_index_that_was_lost_is_written_anew_from_the_packs(storage: ImageStore, tmp_path: Path) -> None:
     for segment in (tmp_path / "store" / "index").iterdir():
         segment.unlink()
