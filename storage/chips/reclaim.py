@@ -16,7 +16,7 @@ import numpy as np
 from catalog.records import ItemOutcome, ReclaimReport
 from storage.chips import epochs, pack, sweep, verdict
 from storage.chips.epochs import Condemned
-from storage.chips.index import I8, U1, Table, member
+from storage.chips.index import I8, U1, Table, let_go, member
 from storage.chips.loose import adopt_loose, needed_loose
 from storage.chips.pack import object_name
 from storage.chips.pins import landing_ids, read_pins
@@ -104,6 +104,7 @@ def _places(tables: Sequence[Table]) -> tuple[U1, Places]:
         global_number = np.array([numbers[name.tobytes()] for name in rows.packs], dtype=np.uint32)
         pack = global_number[rows.pack] if len(rows) else np.zeros(0, np.uint32)
         slim.append(Places(rows.keys, pack, rows.stored))
+        let_go(tables)
     return packs, Places(
         np.concatenate([p.keys for p in slim]),
         np.concatenate([p.pack for p in slim]),
