@@ -14,6 +14,7 @@ from catalog import open_catalog
 from catalog.errors import InvalidRequest, StorageRefused
 from catalog.records import ImageStorage as StorageRecord
 from catalog.records import PrimaryStorage as PrimaryRecord
+from catalog.records import ReplicaStatus
 from catalog.settings import Settings, load_settings, secret_from_environment
 from storage.protocols import ImageStorage, PrimaryStorage
 
@@ -103,6 +104,24 @@ def open_image_storage(
         raise StorageRefused(record.name, "it is disabled; enable it first")
     credentials = secret(record.credentials) if record.credentials else None
     return open_storage(record, settings=settings, credentials=credentials, source_address=source_address)
+
+
+def open_mounted(catalog: "Catalog", settings: Settings, name: str) -> ImageStorage:
+    """Open an image storage by name. Raises as `open_image_storage` and `require_mounted`."""
+    record = catalog.image_storage(name)
+    require_mounted(catalog, record)
+    return open_image_storage(record, settings)
+
+
+def require_mounted(catalog: "Catalog", record: StorageRecord) -> None:
+    """Raise StorageUnavailable if a directory that has images, by the catalog, is not there: opening would make it anew.
+
+    Else an add to a disk that is not mounted would fill the one below its mount point.
+    """
+    from storage.registry import require_present
+
+    if any(r.status is ReplicaStatus.READY for r in catalog.replicas(image_storage=record.name)):
+        require_present(record)
 
 
 def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimaryStorage:
