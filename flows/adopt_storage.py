@@ -5,7 +5,7 @@ from prefect import flow
 from catalog.records import ItemOutcome, Plan, ReconcileReport
 from flows.naming import named
 from flows.requests import AdoptStorage
-from tasks.adopt import adopt, held_on, plan_adopt
+from tasks.adopt import adopt, held_on, plan_adopt, restore_index
 from tasks.each import BATCH
 
 
@@ -19,6 +19,7 @@ def adopt_storage(request: AdoptStorage) -> ReconcileReport | Plan:
     held = held_on(request.image_storage)
     if request.plan_only:
         return plan_adopt(request.image_storage, held)
+    restore_index(request.image_storage)
     items: list[ItemOutcome] = []
     for start in range(0, len(held), BATCH):
         items += adopt(request.image_storage, held[start : start + BATCH], request.account)

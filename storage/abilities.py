@@ -61,3 +61,12 @@ class Reclaimable(Protocol):
         Never touches what a writer is at work on. plan_only: says what would be freed and changes nothing.
         """
         ...
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """An image storage that finds its images' bytes through an index, which can be lost and written anew."""
+
+    def restore_index(self) -> int:
+        """Index what images need and the index lacks; return how many packs. Nothing to do: reads the index and all manifests."""
+        ...

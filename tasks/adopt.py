@@ -8,8 +8,10 @@ from prefect import task
 from catalog.drift import Held
 from catalog.errors import ImageNotFound, StorageUnavailable
 from catalog.records import Action, Image, ImageStatus, ItemOutcome, Plan, Replica
+from storage.abilities import Indexed
 from tasks.inventory import ENDED, inventory
-from tasks.resources import open_resources, run_id
+from tasks.resources import open_image_storage, open_resources, run_id
+from tasks.retries import retrying
 
 if TYPE_CHECKING:
     from catalog.change import Change
@@ -28,6 +30,17 @@ def held_on(image_storage: str) -> tuple[Held, ...]:
     if found.unreachable:
         raise StorageUnavailable(image_storage, found.unreachable)
     return found.held
+
+
+@task(task_run_name="restore the index of {image_storage}", **retrying())
+def restore_index(image_storage: str) -> int:
+    """Make what the storage holds readable if its index was lost, too; return how many packs the index lacked.
+
+    Raises StorageNotFound, StorageUnavailable, StorageRefused.
+    """
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage(image_storage), settings)
+        return storage.restore_index() if isinstance(storage, Indexed) else 0
 
 
 @task(task_run_name="adopt images of {image_storage}")

@@ -48,7 +48,7 @@ def _parse(data: bytes, location: str) -> Parameters:
     try:
         parameters = Parameters.model_validate_json(data)
     except ValueError as error:
-        raise StorageRefused(location, f"{NAME} is not a description of a chip store: {error}") from error
+        raise StorageRefused(location, f"its {NAME} is damaged: it does not describe a chip store") from error
     if parameters.version != VERSION:
         raise StorageRefused(location, f"format version {parameters.version}; this program reads {VERSION}")
     return parameters

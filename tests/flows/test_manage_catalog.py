@@ -25,6 +25,7 @@ from catalog.lineage import PROVENANCE, statement
 from catalog.records import Account, Conversion, Origin, Provenance
 from catalog.settings import load_settings
 from flows import reading
+from flows.requests import AdoptStorage
 from tasks.adopt import adopt, held_on, plan_adopt
 from tasks.delete import delete
 from tasks.export import export
@@ -117,6 +118,20 @@ def test_a_lost_catalog_is_rebuilt_from_the_storage(home: Path) -> None:
         assert catalog.usage("admin").size_bytes == 3 * MIB
     assert [item.outcome for item in adopt.fn("default", held_on.fn("default"), "admin")] == ["kept"] * 3
     assert export.fn(images[0].id, "admin", None, None).md5 == images[0].md5
+
+
+@pytest.mark.prefect
+def test_a_storage_without_its_index_is_adopted_readable(home: Path) -> None:
+    from flows import adopt_storage
+
+    data = os.urandom(2 * MIB)
+    image = placed(data)
+    for segment in (home / "imagestore" / "index").iterdir():
+        segment.unlink()
+    adopt_storage(AdoptStorage(image_storage="default", plan_only=True))
+    assert not list((home / "imagestore" / "index").iterdir())
+    adopt_storage(AdoptStorage(image_storage="default"))
+    assert opened("default").open(image.id).read_at(0, 2 * MIB) == data
 
 
 def test_adoption_takes_nothing_that_waits_to_be_deleted_and_no_other_file(tmp_path: Path) -> None:
