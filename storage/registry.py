@@ -47,6 +47,22 @@ def open_image_storage(
     return opener(record, Access(settings, credentials, source_address))
 
 
+def place_of(record: ImageStorage) -> tuple[str, ...]:
+    """Return where the bytes of a storage are, so that two records of one place are told by equal values.
+
+    A directory is told by its device and inode: links and other spellings lead to the same one.
+    """
+    parts = urlsplit(record.url)
+    path = unquote(parts.path)
+    if parts.scheme != "file":
+        return parts.scheme, record.endpoint or "", parts.netloc, path.strip("/"), parts.query
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return parts.scheme, str(Path(path).resolve())
+    return parts.scheme, str(found.st_dev), str(found.st_ino)
+
+
 def require_present(record: ImageStorage) -> None:
     """Raise StorageUnavailable if a directory that holds images is not there: opening it would make an empty one.
 

@@ -185,6 +185,21 @@ def test_a_full_storage_refuses_before_a_byte_moves(home: Path, site: Site) -> N
     assert [p.name for p in (home / "small").rglob("*") if p.is_file()] in ([], ["store.json"])
 
 
+def test_a_second_name_for_the_place_of_a_storage_is_refused(home: Path) -> None:
+    from flows import register_image_storage
+
+    (home / "link").symlink_to(home / "one")
+    register_image_storage(RegisterImageStorage(name="one", url=(home / "one").as_uri()))
+    for other in ("link", "./one/", "one/../one"):
+        for plan_only in (True, False):
+            with pytest.raises(InvalidRequest, match="it is that of 'one'"):
+                register_image_storage(
+                    RegisterImageStorage(name="two", url=f"file://{home}/{other}", plan_only=plan_only)
+                )
+    with open_catalog() as catalog:
+        assert [storage.name for storage in catalog.image_storages()] == ["default", "one"]
+
+
 def test_a_storage_s_cap_holds_for_adds_and_is_changed_by_registering_again(home: Path, site: Site) -> None:
     from flows import register_image_storage
 
