@@ -79,7 +79,7 @@ def adopt(
 def serve(*, port: int = 4200, console_port: int = 4201) -> None:
     """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
     ports = ["--port", str(port), "--console-port", str(console_port)]
-    os.execv(sys.executable, [sys.executable, "-m", "deployments.serve", *ports])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "deployments.serve", *ports])  # noqa: S606
 
 
 def sentence(error: ValidationError) -> str:

@@ -66,7 +66,7 @@ def _launch(port: int) -> subprocess.Popen[bytes]:
     }
     environment.pop("PREFECT_API_URL", None)
     command = [
-        sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+        sys.executable, "-P", "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
         "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on",
     ]  # fmt: skip
     return subprocess.Popen(

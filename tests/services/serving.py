@@ -60,12 +60,16 @@ def serving(folder: Path, **environment: str) -> Iterator[Serving]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     settings = {"IMAGEWRIGHT_HOME": str(home), "PREFECT_HOME": str(folder / "prefect"), **environment}
     everything = {**inherited, **settings}
+    started_in = folder / "somewhere"
+    # A folder named like a package of ours, where the command is started, must not matter.
+    (started_in / "catalog").mkdir(parents=True, exist_ok=True)
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(
             [COMMAND, "serve", "--port", str(port), "--console-port", str(console_port)],
             env=everything,
             stdout=log,
             stderr=log,
+            cwd=started_in,
         )
     try:
         _wait(process, home / "run" / "server.json", folder / "serve.log")
