@@ -111,7 +111,7 @@ def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
     actions = ("set_image_storage_state", "verify_replicas", "reclaim_space", "adopt_storage")
     cells = (
         storage.kind, storage.url, storage.state, storage.connection, _used(fullness), _deduplicated(fullness),
-        storage.sync_network or "",
+        f"{size(storage.bandwidth_bytes_s)}/s" if storage.bandwidth_bytes_s else "", storage.sync_network or "",
     )  # fmt: skip
     return Row(storage.name, storage.name, cells, actions, given)
 

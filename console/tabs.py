@@ -93,7 +93,7 @@ TABS: Mapping[str, Tab] = {
         lambda view: map(rows.leftover_row, view.catalog.leftovers()),
     ),
     "storages": Tab(
-        "Image storages", ("Kind", "URL", "State", "Connection", "Used", "Images kept", "Sync network"), _storages,
+        "Image storages", ("Kind", "URL", "State", "Connection", "Used", "Images kept", "Cap", "Sync network"), _storages,
         ("register_image_storage", "sync_images", "reconcile_storages"),
     ),
     "primary": Tab("Primary storages", ("Kind", "URL", "Used"), _primaries, ("register_primary_storage",)),
