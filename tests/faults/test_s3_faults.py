@@ -77,7 +77,9 @@ def test_a_truncated_pack_is_named_chip_by_chip() -> None:
     objects = opened(server().endpoint, uuid4().hex)
     storage = image_store(objects)
     add(storage, DATA, "image")
-    pack = max(objects.list("packs/"), key=lambda info: info.size_bytes)  # names are random, and the last pack is small
+    pack = max(
+        objects.list("packs/"), key=lambda info: info.size_bytes
+    )  # names are random, and the last pack is small
     objects.put(pack.name, objects.get(pack.name, 0, pack.size_bytes // 2))
     damaged = [item.subject for item in storage.verify("image")[0].items]
     assert damaged
