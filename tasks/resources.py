@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from prefect.runtime import flow_run
 
 from catalog import open_catalog
-from catalog.errors import InvalidRequest, StorageRefused
+from catalog.errors import InvalidRequest, StorageRefused, StorageUnavailable
 from catalog.records import ImageStorage as StorageRecord
 from catalog.records import PrimaryStorage as PrimaryRecord
 from catalog.records import ReplicaStatus
@@ -120,8 +120,11 @@ def require_mounted(catalog: "Catalog", record: StorageRecord) -> None:
     """
     from storage.registry import require_present
 
-    if any(r.status is ReplicaStatus.READY for r in catalog.replicas(image_storage=record.name)):
+    try:
         require_present(record)
+    except StorageUnavailable:
+        if any(r.status is ReplicaStatus.READY for r in catalog.replicas(image_storage=record.name)):
+            raise
 
 
 def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimaryStorage:
