@@ -166,16 +166,22 @@ def assert_nothing_is_left(machines: Machines, run: str, before: set[Path]) -> N
     assert machines.stored() == before
 
 
+def start_add(machines: Machines, source: SlowSource, kept: int) -> str:
+    """Start an add and return its run once so many bytes are kept."""
+    run = machines.server.start(
+        "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
+    )
+    wait_until_kept(machines, run, kept)
+    return run
+
+
 @pytest.mark.long
 def test_a_run_whose_worker_alone_was_killed_is_finished_by_another(
     machines: Machines, tmp_path: Path
 ) -> None:
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
         with machines.machine() as first:
-            run = machines.server.start(
-                "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
-            )
-            wait_until_kept(machines, run, source.size // 4)
+            run = start_add(machines, source, kept=source.size // 4)
             first.process.kill()
             first.process.wait()
             machines.server.wait_for(run, "CRASHED")  # at its next line: nobody reads its output
@@ -192,10 +198,7 @@ def test_the_automation_finds_a_dead_machine_though_the_server_was_restarted(
 ) -> None:
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
         with machines.machine() as first:
-            run = machines.server.start(
-                "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
-            )
-            wait_until_kept(machines, run, source.size // 3)
+            run = start_add(machines, source, kept=source.size // 3)
             first.kill()
         machines.server.restart(2)
         state = machines.server.wait_for(run, "CRASHED", within_s=180)["state"]
