@@ -13,7 +13,7 @@ from catalog.rules.transitions import status_after
 from catalog.settings import Settings
 from storage.imagestore import ImageStore
 from storage.sync_network import source_address
-from tasks.resources import open_image_storage, open_resources, require_mounted
+from tasks.resources import open_image_storage, open_resources
 from tasks.retries import retrying
 
 if TYPE_CHECKING:
@@ -82,15 +82,13 @@ def open_pair(
 ) -> tuple[ImageStore, ImageStore]:
     """Open both ImageStores, connections bound to the sync network where one is set.
 
-    Raises InvalidRequest for the same storage twice or one without chips, StorageRefused without an address there,
-    StorageUnavailable for a disk that is not mounted.
+    Raises InvalidRequest for the same storage twice or one without chips, StorageRefused without an address there.
     """
     if source == target:
         raise InvalidRequest("target", target, "another ImageStore than the source")
     records = [catalog.image_storage(name) for name in (source, target)]
     opened = []
     for record, other in zip(records, reversed(records), strict=True):
-        require_mounted(catalog, record)
         storage = open_image_storage(record, settings, source_address(record, other))
         if not isinstance(storage, ImageStore):
             raise InvalidRequest(

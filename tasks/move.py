@@ -19,7 +19,7 @@ from storage.replica_source import Closable
 from tasks.events import emit
 from tasks.pacing import pace_into
 from tasks.progress import progress
-from tasks.resources import open_image_storage, open_mounted, open_resources, run_id
+from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import POLICY, retrying
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def copy_image(move: Move) -> Copied:
         open_resources() as (settings, catalog),
         progress(f"move-{move.image_id}", f"move {move.name}") as meter,
     ):
-        source, target = (open_mounted(catalog, settings, name) for name in (move.source, move.target))
+        source, target = (
+            open_image_storage(catalog.image_storage(name), settings) for name in (move.source, move.target)
+        )
         found = published_before(target, replica, move.landing_id)
         copied = found or copy_replica(
             source, target, replica, move.landing_id, scratch=settings.scratch_folder,

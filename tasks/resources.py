@@ -94,7 +94,7 @@ def _run_ended(run: str) -> bool:
 def open_image_storage(
     record: StorageRecord, settings: Settings, source_address: str | None = None
 ) -> ImageStorage:
-    """Open an image storage by its record, its credentials resolved.
+    """Open an image storage by its record, its credentials resolved. A directory without images is made if it is not there.
 
     source_address: local address that connections are bound to, e.g. of the sync network.
     """
@@ -102,29 +102,25 @@ def open_image_storage(
 
     if record.state == "Disabled":
         raise StorageRefused(record.name, "it is disabled; enable it first")
+    _require_mounted(record, settings)
     credentials = secret(record.credentials) if record.credentials else None
     return open_storage(record, settings=settings, credentials=credentials, source_address=source_address)
 
 
-def open_mounted(catalog: "Catalog", settings: Settings, name: str) -> ImageStorage:
-    """Open an image storage by name. Raises as `open_image_storage` and `require_mounted`."""
-    record = catalog.image_storage(name)
-    require_mounted(catalog, record)
-    return open_image_storage(record, settings)
-
-
-def require_mounted(catalog: "Catalog", record: StorageRecord) -> None:
+def _require_mounted(record: StorageRecord, settings: Settings) -> None:
     """Raise StorageUnavailable if a directory that has images, by the catalog, is not there: opening would make it anew.
 
-    Else an add to a disk that is not mounted would fill the one below its mount point.
+    Else a disk that is not mounted would look like one that lost its images, and the one below its mount point be filled.
     """
     from storage.registry import require_present
 
     try:
         require_present(record)
     except StorageUnavailable:
-        if any(r.status is ReplicaStatus.READY for r in catalog.replicas(image_storage=record.name)):
-            raise
+        with open_catalog(settings.catalog_address) as catalog:
+            here = catalog.replicas(image_storage=record.name)
+            if any(replica.status is not ReplicaStatus.LANDING for replica in here):
+                raise
 
 
 def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimaryStorage:

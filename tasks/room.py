@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from catalog.errors import ReservationNotFound
 from catalog.records import Image, ReplicaStatus
 from catalog.settings import Settings
-from tasks.resources import open_mounted, open_resources, run_id
+from tasks.resources import open_image_storage, open_resources, run_id
 
 if TYPE_CHECKING:
     from catalog.repository import Catalog
@@ -24,7 +24,9 @@ def lacking(catalog: "Catalog", image: Image) -> tuple[str, ...]:
 
 def open_lacking(catalog: "Catalog", settings: Settings, image: Image) -> "tuple[ImageStorage, ...]":
     """Open the storages that still lack the image. Raises StorageNotFound, StorageRefused, StorageUnavailable."""
-    return tuple(open_mounted(catalog, settings, name) for name in lacking(catalog, image))
+    return tuple(
+        open_image_storage(catalog.image_storage(name), settings) for name in lacking(catalog, image)
+    )
 
 
 def reserve(catalog: "Catalog", settings: Settings, image: Image, size_bytes: int | None) -> None:

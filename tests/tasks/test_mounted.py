@@ -1,4 +1,4 @@
-"""A storage whose disk is not mounted is never filled below the mount point."""
+"""A storage whose disk is not mounted is never made anew below the mount point."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import StorageUnavailable
 from catalog.records import ImageStorage, ReplicaStatus
-from catalog.settings import load_settings
 from tasks.behind import open_pair
-from tasks.resources import open_mounted, open_resources
+from tasks.inventory import inventory
+from tasks.resources import open_image_storage, open_resources
 from tests.catalog.samples import START, a_replica, an_image
 
 
@@ -31,13 +31,15 @@ def test_a_directory_that_should_hold_images_and_is_not_there_is_not_made_anew(
     record_image(folder, ReplicaStatus.READY)
     with open_resources() as (settings, catalog):
         with pytest.raises(StorageUnavailable, match="is its disk mounted"):
-            open_mounted(catalog, settings, "disk")
+            open_image_storage(catalog.image_storage("disk"), settings)
         with pytest.raises(StorageUnavailable, match="is its disk mounted"):
             open_pair(catalog, settings, "disk", "default")
+        assert "is its disk mounted" in inventory(catalog, settings, "disk").unreachable
     assert not folder.exists()
 
 
 def test_the_first_image_of_a_directory_makes_it(home: Path, tmp_path: Path) -> None:
     record_image(tmp_path / "disk", ReplicaStatus.LANDING)
-    with open_catalog() as catalog:
-        assert open_mounted(catalog, load_settings(), "disk").capacity().available_bytes > 0
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage("disk"), settings)
+        assert storage.capacity().available_bytes > 0
