@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     scratch: Path | None = Field(
         None, description="Worker-local folder, always disposable; default `home`/scratch."
     )
+    receiving: Path = Field(
+        Path("/dev/shm"),  # noqa: S108  # a folder of our own in it, that nobody else can write to
+        description="Folder in this machine's memory, where bytes just received outlive the worker's process.",
+    )
     exports: Path | None = Field(None, description="Folder of exported files; default `home`/exports.")
     uploads: Path | None = Field(
         None, description="Folder of files sent to the console; default `home`/uploads. Workers must see it."

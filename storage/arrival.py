@@ -11,7 +11,8 @@ from storage.digests import Digester
 from storage.formats.inspect import Inspector, describe
 from storage.pacing import Pace
 from storage.protocols import Digests, Landing, Progress, Source, SourceInfo, StoredFile
-from storage.transfer import BLOCK_BYTES, LOCAL_BLOCK_BYTES, transfer
+from storage.received import Received
+from storage.transfer import BLOCK_BYTES, LARGE_BLOCK_BYTES, transfer
 
 T = TypeVar("T")
 
@@ -36,12 +37,14 @@ class Arrival:
         max_virtual_size: int,
         extra: Sequence[str] = (),
         pace: Pace | None = None,
+        received: Received | None = None,
     ) -> None:
         """landings: by name of their storage. extra: hash algorithms wanted besides MD5 and SHA-256.
 
-        pace: holds the reading of the source back.
+        pace: holds the reading of the source back. received: keeps what is under way for whoever comes after a death.
         """
         self._landings = dict(landings)
+        self._received = received or Received(None)
         self._failed: dict[str, ImagewrightError] = {}
         self.begun_otherwise: dict[
             str, SourceInfo
@@ -67,14 +70,22 @@ class Arrival:
             kept[name] = self._try(name, partial(_kept, landing, info, alone=len(self._landings) == 1)) or 0
         most = max((name for name, _ in self._running()), key=lambda name: kept[name])
         if not kept.pop(most):
-            self.start_over(info)
+            self._begin_anew(info)
         else:
             self._landings[most].restore(partial(self._pass_on, behind=kept))
+        self._received.open(info)
+        for view in self._received.since(self.kept):
+            self._pass_on(view, behind=dict.fromkeys(self._landings, 0))
         return self.kept
 
     def start_over(self, info: SourceInfo) -> None:
         """Forget everything kept and measured."""
-        self.close()
+        self._begin_anew(info)
+        self._received.close()
+        self._received.open(info)
+
+    def _begin_anew(self, info: SourceInfo) -> None:
+        self._close_landings()
         self._measure_anew()
         for name, landing in self._running():
             self._try(name, partial(landing.begin, info))
@@ -86,7 +97,8 @@ class Arrival:
             moved = transfer(
                 stream, [landing for _, landing in running], self._digester, (self._inspect,),
                 start=self.kept, size_bytes=info.size_bytes, progress=progress, pace=self._pace,
-                block_bytes=LOCAL_BLOCK_BYTES if info.local else BLOCK_BYTES,
+                block_bytes=LARGE_BLOCK_BYTES if info.local or self._received.active else BLOCK_BYTES,
+                note=self._received.note,
             )  # fmt: skip
         for number, error in moved.failed.items():
             self._drop(running[number][0], error)
@@ -111,6 +123,10 @@ class Arrival:
 
     def close(self) -> None:
         """End all background work; what was kept can be taken up again."""
+        self._close_landings()
+        self._received.close()
+
+    def _close_landings(self) -> None:
         self._digester.close()
         for _, landing in self._running():
             landing.close()

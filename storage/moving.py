@@ -14,7 +14,7 @@ from storage.local import LocalFile
 from storage.pacing import Pace
 from storage.protocols import Digests, ImageReader, ImageStorage, Progress, Source, StoredFile
 from storage.replica_source import ReplicaSource, stream_of
-from storage.transfer import LOCAL_BLOCK_BYTES, transfer
+from storage.transfer import LARGE_BLOCK_BYTES, transfer
 
 
 class Copied(Record):
@@ -45,7 +45,7 @@ def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
         with stream_of(reader) as stream:
             transfer(
                 stream, (), digester, size_bytes=reader.size_bytes, progress=progress,
-                block_bytes=LOCAL_BLOCK_BYTES,
+                block_bytes=LARGE_BLOCK_BYTES,
             )  # fmt: skip
     finally:
         digester.close()
@@ -115,7 +115,7 @@ def _land(
         with source.open(start, info) as stream:
             transfer(
                 stream, [landing], digester, start=start, size_bytes=info.size_bytes,
-                progress=progress, pace=pace, block_bytes=LOCAL_BLOCK_BYTES,
+                progress=progress, pace=pace, block_bytes=LARGE_BLOCK_BYTES,
             )  # fmt: skip
         stored = landing.finish()
     finally:

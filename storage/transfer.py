@@ -10,15 +10,20 @@ from storage.lanes import Lane
 from storage.pacing import Pace
 from storage.protocols import Landing, Progress, SourceStream
 
-# Blocks under way are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. Where bytes can be read
-# again for nothing they may be larger: a sixth of the time of an add is threads handing over blocks of 1 MiB.
+# Blocks under way are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. Where they are noted, or
+# can be read again for nothing, they may be larger: a sixth of the time of an add is threads handing over blocks of 1 MiB.
 BLOCK_BYTES = 1 << 20
-LOCAL_BLOCK_BYTES = 4 << 20
+LARGE_BLOCK_BYTES = 4 << 20
 WAITING_BYTES = 3 << 20
+NOTE_BYTES = 1 << 20
 SLOW_BLOCK_S = 0.5
 """A block that takes longer is handed over as it is: progress is seen, and a wish to stop, on the slowest line."""
+LARGE_BLOCK_S = 0.02
+"""A large block that takes longer is handed over at BLOCK_BYTES: the rest of the add waits for the line anyway."""
 
 Consumer = Callable[[memoryview], None]
+Note = Callable[[int, memoryview], None]
+"""Is given what was read, before a block is handed on: its offset, and at most NOTE_BYTES of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ def transfer(
     progress: Progress | None = None,
     pace: Pace | None = None,
     block_bytes: int = BLOCK_BYTES,
+    note: Note | None = None,
 ) -> Transferred:
     """Read `stream` to its end once, into all of `landings`, `digester` and `consumers`, each in a thread of its own.
 
@@ -51,7 +57,7 @@ def transfer(
     may go on at `digester.size_bytes`.
     """
     lanes = _Lanes(landings, consumers, max(2, WAITING_BYTES // block_bytes))
-    blocks = _Blocks(stream, pace, block_bytes)
+    blocks = _Blocks(stream, start, pace, block_bytes, note)
     offset = start
     try:
         while len(block := blocks.next()):
@@ -71,8 +77,11 @@ def transfer(
 class _Blocks:
     """Fresh blocks of a stream: nobody writes to them again, so nobody needs a copy."""
 
-    def __init__(self, stream: SourceStream, pace: Pace | None, block_bytes: int) -> None:
-        self._stream, self._pace, self._block_bytes = stream, pace, block_bytes
+    def __init__(
+        self, stream: SourceStream, offset: int, pace: Pace | None, block_bytes: int, note: Note | None
+    ) -> None:
+        self._stream, self._offset, self._pace = stream, offset, pace
+        self._block_bytes, self._note = block_bytes, note
         self.failure: Exception | None = None
 
     def next(self) -> memoryview:
@@ -81,17 +90,26 @@ class _Blocks:
         from numpy import empty, uint8
 
         buffer = empty(self._size() if self.failure is None else 0, dtype=uint8).data
-        filled, due = 0, time.monotonic() + SLOW_BLOCK_S
+        filled, noted, began = 0, 0, time.monotonic()
         try:
             while filled < len(buffer) and (count := self._stream.readinto(buffer[filled:])):
                 filled += count
-                if time.monotonic() > due:
+                while filled - noted >= NOTE_BYTES:
+                    noted += self._noted(buffer[noted : noted + NOTE_BYTES])
+                if time.monotonic() - began > (SLOW_BLOCK_S if filled < BLOCK_BYTES else LARGE_BLOCK_S):
                     break
         except Exception as failure:  # noqa: BLE001  # raised again once everybody has taken what came before
             self.failure = failure
+        self._noted(buffer[noted:filled])
         if self._pace is not None:
             self._pace.spend(filled)
         return buffer[:filled].toreadonly()
+
+    def _noted(self, piece: memoryview) -> int:
+        if self._note is not None:
+            self._note(self._offset, piece)
+        self._offset += len(piece)
+        return len(piece)
 
     def _size(self) -> int:
         return self._block_bytes if self._pace is None else min(self._block_bytes, self._pace.burst_bytes)

@@ -10,6 +10,7 @@ from prefect.logging import get_logger
 from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound, ImagewrightError
 from catalog.records import Image
 from catalog.rules.transitions import GONE, status_after
+from storage import received
 from storage.uploads import discard_source
 from tasks.events import emit
 from tasks.exclusive import own_lease
@@ -95,6 +96,7 @@ def discard_bytes(image: Image, storages: Sequence[str]) -> Mapping[str, str]:
     kept = {}
     with open_resources() as (settings, catalog):
         discard_source(image.source, settings)
+        received.forget(settings, image.id)
         for name in storages:
             try:
                 storage = open_to_delete(catalog, settings, name)

@@ -12,6 +12,7 @@ from catalog.rules.checksums import Checksum
 from catalog.settings import Settings
 from storage.arrival import Arrival, Arrived
 from storage.protocols import Progress, Source, SourceInfo
+from storage.received import Received, place
 from tasks.landed import Landed, LandedOn
 from tasks.pacing import pace_into
 from tasks.progress import progress
@@ -40,7 +41,8 @@ def land(
         landings = {storage.name: storage.landing(image.id) for storage in storages}
         extra = (algorithm,) if algorithm else ()
         pace = pace_into(catalog, tuple(landings), settings.bandwidth_bytes_s)
-        arrival = Arrival(landings, settings.max_virtual_size, extra, pace)
+        received = Received(place(settings, image.id))
+        arrival = Arrival(landings, settings.max_virtual_size, extra, pace, received)
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
             with meter.following(lambda: arrival.kept, info.size_bytes):
                 start = arrival.take_up(info)  # reads all that was kept: minutes, for a large image

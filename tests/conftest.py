@@ -33,10 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """Return an empty home that the settings name, with loopback sources and the test's folder allowed."""
     place = tmp_path / "home"
-    place.mkdir()
+    memory = tmp_path / "memory"
+    for folder in (place, memory):
+        folder.mkdir()
     socket = request.config.cache.mkdir("quality")  # shared: the agent loads for seconds
     for name, value in {
         "HOME": str(place),
+        "RECEIVING": str(memory),
         "ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         "FILE_ROOTS": str(tmp_path),
         "QUALITY_SOCKET": str(socket / "quality.sock"),

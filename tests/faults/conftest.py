@@ -120,9 +120,11 @@ def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     folder = tmp_path_factory.mktemp("machines")
     home = folder / "home"
     home.mkdir()
+    (folder / "memory").mkdir()
     assert request.config.cache is not None
     settings = {
         "IMAGEWRIGHT_HOME": str(home),
+        "IMAGEWRIGHT_RECEIVING": str(folder / "memory"),
         "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8",
         "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"),
         "IMAGEWRIGHT_RETRY_DELAY_S": "0.05",

@@ -9,6 +9,7 @@ import sys
 
 from catalog.settings import Settings
 from storage.arrival import Arrival
+from storage.received import Received, place
 from storage.registry import open_image_storage
 from storage.sources import open_source
 from tests.storage.stores import record
@@ -21,7 +22,11 @@ def main() -> None:
     settings = Settings.model_validate_json(written)
     store = open_image_storage(record(f"file://{folder}"), settings=settings)
     source = open_source(url, settings, credentials=credentials or None)
-    arrival = Arrival({"images": store.landing(LANDING)}, settings.max_virtual_size)
+    arrival = Arrival(
+        {"images": store.landing(LANDING)},
+        settings.max_virtual_size,
+        received=Received(place(settings, folder)),
+    )
     info = source.probe()
     print(arrival.take_up(info), flush=True)
     arrival.pull(source, info, lambda _done, _total: None)

@@ -20,6 +20,7 @@ from storage.chips.directory import DirectoryObjects
 from storage.imagestore import ImageStore
 from storage.local import LocalFile
 from storage.protocols import ObjectStore, Source
+from storage.received import Received, place
 from storage.sources import open_source
 from storage.syncing import ship
 from tests.storage.stores import image, record
@@ -54,7 +55,9 @@ def open_store(place: str) -> ObjectStore:
 def add(objects: ObjectStore, source: Source, image_id: str) -> int:
     """Add a file as the flows do: digests, verdict, chips, all durable. Returns the bytes newly stored."""
     storage = ImageStore(record(), objects)
-    arrival = Arrival({storage.name: storage.landing(image_id)}, 1 << 44)
+    arrival = Arrival(
+        {storage.name: storage.landing(image_id)}, 1 << 44, received=Received(place(Settings(), image_id))
+    )
     info = source.probe()
     arrival.take_up(info)
     arrival.pull(source, info, lambda _done, _all: None)

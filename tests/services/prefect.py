@@ -183,10 +183,11 @@ def prefect_server(folder: Path, cache: Path, settings: Mapping[str, str]) -> It
 
 @contextmanager
 def worker(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Worker]:
-    """Run a process worker. host: a host name of its own, so that it can't be asked after by its process ids."""
-    folder.mkdir(parents=True)
+    """Run a process worker, with scratch folder and memory of its own. host: a host name of its own, so that it can't be asked after by its process ids."""
+    (folder / "memory").mkdir(parents=True)
     environment = {**server.environment, "PREFECT_HOME": str(folder / "prefect"),
-                   "IMAGEWRIGHT_SCRATCH": str(folder / "scratch"), "PREFECT_WORKER_QUERY_SECONDS": "1",
+                   "IMAGEWRIGHT_SCRATCH": str(folder / "scratch"),
+                   "IMAGEWRIGHT_RECEIVING": str(folder / "memory"), "PREFECT_WORKER_QUERY_SECONDS": "1",
                    "PREFECT_RUNNER_PROCESS_LIMIT": "0"}  # fmt: skip
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", definitions()[0].work_pool.name,
                "--type", "process", "--name", folder.name]  # fmt: skip

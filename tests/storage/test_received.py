@@ -1,0 +1,184 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.settings import Settings
+from storage import received
+from storage.protocols import SourceInfo
+from storage.received import STEP_BYTES, Received, forget, place
+
+RING = 4 * STEP_BYTES
+INFO = SourceInfo(url="http://x/y", size_bytes=16 << 20, etag='"1"', resumable=True)
+DATA = random.Random(1).randbytes(16 << 20)
+DYING = """
+import os, random, signal, sys
+from pathlib import Path
+from storage.received import STEP_BYTES, Received
+from tests.storage.test_received import DATA, INFO, RING
+ring = Received(Path(sys.argv[1]), RING)
+ring.open(INFO)
+for at in range(int(sys.argv[2]), int(sys.argv[3]), STEP_BYTES):
+    ring.note(at, memoryview(DATA)[at : min(at + STEP_BYTES, int(sys.argv[3]))])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def left_by_a_dead_process(file: Path, start: int, end: int) -> None:
+    died = subprocess.run([sys.executable, "-c", DYING, str(file), str(start), str(end)], check=False)
+    assert died.returncode == -signal.SIGKILL
+
+
+def taken_up(file: Path, offset: int, info: SourceInfo = INFO) -> bytes:
+    ring = Received(file, RING)
+    ring.open(info)
+    try:
+        return b"".join(ring.since(offset))
+    finally:
+        ring.close()
+
+
+def test_what_a_killed_process_noted_is_there_for_the_next(tmp_path: Path) -> None:
+    file, end = tmp_path / "ring", 9 * STEP_BYTES + 5
+    left_by_a_dead_process(file, 3, end)
+    assert taken_up(file, end - 2 * STEP_BYTES) == DATA[end - 2 * STEP_BYTES : end]
+    assert not file.exists(), "its user deletes it"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        INFO.model_copy(update={"etag": '"2"'}),
+        INFO.model_copy(update={"size_bytes": 17 << 20}),
+        INFO.model_copy(update={"last_modified": "yesterday"}),
+    ],
+)
+def test_nothing_of_another_file_is_used(tmp_path: Path, other: SourceInfo) -> None:
+    left_by_a_dead_process(tmp_path / "ring", 0, STEP_BYTES)
+    assert taken_up(tmp_path / "ring", 0, other) == b""
+
+
+def test_nothing_from_before_a_restart_of_the_machine_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_by_a_dead_process(tmp_path / "ring", 0, STEP_BYTES)
+    monkeypatch.setattr(received, "_boot_id", lambda: "another")
+    assert taken_up(tmp_path / "ring", 0) == b""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "offset"),
+    [
+        (10, 20, 9),  # there is a hole before it
+        (10, 20, 21),  # the store has more
+        (0, RING, 0),  # those bytes were written over
+    ],
+)
+def test_what_does_not_join_is_not_used(tmp_path: Path, start: int, end: int, offset: int) -> None:
+    left_by_a_dead_process(tmp_path / "ring", start, end)
+    assert taken_up(tmp_path / "ring", offset) == b""
+
+
+def test_a_living_process_is_never_read_from(tmp_path: Path) -> None:
+    owner, other = Received(tmp_path / "ring", RING), Received(tmp_path / "ring", RING)
+    owner.open(INFO)
+    owner.note(0, memoryview(DATA)[:100])
+    other.open(INFO)
+    assert not other.active
+    assert list(other.since(0)) == []
+    other.note(0, memoryview(b"x" * 100))
+    other.close()
+    assert b"".join(owner.since(0)) == DATA[:100]
+    owner.close()
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        INFO.model_copy(update={"resumable": False}),
+        INFO.model_copy(update={"local": True}),
+        INFO.model_copy(update={"size_bytes": 1000}),
+        INFO.model_copy(update={"size_bytes": None}),
+    ],
+)
+def test_nothing_is_kept_of_what_is_not_worth_it(tmp_path: Path, info: SourceInfo) -> None:
+    ring = Received(tmp_path / "ring", RING)
+    ring.open(info)
+    assert not ring.active
+    assert not list(tmp_path.iterdir())
+
+
+@given(
+    st.lists(st.integers(1, 40), max_size=60),
+    st.integers(0, 200),
+    st.floats(0, 1),
+)
+def test_a_ring_gives_back_exactly_what_was_noted_last(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[int], start: int, part: float
+) -> None:
+    # The smallest ring there can be is a step and a bit: the bit is what is certain to be there.
+    room = 64
+    ring = Received(tmp_path_factory.mktemp("ring") / "ring", STEP_BYTES + room)
+    ring.open(INFO)
+    end = start
+    for size in pieces:
+        ring.note(end, memoryview(DATA)[end : end + size])
+        end += size
+    offset = start + int((end - start) * part)
+    found = b"".join(ring.since(offset))
+    assert found == (DATA[offset:end] if end - offset <= room else b"")
+    ring.note(end, memoryview(DATA)[end : end + 7])
+    assert b"".join(ring.since(end)) == DATA[end : end + 7]
+    ring.close()
+
+
+def test_a_ring_written_round_gives_back_its_last_bytes(tmp_path: Path) -> None:
+    ring = Received(tmp_path / "ring", RING)
+    ring.open(INFO)
+    end, sizes = 0, random.Random(2)
+    while end < 3 * RING:
+        size = sizes.randint(1, STEP_BYTES)
+        ring.note(end, memoryview(DATA)[end : end + size])
+        end += size
+    last = end - RING + STEP_BYTES
+    assert b"".join(ring.since(last)) == DATA[last:end]
+    ring.close()
+
+
+def test_a_place_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", receiving=tmp_path)
+    own = tmp_path / f"imagewright-{os.getuid()}"
+    own.mkdir(mode=0o777)
+    own.chmod(0o777)
+    assert place(settings, "a") is None
+    own.chmod(0o700)
+    assert place(settings, "a") != place(settings, "b") is not None
+    own.rmdir()
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    own.symlink_to(tmp_path / "elsewhere")
+    assert place(settings, "a") is None
+    assert place(Settings(home=tmp_path, receiving=tmp_path / "nowhere"), "a") is None
+
+
+def test_what_nobody_goes_on_with_is_deleted(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", receiving=tmp_path)
+    files = [place(settings, name) for name in ("cancelled", "old", "used", "young")]
+    cancelled, old, used, young = (file for file in files if file is not None)
+    for file in (cancelled, old, young):
+        left_by_a_dead_process(file, 0, 10)
+    ring = Received(used)
+    ring.open(INFO)
+    day_before = time.time() - received.LEFT_S - 1
+    for file in (old, used):
+        os.utime(file, (day_before, day_before))
+    forget(settings, "cancelled")
+    forget(settings, "used")
+    assert set(young.parent.iterdir()) == {used, young}
+    ring.close()
