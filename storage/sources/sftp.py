@@ -122,7 +122,7 @@ class SftpStream:
         """Hand out what is there of the current piece."""
         if not self._piece:
             if self._offset >= self._end:
-                self.require_unchanged()
+                self._require_end()
                 return 0
             self._piece = self._next()
         size = min(len(self._piece), len(buffer))
@@ -136,6 +136,16 @@ class SftpStream:
         with self._source.interrupted(self._offset):
             facts = self._session.wait(self._session.start(self._file.stat()))
         require_same(self._source.url.masked, self._info, self._source.describe(self._session, facts))
+
+    def _require_end(self) -> None:
+        """Raise SourceForbidden if there is more than the size that the server tells: that would pass for the whole."""
+        self.require_unchanged()
+        with self._source.interrupted(self._offset):
+            more = self._session.wait(self._session.start(_read(self._file, 1, self._end)))
+        if more:
+            raise SourceForbidden(
+                self._source.url.masked, f"the server sends more than the {self._end} bytes it announced"
+            )
 
     def close(self) -> None:
         """Break the connection."""
