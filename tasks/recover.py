@@ -19,6 +19,7 @@ from tasks.fail import mark_failed, withdraw
 from tasks.resources import is_dead, is_running_here, open_resources, run_id
 from tasks.retries import retrying
 from tasks.runs import FoundRun
+from tasks.withdrawal import order_withdrawal
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -89,6 +90,11 @@ def _withdraw(image_id: str, _reason: str) -> bool:
         return withdraw(image_id)
 
 
+def _stop(image_id: str, reason: str) -> bool:
+    with open_resources() as (_, catalog):
+        return order_withdrawal(catalog, image_id, reason)
+
+
 def _mark(image_id: str, sentence: str) -> bool:
     with _locked(image_id) as image:
         mark_failed(image, sentence, resumable=True)
@@ -115,6 +121,7 @@ def _locked(image_id: str) -> Iterator[Image]:
 
 
 ON_IMAGE: dict[str, Callable[[str, str], bool]] = {
+    recovery.STOP: _stop,
     recovery.WITHDRAW: _withdraw,
     recovery.MARK: _mark,
     recovery.GIVE_UP_MOVE: _give_up_move,

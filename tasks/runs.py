@@ -28,6 +28,7 @@ class FoundRun(Record):
     name: str
     flow: str  # e.g. "add-system-image"
     state: str
+    state_at: datetime
     state_id: str
     last_sign_at: datetime
     recoveries: int
@@ -171,6 +172,7 @@ def _found(client: "SyncPrefectClient", run: "FlowRun", flow: str, beat: datetim
         name=run.name,
         flow=flow,
         state=state.type.value,
+        state_at=state.timestamp,
         state_id=str(state.id),
         last_sign_at=max(state.timestamp, beat or state.timestamp),
         recoveries=sum((s.message or "").startswith(RECOVERY) for s in states),

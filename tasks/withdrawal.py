@@ -64,6 +64,21 @@ def ask_withdrawal(catalog: "Catalog", image_id: str, account: str) -> Image | N
     return image
 
 
+def order_withdrawal(catalog: "Catalog", image_id: str, reason: str) -> bool:
+    """Have the process that adds an image end and take it back, wherever it runs; tell whether it was still to be told.
+
+    Raises ImageNotFound, IllegalTransition.
+    """
+    with catalog.changing(actor="system", run_id=run_id()) as change:
+        image = change.image(image_id)
+        if status_after(image, "cancel") is not GONE:
+            return False
+        if any(work.operation == WITHDRAW for work in change.pending(image_id=image_id)):
+            return False
+        change.defer(WITHDRAW, f"image:{image_id}", reason)
+    return True
+
+
 def await_withdrawal(catalog: "Catalog", image: Image, account: str, deadline: float) -> Image:
     """Make an image that was asked to go vanish with its bytes, when its run has ended; return it as Deleted.
 

@@ -13,6 +13,7 @@ WAITING = ("SCHEDULED", "PAUSED")
 """States of a run that has no process and needs none. Running ones that are well hold the image's lock."""
 
 RESTART, END, END_CANCELLED = "restart run", "end run", "end cancelled run"
+STOP = "stop add of image"
 MARK, WITHDRAW, GIVE_UP_MOVE = "mark image resumable", "withdraw image", "give up move of image"
 
 
@@ -22,6 +23,7 @@ class SeenRun(Record):
     id: str
     name: str
     state: Literal["CRASHED", "RUNNING", "PENDING", "CANCELLING"]
+    state_at: datetime
     state_id: str  # a run whose state is another one by the time something is done about it is left alone
     last_sign_at: datetime  # its last heartbeat, or when it came into its state if that is later
     recoveries: int = 0  # how often it was started again already
@@ -59,7 +61,7 @@ def plan_recovery(
 def judged_run(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action, ...]:
     """Return what to do about one run; nothing while it may be alive."""
     if not is_dead(run, now, silence):
-        return ()
+        return _stopped(run, now, silence)
     subject = f"run:{run.id}"
     if run.state == "CANCELLING" or run.cancelling:  # whoever finds it dead first may have made it Crashed
         ended = Action(verb=END_CANCELLED, subject=subject, reason="its worker died while it was cancelled")
@@ -120,6 +122,14 @@ def _given_up(run: SeenRun) -> tuple[Action, ...]:
         ended.model_copy(update={"reason": sentence}),
         Action(verb=MARK, subject=f"image:{run.image_id}", reason=sentence),
     )
+
+
+def _stopped(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action, ...]:
+    """Have a run end itself that its worker should have ended: the worker alone died."""
+    if run.state != "CANCELLING" or run.image_id is None or run.image_gone or now - run.state_at < silence:
+        return ()
+    reason = "its add was cancelled, and no worker ended it"
+    return (Action(verb=STOP, subject=f"image:{run.image_id}", reason=reason),)
 
 
 def _withdrawn(run: SeenRun) -> tuple[Action, ...]:

@@ -14,6 +14,7 @@ from catalog.rules.recovery import (
     MARK,
     MAX_RECOVERIES,
     RESTART,
+    STOP,
     WITHDRAW,
     SeenImage,
     SeenRun,
@@ -26,7 +27,14 @@ LONG_AGO = START - timedelta(hours=1)
 
 
 def a_run(**fields: object) -> SeenRun:
-    given = {"id": "r", "name": "add x", "state": "CRASHED", "state_id": "s", "last_sign_at": LONG_AGO}
+    given = {
+        "id": "r",
+        "name": "add x",
+        "state": "CRASHED",
+        "state_id": "s",
+        "state_at": LONG_AGO,
+        "last_sign_at": LONG_AGO,
+    }
     return SeenRun.model_validate({**given, **fields})
 
 
@@ -72,6 +80,18 @@ def test_a_run_is_started_again_three_times_and_then_ended_with_the_way_to_resum
 
 def test_an_add_whose_image_was_deleted_meanwhile_does_not_bring_it_back() -> None:
     assert verbs(a_run(image_id="i", image_gone=True)) == [(END_CANCELLED, "run:r")]
+
+
+def test_a_cancelled_add_that_goes_on_is_told_to_stop_once_a_worker_had_its_time() -> None:
+    going_on = a_run(state="CANCELLING", last_sign_at=START, image_id="i")
+    assert verbs(going_on) == [(STOP, "image:i")]
+    for left_alone in (
+        {"state_at": START - timedelta(seconds=STALE_S - 1)},
+        {"image_gone": True},
+        {"image_id": None},
+        {"state": "RUNNING"},
+    ):
+        assert not verbs(going_on.model_copy(update=left_alone))
 
 
 @pytest.mark.parametrize("fields", [{"state": "CANCELLING"}, {"state": "CRASHED", "cancelling": True}])

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from catalog.records import ImageStatus
 from catalog.rules.recovery import interrupted_sentence
 from deployments.automations import apply_automations
+from flows.recover_runs import BEAT_S
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
 from tests.services.prefect import COMMAND
 
@@ -190,6 +191,25 @@ def test_a_run_whose_worker_alone_was_killed_is_finished_by_another(
             machines.server.wait_for(run, "COMPLETED")
         assert source.server.bytes_sent() <= source.size + 16 * MIB
     assert machines.image(run).md5 == source.md5()
+
+
+@pytest.mark.long
+def test_a_run_whose_worker_alone_was_killed_can_be_cancelled(machines: Machines, tmp_path: Path) -> None:
+    before = machines.stored()
+    with slow_source(tmp_path, 256 * MIB, rate_mib_s=2) as source, machines.machine() as only:
+        run = start_add(machines, source, kept=4 * MIB)
+        only.process.kill()
+        only.process.wait()
+        machines.server.set_state(run, "CANCELLING")
+        time.sleep(BEAT_S)
+        report = json.loads(machines.recover(stale_after_s=BEAT_S))
+        assert [(item["subject"], item["outcome"]) for item in report["items"]] == [(f"image:{run}", "done")]
+        deadline = time.monotonic() + 3 * BEAT_S
+        while machines.server.run(run)["state_type"] != "CANCELLED":  # it may die of its first line of output
+            assert time.monotonic() < deadline, "the process goes on"
+            machines.recover(stale_after_s=BEAT_S)
+        assert source.server.bytes_sent() < source.size, "it did not go on to its end"
+    assert_nothing_is_left(machines, run, before)
 
 
 @pytest.mark.long
