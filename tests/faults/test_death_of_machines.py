@@ -11,11 +11,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from catalog.records import ImageStatus
 from catalog.rules.recovery import interrupted_sentence
-from deployments.automations import apply_automations
+from deployments.automations import ENDED, apply_automations
 from flows.recover_runs import BEAT_S
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
 from tests.services.prefect import COMMAND
@@ -255,6 +256,11 @@ def test_the_server_itself_marks_a_run_crashed_that_stops_beating(machines: Mach
     assert state["message"] == "no heartbeat for 10 s: its worker died"
     assert machines.server.run(ended)["state_type"] == "COMPLETED"
     machines.server.set_state(silent, "CANCELLED", force=True)  # no later machine takes it up
+
+
+def test_every_state_without_a_heartbeat_ends_the_waiting_for_one() -> None:
+    beating = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
+    assert {state.value for state in StateType if state not in beating} <= {name.upper() for name in ENDED}
 
 
 def test_applying_the_automation_again_leaves_it_alone(machines: Machines) -> None:
