@@ -6,8 +6,17 @@ Collections of records are pyrsistent maps and vectors, never fields of a record
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 
+from catalog.evidence import (
+    BootFacts,
+    Conversion,
+    Finding,
+    Origin,
+    Provenance,
+    QualityCheck,
+    QualityReport,
+    Verdict,
+)
 from catalog.record import (
     Architecture,
     BiosMode,
@@ -122,66 +131,6 @@ class ReplicaStatus(StrEnum):
     READY = "Ready"
     DAMAGED = "Damaged"
     DELETING = "Deleting"
-
-
-class Finding(Record):
-    """One thing that a rule found in the bytes of an image."""
-
-    rule: str  # stable id, e.g. "qcow2.backing-file"
-    rule_version: int
-    severity: Literal["error", "warning", "info"]
-    offset: int | None = None  # bytes from the start of the file, where one place can be named
-    sentence: str
-
-
-class Verdict(Record):
-    """What the bytes of a file are, and which rules said so."""
-
-    format: str  # detected; one of ImageFormat, or vhd, vhdx, vdi, … when refused
-    virtual_size_bytes: int
-    rule_set: str  # version of the whole set, e.g. "2026.11"
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def safe(self) -> bool:
-        """Tell whether no rule refused the bytes."""
-        return not any(f.severity == "error" for f in self.findings)
-
-
-class BootFacts(Record):
-    """What would boot, read from the bytes."""
-
-    partition_table: Literal["gpt", "mbr", "none", "iso", "unknown"] = "unknown"
-    bios_boot: bool = False  # MBR boot code, or an El Torito BIOS entry
-    uefi_boot: tuple[str, ...] = ()  # machine types of EFI/BOOT/BOOT*.EFI, e.g. ("x86_64",)
-    guest_os: str | None = None  # e.g. "Debian GNU/Linux 12 (bookworm)"
-    virtio: bool | None = None  # None: could not be told
-    cloud_init: bool | None = None
-    guest_agent: bool | None = None
-    filesystems: tuple[str, ...] = ()
-
-
-class QualityCheck(Record):
-    """The result of one expectation."""
-
-    name: str
-    success: bool
-    sentence: str
-
-
-class QualityReport(Record):
-    """The result of one data-quality suite."""
-
-    suite: str
-    success: bool
-    checks: tuple[QualityCheck, ...] = ()
-    checked_at: datetime
-    docs_url: str | None = None
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Sentences of the checks that failed."""
-        return tuple(c.sentence for c in self.checks if not c.success)
 
 
 class Image(Record):
@@ -354,40 +303,6 @@ class Event(Record):
     note: bool = False  # changes no record: what it says stands for itself
     previous_hash: str = ""  # hash chain: tampering shows
     hash: str = ""
-
-
-class Conversion(Record):
-    """How the file that one storage keeps was made from the file added. `arguments`: exact, but for the scratch paths."""
-
-    image_storage: str
-    from_format: ImageFormat
-    to_format: ImageFormat
-    program: str  # with its version, as it names itself
-    arguments: tuple[str, ...] = ()
-    sha256: str | None = None  # of the file that came out
-    md5: str | None = None
-
-
-class Origin(Record):
-    """Where the bytes of an image came from, as measured while they arrived. `url` is masked."""
-
-    url: str
-    address: str | None = None  # really connected to
-    size_bytes: int
-    etag: str | None = None
-    last_modified: str | None = None
-    md5: str
-    sha256: str
-    checksum: str = ""  # of the algorithm that was expected
-    expected_checksum: str | None = None
-    rule_set: str = ""  # of the safety rules that passed it
-    conversions: tuple[Conversion, ...] = ()
-
-
-class Provenance(Record):
-    """The origin of an image as one entry of its log. One field, so that it never looks like a change of the image's."""
-
-    provenance: Origin
 
 
 class LogVerified(Record):
