@@ -28,6 +28,12 @@ OPERATIONS = {
 """Flow → operation in the table of transitions."""
 
 
+CHANGEABLE = {
+    "name", "credentials", "endpoint", "sync_network", "capacity_bytes", "reserve_bytes", "bandwidth_bytes_s",
+}  # fmt: skip
+"""What stands in the form of a storage that is registered again; only what is changed there is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
     """How far or how full something is. percent: 0 to 100, None where that can't be told."""
@@ -107,8 +113,13 @@ def leftover_row(left: Leftover) -> Row:
 
 def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
     """Return an image storage's line."""
-    given = {"name": storage.name, "image_storage": storage.name, "image_storages": [storage.name]}
-    actions = ("set_image_storage_state", "verify_replicas", "reclaim_space", "adopt_storage")
+    given = {
+        "image_storage": storage.name, "image_storages": [storage.name],
+        **storage.model_dump(mode="json", include=CHANGEABLE),
+    }  # fmt: skip
+    actions = (
+        "register_image_storage", "set_image_storage_state", "verify_replicas", "reclaim_space", "adopt_storage"
+    )  # fmt: skip
     cells = (
         storage.kind, storage.url, storage.state, storage.connection, _used(fullness), _deduplicated(fullness),
         f"{size(storage.bandwidth_bytes_s)}/s" if storage.bandwidth_bytes_s else "", storage.sync_network or "",
@@ -118,12 +129,12 @@ def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
 
 def primary_row(storage: PrimaryStorage, fullness: Fullness | None) -> Row:
     """Return a primary storage's line."""
-    given = {"primary_storage": storage.name}
+    given = {"primary_storage": storage.name, **storage.model_dump(mode="json", include=CHANGEABLE)}
     return Row(
         storage.name,
         storage.name,
         (storage.kind, storage.url, _used(fullness)),
-        ("clean_image_cache",),
+        ("register_primary_storage", "clean_image_cache"),
         given,
     )
 

@@ -3,6 +3,7 @@
 from prefect import flow
 
 from catalog.records import Plan, PrimaryStorage
+from catalog.rules.registering import kept_fields
 from flows.naming import named
 from flows.requests import RegisterPrimaryStorage
 from tasks.register_primary import plan_primary, register_primary
@@ -10,9 +11,12 @@ from tasks.register_primary import plan_primary, register_primary
 
 @flow(name="register-primary-storage", flow_run_name=named("register {name}"))
 def register_primary_storage(request: RegisterPrimaryStorage) -> PrimaryStorage | Plan:
-    """Register where VMs and volumes live, after proving that it answers. Registering the same again is a no-op.
+    """Register where VMs and volumes live, after proving that it answers. Registered again, what is not given stays.
 
     Raises InvalidRequest, StorageUnavailable, StorageRefused.
     """
-    fields = request.model_dump(exclude={"account", "plan_only"})
-    return plan_primary(fields) if request.plan_only else register_primary(fields, request.account)
+    fields = request.fields()
+    kept = kept_fields(fields, request.model_fields_set, request.clear)
+    if request.plan_only:
+        return plan_primary(fields, kept)
+    return register_primary(fields, request.account, kept)

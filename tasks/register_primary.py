@@ -1,6 +1,6 @@
-"""Take a primary storage into the catalog once it has answered."""
+"""Take a primary storage into the catalog, or change it there, once it has answered."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -8,6 +8,7 @@ from prefect import task
 from catalog.errors import InvalidRequest, PrimaryStorageNotFound
 from catalog.records import Action, Plan, PrimaryStorage
 from catalog.rules.naming import check_name
+from catalog.rules.registering import changed_fields, registered, require_same_place
 from storage.sources import mask
 from tasks.changing import now
 from tasks.resources import open_primary_storage, open_resources, run_id
@@ -18,44 +19,51 @@ if TYPE_CHECKING:
 
 
 @task(task_run_name="check {fields[name]}", **retrying())
-def plan_primary(fields: Mapping[str, object]) -> Plan:
-    """Prove that the primary storage could be registered. Changes nothing in the catalog."""
-    record = _record(fields)
+def plan_primary(fields: Mapping[str, object], kept: Collection[str] = ()) -> Plan:
+    """Prove that the primary storage could be registered, and name each field that would change. Changes nothing."""
     with open_resources() as (settings, catalog):
-        _check_free(catalog, record)
+        known, record = _decided(catalog, fields, kept)
         room = open_primary_storage(record, settings).capacity()
-    action = Action(
-        verb="register", subject=f"primary_storage:{record.name}", reason=f"{mask(record.url)} answers"
-    )
-    summary = f"register {record.name} ({record.kind}) with {room.available_bytes} bytes free"
-    return Plan(operation="register primary storage", actions=(action,), summary=summary)
+    subject = f"primary_storage:{record.name}"
+    new = (Action(verb="register", subject=subject, reason=f"{mask(record.url)} answers"),)
+    actions = changed_fields(known, record, subject) if known else new
+    done = f"change {len(actions)} fields of" if known else "register"
+    summary = f"{done} {record.name} ({record.kind}) with {room.available_bytes} bytes free"
+    return Plan(operation="register primary storage", actions=actions, summary=summary)
 
 
 @task(task_run_name="register {fields[name]}", **retrying())
-def register_primary(fields: Mapping[str, object], account: str) -> PrimaryStorage:
-    """Save the record. Registering the same again is a no-op. Raises InvalidRequest if name or pool are taken."""
-    record = _record(fields)
+def register_primary(
+    fields: Mapping[str, object], account: str, kept: Collection[str] = ()
+) -> PrimaryStorage:
+    """Save the record. kept: fields that stay as they are where the storage is registered already.
+
+    Raises InvalidRequest if name or pool are taken.
+    """
     with open_resources() as (settings, catalog):
-        open_primary_storage(record, settings).check()
+        _, asked = _decided(catalog, fields, kept)
+        open_primary_storage(asked, settings).check()
         with catalog.changing(actor=account, run_id=run_id()) as change:
-            _check_free(change, record)
-            try:
-                known = change.primary_storage(record.name)
-            except PrimaryStorageNotFound:
-                known = record
-            if (known.kind, known.url) != (record.kind, record.url):
-                raise InvalidRequest(
-                    "name", record.name, f"a name of its own: it is {known.kind} at {mask(known.url)}"
-                )
-            updated = record.model_copy(update={"created_at": known.created_at})
-            change.save_primary_storage(updated)
-    return updated
-
-
-def _record(fields: Mapping[str, object]) -> PrimaryStorage:
-    record = PrimaryStorage.model_validate({**fields, "created_at": now()})
-    check_name(record.name)
+            known, record = _decided(change, fields, kept)  # it may have been changed while it was checked
+            if record != known:
+                change.save_primary_storage(record)
     return record
+
+
+def _decided(
+    catalog: "Reading", fields: Mapping[str, object], kept: Collection[str]
+) -> tuple[PrimaryStorage | None, PrimaryStorage]:
+    """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
+    check_name(str(fields["name"]))
+    try:
+        known: PrimaryStorage | None = catalog.primary_storage(str(fields["name"]))
+    except PrimaryStorageNotFound:
+        known = None
+    record = PrimaryStorage.model_validate({"created_at": now(), **registered(known, fields, kept)})
+    if known:
+        require_same_place(known, record, mask(known.url))
+    _check_free(catalog, record)
+    return known, record
 
 
 def _check_free(catalog: "Reading", record: PrimaryStorage) -> None:

@@ -1,7 +1,7 @@
-"""Take an image storage into the catalog once it has answered."""
+"""Take an image storage into the catalog, or change it there, once it has answered."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from prefect import task
 from catalog.errors import InvalidRequest, StorageNotFound
 from catalog.records import Action, ImageStorage, Plan
 from catalog.rules.naming import check_name
+from catalog.rules.registering import changed_fields, registered, require_same_place
 from storage.registry import place_of
 from storage.sources import mask
 from tasks.resources import open_image_storage, open_resources, run_id
@@ -20,49 +21,52 @@ if TYPE_CHECKING:
 
 
 @task(task_run_name="check {fields[name]}", **retrying())
-def plan_registration(fields: Mapping[str, object]) -> Plan:
-    """Prove that the storage could be registered. Changes nothing in the catalog."""
-    record = _record(fields)
+def plan_registration(fields: Mapping[str, object], kept: Collection[str] = ()) -> Plan:
+    """Prove that the storage could be registered, and name each field that would change. Changes nothing."""
     with open_resources() as (settings, catalog):
-        room = open_image_storage(record, settings).capacity()
-        _check_place(catalog, record)
-    action = Action(
-        verb="register", subject=f"image_storage:{record.name}", reason=f"{mask(record.url)} answers"
-    )
-    summary = (
-        f"register {record.name} ({record.kind}) with {room.available_bytes} bytes free after the reserve"
-    )
-    return Plan(operation="register image storage", actions=(action,), summary=summary)
+        known, record = _decided(catalog, fields, kept)
+        room = open_image_storage(record.model_copy(update={"state": "Enabled"}), settings).capacity()
+    subject = f"image_storage:{record.name}"
+    new = (Action(verb="register", subject=subject, reason=f"{mask(record.url)} answers"),)
+    actions = changed_fields(known, record, subject) if known else new
+    done = f"change {len(actions)} fields of" if known else "register"
+    summary = f"{done} {record.name} ({record.kind}) with {room.available_bytes} bytes free after the reserve"
+    return Plan(operation="register image storage", actions=actions, summary=summary)
 
 
 @task(task_run_name="register {fields[name]}", **retrying())
-def register_storage(fields: Mapping[str, object], account: str) -> ImageStorage:
-    """Save the storage's record. Raises InvalidRequest if its name or its place is taken by another storage."""
-    record = _record(fields)
+def register_storage(fields: Mapping[str, object], account: str, kept: Collection[str] = ()) -> ImageStorage:
+    """Save the storage's record. kept: fields that stay as they are where the storage is registered already.
+
+    Raises InvalidRequest if its name or its place is taken by another storage.
+    """
     with open_resources() as (settings, catalog):
-        open_image_storage(record, settings).check()
+        _, asked = _decided(catalog, fields, kept)
+        open_image_storage(asked.model_copy(update={"state": "Enabled"}), settings).check()
         with catalog.changing(actor=account, run_id=run_id()) as change:
-            _check_place(change, record)
-            try:
-                known = change.image_storage(record.name)
-            except StorageNotFound:
-                change.save_image_storage(record)
-                return record
-            if (known.kind, known.url) != (record.kind, record.url):
-                raise InvalidRequest(
-                    "name", record.name, f"a name of its own: it is {known.kind} at {mask(known.url)}"
-                )
-            updated = record.model_copy(update={"created_at": known.created_at, "state": known.state})
-            change.save_image_storage(updated)
-            return updated
+            known, record = _decided(change, fields, kept)  # it may have been changed while it was checked
+            after = record.model_copy(update={"connection": "Connected"})
+            if after != known:
+                change.save_image_storage(after)
+    return after
 
 
-def _record(fields: Mapping[str, object]) -> ImageStorage:
-    record = ImageStorage.model_validate({**fields, "created_at": datetime.now(UTC)})
-    check_name(record.name)
+def _decided(
+    catalog: "Reading", fields: Mapping[str, object], kept: Collection[str]
+) -> tuple[ImageStorage | None, ImageStorage]:
+    """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
+    check_name(str(fields["name"]))
+    try:
+        known: ImageStorage | None = catalog.image_storage(str(fields["name"]))
+    except StorageNotFound:
+        known = None
+    record = ImageStorage.model_validate({"created_at": datetime.now(UTC), **registered(known, fields, kept)})
+    if known:
+        require_same_place(known, record, mask(known.url))
     _check_url(record)
     _check_network(record.sync_network)
-    return record
+    _check_place(catalog, record)
+    return known, record
 
 
 def _check_url(record: ImageStorage) -> None:
