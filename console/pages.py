@@ -23,7 +23,7 @@ from console.shown import size, verb, when
 from console.starting import run_page
 from console.tabs import FORMATS, KINDS, TABS, View, page_of
 from flows import FLOWS
-from flows.cli import request_model
+from flows.command import request_model
 from storage.uploads import Uploads
 
 TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")

@@ -19,7 +19,7 @@ from catalog.errors import ImagewrightError
 from catalog.records import Plan, Record
 from console.starting import ServerUnavailable, start
 from flows import requests
-from flows.cli import request_model, sentence
+from flows.command import request_model, sentence
 
 OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w+: )?")
 

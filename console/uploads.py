@@ -18,7 +18,7 @@ from starlette.routing import Route
 from catalog.errors import ImagewrightError, InvalidRequest, UploadBusy, UploadNotFound
 from catalog.settings import Settings
 from console.starting import start
-from flows.cli import sentence
+from flows.command import sentence
 from flows.drafts import draft_image
 from flows.requests import AddSystemImage, AddVolumeImage
 from storage.uploads import Upload, Uploads, url_of

@@ -33,6 +33,9 @@ def main() -> None:
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background job starts with it ignored
     with contextlib.suppress(KeyboardInterrupt):
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, {signal.SIGINT}
+        )  # the command held it back while we loaded
         serve(settings, options.port, options.console_port)
 
 

@@ -6,8 +6,8 @@ The names are loaded on first use: importing Prefect takes seconds, and reading 
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as of `typing`, which would take longer to load than the entry of the command has to answer Ctrl-C
 if TYPE_CHECKING:
     from prefect import Flow
 

@@ -1,127 +1,38 @@
-"""The `imagewright` command: every flow is a subcommand generated from its request model, plus reading commands."""
+"""The entry of the `imagewright` command: it answers Ctrl-C before anything that takes time is loaded."""
 
 import os
-import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+import signal
 
-from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
-
-from catalog.errors import ImagewrightError, InvalidRequest
-from catalog.records import Record
-from flows import FLOWS, requests
-from flows.output import failures, print_json, print_record
-from flows.reading import READING
-
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
-FAILED, WRONG_USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
-RESUMED = "; what was kept is resumed from when the same image_id is added again"
-
-
-def request_model(flow_name: str) -> type[requests.Request]:
-    """Return the request model of a flow: its name in CamelCase."""
-    model: type[requests.Request] = getattr(requests, "".join(part.title() for part in flow_name.split("_")))
-    return model
-
-
-def build_app() -> App:
-    """Return the command with all its subcommands."""
-    app = App(name="imagewright", help="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
-              result_action="return_value", suppress_keyboard_interrupt=False)  # fmt: skip
-    app.register_install_completion_command()
-    for name in FLOWS:
-        app.command(_flow_command(name), name=name.replace("_", "-"))
-    for name, command in READING.items():
-        app.command(command, name=name)
-    app.command(adopt)
-    app.command(serve)
-    return app
-
-
-def _flow_command(name: str) -> Callable[..., None]:
-    model = request_model(name)
-
-    def command(request: Any, *, as_json: bool = False) -> None:
-        _call(name, request, as_json)
-
-    if not any(field.is_required() for field in model.model_fields.values()):
-        command.__defaults__ = (model(),)
-    command.__doc__ = model.__doc__
-    command.__annotations__ = {
-        "request": Annotated[model, Parameter(name="*")],
-        "as_json": Json,
-        "return": None,
-    }
-    return command
-
-
-def _call(name: str, request: requests.Request, as_json: bool) -> None:
-    from flows.calling import call_flow
-
-    result = call_flow(name, request, quiet=as_json)
-    if as_json or not isinstance(result, Record):
-        print_json(result)
-    else:
-        print_record(result)
-    if failed := failures(result):
-        fail(f"{name.replace('_', '-')} {failed}", FAILED)
-
-
-def adopt(
-    image_storage: str, *, account: str = "admin", plan_only: bool = False, as_json: Json = False
-) -> None:
-    """Rebuild the catalog's image rows from what an image storage says about itself: `adopt-storage`, shorter."""
-    request = requests.AdoptStorage(image_storage=image_storage, account=account, plan_only=plan_only)
-    _call("adopt_storage", request, as_json)
-
-
-def serve(*, port: int = 4200, console_port: int = 4201) -> None:
-    """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
-    ports = ["--port", str(port), "--console-port", str(console_port)]
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "deployments.serve", *ports])  # noqa: S606
-
-
-def sentence(error: ValidationError) -> str:
-    """Return the first broken field of a request as one sentence."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
-    given = "" if first["type"] == "missing" else f" {first['input']!r} is not allowed;"
-    return f"{field}:{given} {first['msg']}"
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command and end the process: 0 done, 1 failed, 2 wrong usage; errors on stderr as one sentence."""
+    """Load the command and run it. Ctrl-C is one line and exit 130 at any moment, while loading and leaving as well."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        _run()  # whoever started us, such as nohup, does not want us to hear it
+        return
+    signal.signal(signal.SIGINT, _leave)
     try:
-        build_app()(sys.argv[1:], exit_on_error=False, print_error=False)
-        sys.stdout.flush()
-    except ValidationError as error:
-        fail(sentence(error), WRONG_USAGE)
-    except CycloptsError as error:
-        cause = error.__cause__ or error.__context__
-        fail(sentence(cause) if isinstance(cause, ValidationError) else _one_line(error), WRONG_USAGE)
-    except ImagewrightError as error:
-        fail(str(error), WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED)
-    except (
-        BrokenPipeError
-    ):  # `imagewright images | head`: whoever read has enough, and Python would say so again at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(UNREAD)
-    except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
-        fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
-    except KeyboardInterrupt:
-        adding = any(word.startswith("add-") for word in sys.argv[1:2])
-        fail(f"interrupted{RESUMED if adding else ''}", INTERRUPTED)
+        try:
+            _run()
+        finally:
+            signal.signal(signal.SIGINT, _leave)
+    except KeyboardInterrupt:  # it came between the command's own answer and that line
+        _leave(signal.SIGINT, None)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _run() -> None:
+    from flows.command import run
+
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()
 
 
-def fail(message: str, code: int) -> None:
-    """Say why on stderr and end the process."""
-    print(f"imagewright: {message}", file=sys.stderr)
-    sys.exit(code)
+def _leave(_number: int, _frame: object) -> None:
+    """End at once: nothing is under way that would have to be put in order, and an import may swallow an exception."""
+    os.write(2, b"imagewright: interrupted\n")
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

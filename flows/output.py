@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from catalog.records import CleanupReport, Record, SyncReport
+from catalog.records import BootCheckReport, CleanupReport, Record, SyncReport
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -31,6 +31,11 @@ def print_record(record: Record) -> None:
 
 def failures(result: object) -> str:
     """Return what a report says has failed, as the end of a sentence; empty where nothing has."""
+    if isinstance(result, BootCheckReport):
+        mode = f"in {result.bios_mode} mode on {result.cpu_architecture}"
+        return (
+            "" if result.booted else f"failed: image {result.image_id} did not boot {mode}: {result.evidence}"
+        )
     found: list[tuple[str, str | None]] = []
     if isinstance(result, CleanupReport):
         found, count = (

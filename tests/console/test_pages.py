@@ -18,7 +18,7 @@ from console.pages import Pages
 from console.rows import OPERATIONS, allowed
 from console.tabs import PAGE, TABS
 from flows import FLOWS
-from flows.cli import request_model
+from flows.command import request_model
 from flows.requests import EditImage
 from storage.uploads import Upload, Uploads
 from tests.catalog.samples import a_replica, an_export, an_image

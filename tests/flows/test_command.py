@@ -1,16 +1,18 @@
 """The command: wrong input is one sentence and exit 2, whoever has read enough is left in peace, an account sees its own."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from catalog import open_catalog
-from catalog.records import ItemOutcome, SyncOutcome, SyncReport, VerifyReport
-from flows.cli import main
+from catalog.records import BootCheckReport, ItemOutcome, SyncOutcome, SyncReport, VerifyReport
+from flows.command import run
 from flows.output import failures
 from flows.requests import EditImage, SyncImages
 from tests.catalog.samples import an_export
@@ -26,7 +28,7 @@ def told(
     monkeypatch.setattr(sys, "argv", ["imagewright", *words])
     status = 0
     try:
-        main()
+        run()
     except SystemExit as ended:
         status = int(str(ended.code))
     said = capsys.readouterr()
@@ -93,6 +95,27 @@ def test_a_moment_without_a_zone_is_utc() -> None:
     edit = EditImage.model_validate({"image_id": "a", "expires_at": "2026-03-01T12:00+02:00"})
     assert edit.expires_at is not None
     assert edit.expires_at.utcoffset() == timedelta(hours=2)
+
+
+def test_ctrl_c_while_the_command_is_still_loading_is_one_line(home: Path) -> None:
+    command = [str(Path(sys.executable).with_name("imagewright")), "images"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        loaded = Path(f"/proc/{process.pid}/maps")
+        while "pydantic_core" not in loaded.read_text():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)
+    assert (process.returncode, *said) == (130, b"", b"imagewright: interrupted\n")
+    assert not list(home.glob("*.db"))
+
+
+def test_an_image_that_did_not_boot_has_failed() -> None:
+    report = BootCheckReport(
+        image_id="x", cpu_architecture="x86_64", bios_mode="UEFI", booted=False, evidence="no boot loader was seen",
+        seconds=1.0, checked_at=datetime.now(UTC),
+    )  # fmt: skip
+    assert failures(report) == "failed: image x did not boot in UEFI mode on x86_64: no boot loader was seen"
+    assert failures(report.model_copy(update={"booted": True})) == ""
 
 
 def test_a_report_says_what_failed() -> None:

@@ -8,7 +8,7 @@ import pytest
 from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.records import ImageStorage, Plan, PrimaryStorage
-from flows.cli import build_app, request_model
+from flows.command import build_app, request_model
 from flows.requests import RegisterImageStorage, RegisterPrimaryStorage
 
 pytestmark = pytest.mark.prefect
