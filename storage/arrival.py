@@ -1,6 +1,7 @@
 """A file on its way into one or several landings, measured as it passes, taken up again where it broke off."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -122,13 +123,23 @@ class Arrival:
             landing.discard()
 
     def close(self) -> None:
-        """End all background work; what was kept can be taken up again."""
-        self._close_landings()
-        self._received.close()
+        """End all background work; what was kept can be taken up again. Raises only when everything was closed."""
+        with ExitStack() as closing:
+            closing.callback(self._received.close)  # the last: a landing may be just about to keep its bytes
+            self._close_landings()
 
     def _close_landings(self) -> None:
-        self._digester.close()
-        for _, landing in self._running():
+        with ExitStack() as closing:
+            for name, landing in self._landings.items():
+                closing.callback(self._close, name, landing)
+            self._digester.close()
+
+    def _close(self, name: str, landing: Landing) -> None:
+        """End a landing's work, also of one that fell out: its threads and connections would stay."""
+        if name not in self._failed:
+            self._try(name, landing.close)
+            return
+        with suppress(ImagewrightError):
             landing.close()
 
     def _measure_anew(self) -> None:

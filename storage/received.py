@@ -23,6 +23,7 @@ RING_BYTES = 32 << 20  # more than is ever under way in blocks of 4 MiB
 WORTH_BYTES = 8 << 20  # a smaller file is fetched again for less than a ring costs
 LEFT_S = 24 * 3600.0
 """Age at which what a dead process left is deleted, if nobody has taken the add up."""
+LEAVES = 2  # rings that must be free for one to be taken: others on the machine need such memory, too, a container has 64 MiB
 _HEADER = struct.Struct("<32sQQ")  # of what, offset of the first byte there is, offset behind the last
 _DATA_AT = 4096
 
@@ -46,8 +47,8 @@ class Received:
         return self._descriptor >= 0
 
     def open(self, info: SourceInfo) -> None:
-        """Get ready for a source. What was noted of this very source is still there, anything else is gone."""
-        self.close()
+        """Get ready for a source. What a dead process noted of this very source is still there, anything else is gone."""
+        self._give_up()
         boot = _boot_id()
         if (
             self._file is None
@@ -77,7 +78,7 @@ class Received:
         """Keep a piece of the file, of a step at most, that begins at `offset`."""
         if self.active and piece:
             with self._or_without():
-                if offset != self._end:
+                if not self._start <= offset <= self._end:
                     self._begin(offset)
                 at = offset % self._ring_bytes
                 self._write(piece[: self._ring_bytes - at], at)
@@ -88,7 +89,13 @@ class Received:
                 self._write_header()
 
     def close(self) -> None:
-        """Delete what is kept: it is stored by now, or not wanted."""
+        """Delete what is kept: it is stored by now, or not wanted. So is what a dead process left that was not used."""
+        if self.active:
+            self._give_up()
+        elif self._file is not None:
+            _delete_left(self._file)
+
+    def _give_up(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0 and self._file is not None:
             with contextlib.suppress(OSError):
@@ -100,7 +107,7 @@ class Received:
         try:
             yield
         except OSError:
-            self.close()
+            self._give_up()
 
     def _take_over(self) -> None:
         """Read what another process left; a file of something else begins anew."""
@@ -110,6 +117,9 @@ class Received:
             if identity == self._identity and 0 <= self._end - self._start < self._ring_bytes:
                 return
         os.ftruncate(self._descriptor, 0)
+        room = os.fstatvfs(self._descriptor)
+        if room.f_blocks and room.f_bavail * room.f_frsize < LEAVES * self._ring_bytes:  # no blocks: no limit
+            raise OSError("there is too little memory")
         os.posix_fallocate(self._descriptor, 0, _DATA_AT + self._ring_bytes)  # no room is found out here
         self._begin(0)
 
@@ -145,11 +155,11 @@ def place(settings: Settings, landing_id: str) -> Path | None:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
+        if found.st_uid != os.getuid() or found.st_mode & 0o777 != 0o700 or folder.is_symlink():
+            return None
+        _sweep(folder)
     except OSError:
         return None
-    if found.st_uid != os.getuid() or found.st_mode & 0o777 != 0o700 or folder.is_symlink():
-        return None
-    _sweep(folder)
     return folder / hashlib.sha256(f"{settings.catalog_address} {landing_id}".encode()).hexdigest()[:32]
 
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prefect import get_run_logger, task
 
-from catalog.errors import ChecksumMismatch, SourceChanged
+from catalog.errors import ChecksumMismatch, ImagewrightError, SourceChanged
 from catalog.records import Image
 from catalog.rules.checksums import Checksum
 from catalog.settings import Settings
@@ -62,10 +62,14 @@ def land(
 
 @contextmanager
 def _closing(arrival: Arrival) -> Iterator[None]:
+    """Close at the end; where the add failed, that is what is told, not that the storage failed once more."""
     try:
         yield
-    finally:
-        arrival.close()
+    except BaseException:
+        with suppress(ImagewrightError):
+            arrival.close()
+        raise
+    arrival.close()
 
 
 def _remarks(arrival: Arrival, start: int) -> tuple[str, ...]:

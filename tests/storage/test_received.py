@@ -1,8 +1,11 @@
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from catalog.settings import Settings
 from storage import received
 from storage.protocols import SourceInfo
 from storage.received import STEP_BYTES, Received, forget, place
+from tests.services.small_disk import small_disk
 
 RING = 4 * STEP_BYTES
 INFO = SourceInfo(url="http://x/y", size_bytes=16 << 20, etag='"1"', resumable=True)
@@ -28,6 +32,37 @@ ring.open(INFO)
 for at in range(int(sys.argv[2]), int(sys.argv[3]), STEP_BYTES):
     ring.note(at, memoryview(DATA)[at : min(at + STEP_BYTES, int(sys.argv[3]))])
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+DYING_AT_EACH_STEP = """
+import os, sys
+from itertools import count
+from pathlib import Path
+from storage.received import STEP_BYTES, Received
+from tests.storage.test_received import DATA, INFO, RING
+
+def die_at(step, part):
+    steps, write = count(), os.pwrite
+    def pwrite(descriptor, data, at):
+        if next(steps) == step:
+            write(descriptor, memoryview(data)[: int(len(data) * part)], at)
+            os._exit(0)
+        return write(descriptor, data, at)
+    os.pwrite = pwrite
+
+for step in count():
+    for part in (0, 0.5, 1):
+        file = Path(sys.argv[1]) / f"{step}-{part}"
+        if not (child := os.fork()):
+            die_at(step, part)
+            ring = Received(file, RING)
+            ring.open(INFO)
+            for at in range(100, 6 * STEP_BYTES, STEP_BYTES):
+                ring.note(at, memoryview(DATA)[at : at + STEP_BYTES])
+            os._exit(1)
+        if os.waitpid(child, 0)[1]:
+            file.unlink()
+            sys.exit()
 """
 
 
@@ -50,6 +85,21 @@ def test_what_a_killed_process_noted_is_there_for_the_next(tmp_path: Path) -> No
     left_by_a_dead_process(file, 3, end)
     assert taken_up(file, end - 2 * STEP_BYTES) == DATA[end - 2 * STEP_BYTES : end]
     assert not file.exists(), "its user deletes it"
+
+
+def test_whatever_the_moment_of_a_death_what_is_taken_up_is_right(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DYING_AT_EACH_STEP, str(tmp_path)], check=True)
+    deaths = sorted(tmp_path.iterdir())
+    assert len(deaths) > 3 * 12, "each note is a piece or two, and a header"
+    longest = 0
+    for file in deaths:
+        for offset in range(100, 7 * STEP_BYTES, STEP_BYTES // 2):
+            left = file.with_suffix(".left")
+            shutil.copyfile(file, left)
+            found = taken_up(left, offset)
+            assert found == DATA[offset : offset + len(found)], (file.name, offset)
+            longest = max(longest, len(found))
+    assert longest >= RING - 2 * STEP_BYTES
 
 
 @pytest.mark.parametrize(
@@ -97,6 +147,72 @@ def test_a_living_process_is_never_read_from(tmp_path: Path) -> None:
     other.close()
     assert b"".join(owner.since(0)) == DATA[:100]
     owner.close()
+
+
+def test_what_a_process_leaves_that_lived_too_long_is_deleted_by_the_one_that_finished_the_add(
+    tmp_path: Path,
+) -> None:
+    first, second = Received(tmp_path / "ring", RING), Received(tmp_path / "ring", RING)
+    first.open(INFO)
+    second.open(INFO)
+    second.close()
+    assert (tmp_path / "ring").exists(), "it is in use"
+    del first  # what is left of a process that died by now: a file without its lock
+    os.close(descriptor_of(tmp_path / "ring"))
+    second.close()
+    assert not list(tmp_path.iterdir())
+
+
+def descriptor_of(file: Path) -> int:
+    """Return this process's descriptor of an open file."""
+    return next(
+        int(link.name) for link in Path("/proc/self/fd").iterdir() if link.resolve() == file.resolve()
+    )
+
+
+def test_bytes_that_are_read_again_keep_those_before_them(tmp_path: Path) -> None:
+    ring = Received(tmp_path / "ring", RING)
+    ring.open(INFO)
+    ring.note(0, memoryview(DATA)[:1000])
+    ring.note(400, memoryview(DATA)[400:700])  # as after a step that failed between reading and handing on
+    assert b"".join(ring.since(100)) == DATA[100:700]
+    ring.close()
+
+
+def test_others_are_left_their_memory(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "memory", 3 * RING) as memory:
+        rings = [Received(memory.root / name, RING) for name in ("first", "second")]
+        for ring in rings:
+            ring.open(INFO)
+        assert [ring.active for ring in rings] == [True, False]
+        assert memory.free_bytes > RING
+        rings[1].note(0, memoryview(DATA)[:100])
+        assert list(rings[1].since(0)) == []
+        for ring in rings:
+            ring.close()
+        assert not list(memory.root.iterdir())
+
+
+def test_a_folder_that_comes_and_goes_stops_nobody(tmp_path: Path) -> None:
+    settings, ended = Settings(home=tmp_path / "home", receiving=tmp_path), threading.Event()
+    own = tmp_path / f"imagewright-{os.getuid()}"
+
+    def clear_away() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError):
+                own.rmdir()
+
+    cleaner = threading.Thread(target=clear_away)
+    cleaner.start()
+    try:
+        for _ in range(2000):
+            ring = Received(place(settings, "a"), RING)
+            ring.open(INFO.model_copy(update={"size_bytes": received.WORTH_BYTES}))
+            ring.close()
+            forget(settings, "a")
+    finally:
+        ended.set()
+        cleaner.join()
 
 
 @pytest.mark.parametrize(
