@@ -19,7 +19,7 @@ from catalog.rules.recovery import interrupted_sentence
 from deployments.automations import ENDED, apply_automations
 from flows.recover_runs import BEAT_S
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
-from tests.services.prefect import COMMAND
+from tests.services.prefect import COMMAND, Worker
 
 pytestmark = [pytest.mark.xdist_group("machines"), pytest.mark.timeout(400)]
 
@@ -130,14 +130,21 @@ def test_of_a_gibibyte_at_most_one_percent_is_read_again(machines: Machines, tmp
 
 def test_cancelling_leaves_nothing_behind(machines: Machines, tmp_path: Path) -> None:
     before = machines.stored()
-    with slow_source(tmp_path, 64 * MIB, rate_mib_s=2) as source, machines.machine():
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=2) as source, machines.machine() as only:
         run = machines.server.start(
             "add-volume-image", {"name": "unwanted", "image_format": "raw", "image_path": source.url}
         )
         wait_until_kept(machines, run, 4 * MIB)
+        assert kept_in_memory(only), "the test sees where bytes are kept"
         machines.server.set_state(run, "CANCELLING")
         machines.server.wait_for(run, "CANCELLED")
+        assert not kept_in_memory(only)
     assert_nothing_is_left(machines, run, before)
+
+
+def kept_in_memory(machine: Worker) -> list[Path]:
+    """Return the files that a machine keeps in its memory."""
+    return [file for file in (machine.folder / "memory").rglob("*") if file.is_file()]
 
 
 def test_cancelling_while_no_machine_runs_leaves_nothing_behind(machines: Machines, tmp_path: Path) -> None:
