@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from catalog.errors import InvalidRequest, SourceError, SourceForbidden, SourceNotFound, TransferInterrupted
@@ -34,7 +35,7 @@ BESIDE = (
     ".md5sum",
 )
 _GNU = re.compile(r"\\?([0-9A-Fa-f]{32,128})\s+\*?(\S.*)\Z")
-_BSD = re.compile(r"(MD5|SHA1|SHA256|SHA512)\s?\((.+)\)\s?=\s*([0-9A-Fa-f]{32,128})\Z")
+_BSD = re.compile(r"(MD5|SHA1|SHA(?:2-)?256|SHA(?:2-)?512)\s?\((.+)\)\s?=\s*([0-9A-Fa-f]{32,128})\Z")
 _BARE = re.compile(r"([0-9A-Fa-f]{32,128})\Z")
 
 
@@ -51,14 +52,15 @@ def fetch_checksum(
     credentials: for the file; a list on another host, or with a password of its own in its URL, is asked without them.
     Raises SourceNotFound where nothing usable is published; SourceForbidden for contradicting or oversized lists.
     """
-    name = unquote(posixpath.basename(urlsplit(url).path))
+    path = unquote(urlsplit(url).path)
+    name = posixpath.basename(path)
     if not name:
         raise InvalidRequest("image_path", mask(url), "it must end in a file name to look its checksum up")
     for place in [sums_url] if sums_url else candidates(url):
         shared = not (sums_url and carries_secret(sums_url)) and same_host(place, url)
         try:
             source = open_plain(place, settings, credentials if shared else None, source_address)
-            found = published(source.peek(MAX_BYTES + 1), name, mask(place))
+            found = published(source.peek(MAX_BYTES + 1), path, mask(place))
         except SourceError as error:
             if sums_url or isinstance(error, TransferInterrupted):
                 raise
@@ -77,21 +79,21 @@ def candidates(url: str) -> list[str]:
     return [urlunsplit((parts.scheme, parts.netloc, f"{folder}/{one}", query, "")) for one in names]
 
 
-def published(data: bytes, name: str, masked: str) -> str | None:
-    """Return the strongest checksum of the file `name` in a list, None if there is none.
+def published(data: bytes, path: str, masked: str) -> str | None:
+    """Return the strongest checksum of a file in a list, None if there is none.
 
+    path: of the file on its server; a list of several folders may have files of one name.
     Raises SourceForbidden for a list over 4 MiB, and for two different values of one algorithm.
     """
     if len(data) > MAX_BYTES:
         raise SourceForbidden(masked, f"a list of checksums has at most {MAX_BYTES} bytes")
     lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
-    entries = list(filter(None, map(_entry, lines)))
+    name, entries = posixpath.basename(path), list(filter(None, map(_entry, lines)))
     if len(lines) == 1 and _BARE.match(lines[0]):
         entries = [(lines[0].lower(), name)]
     found: dict[str, set[str]] = {}
-    for value, listed in entries:
-        if posixpath.basename(listed.replace("\\", "/")) == name and len(value) in ALGORITHMS:
-            found.setdefault(ALGORITHMS[len(value)], set()).add(value)
+    for value in _of_file(entries, path):
+        found.setdefault(ALGORITHMS[len(value)], set()).add(value)
     for algorithm in _STRONGEST_FIRST:
         values = found.get(algorithm, set())
         if len(values) > 1:
@@ -103,11 +105,23 @@ def published(data: bytes, name: str, masked: str) -> str | None:
     return None
 
 
+def _of_file(entries: Sequence[tuple[str, str]], path: str) -> list[str]:
+    """Return the values for a file: those of its own path in the list where it is there, else of any file of its name."""
+    own, name = "/" + path.lstrip("/"), posixpath.basename(path)
+    listed = [(value, re.sub(r"\A(?:\.?/)+", "", text.replace("\\", "/"))) for value, text in entries]
+    named = [
+        (value, one) for value, one in listed if posixpath.basename(one) == name and len(value) in ALGORITHMS
+    ]
+    exact = max((len(one) for _, one in named if own.endswith(f"/{one}")), default=0)
+    return [value for value, one in named if not exact or (len(one) == exact and own.endswith(f"/{one}"))]
+
+
 def _entry(line: str) -> tuple[str, str] | None:
     """Read a line of any dialect: (hex, file name); None for what is none, or of an algorithm that is not ours."""
     if bsd := _BSD.match(line):
         tag, listed, value = bsd.groups()
-        return (value.lower(), listed) if ALGORITHMS.get(len(value)) == tag.lower() else None
+        algorithm = tag.lower().replace("2-", "")  # as newer OpenSSL calls SHA-2
+        return (value.lower(), listed) if ALGORITHMS.get(len(value)) == algorithm else None
     if gnu := _GNU.match(line):
         value, listed = gnu.groups()
         return value.lower(), listed

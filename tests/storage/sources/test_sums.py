@@ -37,6 +37,9 @@ DIALECTS = {
     f"{S256} *C:\\images\\disk.img\r\n": f"sha256:{S256}",
     f"\\{S256}  ./disk.img": f"sha256:{S256}",
     f"SHA256 (./a b/disk.img) = {S256}\r\n": f"sha256:{S256}",
+    f"SHA2-256(disk.img)= {S256}": f"sha256:{S256}",
+    f"SHA2-512(disk.img)= {S256}": None,
+    f"{OTHER}  old/disk.img\n{S256} *./disk.img": f"sha256:{S256}",
     f"{S256}  /disk.img/": None,
     f"{S256}  DISK.IMG": None,
     f"{S256[:-1]}  disk.img": None,
@@ -49,6 +52,25 @@ DIALECTS = {
 @pytest.mark.parametrize(("text", "found"), DIALECTS.items())
 def test_each_dialect(text: str, found: str | None) -> None:
     assert published(text.encode(), "disk.img", "x") == found
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/images/2026-01/disk.img", f"sha256:{S256}"),
+        ("/pub/images/2026-02/disk.img", f"sha256:{OTHER}"),
+        ("/2026-02/disk.img", f"sha256:{OTHER}"),
+        ("/2026-03/disk.img", None),
+        ("/02/disk.img", None),
+    ],
+)
+def test_of_several_files_of_one_name_the_one_in_the_same_folder_counts(path: str, found: str | None) -> None:
+    listed = f"{S256}  2026-01/disk.img\n{OTHER}  ./2026-02/disk.img\n".encode()
+    if found is None:
+        with pytest.raises(SourceForbidden, match="2 different sha256"):
+            published(listed, path, "x")
+    else:
+        assert published(listed, path, "x") == found
 
 
 def test_a_contradiction_is_refused() -> None:
