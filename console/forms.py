@@ -11,11 +11,6 @@ FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
 """Fields that say which thing is meant: shown, not edited, where the row says it."""
 IMAGE_STORAGE = ("image_storage", "image_storages", "source", "target")
 PRIMARY_STORAGE = ("primary_storage",)
-GRAVE = {
-    "expunge_image": "", "purge_recycle_bin": "", "delete_exported_image": "", "delete_volume": "",
-    "clean_up_leftovers": "approve=yes",
-}  # fmt: skip
-"""What can't be undone, so that a second question names what goes; with a field's value, only then."""
 LAST = 80
 """Position from which on fields are for few: account, plan."""
 NOT_KNOWN: Mapping[str, tuple[str, ...]] = {}

@@ -15,13 +15,15 @@ from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.reading import AVAILABLE
 from catalog.settings import Settings
 from console.details import Details, details_of
-from console.forms import GRAVE, fields_of, storage_names
+from console.forms import fields_of, storage_names
+from console.grave import grave_of
 from console.measuring import Measuring
 from console.rows import Row
 from console.runs import progress_of
 from console.shown import size, verb, when
+from console.sorting import MOST
 from console.starting import run_page
-from console.tabs import FORMATS, KINDS, TABS, View, page_of
+from console.tabs import FORMATS, KINDS, PAGE, TABS, View, page_of
 from flows import FLOWS
 from flows.command import request_model
 from storage.uploads import Uploads
@@ -87,7 +89,8 @@ class Pages:
             names = {**names, "name": names["image_storage"]}
         shown = {
             "flow": flow, "about": (model.__doc__ or "").partition("\n")[0], "fields": fields_of(model, given, names),
-            "plans": "plan_only" in model.model_fields, "sendable": flow in SENDABLE, "grave": GRAVE.get(flow),
+            "plans": "plan_only" in model.model_fields, "sendable": flow in SENDABLE,
+            "grave": await run_in_threadpool(self._grave, flow, given),
         }  # fmt: skip
         return TEMPLATES.TemplateResponse(request, "form.html", shown)
 
@@ -102,8 +105,10 @@ class Pages:
         arriving = await progress_of([row.id for row in rows if row.arriving])
         shown = {
             "tabs": TABS, "tab": name, "rows": rows, "page": number, "more": more, "progress": arriving, "query": query,
+            "sort": query.get("sort", ""),
             "filters": await run_in_threadpool(self._filters) if template == "page.html" else {},
-            "waiting": sum(1 for _ in self._uploads.all()),
+            "waiting": sum(1 for _ in self._uploads.all()), "most": MOST,
+            "cut": bool(query.get("sort")) and not more and number * PAGE + len(rows) >= MOST,
         }  # fmt: skip
         return TEMPLATES.TemplateResponse(request, template, shown)
 
@@ -114,6 +119,10 @@ class Pages:
     def _details(self, image_id: str) -> Details:
         with open_catalog(self._settings.catalog_address) as catalog:
             return details_of(catalog, image_id)
+
+    def _grave(self, flow: str, given: Mapping[str, object]) -> str | None:
+        with open_catalog(self._settings.catalog_address) as catalog:
+            return grave_of(catalog, self._settings, flow, given)
 
     def _filters(self) -> Mapping[str, tuple[str, ...]]:
         """Return what images can be filtered by, with the values there are, in the order of the page."""

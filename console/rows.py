@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from catalog.errors import ImageNotFound, ImagewrightError
 from catalog.reading import Reading
 from catalog.records import ExportedImage, Image, ImageStorage, Leftover, PrimaryStorage, Volume
 from catalog.rules.transitions import status_after
 from console.measuring import Fullness
-from console.shown import size, when
+from console.shown import Sized, size, when
 from storage.uploads import Upload, Uploads
 
 OPERATIONS = {
@@ -44,7 +44,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a tab. given: what its forms begin with; arriving: so that its progress is shown; upload: a file being sent."""
+    """A line of a tab. given: what its forms begin with; arriving: so that its progress is shown; upload: a file being sent; disabled: marked as such."""
 
     id: str
     name: str
@@ -56,6 +56,7 @@ class Row:
     trouble: str = ""
     export: str = ""
     upload: Upload | None = None
+    disabled: bool = False
 
 
 def image_row(image: Image) -> Row:
@@ -71,6 +72,7 @@ def image_row(image: Image) -> Row:
             "name": image.name, "description": image.description,
         },
         f"/images/{image.id}", image.status in {"Creating", "Downloading"}, image.error or "",
+        disabled=image.state == "Disabled",
     )  # fmt: skip
 
 
@@ -101,14 +103,18 @@ def bin_row(image: Image) -> Row:
     """Return the line of an image in the recycle bin."""
     row = image_row(image)
     cells = (row.cells[0], size(image.size_bytes), image.owner, when(image.deleted_at))
-    return Row(row.id, row.name, cells, row.actions, row.given, row.link, trouble=row.trouble)
+    return replace(row, cells=cells, arriving=False)
 
 
-def leftover_row(left: Leftover) -> Row:
-    """Return a leftover's line."""
+def leftover_row(catalog: Reading, left: Leftover) -> Row:
+    """Return a leftover's line, under the name of its image."""
     cells = (left.image_storage, left.location, size(left.size_bytes), left.moved_to, when(left.created_at))
     given = {"leftover_ids": [left.id], "image_storage": left.image_storage}
-    return Row(left.id, left.image_id, cells, ("clean_up_leftovers",), given, f"/images/{left.image_id}")
+    try:
+        name = catalog.image(left.image_id).name
+    except ImageNotFound:
+        name = left.image_id
+    return Row(left.id, name, cells, ("clean_up_leftovers",), given, f"/images/{left.image_id}")
 
 
 def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
@@ -122,9 +128,13 @@ def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
     )  # fmt: skip
     cells = (
         storage.kind, storage.url, storage.state, storage.connection, _used(fullness), _deduplicated(fullness),
-        f"{size(storage.bandwidth_bytes_s)}/s" if storage.bandwidth_bytes_s else "", storage.sync_network or "",
+        _rate(storage.bandwidth_bytes_s), storage.sync_network or "",
     )  # fmt: skip
-    return Row(storage.name, storage.name, cells, actions, given)
+    return Row(storage.name, storage.name, cells, actions, given, disabled=storage.state == "Disabled")
+
+
+def _rate(bytes_s: int | None) -> str:
+    return Sized(f"{size(bytes_s)}/s", bytes_s) if bytes_s else ""
 
 
 def primary_row(storage: PrimaryStorage, fullness: Fullness | None) -> Row:
@@ -156,7 +166,7 @@ def _deduplicated(fullness: Fullness | None) -> str:
         return ""
     logical, stored = fullness.logical_bytes, fullness.stored_bytes
     ratio = f", {logical / stored:.1f} : 1" if stored else ""
-    return f"{size(logical)} in {size(stored)}{ratio}"
+    return Sized(f"{size(logical)} in {size(stored)}{ratio}", logical)
 
 
 def volume_row(volume: Volume) -> Row:

@@ -15,8 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import flows
+from catalog import open_catalog
 from catalog.errors import ImagewrightError
 from catalog.records import Plan, Record
+from console.named import named_plan
 from console.starting import ServerUnavailable, start
 from flows import requests
 from flows.command import request_model, sentence
@@ -56,10 +58,19 @@ async def plan(request: Request) -> Response:
         flow, asked = await _asked(request)
         if "plan_only" not in type(asked).model_fields:
             raise LookupError(f"{flow} has no plan")
-        found = await run_in_threadpool(getattr(flows, flow), asked.model_copy(update={"plan_only": True}))
+        found = await run_in_threadpool(_planned, flow, asked)
     except (ValidationError, ImagewrightError, LookupError) as error:
         return _refused(error)
     return JSONResponse(found.model_dump(mode="json") if isinstance(found, Plan) else {"summary": str(found)})
+
+
+def _planned(flow: str, asked: requests.Request) -> object:
+    """Return the plan of a flow, its subjects by their names."""
+    found = getattr(flows, flow)(asked.model_copy(update={"plan_only": True}))
+    if not isinstance(found, Plan):
+        return found
+    with open_catalog() as catalog:
+        return named_plan(catalog, found)
 
 
 async def ended(request: Request) -> Response:

@@ -1,18 +1,32 @@
 """How values are shown."""
 
 from datetime import datetime
+from typing import Self
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
+class Sized(str):
+    """A text that stands for a number, by which it is sorted."""
+
+    __slots__ = ("number",)
+    number: float
+
+    def __new__(cls, text: str, number: float) -> Self:
+        """Return `text`, to be sorted by `number`."""
+        made = super().__new__(cls, text)
+        made.number = number
+        return made
+
+
 def size(count: int | None) -> str:
-    """Return bytes in the largest unit that leaves a number of at least one."""
+    """Return bytes in the largest unit that leaves a number of at least one, to be sorted by their number."""
     if count is None:
         return ""
     value, unit = float(count), 0
     while value >= 1024 and unit + 1 < len(UNITS):
         value, unit = value / 1024, unit + 1
-    return f"{value:.1f} {UNITS[unit]}" if unit else f"{count} B"
+    return Sized(f"{value:.1f} {UNITS[unit]}" if unit else f"{count} B", count)
 
 
 def when(moment: datetime | None) -> str:

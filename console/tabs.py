@@ -12,6 +12,7 @@ from catalog.records import ImageFormat, ImageType
 from console import rows
 from console.measuring import Measuring
 from console.rows import Row
+from console.sorting import ordered
 from storage.uploads import Uploads
 
 PAGE = 50
@@ -90,7 +91,7 @@ TABS: Mapping[str, Tab] = {
     ),
     "leftovers": Tab(
         "Leftovers", ("Storage", "Location", "Size", "Moved to", "Since"),
-        lambda view: map(rows.leftover_row, view.catalog.leftovers()),
+        lambda view: (rows.leftover_row(view.catalog, left) for left in view.catalog.leftovers()),
     ),
     "storages": Tab(
         "Image storages", ("Kind", "URL", "State", "Connection", "Used", "Images kept", "Cap", "Sync network"), _storages,
@@ -105,6 +106,11 @@ TABS: Mapping[str, Tab] = {
 
 
 def page_of(tab: Tab, view: View, number: int) -> tuple[list[Row], bool]:
-    """Return a page of rows, and whether there are more. number: from 0. Raises InvalidRequest for a filter that can't be."""
-    found = list(islice(tab.rows(view), number * PAGE, (number + 1) * PAGE + 1))
+    """Return a page of rows, and whether there are more. number: from 0.
+
+    Raises InvalidRequest for a filter or an order that can't be.
+    """
+    listed, sort = tab.rows(view), view.query.get("sort")
+    rows_ = ordered(listed, tab.columns, sort) if sort else listed
+    found = list(islice(rows_, number * PAGE, (number + 1) * PAGE + 1))
     return found[:PAGE], len(found) > PAGE

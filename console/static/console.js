@@ -12,6 +12,11 @@ document.addEventListener("click", (event) => {
     button.closest("details")?.removeAttribute("open");
     open(button.dataset.flow, button.dataset.given, button.dataset.name).catch((error) => sentence("Not now", error.message));
   }
+  const column = event.target.closest("a[data-sort]");
+  if (column && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    event.preventDefault();
+    sorted(column.href);
+  }
   if (button?.dataset.link) link(button.dataset.link, button);
   if (button?.dataset.discard) remove(button);
   for (const menu of document.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -36,15 +41,31 @@ let last = "";
 
 // What is the same is left alone: with it stays the keyboard's place.
 function replace(html) {
-  if (html !== last) table.innerHTML = html; // our own template, every value escaped
+  if (html === last) return;
+  const column = document.activeElement?.dataset.sort;
+  table.innerHTML = html; // our own template, every value escaped
   last = html;
+  if (column) table.querySelector(`[data-sort="${CSS.escape(column)}"]`)?.focus();
+}
+
+// The table in another order, without leaving the page: the keyboard stays on the column.
+async function sorted(place) {
+  const query = new URL(place).search;
+  const answer = await fetch(`/table${query}`).catch(() => null);
+  if (!answer?.ok) return location.assign(place);
+  table.dataset.renew = `/table${query}`;
+  history.replaceState(null, "", place);
+  const kept = document.querySelector(".filter [name=sort]");
+  if (kept) kept.value = new URLSearchParams(query).get("sort") ?? "";
+  return replace(await answer.text());
 }
 
 async function renew() {
   if (!busy()) {
-    const answer = await fetch(table.dataset.renew).catch(() => null);
+    const asked = table.dataset.renew;
+    const answer = await fetch(asked).catch(() => null);
     document.body.classList.toggle("stale", !answer?.ok);
-    if (answer?.ok && !busy()) replace(await answer.text());
+    if (answer?.ok && !busy() && asked === table.dataset.renew) replace(await answer.text());
   }
   setTimeout(renew, RENEW_MS);
 }

@@ -58,7 +58,7 @@ async function post(address, body) {
 }
 
 function planned(plan) {
-  const lines = (plan.actions || []).map((a) => `${a.verb} ${a.subject}${a.reason ? `: ${a.reason}` : ""}`);
+  const lines = (plan.actions || []).map((a) => `${a.verb}: ${a.subject}${a.reason ? `; ${a.reason}` : ""}`);
   return [plan.summary, ...lines].join("\n");
 }
 

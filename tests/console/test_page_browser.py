@@ -6,6 +6,7 @@ The screenshots lie in `.cache/screenshots/console-*.png`: look at them when a p
 import hashlib
 import random
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import pytest
 
 from tests.console.tus import creation, piece
 from tests.services.browser import SHOTS, chromium_page
-from tests.services.serving import Serving, serving
+from tests.services.serving import COMMAND, Serving, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -139,13 +140,53 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
     page.locator(".status.ready").wait_for()
 
 
+def sort_by_hand_and_by_keyboard(served: Serving, page: "Page") -> None:
+    """Press a column's head: the table turns without leaving the page, and the keyboard stays where it was."""
+    page.goto(f"{served.console}/?tab=storages")
+    for way in ("ascending", "descending"):
+        if way == "ascending":
+            page.get_by_role("link", name="Kind", exact=True).click()
+        else:
+            page.keyboard.press("Enter")
+        page.locator(f"th[aria-sort={way}]", has_text="Kind").wait_for()
+        assert page.evaluate("document.activeElement.dataset.sort") == "Kind"
+        assert "sort=" in page.url
+        shot(page, f"sorted-{way}")
+    page.keyboard.press("Enter")
+    page.locator("th[aria-sort]").wait_for(state="detached")
+
+
+def disable_and_delete_for_good(served: Serving, page: "Page") -> None:
+    """Under the retention policy `direct` a delete is the end: it asks again, and names what goes."""
+    page.goto(served.console)
+    act(page, "Disable image", "cut off")
+    page.locator("tr.off .badge", has_text="Disabled").wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        shot(page, f"disabled-{scheme}")
+    image_id = str(page.get_by_role("link", name="cut off").get_attribute("href")).rpartition("/")[2]
+    command = [str(COMMAND), "set-account", "--name", "admin", "--retention-policy", "direct"]
+    subprocess.run(command, env=served.environment, check=True, capture_output=True)
+    page.get_by_text("Actions on cut off").click()
+    page.get_by_role("button", name="Delete image", exact=True).click()
+    page.locator("dialog .main").click()
+    plan = page.locator("dialog .plan").inner_text()
+    assert f"image cut off ({image_id[:8]}…); it is expunged at once" in plan
+    page.emulate_media(color_scheme="light")
+    sure(page, "cut off")
+    page.locator("p.empty").wait_for()
+
+
 def look_at_it_on_a_telephone(served: Serving, page: "Page") -> None:
     page.set_viewport_size({"width": 400, "height": 800})
     page.goto(served.console)
+    shot(page, "narrow-list")
     page.get_by_role("button", name="Add volume image").click()
+    page.locator("dialog .main").wait_for()
     for width in ("document.documentElement", "document.getElementById('dialog')"):
         assert page.evaluate(f"{width}.scrollWidth <= {width}.clientWidth"), width
     shot(page, "narrow")
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def delete_and_recover(served: Serving, page: "Page") -> None:
@@ -170,4 +211,6 @@ def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path)
     delete_and_recover(served, page)
     expunge(served, page)
     go_on_with_an_upload(served, page, tmp_path)
+    sort_by_hand_and_by_keyboard(served, page)
     look_at_it_on_a_telephone(served, page)
+    disable_and_delete_for_good(served, page)

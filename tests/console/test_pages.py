@@ -1,6 +1,7 @@
 """Tabs, details and forms: every one on an empty and on a filled catalog, and nothing that is said becomes markup."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,13 @@ from starlette.testclient import TestClient
 from catalog import open_catalog
 from catalog.records import Image, ImageStatus, ImageStorage, Leftover, PrimaryStorage, Volume
 from catalog.settings import Settings, load_settings
+from console import pages, sorting
 from console.app import create_app
-from console.forms import GRAVE, fields_of
+from console.forms import fields_of
+from console.grave import GRAVE
+from console.named import named
 from console.pages import Pages
-from console.rows import OPERATIONS, allowed
+from console.rows import OPERATIONS, Row, allowed
 from console.tabs import PAGE, TABS
 from flows import FLOWS
 from flows.command import request_model
@@ -212,6 +216,114 @@ def test_storages_are_chosen_from_those_that_are_registered(client: TestClient) 
     given = json.dumps({"image_storages": ["gone"]})
     assert 'value="gone" checked' in client.get(f"/forms/verify_replicas?given={given}").text
     assert "checked" not in client.get("/forms/edit_image").text.partition("Clear")[2]
+
+
+def named_images(text: str) -> list[str]:
+    """Return the names in the rows of a table, from top to bottom."""
+    return re.findall(r'<th scope="row"[^>]*><a [^>]*>([^<]*)</a>', text)
+
+
+def test_a_column_sorts_the_whole_list(client: TestClient) -> None:
+    sizes = {"debian-9": 5 << 30, "debian-12": 900 << 20, "Alma": None, "zero": 0}
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        for name, size_bytes in sizes.items():
+            change.save_image(an_image(name=name, virtual_size_bytes=size_bytes, status=ImageStatus.READY))
+    for sort, names in {
+        "Name": ["Alma", "debian-9", "debian-12", "zero"],
+        "-Name": ["zero", "debian-12", "debian-9", "Alma"],
+        "Virtual size": ["zero", "debian-12", "debian-9", "Alma"],
+        "-Virtual size": ["debian-9", "debian-12", "zero", "Alma"],
+    }.items():
+        text = client.get("/table", params={"sort": sort}).text
+        assert named_images(text) == names, sort
+        way = "descending" if sort.startswith("-") else "ascending"
+        assert text.count("aria-sort") == text.count(f'aria-sort="{way}"') == 1
+    assert "aria-sort" not in client.get("/table?sort=").text
+
+
+def test_sorting_goes_over_pages_and_keeps_the_filter(client: TestClient) -> None:
+    filled(PAGE + 3)
+    answer = client.get("/?name=image*&sort=-Name")
+    assert named_images(answer.text)[0] == f"image {PAGE + 2}"
+    assert named_images(client.get("/table?name=image*&sort=-Name&page=1").text) == [
+        "image 2",
+        "image 1",
+        "image 0",
+    ]
+    assert "name=image%2A&amp;tab=images&amp;sort=Owner" in answer.text
+    assert 'name="sort" value="-Name"' in answer.text
+
+
+def test_sorting_stops_where_it_would_take_long(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(4)
+    for module in (sorting, pages):
+        monkeypatch.setattr(module, "MOST", 3)
+    text = client.get("/table?sort=Name").text
+    assert len(named_images(text)) == 3
+    assert "Only the first 3 are sorted" in text
+    assert "are sorted" not in client.get("/table").text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_column_can_be_sorted_by(client: TestClient, tab: str) -> None:
+    filled()
+    for column in ("Name", *TABS[tab].columns):
+        assert client.get("/table", params={"tab": tab, "sort": f"-{column}"}).status_code == 200, column
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    names = ["b1", "a10", "a9", "A09x", "9" * 9000, "²", "", "a"]
+    rows = [Row(name, name, ()) for name in names]
+    assert [row.name for row in sorting.ordered(rows, (), "Name")] == [
+        "9" * 9000, "a", "a9", "A09x", "a10", "b1", "²", "",
+    ]  # fmt: skip
+
+
+def test_what_is_disabled_is_marked_by_a_word(client: TestClient) -> None:
+    off = an_image(name="off", state="Disabled", status=ImageStatus.READY)
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(an_image(name="on", status=ImageStatus.READY))
+        change.save_image(off)
+        default = change.image_storage("default")
+        change.save_image_storage(default.model_copy(update={"state": "Disabled"}))
+    mark = '<span class="badge">Disabled</span>'
+    for place in ("/table", "/table?tab=storages", f"/images/{off.id}"):
+        assert client.get(place).text.count(mark) == 1, place
+
+
+def test_a_delete_asks_again_where_it_is_the_end(client: TestClient) -> None:
+    kept, gone = an_image(status=ImageStatus.READY), an_image(status=ImageStatus.READY, owner="bob")
+    arriving = an_image(status=ImageStatus.DOWNLOADING)
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        for image in (kept, gone, arriving):
+            change.save_image(image)
+        change.save_account(change.account("bob").model_copy(update={"retention_policy": "direct"}))
+
+    def asks(*ids: str) -> bool:
+        given = json.dumps({"image_ids": ids})
+        return 'data-grave=""' in client.get("/forms/delete_image", params={"given": given}).text
+
+    assert [asks(kept.id), asks(kept.id, gone.id), asks(arriving.id), asks("nothing")] == [
+        False, True, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_plan_names_images_by_name_and_shortened_id() -> None:
+    image = filled()
+    with open_catalog() as catalog:
+        (export,), short = catalog.exports(), f"{image.name} ({image.id[:8]}…)"
+        found = [
+            named(catalog, subject)
+            for subject in (
+                f"image:{image.id}", f"replica:{image.id}@far", "leftover:l", f"export:{export.id}", "volume:v",
+                "image:gone", "image_storage:default", "debris",
+            )
+        ]  # fmt: skip
+    assert found == [
+        f"image {short}", f"replica {short} on far", f"leftover {short}", f"export {short}", f"volume {HOSTILE} (v…)",
+        "image:gone", "image_storage:default", "debris",
+    ]  # fmt: skip
 
 
 def test_what_can_not_be_undone_asks_again(client: TestClient) -> None:
