@@ -21,7 +21,8 @@ from catalog.records import Plan, Record
 from console.named import named_plan
 from console.starting import ServerUnavailable, start
 from flows import requests
-from flows.command import request_model, sentence
+from flows.command import request_model
+from flows.sentences import sentence
 
 OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w+: )?")
 

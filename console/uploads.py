@@ -18,9 +18,9 @@ from starlette.routing import Route
 from catalog.errors import ImagewrightError, InvalidRequest, UploadBusy, UploadNotFound
 from catalog.settings import Settings
 from console.starting import start
-from flows.command import sentence
 from flows.drafts import draft_image
 from flows.requests import AddSystemImage, AddVolumeImage
+from flows.sentences import sentence
 from storage.uploads import Upload, Uploads, url_of
 from tasks.plan_add import check_draft
 

@@ -6,12 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+from catalog.errors import ImagewrightError
 from catalog.records import Record
 from catalog.settings import load_settings
 from flows import FLOWS
 from flows.embedded import embedded_server, wait_until_ready
 from flows.environment import prepare
 from flows.requests import Request
+from storage.sources import mask
+
+
+class ServerUnreachable(ImagewrightError):
+    """The Prefect server that was asked for does not answer."""
+
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"the Prefect server at {mask(url)} does not answer ({reason}); start it, or leave PREFECT_API_URL out"
+        )
 
 
 def call_flow(name: str, request: Request, *, quiet: bool = False) -> Record | tuple[Record, ...]:
@@ -50,9 +64,19 @@ def _send_what_waits() -> None:
 
 def _run(name: str, request: Request) -> Record | tuple[Record, ...]:
     flow = getattr(import_module(f"flows.{FLOWS[name]}"), name)
+    from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # The heartbeat thread costs a sync flow a second at its end, and nothing could restart this process anyway.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        result: Record | tuple[Record, ...] = flow(request)
+        try:
+            result: Record | tuple[Record, ...] = flow(request)
+        except (
+            TransportError,
+            RuntimeError,
+        ) as error:  # Prefect wraps the one in the other when a run begins
+            reason = error if isinstance(error, TransportError) else error.__cause__
+            if not isinstance(reason, TransportError):
+                raise
+            raise ServerUnreachable(os.environ.get("PREFECT_API_URL", ""), type(reason).__name__) from error
         return result

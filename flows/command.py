@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from catalog.errors import ImagewrightError, InvalidRequest
 from catalog.records import Record
@@ -15,9 +16,13 @@ from flows import FLOWS, requests
 from flows.cli import INTERRUPTED
 from flows.output import failures, print_json, print_record
 from flows.reading import READING
+from flows.requests import form
+from flows.sentences import sentence, usage_sentence
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
 FAILED, WRONG_USAGE, UNREAD = 1, 2, 141
+LAST = 99
+PORT = range(1, 1 << 16)
 RESUMED = "; what was kept is resumed from when the same image_id is added again"
 
 
@@ -43,6 +48,7 @@ def build_app() -> App:
 
 def _flow_command(name: str) -> Callable[..., None]:
     model = request_model(name)
+    _arrange(model)
 
     def command(request: Any, *, as_json: bool = False) -> None:
         _call(name, request, as_json)
@@ -58,6 +64,24 @@ def _flow_command(name: str) -> Callable[..., None]:
     return command
 
 
+def _arrange(model: type[requests.Request]) -> None:
+    """Put the options into the order of the form, what has to be given first: only that may be written without its name.
+
+    Otherwise a word too many would become the account, which is the first field of every request.
+    """
+    fields = model.model_fields
+    ordered = sorted(fields.items(), key=lambda item: (not item[1].is_required(), _position(item[1])))
+    fields.clear()
+    fields.update(ordered)
+    for field in fields.values():
+        field.kw_only = not field.is_required()
+
+
+def _position(field: FieldInfo) -> int:
+    extra = field.json_schema_extra
+    return int(str(extra.get("position", LAST))) if isinstance(extra, dict) else LAST
+
+
 def _call(name: str, request: requests.Request, as_json: bool) -> None:
     from flows.calling import call_flow
 
@@ -71,27 +95,30 @@ def _call(name: str, request: requests.Request, as_json: bool) -> None:
 
 
 def adopt(
-    image_storage: str, *, account: str = "admin", plan_only: bool = False, as_json: Json = False
+    image_storage: Annotated[str, Parameter(help="Name of the storage to adopt from.")],
+    *,
+    account: Annotated[str, Parameter(help=form.Account)] = "admin",
+    plan_only: Annotated[bool, Parameter(help=form.PlanOnly)] = False,
+    as_json: Json = False,
 ) -> None:
     """Rebuild the catalog's image rows from what an image storage says about itself: `adopt-storage`, shorter."""
     request = requests.AdoptStorage(image_storage=image_storage, account=account, plan_only=plan_only)
     _call("adopt_storage", request, as_json)
 
 
-def serve(*, port: int = 4200, console_port: int = 4201) -> None:
+def serve(
+    *,
+    port: Annotated[int, Parameter(help="Of the Prefect server and its UI.")] = 4200,
+    console_port: Annotated[int, Parameter(help="Of the console.")] = 4201,
+) -> None:
     """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
+    for name, given in {"port": port, "console_port": console_port}.items():
+        if given not in PORT:
+            raise InvalidRequest(name, given, f"{PORT.start} to {PORT.stop - 1}")
     # A Ctrl-C meanwhile waits until what is started can take it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     ports = ["--port", str(port), "--console-port", str(console_port)]
     os.execv(sys.executable, [sys.executable, "-P", "-m", "deployments.serve", *ports])  # noqa: S606
-
-
-def sentence(error: ValidationError) -> str:
-    """Return the first broken field of a request as one sentence."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "request"
-    given = "" if first["type"] == "missing" else f" {first['input']!r} is not allowed;"
-    return f"{field}:{given} {first['msg']}"
 
 
 def run() -> None:
@@ -103,7 +130,7 @@ def run() -> None:
         fail(sentence(error), WRONG_USAGE)
     except CycloptsError as error:
         cause = error.__cause__ or error.__context__
-        fail(sentence(cause) if isinstance(cause, ValidationError) else _one_line(error), WRONG_USAGE)
+        fail(sentence(cause) if isinstance(cause, ValidationError) else usage_sentence(error), WRONG_USAGE)
     except ImagewrightError as error:
         fail(str(error), WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED)
     except (

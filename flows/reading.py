@@ -16,6 +16,15 @@ from flows.output import print_json, print_record, print_table
 from flows.sight import Sight, seen_events
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
+ImageId = Annotated[str, Parameter(help="Id of the image.")]
+Seen = Annotated[str | None, Parameter(help="Only what this account sees; left out: everything.")]
+Moment = Annotated[str, Parameter(help="A moment such as 2026-03-01T12:00:00Z; UTC unless a zone is given.")]
+Output = Annotated[
+    str | None,
+    Parameter(
+        help="Write it there instead: a path, or a URL such as s3://bucket/log.gz; packed by its ending."
+    ),
+]
 
 
 def _print(records: Iterable[Record], columns: tuple[str, ...], as_json: bool) -> None:
@@ -25,9 +34,18 @@ def _print(records: Iterable[Record], columns: tuple[str, ...], as_json: bool) -
         print_table(records, columns)
 
 
-def images(*, status: str = "", name_pattern: str = "*", owner: str | None = None,
-           account: str | None = None, image_storage: str | None = None, limit: int | None = None,
-           as_json: Json = False) -> None:  # fmt: skip
+def images(
+    *,
+    status: Annotated[
+        str, Parameter(help="Only these: Ready, Error, Downloading, …; left out: all but deleted ones.")
+    ] = "",
+    name_pattern: Annotated[str, Parameter(help="Shell pattern of names, such as debian-*.")] = "*",
+    owner: Annotated[str | None, Parameter(help="Only images of this account.")] = None,
+    account: Seen = None,
+    image_storage: Annotated[str | None, Parameter(help="Only images that this storage holds.")] = None,
+    limit: Annotated[int | None, Parameter(help="Most lines; left out: all.")] = None,
+    as_json: Json = False,
+) -> None:
     """List images, newest first."""
     with open_catalog() as catalog:
         if image_storage is not None:
@@ -39,7 +57,7 @@ def images(*, status: str = "", name_pattern: str = "*", owner: str | None = Non
         )
 
 
-def show(image_id: str, *, account: str | None = None, as_json: Json = False) -> None:
+def show(image_id: ImageId, *, account: Seen = None, as_json: Json = False) -> None:
     """Show everything known about one image."""
     with open_catalog() as catalog:
         image = catalog.image(image_id, account=account)
@@ -51,7 +69,7 @@ def show(image_id: str, *, account: str | None = None, as_json: Json = False) ->
                 )
 
 
-def exports(*, account: str | None = None, as_json: Json = False) -> None:
+def exports(*, account: Seen = None, as_json: Json = False) -> None:
     """List exported images."""
     with open_catalog() as catalog:
         sight = Sight(catalog, account)
@@ -62,13 +80,13 @@ def exports(*, account: str | None = None, as_json: Json = False) -> None:
         )
 
 
-def recycle_bin(*, account: str | None = None, as_json: Json = False) -> None:
+def recycle_bin(*, account: Seen = None, as_json: Json = False) -> None:
     """List deleted images that can still be recovered."""
     with open_catalog() as catalog:
         _print(catalog.bin(account), ("id", "name", "deleted_at", "size_bytes", "owner"), as_json)
 
 
-def leftovers(*, account: str | None = None, as_json: Json = False) -> None:
+def leftovers(*, account: Seen = None, as_json: Json = False) -> None:
     """List raw data kept on a source after a change of storage."""
     with open_catalog() as catalog:
         sight = Sight(catalog, account)
@@ -89,7 +107,7 @@ def storages(*, as_json: Json = False) -> None:
         )
 
 
-def volumes(*, account: str | None = None, as_json: Json = False) -> None:
+def volumes(*, account: Seen = None, as_json: Json = False) -> None:
     """List volumes and VM disks made from images: with an account, its own."""
     with open_catalog() as catalog:
         _print(
@@ -100,17 +118,14 @@ def volumes(*, account: str | None = None, as_json: Json = False) -> None:
 
 
 def events(
-    image_id: str | None = None,
+    image_id: Annotated[str | None, Parameter(help="Id of the image; left out: all of them.")] = None,
     *,
-    account: str | None = None,
-    verify: bool = False,
-    output: str | None = None,
+    account: Seen = None,
+    verify: Annotated[bool, Parameter(help="Prove the log by its hashes, the records by the log.")] = False,
+    output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """List the event log, of one image or of everything; --verify first proves the log by its hashes, the records by the log.
-
-    account: only what it sees, the images that are there and visible to it. output: write it there as JSON Lines instead: a path, or a URL such as s3://bucket/log.jsonl.gz.
-    """
+    """List the event log, of one image or of everything."""
     if verify and account is not None:
         raise InvalidRequest("account", account, "leave it out with --verify, which proves the whole log")
     with open_catalog() as catalog:
@@ -141,10 +156,10 @@ def _say_verified(entries: int, records: int, as_json: bool) -> None:
 
 
 def lineage(
-    image_id: str,
+    image_id: ImageId,
     *,
-    account: str | None = None,
-    output: str | None = None,
+    account: Seen = None,
+    output: Output = None,
     as_json: Json = False,  # noqa: ARG001  # it is JSON
 ) -> None:
     """Show where an image comes from, as an in-toto statement with SLSA provenance (JSON), made from the event log."""
@@ -162,7 +177,11 @@ def lineage(
         write_document(output, [text])
 
 
-def pending(*, storage: str | None = None, as_json: Json = False) -> None:
+def pending(
+    *,
+    storage: Annotated[str | None, Parameter(help="Only what waits for this storage.")] = None,
+    as_json: Json = False,
+) -> None:
     """List work that could not be done yet and is tried again, with the reason."""
     with open_catalog() as catalog:
         _print(
@@ -172,7 +191,9 @@ def pending(*, storage: str | None = None, as_json: Json = False) -> None:
         )
 
 
-def usage(account: str | None = None, *, as_json: Json = False) -> None:
+def usage(
+    account: Annotated[str | None, Parameter(help="Only this account.")] = None, *, as_json: Json = False
+) -> None:
     """List what accounts use, the recycle bin counted in and apart, and what adds on their way have reserved."""
     with open_catalog() as catalog:
         _print([catalog.usage(account)] if account else catalog.usages(), USED, as_json)
@@ -192,17 +213,25 @@ CONFIGURED = ("name", "projects", "quota_images", "quota_bytes", "quota_stored_b
               "retention_policy")  # fmt: skip
 
 
-def latest(family: str, *, account: str | None = None, as_json: Json = False) -> None:
+def latest(
+    family: Annotated[str, Parameter(help="Name of the family.")],
+    *,
+    account: Seen = None,
+    as_json: Json = False,
+) -> None:
     """Show the newest enabled, Ready and not deprecated image of a family."""
     with open_catalog() as catalog:
         image = catalog.latest(family, account=account)
     print_json(image) if as_json else print_record(image)
 
 
-def diff(at1: str, at2: str = "", *, as_json: Json = False) -> None:
+def diff(at1: Moment, at2: Moment = "", *, as_json: Json = False) -> None:
     """Show how the catalog differs between two moments (ISO 8601, UTC unless a zone is given; default: until now)."""
     with open_catalog() as catalog:
-        found = catalog.difference(moment("at1", at1), moment("at2", at2) if at2 else datetime.now(UTC))
+        since, until = moment("at1", at1), moment("at2", at2) if at2 else datetime.now(UTC)
+        if since > until:
+            raise InvalidRequest("at1", at1, f"a moment before {at2 or 'now'}")
+        found = catalog.difference(since, until)
     if as_json:
         print_json(found)
         return

@@ -63,7 +63,7 @@ class RegisterImageStorage(RegisterStorage):
 
     kind: StorageKind = Field(
         "imagestore",
-        **at(1, "Kind", "imagestore (chips, in a directory or S3) or ceph (RBD); default: imagestore."),
+        **at(1, "Kind", "imagestore (chips, in a directory or S3) or ceph (RBD); a new one: imagestore."),
     )
     url: str | None = Field(
         None,
@@ -84,7 +84,7 @@ class RegisterImageStorage(RegisterStorage):
         None, **at(6, "Capacity", "Bytes this storage may use; default: the medium's size.", gt=0)
     )
     reserve_bytes: int = Field(
-        1 << 30, **at(7, "Reserve", "Bytes always left free; default: 1073741824 (1 GiB).", ge=0)
+        1 << 30, **at(7, "Reserve", "Bytes always left free; of a new one: 1 GiB.", ge=0)
     )
     bandwidth_bytes_s: int | None = Field(None, **at(8, "Bandwidth", BANDWIDTH, ge=1 << 16))
     clear: tuple[ImageStorageClearable, ...] = Field((), **at(9, "Clear", CLEAR))
@@ -106,7 +106,9 @@ class AdoptStorage(ChangingRequest):
 class RegisterPrimaryStorage(RegisterStorage):
     """Register a primary storage, where VMs and volumes live, or change one: what is left empty stays as it is."""
 
-    kind: PrimaryKind = Field("local", **at(1, "Kind", "local (a directory) or ceph (RBD); default: local."))
+    kind: PrimaryKind = Field(
+        "local", **at(1, "Kind", "local (a directory) or ceph (RBD); a new one: local.")
+    )
     url: str | None = Field(
         None, **at(2, "URL", "file:///dir or rbd://pool?conf=/etc/ceph/ceph.conf; a new storage needs one.")
     )

@@ -1,5 +1,6 @@
 """The command: wrong input is one sentence and exit 2, whoever has read enough is left in peace, an account sees its own."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -9,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 
 from catalog import open_catalog
 from catalog.records import BootCheckReport, ItemOutcome, SyncOutcome, SyncReport, VerifyReport
-from flows.command import run
+from flows import FLOWS
+from flows.command import build_app, request_model, run
 from flows.output import failures
 from flows.requests import EditImage, SyncImages
 from tests.catalog.samples import an_export
@@ -55,6 +58,62 @@ def test_wrong_input_is_one_sentence(
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("imagewright: ")
     assert "internal error" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("delete-imag x", "there is no command 'delete-imag'; is delete-image meant?"),
+        ("images --statsu x", "there is no option '--statsu'; is --status meant?"),
+        ("images --limit x", "--limit: 'x' is not allowed; a whole number"),
+        ("images a b", "'a' 'b' is more than imagewright images takes; `imagewright images --help` says what is taken"),
+        ("reconcile-storages x", "'x' is more than imagewright reconcile-storages takes; `imagewright reconcile-storages --help` says what is taken"),
+        ("show", "--image-id: it is missing, or has no value; `imagewright show --help` says what is taken"),
+        ("create-volume --image-id a", "name: it is missing, and has to be given"),
+        ("set-sharing-mode a all", "mode: 'all' is not allowed; one of none, specified, global"),
+        ("recover-runs --stale-after-s -1", "stale_after_s: '-1' is not allowed; 0 or more"),
+        ("edit-image a --expires-at soon", "expires_at: 'soon' is not allowed; a moment such as 2026-03-01T12:00:00Z"),
+        ("clean-up-leftovers --approve no", "approve: 'no' is not allowed; one of ask, yes"),
+        ("add-volume-image a u --empty-image-storages", "image_storages: nothing is not allowed; at least 1"),
+        ("diff 2026-01-02 2026-01-01", "at1: '2026-01-02' is not allowed; a moment before 2026-01-01"),
+        ("serve --port 70000", "port: 70000 is not allowed; 1 to 65535"),
+    ],
+)  # fmt: skip
+def test_wrong_input_names_what_was_given_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str
+) -> None:
+    assert told(monkeypatch, capsys, *words.split()) == (2, "", f"imagewright: {said}\n")
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_only_what_has_to_be_given_may_be_written_without_its_name(name: str) -> None:
+    fields = request_model(name).model_fields
+    required = [field for field, facts in fields.items() if facts.is_required()]
+    words = [name.replace("_", "-"), *("x" for _ in required)]
+    with contextlib.suppress(CycloptsError):  # a choice among them, such as a state
+        _, bound, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
+        assert not required or bound.args[0].model_fields_set == set(required)
+    if not any(facts.annotation == tuple[str, ...] for facts in fields.values() if facts.is_required()):
+        with pytest.raises(CycloptsError):
+            build_app().parse_args([*words, "more"], exit_on_error=False, print_error=False)
+
+
+def test_every_option_says_what_it_is() -> None:
+    app = build_app()
+    for name in [name for name in app if not name.startswith("-")]:
+        for argument in app[name].assemble_argument_collection():
+            assert argument.parameter.help or not argument.show, (name, argument.name)
+
+
+def test_a_server_that_is_not_there_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    status, out, err = told(monkeypatch, capsys, "retry-deferred")
+    assert (status, out) == (1, "")
+    assert err.startswith(
+        "imagewright: the Prefect server at http://127.0.0.1:9/api does not answer (ConnectError)"
+    )
 
 
 @pytest.mark.parametrize("words", ["show x", "events x", "lineage x", "latest x", "images --image-storage x"])
