@@ -3,8 +3,9 @@
 from collections.abc import Set as AbstractSet
 from typing import Protocol, runtime_checkable
 
+from catalog.errors import ImageNotFound
 from catalog.records import ReclaimReport, VerifyReport
-from storage.protocols import Digests
+from storage.protocols import Digests, ImageStorage, StoredImage
 
 
 @runtime_checkable
@@ -70,3 +71,22 @@ class Indexed(Protocol):
     def restore_index(self) -> int:
         """Index what images need and the index lacks; return how many packs. Nothing to do: reads the index and all manifests."""
         ...
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """An image storage that describes one image without looking at the others."""
+
+    def stored(self, image_id: str) -> StoredImage:
+        """Return what the storage knows about an image it holds. Raises ImageNotFound."""
+        ...
+
+
+def stored_image(storage: ImageStorage, image_id: str) -> StoredImage:
+    """Return what a storage knows about an image it holds, if need be by listing all. Raises ImageNotFound."""
+    if isinstance(storage, Describing):
+        return storage.stored(image_id)
+    for stored in storage.images():
+        if stored.image.id == image_id:
+            return stored
+    raise ImageNotFound(f"{image_id} on {storage.name}")

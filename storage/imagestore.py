@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.errors import CapacityExceeded, DigestMismatch, ImageNotFound, ObjectMissing, StaleLanding
+from catalog.errors import CapacityExceeded, DigestMismatch, ImageNotFound, StaleLanding
 from catalog.records import (
     Capacity,
     Image,
@@ -17,7 +17,7 @@ from catalog.records import (
     StorageKind,
     VerifyReport,
 )
-from storage.chips import finished, manifest, names, scrub
+from storage.chips import finished, manifest, manifests, names, scrub
 from storage.chips.explain import why
 from storage.chips.export import export_pieces
 from storage.chips.finished import Finished
@@ -25,7 +25,8 @@ from storage.chips.journal import Journal
 from storage.chips.landing import ChipLanding
 from storage.chips.loose import adopt_loose
 from storage.chips.manifest import ManifestHeader, Pieces
-from storage.chips.pins import MANIFESTS, landing_ids, manifest_ids
+from storage.chips.manifests import Unreadable
+from storage.chips.pins import landing_ids
 from storage.chips.publish import alive, publish_chips, remove
 from storage.chips.reader import PieceReader
 from storage.chips.reclaim import reclaim
@@ -98,20 +99,22 @@ class ImageStore:
 
     def contains(self, image_id: str) -> bool:
         """Tell whether a published replica is here."""
-        return self.objects.size(_manifest_name(image_id)) is not None
+        return self.objects.size(manifests.name_of(image_id)) is not None
 
     def image_ids(self) -> list[str]:
         """List which images are published, without reading their manifests."""
-        return manifest_ids(self.objects)
+        return manifests.ids(self.objects)
 
     def images(self) -> Iterator[StoredImage]:
         """List what is published, from the manifests alone."""
-        for image_id in self.image_ids():
-            try:
-                header, _ = self._manifest(image_id)
-            except ImageNotFound:
-                continue  # deleted while listing
-            yield StoredImage(image=header.image, replica=header.replica)
+        for _, found in self.described_images():
+            if isinstance(found, Exception):
+                raise found
+            yield found
+
+    def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
+        """List what is published by id; where a manifest can't be read, why: it hides no other."""
+        return manifests.read_all(self.objects, lambda header, _: _stored(header))
 
     def open(self, image_id: str) -> ImageReader:
         """Read a replica. Raises ImageNotFound."""
@@ -126,7 +129,7 @@ class ImageStore:
 
     def delete(self, image_id: str) -> None:
         """Withdraw the replica; chips stay until reclaim."""
-        self.objects.delete(_manifest_name(image_id))
+        self.objects.delete(manifests.name_of(image_id))
 
     def restore_index(self) -> int:
         """Index packs with chips that an image needs and the index lacks, e.g. as it was lost; return how many packs."""
@@ -167,20 +170,15 @@ class ImageStore:
         """Return which chips make an image. Raises ImageNotFound."""
         return self._manifest(image_id)[1]
 
-    def described(self, image_id: str) -> ManifestHeader:
+    def stored(self, image_id: str) -> StoredImage:
         """Return what an image's manifest says about it. Raises ImageNotFound."""
-        return self._manifest(image_id)[0]
+        return _stored(self._manifest(image_id)[0])
 
     def _lacking(self, pieces: Pieces) -> bool:
         return not self.chips.load_view().usable(pieces.data_digests).all()
 
     def _manifest(self, image_id: str) -> tuple[ManifestHeader, Pieces]:
-        name = _manifest_name(image_id)
-        try:
-            data = self.objects.get(name)
-        except ObjectMissing as error:
-            raise ImageNotFound(image_id) from error
-        return manifest.decode(f"{self.objects.location}/{name}", data)
+        return manifests.read(self.objects, image_id)
 
     def _published_before(self, landing_id: str, image_id: str) -> Replica:
         """Return the replica that an earlier attempt published, and end what is left of its landing."""
@@ -195,7 +193,7 @@ class ImageStore:
         chips = int((~landing.pieces.holes).sum())
         header = ManifestHeader(image=image, replica=replica, digests=digests, chips=chips)
         names.require_image(image.id)
-        self.objects.put(_manifest_name(image.id), manifest.encode(header, landing.entries))
+        self.objects.put(manifests.name_of(image.id), manifest.encode(header, landing.entries))
 
     def _replica(self, image: Image, digests: Digests, stored_bytes: int) -> Replica:
         return Replica(
@@ -203,7 +201,7 @@ class ImageStore:
             image_storage=self.name,
             status=ReplicaStatus.READY,
             format=image.format_stored,
-            location=_manifest_name(image.id),
+            location=manifests.name_of(image.id),
             size_bytes=digests.size_bytes,
             stored_bytes=stored_bytes,
             md5=digests.md5,
@@ -225,5 +223,5 @@ class ImageStore:
         return check
 
 
-def _manifest_name(image_id: str) -> str:
-    return f"{MANIFESTS}{image_id}"
+def _stored(header: ManifestHeader) -> StoredImage:
+    return StoredImage(image=header.image, replica=header.replica)

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from catalog.errors import CapacityExceeded, ImagewrightError, StaleLanding, StorageError
+from catalog.errors import CapacityExceeded, ImageNotFound, StaleLanding, StorageError
 from catalog.records import Image, Record, Replica, ReplicaStatus
-from storage.chips import manifest
+from storage.chips import manifest, manifests
 from storage.chips.delivery import Delivery
 from storage.chips.index import U1
 from storage.chips.manifest import ENTRY, Entries, ManifestHeader, Pieces
 from storage.chips.pack import RECORD
-from storage.chips.pins import MANIFESTS
 from storage.chips.records import stream_records
 from storage.chips.throttled import ThrottledObjects
 from storage.imagestore import ImageStore
@@ -118,21 +117,19 @@ def compare(source: ImageStore, parcels: Sequence[Parcel]) -> Comparison:
 
 def _collect(source: ImageStore, images: Sequence[Image]) -> tuple[list[Parcel], list[Shipped]]:
     parcels, failed = [], []
-    for image in images:
-        try:
-            parcels.append(_parcel(source, image))
-        except StorageError as error:
-            if error.retryable and not hasattr(error, "location"):
-                raise
-            failed.append(Shipped(image_id=image.id, error=str(error)))
-        except ImagewrightError:
+    found = manifests.read_some(source.objects, [image.id for image in images], _contents)
+    for image, one in zip(images, found, strict=True):
+        if isinstance(one, ImageNotFound):
             failed.append(Shipped(image_id=image.id, error=f"image storage {source.name!r} does not hold it"))
+        elif isinstance(one, StorageError):
+            failed.append(Shipped(image_id=image.id, error=str(one)))
+        else:
+            parcels.append(Parcel(image, *one))
     return parcels, failed
 
 
-def _parcel(source: ImageStore, image: Image) -> Parcel:
-    header, pieces = source.described(image.id), source.pieces(image.id)
-    return Parcel(image, header, pieces, distinct(pieces.digests[~pieces.holes]))
+def _contents(header: ManifestHeader, pieces: Pieces) -> tuple[ManifestHeader, Pieces, U1]:
+    return header, pieces, distinct(pieces.data_digests)
 
 
 def _described(source: ImageStore, landing_id: str) -> SourceInfo:
@@ -205,7 +202,7 @@ def _shares(
 
 def _replica(target: ImageStore, parcel: Parcel, stored_bytes: int) -> Replica:
     changes = {
-        "image_storage": target.name, "status": ReplicaStatus.READY, "location": f"{MANIFESTS}{parcel.image.id}",
+        "image_storage": target.name, "status": ReplicaStatus.READY, "location": manifests.name_of(parcel.image.id),
         "stored_bytes": stored_bytes, "error": None, "verified_at": None, "created_at": datetime.now(UTC),
     }  # fmt: skip
     return parcel.header.replica.model_copy(update=changes)

@@ -8,7 +8,7 @@ from prefect import task
 from pyrsistent import pmap
 
 from catalog.drift import Drift, Held, Inventory, Known, export_drift, image_drift, storage_drift
-from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError
+from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, StorageRefused
 from catalog.records import Image, ImageStatus
 from catalog.settings import Settings
 from storage.imagestore import ImageStore
@@ -52,15 +52,13 @@ def _held(storage: ImageStorage) -> Iterator[Held]:
         for stored in storage.images():
             yield Held(image_id=stored.image.id, image=stored.image, replica=stored.replica)
         return
-    for image_id in storage.image_ids():  # one by one: a damaged manifest must not hide the others
-        try:
-            header = storage.described(image_id)
-        except ImageNotFound:
-            continue  # deleted while listing
-        except DigestMismatch as error:
-            yield Held(image_id=image_id, damage=str(error))
+    for image_id, found in storage.described_images():
+        if isinstance(found, DigestMismatch):  # it must not hide the others
+            yield Held(image_id=image_id, damage=str(found))
+        elif isinstance(found, StorageRefused):
+            raise found
         else:
-            yield Held(image_id=image_id, image=header.image, replica=header.replica)
+            yield Held(image_id=image_id, image=found.image, replica=found.replica)
 
 
 def _known(catalog: "Catalog", found: Inventory) -> Known:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger, task
 
 from catalog.drift import Drift
-from catalog.errors import ImageNotFound, ImagewrightError
+from catalog.errors import ImagewrightError
 from catalog.records import ImageStatus, ItemOutcome
 from catalog.rules.transitions import status_after
 from catalog.settings import Settings
-from storage.imagestore import ImageStore
-from storage.protocols import ImageStorage, StoredImage
+from storage.abilities import stored_image
+from storage.protocols import ImageStorage
 from tasks.damage import note_damage, note_repair, rebuild, settle
 from tasks.exclusive import exclusive
 from tasks.reclaim import is_needed
@@ -71,7 +71,7 @@ def _distrust_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> s
 
 
 def _adopt_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
-    stored = _described(catalog, settings, drift)
+    stored = stored_image(_storage(catalog, settings, drift), drift.subject)
     with catalog.changing("system", run_id()) as change:
         row = stored.replica.model_copy(update={"image_storage": drift.image_storage, "verified_at": None})
         change.save_replica(row, event="imagewright.replica.adopted")
@@ -80,7 +80,7 @@ def _adopt_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
 
 
 def _adopt_image(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
-    stored = _described(catalog, settings, drift)
+    stored = stored_image(_storage(catalog, settings, drift), drift.subject)
     fresh = {"version": 0, "status": ImageStatus.READY, "error": None, "deleted_at": None}
     with catalog.changing("system", run_id()) as change:
         change.save_image(stored.image.model_copy(update=fresh), event="imagewright.image.adopted")
@@ -144,17 +144,6 @@ def _set_connection(catalog: "Catalog", _settings: Settings, drift: Drift) -> st
 
 def _storage(catalog: "Catalog", settings: Settings, drift: Drift) -> ImageStorage:
     return open_image_storage(catalog.image_storage(drift.image_storage), settings)
-
-
-def _described(catalog: "Catalog", settings: Settings, drift: Drift) -> StoredImage:
-    storage = _storage(catalog, settings, drift)
-    if isinstance(storage, ImageStore):
-        header = storage.described(drift.subject)
-        return StoredImage(image=header.image, replica=header.replica)
-    for stored in storage.images():
-        if stored.image.id == drift.subject:
-            return stored
-    raise ImageNotFound(f"{drift.subject} on {drift.image_storage}")
 
 
 MENDERS: Mapping[str, Mender] = {

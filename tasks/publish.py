@@ -1,12 +1,12 @@
 """Name the landings as replicas and the image as Ready: the one step after which the image exists for its users."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from prefect import task
 
 from catalog.lineage import PROVENANCE
 from catalog.records import Image, ImageStatus, Origin, Provenance, QualityReport
+from storage.abilities import stored_image
 from storage.uploads import discard_source
 from tasks.events import emit
 from tasks.exclusive import own_lease
@@ -16,9 +16,6 @@ from tasks.resources import open_image_storage, open_resources, run_id
 from tasks.retries import retrying
 from tasks.room import open_lacking, subject_of
 from tasks.withdrawal import refuse_withdrawn
-
-if TYPE_CHECKING:
-    from storage.protocols import ImageStorage, StoredImage
 
 MEASURED = (
     "format_stored", "size_bytes", "virtual_size_bytes", "actual_size_bytes", "md5", "sha256", "verdict", "boot",
@@ -80,7 +77,7 @@ def settle(image: Image) -> Image:
         holding = [storage for storage in lacking if storage.contains(image.id)]
         if not holding:
             return image
-        found = [_published(storage, image.id) for storage in holding]
+        found = [stored_image(storage, image.id) for storage in holding]
         for storage in holding:
             discard_landings(storage, image.id)  # the death may have come before the storage did
         with catalog.changing(
@@ -99,10 +96,6 @@ def settle(image: Image) -> Image:
         discard_source(image.source, settings)
     emit("image.ready", saved, md5=saved.md5, size_bytes=saved.size_bytes, error=None)
     return saved
-
-
-def _published(storage: "ImageStorage", image_id: str) -> "StoredImage":
-    return next(stored for stored in storage.images() if stored.image.id == image_id)
 
 
 def _provenance(image: Image, landed: Landed, kept: Sequence[Kept]) -> Provenance:

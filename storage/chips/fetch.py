@@ -1,21 +1,19 @@
 """Reading chips: places to runs of neighbours, runs fetched, decompressed and proven in parallel, in order."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing
+from storage.ahead import in_order
 from storage.chips.codec import Payload, Unpacker
 from storage.chips.index import I8, U1
 from storage.chips.pack import LARGEST_CHIP, RECORD, object_name
 from storage.chips.view import Located, View
 from storage.protocols import ObjectStore
 
-T = TypeVar("T")
 RUN_BYTES = 4 << 20  # plain bytes of one fetch
 WORKERS = 3
 AHEAD = 6  # runs being fetched or waiting: bounds the memory
@@ -178,19 +176,4 @@ class ChipSource:
                 done(run.chips, chips)
             return chips
 
-        yield from in_order(work, plan_runs(places))
-
-
-def in_order(work: Callable[[Run], T], runs: Sequence[Run]) -> Iterator[T]:
-    """Yield the results of `work` in order, a few runs being worked on ahead."""
-    waiting: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
-    try:
-        for run in runs:
-            if len(waiting) == AHEAD:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(work, run))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        yield from in_order(work, plan_runs(places), workers=WORKERS, room=AHEAD)

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalog.errors import ObjectMissing
-from storage.chips import finished, manifest, names
+from storage.chips import finished, manifests, names
 from storage.chips.index import U1, U8, distinct, keys_of
 from storage.chips.journal import Journal
 from storage.protocols import ObjectStore
 
-MANIFESTS = "manifests/"
 LANDINGS = "landings/"
 BATCH = 1 << 22  # keys collected before repeats are removed: 32 MiB
 
@@ -27,11 +25,6 @@ class Pins:
 def landing_ids(objects: ObjectStore) -> list[str]:
     """Return the ids of all landings, sorted."""
     return sorted({info.name.split("/")[1] for info in names.listed(objects, LANDINGS, names.IN_LANDING)})
-
-
-def manifest_ids(objects: ObjectStore) -> list[str]:
-    """Return the ids of all images that have a manifest, sorted."""
-    return [info.name.removeprefix(MANIFESTS) for info in names.listed(objects, MANIFESTS, names.IMAGE)]
 
 
 def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
@@ -52,14 +45,12 @@ def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
 def manifests_chips(objects: ObjectStore) -> Iterator[tuple[str, U1]]:
     """Yield (image id, digests) of each manifest.
 
-    Raises DigestMismatch: nothing may be reclaimed while a manifest can't be read.
+    Raises DigestMismatch, StorageRefused: nothing may be reclaimed while a manifest can't be read.
     """
-    for image_id in manifest_ids(objects):
-        try:
-            data = objects.get(f"{MANIFESTS}{image_id}")
-        except ObjectMissing:
-            continue  # withdrawn meanwhile
-        yield image_id, manifest.decode(f"{objects.location}/{MANIFESTS}{image_id}", data)[1].data_digests
+    for image_id, digests in manifests.read_all(objects, lambda _, pieces: pieces.data_digests):
+        if isinstance(digests, Exception):
+            raise digests
+        yield image_id, digests
 
 
 def _pin_landing(objects: ObjectStore, landing_id: str, keys: "_Keys") -> set[bytes]:

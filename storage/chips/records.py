@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from catalog.errors import DigestMismatch, ObjectMissing, StorageError
+from storage.ahead import in_order
 from storage.chips.codec import CHAINED, Payload
-from storage.chips.fetch import Run, in_order, plan_runs, read_run
+from storage.chips.fetch import AHEAD, WORKERS, Run, plan_runs, read_run
 from storage.chips.index import U1
 from storage.chips.pack import RECORD, object_name
 from storage.chips.packer import Encoded
@@ -43,7 +44,7 @@ def stream_records(chips: ChipStore, objects: ObjectStore, digests: U1) -> Itera
         except (ObjectMissing, DigestMismatch):  # damaged, or moved by a reclaim since
             return _one_by_one(chips, objects, wanted[run.chips.start : run.chips.stop])
 
-    yield from in_order(fetch, plan_runs(sorted_places))
+    yield from in_order(fetch, plan_runs(sorted_places), workers=WORKERS, room=AHEAD)
 
 
 def _as_stored(

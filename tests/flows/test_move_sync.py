@@ -12,7 +12,7 @@ from catalog.records import Image, ImageStatus, Plan, SyncReport
 from flows.requests import ChangeImageStorage, SyncImages
 from storage.chips.counting import CountingObjects
 from storage.chips.memory import MemoryObjects
-from storage.chips.pins import MANIFESTS
+from storage.chips.manifests import FOLDER as MANIFESTS
 from storage.sync_network import local_addresses
 from tests.flows.moving import NOW, World, artifact, in_one_run, noise, read_all
 

@@ -1,0 +1,94 @@
+"""Many manifests are read at once, in order; one that can't be read hides no other."""
+
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from catalog.errors import DigestMismatch, ImageNotFound
+from catalog.records import Replica
+from storage.chips import manifest, manifests
+from storage.chips.manifest import ENTRY, ManifestHeader, Pieces
+from storage.chips.memory import MemoryObjects
+from storage.chips.pins import read_pins
+from storage.protocols import Digests, ObjectStore
+from tests.storage.stores import NOW, image, image_store, opener
+
+COUNT = 100
+IDS = [f"image-{number:03d}" for number in range(COUNT)]
+DATA = bytes(range(256)) * 400
+
+
+def described(objects: ObjectStore, image_id: str, name: str | None = None) -> None:
+    """Put a manifest of one chip, whose digest is the image's number."""
+    entries = np.zeros(1, dtype=ENTRY)
+    entries["length"], entries["digest"] = 4096, int(image_id[-3:]) + 1
+    replica = Replica(
+        image_id=image_id, image_storage="images", status="Ready", format="raw", location="x", created_at=NOW
+    )
+    digests = Digests(size_bytes=4096, md5="0" * 32, sha256="0" * 64)
+    header = ManifestHeader(image=image(image_id), replica=replica, digests=digests, chips=1)
+    objects.put(manifests.name_of(name or image_id), manifest.encode(header, entries))
+
+
+@pytest.fixture(params=["memory", "directory", "faulty", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    found = opener(request.param, tmp_path)()
+    for image_id in IDS:
+        described(found, image_id)
+    return found
+
+
+def test_all_are_listed_in_order(objects: ObjectStore) -> None:
+    assert [stored.image.id for stored in image_store(objects).images()] == IDS
+    assert len(read_pins(objects).keys) == COUNT
+
+
+def test_a_damaged_one_ends_a_listing_in_its_place_and_a_reclaim(objects: ObjectStore) -> None:
+    objects.put(manifests.name_of(IDS[50]), b"IWMF and junk")
+    storage, listed = image_store(objects), []
+    with pytest.raises(DigestMismatch, match=IDS[50]):
+        listed.extend(stored.image.id for stored in storage.images())
+    with pytest.raises(DigestMismatch, match=IDS[50]):
+        storage.reclaim(plan_only=True)
+    found = dict(storage.described_images())
+    assert list(found) == IDS
+    assert [image_id for image_id in IDS if isinstance(found[image_id], DigestMismatch)] == [IDS[50]]
+
+
+def test_one_that_is_withdrawn_while_they_are_listed_is_left_out() -> None:
+    class Withdrawing(MemoryObjects):
+        def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+            if name == manifests.name_of(IDS[10]):
+                self.delete(name)
+            return super().get(name, start, end)
+
+    objects = Withdrawing()
+    for image_id in IDS:
+        described(objects, image_id)
+    assert [stored.image.id for stored in image_store(objects).images()] == [*IDS[:10], *IDS[11:]]
+
+
+def test_a_remote_store_is_asked_for_several_at_once() -> None:
+    together = Barrier(manifests.WORKERS, timeout=10)
+
+    class Remote(MemoryObjects):
+        def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+            if name.startswith(manifests.FOLDER):
+                together.wait()
+            return super().get(name, start, end)
+
+    objects = Remote()
+    for image_id in IDS[: 2 * manifests.WORKERS]:
+        described(objects, image_id)
+    assert len(list(image_store(objects).images())) == 2 * manifests.WORKERS
+
+
+def test_some_are_read_in_the_order_asked_for(objects: ObjectStore) -> None:
+    def chips(_: ManifestHeader, pieces: Pieces) -> int:
+        return int(pieces.digests[0, 0])
+
+    found = list(manifests.read_some(objects, [IDS[7], "nowhere", IDS[3]], chips))
+    assert (found[0], found[2]) == (8, 4)
+    assert isinstance(found[1], ImageNotFound)
