@@ -15,6 +15,7 @@ from storage.sources.credentials import Credentials
 from storage.sources.ftp_session import CheckedFtp
 from storage.sources.http_answers import require_same
 from storage.sources.http_body import Pace
+from storage.sources.masking import told
 from storage.sources.streams import EmptyStream, read_up_to, skip
 from storage.sources.urls import SourceUrl
 from storage.sources.wire import Broken, explain
@@ -94,7 +95,7 @@ class FtpSource:
             self._require_listed(session, error)
             raise
         except ftplib.error_perm as error:  # of the listing
-            raise SourceNotFound(self.url.masked, _said(error)) from error
+            raise SourceNotFound(self.url.masked, self.said(error)) from None
         return size
 
     def _require_listed(self, session: CheckedFtp, said: ftplib.error_temp) -> None:
@@ -107,12 +108,17 @@ class FtpSource:
         except ftplib.Error:
             return
         if names is not None and name not in names:
-            raise SourceNotFound(self.url.masked, _said(said)) from said
+            raise SourceNotFound(self.url.masked, self.said(said)) from None
 
     def _transfer(self, session: CheckedFtp, start: int, info: SourceInfo | None) -> "FtpStream":
         data = session.begin(f"RETR {self.path}", start, brief=info is None)
         pace = Pace(self.settings.read_timeout_s, self.settings.min_pace_bytes_s)
         return FtpStream(session, data, start, info, pace, self)
+
+    def said(self, error: BaseException) -> str:
+        """Return what the server said, fit to be shown; the error itself is not, and no cause of what is raised for it."""
+        text = told(str(error), self._password)
+        return f"the server said {text!r}" if text else "the server said nothing"
 
     @contextmanager
     def _translated(self, offset: int) -> Iterator[None]:
@@ -122,12 +128,12 @@ class FtpSource:
             yield
         except ftplib.error_perm as error:
             if str(error).startswith("550"):
-                raise SourceNotFound(masked, _said(error)) from error
-            raise SourceForbidden(masked, _said(error)) from error
+                raise SourceNotFound(masked, self.said(error)) from None
+            raise SourceForbidden(masked, self.said(error)) from None
         except ftplib.Error as error:
-            raise TransferInterrupted(masked, offset, _said(error)) from error
+            raise TransferInterrupted(masked, offset, self.said(error)) from None
         except Broken as error:
-            raise TransferInterrupted(masked, offset, str(error)) from error
+            raise TransferInterrupted(masked, offset, told(str(error), self._password)) from None
         except OSError as error:
             raise TransferInterrupted(masked, offset, explain(error)) from error
 
@@ -190,8 +196,8 @@ class FtpStream:
                 require_same(self._masked, self._info, self._source.look(self._session))
         except ftplib.Error as error:
             raise TransferInterrupted(
-                self._masked, self._offset, f"the server broke off: {_said(error)}"
-            ) from error
+                self._masked, self._offset, f"the server broke off: {self._source.said(error)}"
+            ) from None
         except (Broken, OSError) as error:
             raise TransferInterrupted(self._masked, self._offset, explain(error)) from error
         if self._size is not None and self._offset != self._size:
@@ -223,9 +229,3 @@ def _takes_restart(session: ftplib.FTP) -> bool:
     except ftplib.error_perm:
         return False
     return taken
-
-
-def _said(error: BaseException) -> str:
-    """Return what the server said, printable and short."""
-    text = "".join(c if c.isprintable() else " " for c in str(error))[:120].strip()
-    return f"the server said {text!r}" if text else "the server said nothing"

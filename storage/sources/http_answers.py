@@ -8,6 +8,7 @@ from storage.sources.http_body import content_length
 from storage.sources.http_exchange import Answer
 from storage.sources.wire import Broken
 
+MAX_VALIDATOR = 1024
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)\Z")
 
 
@@ -17,17 +18,21 @@ def info_of(answer: Answer, masked: str, *, ranges: bool) -> SourceInfo:
         size = total(answer) if answer.status in (206, 416) else length(answer)
     except Broken as error:
         raise TransferInterrupted(masked, 0, str(error)) from error
-    etag = answer.header("ETag")
-    modified = answer.header("Last-Modified") or None
+    etag, modified = (_shown(answer.header(name)) for name in ("ETag", "Last-Modified"))
     strong = etag if etag.startswith('"') and len(etag) > 2 else None
     return SourceInfo(
         url=masked,
         size_bytes=size,
         etag=strong,
-        last_modified=modified,
+        last_modified=modified or None,
         resumable=ranges and size is not None and bool(strong or modified),
         address=answer.wire.address,
     )
+
+
+def _shown(value: str) -> str:
+    """Return a validator, empty where it can't be shown in a sentence: then it is none."""
+    return value if value.isprintable() and len(value) <= MAX_VALIDATOR else ""
 
 
 def range_headers(start: int, end: int | None, info: SourceInfo) -> dict[str, str]:

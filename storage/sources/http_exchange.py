@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 from catalog.errors import SourceError, SourceForbidden, SourceNotFound, TransferInterrupted
@@ -24,6 +25,7 @@ MAX_REDIRECTS = 5
 MAX_RETRY_AFTER_S = 3600.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _RETRYABLE = (408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 524)
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}  # the server's own might be anything
 _FORBIDDEN = {
     401: "it wants other credentials",
     403: "the server forbids it",
@@ -39,7 +41,6 @@ class Answer:
     """The head of an answer; its body is still on the wire."""
 
     status: int
-    phrase: str
     headers: Message
     url: SourceUrl  # after redirects
     wire: Wire
@@ -161,13 +162,13 @@ def _read_head(wire: Wire, url: SourceUrl, asked: float) -> Answer:
     wire.set_deadline(wire.timeout_s)
     while True:
         version, _, rest = wire.readline().decode("latin-1").rstrip("\r\n").partition(" ")
-        code, _, phrase = rest.partition(" ")
+        code = rest.partition(" ")[0]
         if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
             raise SourceForbidden(url.masked, "the server does not speak HTTP/1.1")
         headers = _read_headers(wire)
         if int(code) >= 200:
             wire.set_deadline(None)
-            return Answer(int(code), phrase[:80], headers, url, wire, time.monotonic() - asked)
+            return Answer(int(code), headers, url, wire, time.monotonic() - asked)
 
 
 def _read_headers(wire: Wire) -> Message:
@@ -181,7 +182,7 @@ def _read_headers(wire: Wire) -> Message:
 
 def refusal(answer: Answer, masked: str, offset: int = 0) -> SourceError:
     """Turn an answer that carries no image into the error it means."""
-    said = f"the server answered {answer.status} {answer.phrase}".rstrip()
+    said = f"the server answered {answer.status} {_PHRASES.get(answer.status, '')}".rstrip()
     if answer.status in (404, 410):
         return SourceNotFound(masked, said)
     if answer.status in _RETRYABLE:

@@ -3,6 +3,7 @@
 import re
 
 STARS = "***"
+TOLD = 120  # characters of what a server says
 _AUTHORITY = re.compile(r"([a-z][a-z0-9+.\-]*:/+)([^/?#]*)", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(
     r"sig|token|secret|passw|pwd|credential|auth|key|session|jwt|x-amz-|x-goog-|^code$|^se$", re.IGNORECASE
@@ -17,6 +18,13 @@ def mask(url: str) -> str:
     except for http(s), where a lone user is usually a token. Several URLs in one text (mirrors) are masked one by one.
     """
     return " ".join(_mask_one(part) for part in split_urls(url)) if url.strip() else url
+
+
+def told(text: str, *secrets: str | None) -> str:
+    """Return what a server said, fit to be shown: printable, short, and without the secrets that it was given."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, STARS)
+    return "".join(c if c.isprintable() else " " for c in text)[:TOLD].strip()
 
 
 def carries_secret(url: str) -> bool:

@@ -87,7 +87,7 @@ class SftpSource:
 
     @contextmanager
     def _translated(self, offset: int) -> Iterator[None]:
-        with translated(self.url.masked, offset, self.settings.known_hosts_file):
+        with translated(self.url.masked, offset, self.settings.known_hosts_file, self.credentials.password):
             yield
 
     def interrupted(self, offset: int) -> AbstractContextManager[None]:
@@ -179,6 +179,8 @@ async def _read(file: asyncssh.SFTPClientFile, size: int, offset: int) -> bytes:
         data: bytes = await file.read(left, offset + size - left)
         if not data:
             break
+        if len(data) > left:
+            raise asyncssh.SFTPBadMessage("the server sent more than was asked for")
         pieces.append(data)
         left -= len(data)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

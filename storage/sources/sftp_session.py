@@ -16,6 +16,7 @@ from catalog.errors import SourceForbidden, SourceNotFound, TransferInterrupted
 from catalog.settings import Settings
 from storage.sources.addresses import AddressPolicy
 from storage.sources.credentials import Credentials
+from storage.sources.masking import told
 from storage.sources.urls import DEFAULT_PORTS, SourceUrl
 from storage.sources.wire import explain
 
@@ -166,22 +167,26 @@ def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[
 
 
 @contextmanager
-def translated(masked: str, offset: int, known_hosts: Path) -> Iterator[None]:
-    """Turn what asyncssh raises into what it means."""
+def translated(masked: str, offset: int, known_hosts: Path, password: str | None) -> Iterator[None]:
+    """Turn what asyncssh raises into what it means; what the server says in its own words is no cause to be shown.
+
+    password: that the server was given.
+    """
     try:
         yield
-    except asyncssh.HostKeyNotVerifiable as error:
+    except asyncssh.HostKeyNotVerifiable:
         reason = f"its host key is not the one in {known_hosts}, or not there; compare it and add it"
-        raise SourceForbidden(masked, reason) from error
-    except asyncssh.PermissionDenied as error:
-        raise SourceForbidden(masked, "the server refuses the user, password or key") from error
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath) as error:
-        raise SourceNotFound(masked, "no such file on the server") from error
-    except asyncssh.SFTPPermissionDenied as error:
-        raise SourceForbidden(masked, "the server lets this user not read it") from error
+        raise SourceForbidden(masked, reason) from None
+    except asyncssh.PermissionDenied:
+        raise SourceForbidden(masked, "the server refuses the user, password or key") from None
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+        raise SourceNotFound(masked, "no such file on the server") from None
+    except asyncssh.SFTPPermissionDenied:
+        raise SourceForbidden(masked, "the server lets this user not read it") from None
     except TimeoutError as error:
         raise TransferInterrupted(masked, offset, "no byte came in time") from error
     except OSError as error:
         raise TransferInterrupted(masked, offset, explain(error)) from error
     except (asyncssh.Error, asyncssh.SFTPError) as error:
-        raise TransferInterrupted(masked, offset, f"SSH: {error.reason or type(error).__name__}") from error
+        said = told(error.reason, password) or type(error).__name__
+        raise TransferInterrupted(masked, offset, f"SSH: {said}") from None

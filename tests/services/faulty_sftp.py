@@ -9,21 +9,28 @@ from dataclasses import dataclass, field
 import asyncssh
 
 CONTENT = b"image" * 100_000
+PASSWORD = "s3cr3t"
 
 
 @dataclass
 class FaultySftp:
-    """What the server says and does, and where it is. announced: size that is told; silent_from: offset never answered."""
+    """What the server says and does, and where it is.
+
+    announced: size that is told; silent_from: offset never answered; more: bytes sent beyond what was asked for; refusal:
+    said instead of sending anything.
+    """
 
     port: int = 0
     announced: int = len(CONTENT)
     silent_from: int = len(CONTENT) + 1
+    more: int = 0
+    refusal: str = ""
     key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
 
     @property
     def url(self) -> str:
         """Where the file is."""
-        return f"sftp://user:pw@127.0.0.1:{self.port}/disk.raw"
+        return f"sftp://user:{PASSWORD}@127.0.0.1:{self.port}/disk.raw"
 
 
 class _Server(asyncssh.SSHServer):
@@ -31,7 +38,7 @@ class _Server(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        return (username, password) == ("user", "pw")
+        return (username, password) == ("user", PASSWORD)
 
 
 def _sftp(faults: FaultySftp) -> type[asyncssh.SFTPServer]:
@@ -48,7 +55,9 @@ def _sftp(faults: FaultySftp) -> type[asyncssh.SFTPServer]:
         async def read(self, _file: object, offset: int, size: int) -> bytes:
             if offset >= faults.silent_from:
                 await asyncio.Event().wait()
-            return CONTENT[offset : offset + size]
+            if faults.refusal:
+                raise asyncssh.SFTPFailure(faults.refusal)
+            return CONTENT[offset : offset + size + faults.more]
 
         def close(self, _file: object) -> None:
             return None

@@ -2,6 +2,7 @@
 
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from catalog.errors import (
     SourceChanged,
+    SourceError,
     SourceForbidden,
     SourceNotFound,
     TransferInterrupted,
@@ -20,6 +22,7 @@ from tests.services.scripted_ftp import ScriptedFtp, scripted_ftp
 from tests.services.vsftpd import vsftpd
 from tests.storage.sources.reading import fetch
 
+PASSWORD = "s3cr3t"
 Change = Callable[..., Settings]
 PATIENCE_S = 20  # of a busy machine; without the limit under test it would be for ever
 
@@ -188,3 +191,17 @@ def test_a_latin_1_file_name_is_sent_as_it_is_escaped(settings: Settings, tmp_pa
     Path(f"{root}/caf\udce9.raw").write_bytes(b"image")
     with vsftpd(tmp_path / "vsftpd", root) as server:
         assert fetch(open_source(f"{server.url}/caf%E9.raw", settings)) == b"image"
+
+
+@pytest.mark.parametrize("command", ["PASS", "SIZE", "RETR", "PASV"])
+def test_an_answer_that_repeats_the_password_does_not_show_it(settings: Settings, command: str) -> None:
+    answer = f"{450 if command == 'SIZE' else 530} \x1b[31mnot with {PASSWORD}\r\n".encode()
+    answers = {"USER": b"331 and?\r\n", "PASS": b"230 in\r\n", "NLST": b"550 no\r\n", command: answer}
+    with scripted_ftp(ScriptedFtp(answers=answers)) as server:
+        source = open_source(server.url.replace("ftp://", f"ftp://user:{PASSWORD}@"), settings)
+        with pytest.raises(SourceError) as caught:
+            fetch(source)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "not with ***" in shown
+    assert PASSWORD not in shown
+    assert "\x1b" not in shown

@@ -250,3 +250,17 @@ def test_nonsense_is_a_clear_error(server: FaultyHttp, settings: Settings, raw: 
     url = server.serve("/x", Faults(raw=raw))
     with pytest.raises((TransferInterrupted, SourceForbidden, SourceChanged)):
         fetch(open_source(url, settings))
+
+
+def test_what_a_server_calls_its_answer_is_not_repeated(server: FaultyHttp, settings: Settings) -> None:
+    url = server.serve("/x?token=s3cr3t", Faults(raw=b"HTTP/1.1 403 \x1b[31mnot with s3cr3t\r\n\r\n"))
+    with pytest.raises(SourceForbidden, match="the server answered 403 Forbidden: the server forbids it"):
+        open_source(url, settings).probe()
+
+
+@pytest.mark.parametrize("etag", ['"\x1b[31m"', f'"{"x" * 2000}"'])
+def test_a_validator_that_cannot_be_shown_is_none(server: FaultyHttp, settings: Settings, etag: str) -> None:
+    info = open_source(server.serve("/x", Faults(content=BODY, etag=etag)), settings).probe()
+    assert (info.etag, info.last_modified is None, info.resumable) == (None, False, True)
+    info = open_source(server.serve("/x", Faults(content=BODY, etag=etag, modified="")), settings).probe()
+    assert not info.resumable

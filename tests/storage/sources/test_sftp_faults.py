@@ -1,15 +1,16 @@
 """An SFTP server that lies about its file, or falls silent: bounded time, a clear sentence, no image that is not whole."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from catalog.errors import SourceForbidden
+from catalog.errors import SourceForbidden, TransferInterrupted
 from catalog.settings import Settings
 from storage.sources import open_source
 from storage.sources.sftp import PIECE
-from tests.services.faulty_sftp import CONTENT, FaultySftp, faulty_sftp
+from tests.services.faulty_sftp import CONTENT, PASSWORD, FaultySftp, faulty_sftp
 from tests.storage.sources.reading import fetch, read_until_broken
 
 
@@ -56,3 +57,23 @@ def test_a_server_that_falls_silent_is_given_up_in_time(running: FaultySftp, acc
         kept, error = read_until_broken(stream)
     assert error.offset == len(kept) == 2 * PIECE
     assert time.monotonic() - began < 10 * accepting.read_timeout_s
+
+
+def test_an_answer_longer_than_asked_for_is_no_part_of_the_file(
+    running: FaultySftp, accepting: Settings
+) -> None:
+    running.more = 2 * PIECE
+    with pytest.raises(TransferInterrupted, match="more than was asked for"):
+        fetch(open_source(running.url, accepting))
+
+
+def test_a_refusal_that_repeats_the_password_does_not_show_it(
+    running: FaultySftp, accepting: Settings
+) -> None:
+    running.refusal = f"\x1b[31mno, not with {PASSWORD}"
+    with pytest.raises(TransferInterrupted) as caught:
+        fetch(open_source(running.url, accepting))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "[31mno, not with ***" in shown
+    assert PASSWORD not in shown
+    assert "\x1b" not in shown
