@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from catalog.errors import ImagewrightError, InvalidRequest
-from catalog.records import Record
 from flows import FLOWS, requests
 from flows.cli import INTERRUPTED
-from flows.output import failures, print_json, print_record
+from flows.output import failures, print_json, print_result
 from flows.reading import READING
 from flows.requests import form
 from flows.sentences import sentence, usage_sentence
@@ -86,10 +85,7 @@ def _call(name: str, request: requests.Request, as_json: bool) -> None:
     from flows.calling import call_flow
 
     result = call_flow(name, request, quiet=as_json)
-    if as_json or not isinstance(result, Record):
-        print_json(result)
-    else:
-        print_record(result)
+    print_json(result) if as_json else print_result(result)
     if failed := failures(result):
         fail(f"{name.replace('_', '-')} {failed}", FAILED)
 

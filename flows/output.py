@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from catalog.records import BootCheckReport, CleanupReport, Record, SyncReport
+from catalog.records import BootCheckReport, CleanupReport, Image, QualityReport, Record, SyncReport
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -22,11 +22,38 @@ def print_json(value: Record | Iterable[Record]) -> None:
 
 
 def print_record(record: Record) -> None:
-    """Print the fields that are set, one a line."""
+    """Print the fields that are set, one a line; what a plan or a report lists follows, one a line as well."""
     fields = {k: v for k, v in record.model_dump(mode="json").items() if v not in (None, "", [], (), {})}
-    width = max(map(len, fields), default=0)
+    lists = {name: value for name, value in fields.items() if _is_list_of_records(value)}
+    width = max(map(len, fields.keys() - lists.keys()), default=0)
     for name, value in fields.items():
-        print(f"{name:<{width}}  {_text(name, value)}")
+        if name not in lists:
+            print(f"{name:<{width}}  {_text(name, value)}")
+    for name, items in lists.items():
+        print(f"{name}:")
+        for item in items:
+            print("  " + "  ".join(_part(key, v) for key, v in item.items() if v not in (None, "", 0, [])))
+
+
+def _part(name: str, value: object) -> str:
+    """Return a value of a list's line; a number says what it counts."""
+    return _text(name, value) if isinstance(value, str) else f"{name} {_text(name, value)}"
+
+
+def print_result(result: Record | Sequence[Record]) -> None:
+    """Print what a flow returned: images as a table, any other record by its fields."""
+    records = (result,) if isinstance(result, Record) else tuple(result)
+    if not isinstance(result, Record) and all(isinstance(record, Image) for record in records):
+        print_table(records, ("id", "name", "status", "state"))
+        return
+    for place, record in enumerate(records):
+        if place:
+            print()
+        print_record(record)
+
+
+def _is_list_of_records(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def failures(result: object) -> str:
@@ -35,6 +62,12 @@ def failures(result: object) -> str:
         mode = f"in {result.bios_mode} mode on {result.cpu_architecture}"
         return (
             "" if result.booted else f"failed: image {result.image_id} did not boot {mode}: {result.evidence}"
+        )
+    if isinstance(result, QualityReport):
+        return (
+            ""
+            if result.success
+            else f"failed for {len(result.failed)} of {len(result.checks)}: {'; '.join(result.failed)}"
         )
     found: list[tuple[str, str | None]] = []
     if isinstance(result, CleanupReport):
@@ -85,7 +118,7 @@ SUMMARIES: dict[str, Callable[[dict[str, Any]], str]] = {
 def _text(name: str, value: object) -> str:
     if name in SUMMARIES and isinstance(value, dict):
         return SUMMARIES[name](value)
-    if name.endswith("_bytes") and isinstance(value, int):
+    if (name == "bytes" or name.endswith("_bytes")) and isinstance(value, int):
         return f"{value} ({readable(value)})" if value >= 1024 else str(value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)

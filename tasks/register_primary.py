@@ -8,7 +8,13 @@ from prefect import task
 from catalog.errors import InvalidRequest, PrimaryStorageNotFound
 from catalog.records import Action, Plan, PrimaryStorage
 from catalog.rules.naming import check_name
-from catalog.rules.registering import changed_fields, registered, require_same_place
+from catalog.rules.registering import (
+    changed_fields,
+    check_directory,
+    registered,
+    require_same_place,
+    what_is_done,
+)
 from storage.sources import mask
 from tasks.changing import now
 from tasks.resources import open_primary_storage, open_resources, run_id
@@ -27,8 +33,8 @@ def plan_primary(fields: Mapping[str, object], kept: Collection[str] = ()) -> Pl
     subject = f"primary_storage:{record.name}"
     new = (Action(verb="register", subject=subject, reason=f"{mask(record.url)} answers"),)
     actions = changed_fields(known, record, subject) if known else new
-    done = f"change {len(actions)} fields of" if known else "register"
-    summary = f"{done} {record.name} ({record.kind}) with {room.available_bytes} bytes free"
+    done = what_is_done(known, record, actions)
+    summary = f"{done}, with {room.available_bytes} bytes free"
     return Plan(operation="register primary storage", actions=actions, summary=summary)
 
 
@@ -62,6 +68,8 @@ def _decided(
     record = PrimaryStorage.model_validate({"created_at": now(), **registered(known, fields, kept)})
     if known:
         require_same_place(known, record, mask(known.url))
+    else:
+        check_directory(record.url)
     _check_free(catalog, record)
     return known, record
 

@@ -1,16 +1,23 @@
 """Take an image storage into the catalog, or change it there, once it has answered."""
 
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.errors import InvalidRequest, StorageNotFound
+from catalog.errors import InvalidRequest, ObjectMissing, StorageNotFound
 from catalog.records import Action, ImageStorage, Plan
 from catalog.rules.naming import check_name
-from catalog.rules.registering import changed_fields, registered, require_same_place
+from catalog.rules.registering import (
+    changed_fields,
+    check_directory,
+    registered,
+    require_same_place,
+    what_is_done,
+)
 from storage.registry import place_of
 from storage.sources import mask
 from tasks.resources import open_image_storage, open_resources, run_id
@@ -25,12 +32,13 @@ def plan_registration(fields: Mapping[str, object], kept: Collection[str] = ()) 
     """Prove that the storage could be registered, and name each field that would change. Changes nothing."""
     with open_resources() as (settings, catalog):
         known, record = _decided(catalog, fields, kept)
-        room = open_image_storage(record.model_copy(update={"state": "Enabled"}), settings).capacity()
+        with _made(record):
+            room = open_image_storage(record.model_copy(update={"state": "Enabled"}), settings).capacity()
     subject = f"image_storage:{record.name}"
     new = (Action(verb="register", subject=subject, reason=f"{mask(record.url)} answers"),)
     actions = changed_fields(known, record, subject) if known else new
-    done = f"change {len(actions)} fields of" if known else "register"
-    summary = f"{done} {record.name} ({record.kind}) with {room.available_bytes} bytes free after the reserve"
+    done = what_is_done(known, record, actions)
+    summary = f"{done}, with {room.available_bytes} bytes free after the reserve"
     return Plan(operation="register image storage", actions=actions, summary=summary)
 
 
@@ -42,13 +50,23 @@ def register_storage(fields: Mapping[str, object], account: str, kept: Collectio
     """
     with open_resources() as (settings, catalog):
         _, asked = _decided(catalog, fields, kept)
-        open_image_storage(asked.model_copy(update={"state": "Enabled"}), settings).check()
+        with _made(asked):
+            open_image_storage(asked.model_copy(update={"state": "Enabled"}), settings).check()
         with catalog.changing(actor=account, run_id=run_id()) as change:
             known, record = _decided(change, fields, kept)  # it may have been changed while it was checked
             after = record.model_copy(update={"connection": "Connected"})
             if after != known:
                 change.save_image_storage(after)
     return after
+
+
+@contextmanager
+def _made(record: ImageStorage) -> Iterator[None]:
+    """Say which directory it is that can't be made."""
+    try:
+        yield
+    except ObjectMissing as error:
+        raise InvalidRequest("url", mask(record.url), "a directory that can be made here") from error
 
 
 def _decided(
@@ -63,7 +81,9 @@ def _decided(
     record = ImageStorage.model_validate({"created_at": datetime.now(UTC), **registered(known, fields, kept)})
     if known:
         require_same_place(known, record, mask(known.url))
-    _check_url(record)
+    else:
+        _check_url(record)
+        check_directory(record.url)
     _check_network(record.sync_network)
     _check_place(catalog, record)
     return known, record

@@ -9,8 +9,9 @@
 Kind and URL of a storage never change: what it holds would be looked for elsewhere.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from catalog.errors import InvalidRequest
 from catalog.records import Action, ImageStorage, PrimaryStorage
@@ -39,14 +40,32 @@ def registered(
     if known is not None:
         return {**known.model_dump(), **{name: asked[name] for name in asked if name not in kept}}
     if not asked.get("url"):
-        raise InvalidRequest("url", asked.get("url"), f"{asked['name']!r} is a new storage, which needs one")
+        raise InvalidRequest(
+            "name", asked["name"], "a storage that is registered, or a new one together with its url"
+        )
     return asked
+
+
+def check_directory(url: str) -> None:
+    """Refuse a file URL that is no absolute path: in file://data/images, data would be a host. Raises InvalidRequest."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and (parts.netloc not in {"", "localhost"} or not parts.path.strip("/")):
+        raise InvalidRequest("url", url, "file:///dir, three slashes and the directory's whole path")
 
 
 def require_same_place(known: Storage, after: Storage, shown: str) -> None:
     """Refuse another kind or URL under a name that is taken. shown: the known URL, masked. Raises InvalidRequest."""
     if (known.kind, known.url) != (after.kind, after.url):
         raise InvalidRequest("name", after.name, f"a name of its own: it is {known.kind} at {shown}")
+
+
+def what_is_done(known: Storage | None, record: Storage, changes: Sequence[Action]) -> str:
+    """Return the beginning of a plan's summary. changes: what `changed_fields` returned."""
+    if known is None:
+        return f"register {record.name} ({record.kind})"
+    if not changes:
+        return f"{record.name} ({record.kind}) stays as it is"
+    return f"change {len(changes)} field{'s' if len(changes) > 1 else ''} of {record.name} ({record.kind})"
 
 
 def changed_fields(known: Storage, after: Storage, subject: str) -> tuple[Action, ...]:

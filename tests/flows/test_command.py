@@ -13,10 +13,20 @@ import pytest
 from cyclopts import CycloptsError
 
 from catalog import open_catalog
-from catalog.records import BootCheckReport, ItemOutcome, SyncOutcome, SyncReport, VerifyReport
+from catalog.records import (
+    Action,
+    BootCheckReport,
+    ItemOutcome,
+    Plan,
+    QualityCheck,
+    QualityReport,
+    SyncOutcome,
+    SyncReport,
+    VerifyReport,
+)
 from flows import FLOWS
 from flows.command import build_app, request_model, run
-from flows.output import failures
+from flows.output import failures, print_result
 from flows.requests import EditImage, SyncImages
 from tests.catalog.samples import an_export
 from tests.flows.managed import delete_one, placed
@@ -175,6 +185,24 @@ def test_an_image_that_did_not_boot_has_failed() -> None:
     )  # fmt: skip
     assert failures(report) == "failed: image x did not boot in UEFI mode on x86_64: no boot loader was seen"
     assert failures(report.model_copy(update={"booted": True})) == ""
+
+
+def test_people_read_lines_and_not_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    action = Action(verb="edit", subject="image:x", bytes=2048, reason="name 'a' → 'b'")
+    print_result(Plan(operation="edit image", actions=(action,)))
+    assert capsys.readouterr().out.endswith("actions:\n  edit  image:x  bytes 2048 (2 KiB)  name 'a' → 'b'\n")
+    image = placed(name="mine")
+    print_result((image,))
+    assert capsys.readouterr().out.splitlines()[1].split() == [image.id, "mine", "Ready", "Enabled"]
+
+
+def test_a_catalog_that_fails_its_checks_has_failed() -> None:
+    checks = tuple(QualityCheck(name="x", success=good, sentence=f"it is {good}") for good in (True, False))
+    report = QualityReport(suite="catalog", success=False, checks=checks, checked_at=datetime.now(UTC))
+    assert failures(report) == "failed for 1 of 2: it is False"
+    assert failures(report.model_copy(update={"success": True})) == ""
 
 
 def test_a_report_says_what_failed() -> None:

@@ -64,7 +64,15 @@ def test_a_field_is_emptied_by_name_or_by_null(home: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"name": "new"}, "'new' is a new storage, which needs one"),
+        ({"name": "new"}, "name: 'new' is not allowed; a storage that is registered, or a new one"),
+        (
+            {"name": "new", "url": "file://data/images"},
+            "url: 'file://data/images' is not allowed; file:///dir, three",
+        ),
+        (
+            {"name": "new", "url": "file:///proc/none"},
+            "url: 'file:///proc/none' is not allowed; a directory that can",
+        ),
         ({"kind": "ceph"}, "a name of its own: it is imagestore at file:"),
         ({"url": "file:///elsewhere"}, "a name of its own: it is imagestore at file:"),
     ],
