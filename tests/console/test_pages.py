@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,26 @@ def test_a_filter_that_can_not_be_is_a_sentence(settings: Settings, asked: str) 
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         answer = client.get(f"/?{asked}")
         assert (answer.status_code, "is not allowed; one of" in answer.text) == (422, True), answer.text
+
+
+def test_a_storage_is_registered_again_from_its_line_with_what_it_has(client: TestClient) -> None:
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        known = change.image_storage("default").model_copy(
+            update={"reserve_bytes": 7, "bandwidth_bytes_s": 1 << 20}
+        )
+        change.save_image_storage(known)
+    line = client.get("/table?tab=storages").text
+    given = re.search(r'data-flow="register_image_storage" data-given="([^"]*)"', line)
+    assert given
+    form = client.get("/forms/register_image_storage", params={"given": unescape(given[1])}).text
+    for name, value in {
+        "name": "default",
+        "reserve_bytes": "7",
+        "bandwidth_bytes_s": "1048576",
+        "url": "",
+    }.items():
+        assert re.search(f'name="{name}" data-kind="[a-z]+" value="{value}"', form), name
+    assert "what is left empty stays as it is" in form
 
 
 def test_storages_show_how_full_they_are(client: TestClient, settings: Settings) -> None:
