@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from catalog.error import ImagewrightError
 
 
+def _place(storage: str) -> str:
+    """Name an image storage, or a folder where its path is given."""
+    return f"folder {storage}" if storage.startswith("/") else f"image storage {storage!r}"
+
+
 class StorageError(ImagewrightError):
     """Root of what goes wrong with a storage."""
 
@@ -16,7 +21,7 @@ class StorageUnavailable(StorageError):
 
     def __init__(self, storage: str, reason: str) -> None:
         self.storage, self.reason = storage, reason
-        super().__init__(f"image storage {storage!r} is unavailable: {reason}")
+        super().__init__(f"{_place(storage)} is unavailable: {reason}")
 
 
 class StorageRefused(StorageError):
@@ -24,7 +29,7 @@ class StorageRefused(StorageError):
 
     def __init__(self, storage: str, reason: str) -> None:
         self.storage, self.reason = storage, reason
-        super().__init__(f"image storage {storage!r} refuses: {reason}")
+        super().__init__(f"{_place(storage)} refuses: {reason}")
 
 
 class CapacityExceeded(StorageError):
@@ -32,9 +37,8 @@ class CapacityExceeded(StorageError):
 
     def __init__(self, storage: str, needed: int, available: int, *, other_place: bool = False) -> None:
         self.storage, self.needed, self.available = storage, needed, available
-        place, reserve = f"image storage {storage!r}", " after its reserve"
-        if other_place or storage.startswith("/"):
-            place, reserve = storage if other_place else f"folder {storage}", ""
+        place = storage if other_place else _place(storage)
+        reserve = "" if other_place or storage.startswith("/") else " after its reserve"
         super().__init__(f"{place} has {available} bytes left{reserve}; {needed} are needed")
 
 

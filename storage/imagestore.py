@@ -106,15 +106,16 @@ class ImageStore:
         return manifests.ids(self.objects)
 
     def images(self) -> Iterator[StoredImage]:
-        """List what is published, from the manifests alone."""
-        for _, found in self.described_images():
+        """List what is published, from the manifests alone; copies of them under another name are passed over."""
+        for image_id, found in manifests.read_all(self.objects, _stored, copies=True):
             if isinstance(found, Exception):
                 raise found
-            yield found
+            if found.image.id == image_id:
+                yield found
 
     def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
-        """List what is published by id; where a manifest can't be read, why: it hides no other."""
-        return manifests.read_all(self.objects, lambda header, _: _stored(header))
+        """List what is published by id; where a manifest can't be read or is a copy of another, why."""
+        return manifests.read_all(self.objects, _stored)
 
     def open(self, image_id: str) -> ImageReader:
         """Read a replica. Raises ImageNotFound."""
@@ -172,7 +173,7 @@ class ImageStore:
 
     def stored(self, image_id: str) -> StoredImage:
         """Return what an image's manifest says about it. Raises ImageNotFound."""
-        return _stored(self._manifest(image_id)[0])
+        return _stored(*self._manifest(image_id))
 
     def _lacking(self, pieces: Pieces) -> bool:
         return not self.chips.load_view().usable(pieces.data_digests).all()
@@ -223,5 +224,5 @@ class ImageStore:
         return check
 
 
-def _stored(header: ManifestHeader) -> StoredImage:
+def _stored(header: ManifestHeader, _: Pieces) -> StoredImage:
     return StoredImage(image=header.image, replica=header.replica)

@@ -1,5 +1,6 @@
 """Files of our own on this host: converted images in the scratch folder, exports. Users' files are `sources.file`."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,10 @@ from storage.protocols import Digests, SourceInfo
 
 BLOCK_BYTES = 4 << 20
 PARTS = 1024  # the most that one call takes
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What writing a file ends with where there is no room: the disk, a quota or the largest file."""
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""What it ends with where we may not, or nobody may: trying again is in vain."""
 
 
 class LocalFile:

@@ -9,9 +9,8 @@ from storage.ceph.layout import OBJECT_BYTES, ZEROS, data_runs, object_length
 from storage.ceph.reader import Content, mismatch
 from storage.ceph.reading import read_objects
 from storage.digests import Digester
+from storage.local import FULL
 from storage.protocols import Digests, Progress
-
-FULL = {28, 122}  # ENOSPC, EDQUOT
 
 
 def export(

@@ -14,7 +14,7 @@ from uuid import uuid4
 from catalog.errors import CapacityExceeded, ObjectMissing, StorageRefused, StorageUnavailable
 from catalog.records import Capacity
 from storage.chips.framing import frame, frames, whole_bytes
-from storage.local import write_at
+from storage.local import FULL, REFUSED, write_at
 from storage.protocols import ObjectInfo, ObjectWriter
 
 ASIDE = "aside"
@@ -166,9 +166,9 @@ class DirectoryObjects:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ObjectMissing(f"{self.location}/{name}") from error
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in FULL:
                 raise CapacityExceeded(self.location, 1, 0) from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno in REFUSED:
                 raise StorageRefused(self.location, f"{error.strerror}: {name}") from error
             raise StorageUnavailable(self.location, f"{error.strerror}: {name}") from error
 
@@ -180,11 +180,10 @@ class _Writer:
         self._store, self._aside = store, aside
         self._path = store._path(aside)  # noqa: SLF001  # same module
         self._at = 0
+        self._fd: int | None = None  # also where it can't be opened
         with store._translated(aside):  # noqa: SLF001
             _ensure_folder(self._path.parent)
-            self._fd: int | None = os.open(
-                self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
-            )
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
     def write(self, *parts: bytes | memoryview) -> None:
         if self._fd is not None:
@@ -242,9 +241,13 @@ def _locked_file(folder: Path) -> tuple[int, Path]:
 
 
 def _delete_if_dead(path: Path) -> None:
-    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EAGAIN, *REFUSED):  # a store that can only be read is read
+            raise
 
 
 def _cut_torn_tail(path: Path) -> None:

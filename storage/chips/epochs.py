@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from blake3 import blake3
 
-from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.errors import ObjectMissing, StorageRefused
 from storage.chips import names
 from storage.chips.index import U8
+from storage.chips.seal import sealed, unsealed
 from storage.protocols import ObjectStore
 
 MAGIC = b"IWEP"
@@ -50,7 +50,7 @@ def create(objects: ObjectStore, number: int, condemned: Condemned) -> bool:
     packs = sorted(condemned.packs)
     body = HEAD.pack(MAGIC, len(packs), len(condemned.keys)) + b"".join(packs)
     body += condemned.keys.astype("<u8").tobytes()
-    return objects.create(name_of(number), body + blake3(body).digest())
+    return objects.create(name_of(number), sealed(body))
 
 
 def condemned(objects: ObjectStore, number: int) -> Condemned | None:
@@ -61,11 +61,12 @@ def condemned(objects: ObjectStore, number: int) -> Condemned | None:
         return None
     if data == DONE:
         return None
-    body = data[:-32]
-    if data[:4] != MAGIC or blake3(body).digest() != data[-32:]:
-        raise DigestMismatch(name_of(number), data[-32:].hex(), blake3(body).hexdigest())
-    _, packs, keys = HEAD.unpack_from(body)
-    named = [body[HEAD.size + 32 * i : HEAD.size + 32 * i + 32] for i in range(packs)]
+    where = f"{objects.location}/{name_of(number)}"
+    body = unsealed(where, data, HEAD.size)
+    magic, packs, keys = HEAD.unpack_from(body)
+    if magic != MAGIC:
+        raise StorageRefused(where, "it is no epoch that this program reads")
+    named = [bytes(body[HEAD.size + 32 * i : HEAD.size + 32 * i + 32]) for i in range(packs)]
     return Condemned(frozenset(named), np.frombuffer(body, "<u8", count=keys, offset=HEAD.size + 32 * packs))
 
 

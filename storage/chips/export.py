@@ -4,7 +4,6 @@ Only SHA-256 is computed again: where it is the one recorded when the file lande
 their MD5, which costs 2.4 x as much and would bound the export (0.75 against 1.8 GB/s).
 """
 
-import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -12,15 +11,14 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from catalog.errors import CapacityExceeded, DigestMismatch, StorageUnavailable
+from catalog.errors import CapacityExceeded, DigestMismatch, StorageRefused, StorageUnavailable
 from storage.chips.reader import PieceReader
 from storage.lanes import Lane
-from storage.local import write_at
+from storage.local import FULL, REFUSED, write_at
 from storage.protocols import Digests, Progress
 
 BATCH_BYTES = 2 << 20  # hashed at once: handing over each chip took a tenth of the time
 BATCHES_WAITING = 3
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def export_pieces(
@@ -37,6 +35,8 @@ def export_pieces(
     except OSError as error:
         if error.errno in FULL:
             raise CapacityExceeded(str(target.parent), reader.size_bytes, 0) from error
+        if error.errno in REFUSED:
+            raise StorageRefused(str(target.parent), error.strerror or str(error)) from error
         raise StorageUnavailable(str(target.parent), str(error)) from error
     finally:
         with suppress(OSError):  # what keeps it from being made keeps it from being found, too

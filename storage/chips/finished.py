@@ -8,13 +8,13 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from blake3 import blake3
 
-from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.errors import ObjectMissing, StorageRefused
 from storage.chips import index
 from storage.chips.index import Table
 from storage.chips.journal import folder
 from storage.chips.manifest import ENTRY, Entries, Pieces, pieces_of
+from storage.chips.seal import sealed, unsealed
 from storage.protocols import ObjectStore
 
 MAGIC = b"IWLF"
@@ -42,21 +42,21 @@ def write(objects: ObjectStore, landing_id: str, writer: bytes, entries: Entries
     """Record a finished landing."""
     stored = int(table.stored.sum(dtype=np.uint64))
     body = HEAD.pack(MAGIC, VERSION, writer, stored, len(entries)) + entries.tobytes() + index.encode(table)
-    objects.put(name_of(landing_id), body + blake3(body).digest())
+    objects.put(name_of(landing_id), sealed(body))
     return Finished(entries, pieces_of(entries), table, stored, writer)
 
 
 def read(objects: ObjectStore, landing_id: str) -> Finished | None:
-    """Return a finished landing, None if it is not finished. Raises DigestMismatch."""
+    """Return a finished landing, None if it is not finished. Raises DigestMismatch, StorageRefused for another version."""
     try:
         data = objects.get(name_of(landing_id))
     except ObjectMissing:
         return None
-    body = memoryview(data)[:-32]
-    actual = blake3(body).digest()
-    if actual != data[-32:]:
-        raise DigestMismatch(f"{objects.location}/{name_of(landing_id)}", data[-32:].hex(), actual.hex())
-    _, _, writer, stored, count = HEAD.unpack_from(body)
+    where = f"{objects.location}/{name_of(landing_id)}"
+    body = unsealed(where, data, HEAD.size)
+    magic, version, writer, stored, count = HEAD.unpack_from(body)
+    if magic != MAGIC or version != VERSION:
+        raise StorageRefused(where, f"finished landing, version {version}; this program reads {VERSION}")
     entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size)
     segment = body[HEAD.size + entries.nbytes :]
-    return Finished(entries, pieces_of(entries), index.decode(name_of(landing_id), segment), stored, writer)
+    return Finished(entries, pieces_of(entries), index.decode(where, segment), stored, writer)

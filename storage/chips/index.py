@@ -17,10 +17,10 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from blake3 import blake3
 
-from catalog.errors import DigestMismatch, StorageRefused
+from catalog.errors import StorageRefused
 from storage.chips.pack import Entry
+from storage.chips.seal import sealed, unsealed
 
 MAGIC = b"IWIX"
 VERSION = 2
@@ -220,19 +220,16 @@ def encode(table: Table) -> bytes:
             table.back.astype("<u4").tobytes(),
         )
     )
-    return body + blake3(body).digest()
+    return sealed(body)
 
 
 def decode(where: str, data: "bytes | memoryview") -> Table:
     """Read a segment without copying it. Raises DigestMismatch, StorageRefused for another version."""
-    view = memoryview(data)
-    actual = blake3(view[:-32]).digest()
-    if len(view) < HEAD.size + 32 or actual != view[-32:]:
-        raise DigestMismatch(where, bytes(view[-32:]).hex(), actual.hex())
-    magic, version, _, _ = HEAD.unpack_from(view)
+    body = unsealed(where, data, HEAD.size)
+    magic, version, _, _ = HEAD.unpack_from(body)
     if magic != MAGIC or not 1 <= version <= VERSION:
         raise StorageRefused(where, f"index version {version}; this program reads 1 to {VERSION}")
-    return _decode_proven(view, chained=version > 1)
+    return _decode_proven(body, chained=version > 1)
 
 
 def let_go(tables: Iterable[Table]) -> None:

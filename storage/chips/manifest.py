@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from blake3 import blake3
 
-from catalog.errors import DigestMismatch, StorageRefused
+from catalog.errors import StorageRefused
 from catalog.records import Image, Record, Replica
 from storage.chips.index import U1, U8, Flags
+from storage.chips.seal import sealed, unsealed
 from storage.protocols import Digests
 
 MAGIC = b"IWMF"
@@ -91,16 +91,14 @@ def encode(header: ManifestHeader, entries: Entries) -> bytes:
     """Return a manifest's bytes."""
     text = header.model_dump_json().encode()
     body = b"".join((HEAD.pack(MAGIC, VERSION, len(text)), text, COUNT.pack(len(entries)), entries.tobytes()))
-    return body + blake3(body).digest()
+    return sealed(body)
 
 
 def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
     """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version."""
-    body, seal = memoryview(data)[:-32], data[-32:]
-    if len(data) < HEAD.size + 32 or data[:4] != MAGIC or blake3(body).digest() != seal:
-        raise DigestMismatch(location, seal.hex(), blake3(body).hexdigest())
-    _, version, length = HEAD.unpack_from(body)
-    if version != VERSION:
+    body = unsealed(location, data, HEAD.size)
+    magic, version, length = HEAD.unpack_from(body)
+    if magic != MAGIC or version != VERSION:
         raise StorageRefused(location, f"manifest version {version}; this program reads {VERSION}")
     header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
     (count,) = COUNT.unpack_from(body, HEAD.size + length)

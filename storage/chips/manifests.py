@@ -31,26 +31,30 @@ def ids(objects: ObjectStore) -> list[str]:
 
 
 def read(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
-    """Read a manifest. Raises ImageNotFound, DigestMismatch if it is damaged, StorageRefused for another version."""
-    name = name_of(image_id)
-    try:
-        data = objects.get(name)
-    except ObjectMissing as error:
-        raise ImageNotFound(image_id) from error
-    return manifest.decode(f"{objects.location}/{name}", data)
+    """Read a manifest.
+
+    Raises ImageNotFound, StorageRefused for another version, DigestMismatch if it is damaged or a copy of another image's.
+    """
+    header, pieces = _proven(objects, image_id)
+    if header.image.id != image_id:
+        where = f"{objects.location}/{name_of(image_id)}"
+        raise DigestMismatch(where, f"the manifest of image {image_id}", f"that of image {header.image.id}")
+    return header, pieces
 
 
 def read_all(
-    objects: ObjectStore, pick: Callable[[ManifestHeader, Pieces], T]
+    objects: ObjectStore, pick: Callable[[ManifestHeader, Pieces], T], *, copies: bool = False
 ) -> Iterator[tuple[str, T | Unreadable]]:
-    """Yield (image id, what `pick` takes of its manifest, or why that can't be read), sorted by id.
+    """Yield (image id by its name, what `pick` takes of a manifest, or why that can't be read), sorted by id.
 
     What is withdrawn meanwhile is left out. pick: may be called in other threads; what it leaves is freed at once.
+    copies: take what somebody copied to another image's name for what it says it is, else it can't be read.
     """
+    reading = _proven if copies else read
 
     def take(info: ObjectInfo) -> tuple[str, T | Unreadable | ImageNotFound]:
         image_id = info.name.removeprefix(FOLDER)
-        return image_id, _picked(objects, image_id, pick)
+        return image_id, _picked(lambda: pick(*reading(objects, image_id)))
 
     for image_id, found in _each(
         objects, take, _listed(objects), lambda info: max(LEAST_BYTES, info.size_bytes)
@@ -63,7 +67,12 @@ def read_some(
     objects: ObjectStore, image_ids: Iterable[str], pick: Callable[[ManifestHeader, Pieces], T]
 ) -> Iterator[T | Unreadable | ImageNotFound]:
     """Yield for each image what `pick` takes of its manifest, or why that can't be read; for callers who keep all of it."""
-    return _each(objects, lambda image_id: _picked(objects, image_id, pick), image_ids, lambda _: LEAST_BYTES)
+    return _each(
+        objects,
+        lambda image_id: _picked(lambda: pick(*read(objects, image_id))),
+        image_ids,
+        lambda _: LEAST_BYTES,
+    )
 
 
 def _listed(objects: ObjectStore) -> Iterator[ObjectInfo]:
@@ -78,10 +87,17 @@ def _each(
     return in_order(take, items, workers=WORKERS, room=ROOM, weight=weight)
 
 
-def _picked(
-    objects: ObjectStore, image_id: str, pick: Callable[[ManifestHeader, Pieces], T]
-) -> T | Unreadable | ImageNotFound:
+def _proven(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
+    name = name_of(image_id)
     try:
-        return pick(*read(objects, image_id))
+        data = objects.get(name)
+    except ObjectMissing as error:
+        raise ImageNotFound(image_id) from error
+    return manifest.decode(f"{objects.location}/{name}", data)
+
+
+def _picked(picking: Callable[[], T]) -> T | Unreadable | ImageNotFound:
+    try:
+        return picking()
     except (ImageNotFound, DigestMismatch, StorageRefused) as error:
         return error

@@ -43,11 +43,11 @@ def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
 
 
 def manifests_chips(objects: ObjectStore) -> Iterator[tuple[str, U1]]:
-    """Yield (image id, digests) of each manifest.
+    """Yield (image id, digests) of each manifest; what copies of manifests name stays as well, though no image needs it.
 
     Raises DigestMismatch, StorageRefused: nothing may be reclaimed while a manifest can't be read.
     """
-    for image_id, digests in manifests.read_all(objects, lambda _, pieces: pieces.data_digests):
+    for image_id, digests in manifests.read_all(objects, lambda _, pieces: pieces.data_digests, copies=True):
         if isinstance(digests, Exception):
             raise digests
         yield image_id, digests

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 
-from catalog.errors import DigestMismatch, InvalidRequest, ObjectMissing
+from catalog.errors import CapacityExceeded, DigestMismatch, InvalidRequest, ObjectMissing, StorageRefused
 from catalog.records import ItemOutcome, VerifyReport
 from storage.chips import damage, index
 from storage.chips.codec import digest_of
@@ -28,14 +29,14 @@ def verify(
     budget_bytes: int | None,
     bytes_per_second: int | None,
 ) -> tuple[VerifyReport, int | None]:
-    """Read and prove the pieces from number `first` on, within a budget of plain bytes.
+    """Read and prove the pieces from number `first` on, within a budget of plain bytes; from the front if there is no such piece.
 
     Returns the report and the piece to go on with, None at the end.
     """
     source = chips.source()
     items: list[ItemOutcome] = []
     count, done_bytes, begun = 0, 0, time.monotonic()
-    at = first
+    at = first = first if 0 <= first < len(pieces) else 0
     for step in _steps(pieces, first):
         if budget_bytes is not None and done_bytes >= budget_bytes:
             break
@@ -79,7 +80,10 @@ def _prove(
     try:
         source.read(pieces.digests[row : row + 1])
     except (DigestMismatch, ObjectMissing) as error:
-        damage.mark(chips.objects, pieces.digests[row].tobytes())
+        with suppress(
+            StorageRefused, CapacityExceeded
+        ):  # it is named all the same where nothing can be noted
+            damage.mark(chips.objects, pieces.digests[row].tobytes())
         subject = f"{image_id}@{int(pieces.starts[row])}"
         length = int(pieces.lengths[row])
         return ItemOutcome(subject=subject, outcome="failed", bytes=length, reason=str(error))

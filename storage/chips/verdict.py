@@ -8,12 +8,12 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from blake3 import blake3
 
-from catalog.errors import DigestMismatch, ObjectMissing
+from catalog.errors import ObjectMissing
 from catalog.records import Record
 from storage.chips import names
 from storage.chips.index import U8
+from storage.chips.seal import sealed, unsealed
 from storage.protocols import ObjectStore
 
 MAGIC = b"IWVD"
@@ -54,7 +54,7 @@ def settle(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:
     header = verdict.scope.model_dump_json().encode()
     body = HEAD.pack(MAGIC, len(header)) + header + b"".join(sorted(verdict.packs))
     body += verdict.condemned.astype("<u8").tobytes()
-    objects.create(name_of(epoch), body + blake3(body).digest())
+    objects.create(name_of(epoch), sealed(body))
 
 
 def read(objects: ObjectStore, epoch: int) -> Verdict | None:
@@ -63,10 +63,7 @@ def read(objects: ObjectStore, epoch: int) -> Verdict | None:
         data = objects.get(name_of(epoch))
     except ObjectMissing:
         return None
-    body = memoryview(data)[:-32]
-    actual = blake3(body).digest()
-    if actual != data[-32:]:
-        raise DigestMismatch(f"{objects.location}/{name_of(epoch)}", data[-32:].hex(), actual.hex())
+    body = unsealed(f"{objects.location}/{name_of(epoch)}", data, HEAD.size)
     _, length = HEAD.unpack_from(body)
     scope = Scope.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
     at = HEAD.size + length

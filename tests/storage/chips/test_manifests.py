@@ -6,17 +6,19 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from catalog.errors import DigestMismatch, ImageNotFound
+from catalog.errors import DigestMismatch, ImageNotFound, StorageRefused
 from catalog.records import Replica
-from storage.chips import manifest, manifests
+from storage.chips import finished, manifest, manifests
 from storage.chips.manifest import ENTRY, ManifestHeader, Pieces
 from storage.chips.memory import MemoryObjects
 from storage.chips.pins import read_pins
+from storage.chips.seal import sealed
 from storage.protocols import Digests, ObjectStore
-from tests.storage.stores import NOW, image, image_store, opener
+from tests.storage.stores import NOW, add, image, image_store, land, opener
 
 COUNT = 100
 IDS = [f"image-{number:03d}" for number in range(COUNT)]
+NOTHING = Digests(size_bytes=0, md5="0" * 32, sha256="0" * 64)
 DATA = bytes(range(256)) * 400
 
 
@@ -27,8 +29,7 @@ def described(objects: ObjectStore, image_id: str, name: str | None = None) -> N
     replica = Replica(
         image_id=image_id, image_storage="images", status="Ready", format="raw", location="x", created_at=NOW
     )
-    digests = Digests(size_bytes=4096, md5="0" * 32, sha256="0" * 64)
-    header = ManifestHeader(image=image(image_id), replica=replica, digests=digests, chips=1)
+    header = ManifestHeader(image=image(image_id), replica=replica, digests=NOTHING, chips=1)
     objects.put(manifests.name_of(name or image_id), manifest.encode(header, entries))
 
 
@@ -47,7 +48,8 @@ def test_all_are_listed_in_order(objects: ObjectStore) -> None:
 
 def test_a_damaged_one_ends_a_listing_in_its_place_and_a_reclaim(objects: ObjectStore) -> None:
     objects.put(manifests.name_of(IDS[50]), b"IWMF and junk")
-    storage, listed = image_store(objects), []
+    storage = image_store(objects)
+    listed: list[str] = []
     with pytest.raises(DigestMismatch, match=IDS[50]):
         listed.extend(stored.image.id for stored in storage.images())
     with pytest.raises(DigestMismatch, match=IDS[50]):
@@ -92,3 +94,40 @@ def test_some_are_read_in_the_order_asked_for(objects: ObjectStore) -> None:
     found = list(manifests.read_some(objects, [IDS[7], "nowhere", IDS[3]], chips))
     assert (found[0], found[2]) == (8, 4)
     assert isinstance(found[1], ImageNotFound)
+
+
+def test_a_copy_under_another_name_is_named_refused_and_listed_once(objects: ObjectStore) -> None:
+    described(objects, IDS[0], name="copy")
+    storage = image_store(objects)
+    assert [stored.image.id for stored in storage.images()] == IDS
+    with pytest.raises(DigestMismatch, match=rf"manifests/copy: .*image copy, read that of image {IDS[0]}"):
+        storage.open("copy")
+    unreadable = [i for i, found in storage.described_images() if isinstance(found, DigestMismatch)]
+    assert unreadable == ["copy"]
+
+
+def test_the_chips_of_a_manifest_that_was_renamed_stay_until_it_is_named_again(tmp_path: Path) -> None:
+    objects = opener("directory", tmp_path)()
+    storage = image_store(objects)
+    add(storage, DATA, "image")
+    (tmp_path / "store/manifests/image").rename(tmp_path / "store/manifests/image-old")
+    storage.reclaim(frozenset())
+    with pytest.raises(ImageNotFound):
+        storage.open("image")
+    (tmp_path / "store/manifests/image-old").rename(tmp_path / "store/manifests/image")
+    assert storage.open("image").read_at(0, len(DATA)) == DATA
+
+
+def test_a_finished_landing_of_another_version_is_refused_in_one_sentence() -> None:
+    objects = MemoryObjects()
+    storage = image_store(objects)
+    land(storage, "landing", DATA)
+    name = finished.name_of("landing")
+    body = bytearray(objects.get(name)[:-32])
+    body[4] = 9
+    objects.put(name, sealed(bytes(body)))
+    for use in (lambda: storage.publish("landing", image(), NOTHING), storage.reclaim):
+        with pytest.raises(
+            StorageRefused, match=r"landings/landing/finished.*version 9; this program reads 1"
+        ):
+            use()
