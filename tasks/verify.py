@@ -61,7 +61,20 @@ def choose_replicas(image_storages: Sequence[str], image_ids: Sequence[str]) -> 
             if r.status in (ReplicaStatus.READY, ReplicaStatus.DAMAGED)
             and (not wanted or r.image_id in wanted)
         ]
-    return tuple(sorted(due, key=lambda d: (d.verified_at or NEVER, d.image_id, d.image_storage)))
+    return in_turn(due, datetime.now(UTC))
+
+
+def in_turn(due: Sequence[Due], now: datetime) -> tuple[Due, ...]:
+    """Sort replicas by when they are to be proven.
+
+    A proof of a time to come counts as none: the clock was put back since, and its replica would not be read for as long.
+    """
+
+    def proven(one: Due) -> datetime:
+        at = one.verified_at
+        return NEVER if at is None or at > now else at
+
+    return tuple(sorted(due, key=lambda one: (proven(one), one.image_id, one.image_storage)))
 
 
 def plan_verification(due: Sequence[Due], budget: Budget) -> Plan:
@@ -129,8 +142,14 @@ def _prove(
         return VerifyReport(
             items=(_whole_replica(catalog, settings, storage, replica, _lost(storage, error)),)
         )
-    items = _pieces(catalog, settings, storage, replica, found.items, came_to=following)
-    _remember(catalog, replica, before, following, _measured(storage, replica))
+    items = _repaired(catalog, settings, storage, replica, found.items)
+    lost = [item for item in items if item.outcome == "failed"]
+    lost_bytes = sum(item.bytes for item in lost) + (before.bytes if before else 0)
+    if lost:
+        note_damage(catalog, replica, in_words(lost))
+    elif not lost_bytes:
+        _note_whole(catalog, replica, items, to_the_end=following is None)
+    _remember(catalog, replica, before, following, lost_bytes, _measured(storage, replica))
     return found.model_copy(update={"items": items})
 
 
@@ -155,31 +174,29 @@ def _whole_replica(
     )
 
 
-def _pieces(
-    catalog: "Catalog", settings: Settings, storage: Provable, replica: Replica, damaged: Sequence[ItemOutcome],
-    came_to: int | None,
+def _repaired(
+    catalog: "Catalog", settings: Settings, storage: Provable, replica: Replica, damaged: Sequence[ItemOutcome]
 ) -> tuple[ItemOutcome, ...]:  # fmt: skip
-    """Repair damaged pieces one by one and record what became of the replica."""
-    items, lost, used = [], [], set()
+    """Repair damaged pieces one by one; return what became of each, `failed` where nobody has it whole."""
+    items = []
     for piece in damaged:
         donor = repair_piece(catalog, settings, storage, replica, piece)
-        if donor is None:
-            lost.append(piece)
-            items.append(piece)
-        else:
-            used.add(donor)
-            items.append(
-                piece.model_copy(
-                    update={"outcome": "done", "reason": f"repaired from {donor}: {piece.reason}"}
-                )
-            )
-    if lost:
-        note_damage(catalog, replica, in_words(lost))
-    elif damaged:
-        note_repair(catalog, replica, f"{len(damaged)} pieces repaired from {', '.join(sorted(used))}")
-    elif replica.status is ReplicaStatus.DAMAGED and came_to is None:
-        note_repair(catalog, replica, "every piece was read and is whole")
+        reason = f"repaired from {donor}: {piece.reason}"
+        items.append(piece.model_copy(update={"outcome": "done", "reason": reason}) if donor else piece)
     return tuple(items)
+
+
+def _note_whole(
+    catalog: "Catalog", replica: Replica, repaired: Sequence[ItemOutcome], *, to_the_end: bool
+) -> None:
+    """Record that what was read is whole now. A replica known as damaged is Ready again once all of it was read."""
+    damaged = replica.status is ReplicaStatus.DAMAGED
+    if damaged and not to_the_end:
+        return
+    if repaired:
+        note_repair(catalog, replica, in_words(repaired))
+    elif damaged:
+        note_repair(catalog, replica, "every piece was read and is whole")
 
 
 def _continued(catalog: "Catalog", replica: Replica) -> Deferred | None:
@@ -203,16 +220,23 @@ def _remember(
     replica: Replica,
     before: Deferred | None,
     following: int | None,
+    lost_bytes: int,
     measured: Mapping[str, str],
 ) -> None:
-    """Record how far the proof came, or when the replica was proven as a whole and what was measured of it."""
+    """Record how far the proof came, or when the replica was proven as a whole and what was measured of it.
+
+    lost_bytes: found damaged since the front and not repaired; a run that goes on must not take the replica for whole.
+    """
     with catalog.changing("system", run_id()) as change:
         if before is not None:
             change.remove_deferred(before.id)
         if following is not None:
             subject = f"replica:{replica.image_id}@{replica.image_storage}"
             reason = f"proven up to piece {following}; the next run goes on there"
-            change.defer(CONTINUE, subject, reason, storage=replica.image_storage, location=str(following))
+            change.defer(
+                CONTINUE, subject, reason,
+                storage=replica.image_storage, location=str(following), size_bytes=lost_bytes,
+            )  # fmt: skip
             return
         known = change.replica(replica.image_id, replica.image_storage)
         if known.status is ReplicaStatus.READY:

@@ -8,6 +8,7 @@ import pytest
 from catalog.errors import InvalidRequest
 from catalog.records import Image, ImageStatus, Plan, ReplicaStatus, VerifyReport
 from flows.requests import SyncImages, VerifyReplicas
+from storage.chips.pack import object_name
 from tests.flows.moving import NOW, World, artifact, damage, in_one_run, noise, read_all
 
 pytestmark = pytest.mark.prefect
@@ -94,6 +95,29 @@ def test_a_replica_larger_than_the_budget_is_proven_in_pieces(world: World) -> N
     assert sum(reads) == 20 << 20
     with world.catalog() as catalog:
         assert list(catalog.pending()) == []
+
+
+def test_a_proof_in_pieces_does_not_forget_what_an_earlier_run_found(world: World) -> None:
+    image = world.add(world.open_store("a"), noise(20 << 20))
+    store = world.open_store("a")
+    place = store.chips.load_view().locate(store.pieces(image.id).digests[:1])
+    name = object_name(place.packs[place.pack[0]].tobytes())
+    good = (world.folder / "a" / name).read_bytes()
+
+    def status() -> ReplicaStatus:
+        return world.replicas(image.id)["a"].status
+
+    def work() -> None:
+        damage(world.folder / "a", name, at=int(place.offset[0] + 100) / len(good))
+        for _ in range(5):  # the whole file and the front once more
+            verify(budget_bytes=6 << 20)
+            assert status() is ReplicaStatus.DAMAGED
+        (world.folder / "a" / name).write_bytes(good)
+        for _ in range(5):
+            verify(budget_bytes=6 << 20)
+        assert status() is ReplicaStatus.READY
+
+    in_one_run(work)
 
 
 def test_damage_is_repaired_from_the_other_replica_without_anyone_asking(world: World) -> None:
