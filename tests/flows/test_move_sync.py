@@ -11,8 +11,8 @@ from catalog.errors import ImagewrightError, InvalidRequest, StorageNotFound, St
 from catalog.records import Image, ImageStatus, Plan, SyncReport
 from flows.requests import ChangeImageStorage, SyncImages
 from storage.chips.counting import CountingObjects
-from storage.chips.memory import MemoryObjects
 from storage.chips.manifests import FOLDER as MANIFESTS
+from storage.chips.memory import MemoryObjects
 from storage.sync_network import local_addresses
 from tests.flows.moving import NOW, World, artifact, in_one_run, noise, read_all
 
