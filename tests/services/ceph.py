@@ -116,6 +116,7 @@ class CephCluster:
         self.folder, self.pools = folder, tuple(pools)
         self.conf = folder / "ceph.conf"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: set[str] = set()  # whatever became of them
 
     def url(self, pool: str | None = None, user: str = "images") -> str:
         """Return the address of a pool as an image storage."""
@@ -182,6 +183,7 @@ class CephCluster:
 
     def start(self, name: str) -> None:
         """Start a daemon."""
+        self._started.add(name)
         program, identity = f"ceph-{name.partition('.')[0]}", name.partition(".")[2]
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
             self._daemons[name] = subprocess.Popen(
@@ -190,15 +192,21 @@ class CephCluster:
             )  # fmt: skip
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop a daemon and wait for its end. A memstore keeps its data through SIGTERM only."""
+        """Stop a daemon and wait for its end. A memstore keeps its data through SIGTERM only, and may take its time."""
         daemon = self._daemons.pop(name)
         daemon.send_signal(signal.SIGCONT)
         daemon.send_signal(how)
         try:
-            daemon.wait(20)
+            daemon.wait(90)
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
+
+    def start_missing(self) -> None:
+        """Start every daemon of the cluster that was stopped or died."""
+        for name in sorted(self._started, reverse=True):
+            if name not in self._daemons or self._daemons[name].poll() is not None:
+                self.start(name)
 
     def stop_all(self) -> None:
         """End every daemon at once; nothing is kept."""

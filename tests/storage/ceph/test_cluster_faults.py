@@ -31,10 +31,17 @@ DATA = random_bytes(40 * MIB)
 
 
 @pytest.fixture(scope="module")
-def fragile() -> Iterator[CephCluster]:
-    """Yield a cluster that these tests may stop and start."""
+def one_cluster() -> Iterator[CephCluster]:
     with ceph_cluster() as running:
         yield running
+
+
+@pytest.fixture
+def fragile(one_cluster: CephCluster) -> Iterator[CephCluster]:
+    """Yield a cluster that these tests may stop and start; one that fails leaves the next a whole one."""
+    yield one_cluster
+    one_cluster.start_missing()
+    one_cluster.wait_for_osd()
 
 
 @pytest.mark.parametrize(
