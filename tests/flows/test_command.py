@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cyclopts import CycloptsError
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from catalog import open_catalog
 from catalog.records import (
@@ -118,8 +119,10 @@ def test_every_option_says_what_it_is() -> None:
 def test_a_server_that_is_not_there_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    status, out, err = told(monkeypatch, capsys, "retry-deferred")
+    nowhere = "http://127.0.0.1:9/api"
+    monkeypatch.setenv("PREFECT_API_URL", nowhere)
+    with temporary_settings({PREFECT_API_URL: nowhere}):  # other tests of this process have a server
+        status, out, err = told(monkeypatch, capsys, "retry-deferred")
     assert (status, out) == (1, "")
     assert err.startswith(
         "imagewright: the Prefect server at http://127.0.0.1:9/api does not answer (ConnectError)"
