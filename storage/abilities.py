@@ -51,6 +51,18 @@ class Measured(Protocol):
 
 
 @runtime_checkable
+class Completing(Protocol):
+    """An image storage whose publication has a point from which it can only go on."""
+
+    def complete_publication(self, image_id: str) -> None:
+        """End a publication that a death broke off past that point; a no-op at any other state.
+
+        Only for who holds the image's lease: whoever else is publishing it is stopped.
+        """
+        ...
+
+
+@runtime_checkable
 class Reclaimable(Protocol):
     """An image storage on which dead work leaves something behind that takes space."""
 

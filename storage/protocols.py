@@ -213,7 +213,7 @@ class ImageStorage(Protocol):
 
 
 class Converted(Record):
-    """A landing that was made from another one, with the same guest content."""
+    """A landing in another format than what came, with the same guest content."""
 
     landing_id: str
     format: ImageFormat
@@ -230,8 +230,9 @@ class LandingConverter(Protocol):
     ) -> Converted:
         """Make a finished landing of the stored format from a finished one that the inspector has passed, and prove it.
 
-        Goes on where a former attempt ended; safe to repeat. The first landing stays, for the caller to discard. The result is
-        published with `publish(target_landing_id, image, None)`: its MD5 and SHA-256 are measured when they are first needed.
+        Goes on where a former attempt ended; safe to repeat. What came can be taken up again from the first
+        landing, which stays. The result, that landing itself or the target, is published with
+        `publish(converted.landing_id, image, None)`: its MD5 and SHA-256 are measured when they are first needed.
         Raises ConversionFailed, CapacityExceeded, MissingProgram.
         """
         ...

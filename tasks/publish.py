@@ -6,7 +6,7 @@ from prefect import task
 
 from catalog.lineage import PROVENANCE
 from catalog.records import Image, ImageStatus, Origin, Provenance, QualityReport
-from storage.abilities import stored_image
+from storage.abilities import Completing, stored_image
 from storage.uploads import discard_source
 from tasks.events import emit
 from tasks.exclusive import own_lease
@@ -74,6 +74,9 @@ def settle(image: Image) -> Image:
     """
     with open_resources() as (settings, catalog):
         lacking = open_lacking(catalog, settings, image)
+        for storage in lacking:
+            if isinstance(storage, Completing):
+                storage.complete_publication(image.id)
         holding = [storage for storage in lacking if storage.contains(image.id)]
         if not holding:
             return image

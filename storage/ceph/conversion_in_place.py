@@ -1,6 +1,7 @@
 """From an unfolded qcow2 landing to a raw one: the disk is there already, only what was not moved is copied into it.
 
-The commit is one record: from then on the landing's digests are those of the disk. What lies behind it is cut off after.
+The commit is one record: from then on the landing's digests are those of the disk. The rest of the file stays behind it until the
+image is published: an add that dies before then reads the file back instead of fetching it again.
 """
 
 from contextlib import closing
@@ -48,7 +49,6 @@ def convert(source: CephLanding, wait_s: float, progress: Progress) -> Finished:
             if not finished.first_piece:
                 finished = _Conversion(source, connection, image, wait_s).run(progress)
                 image.metadata_set(FINISHED_KEY, finished.model_dump_json())
-            image.resize(finished.size_bytes)
     return finished
 
 

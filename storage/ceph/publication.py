@@ -39,8 +39,9 @@ def publish(
 ) -> Replica:
     """Name a finished landing as the image's replica; a repetition returns the replica that is there.
 
-    Metadata → snapshot → protection → rename: whatever carries a published name is complete. After a crash the next call goes
-    through the chain again. digests: None where the stored file was made by conversion and was not measured.
+    Metadata → cut → snapshot → protection → rename: whatever carries a published name is complete. After a crash the next call goes
+    through the chain again. The cut takes away what is left of a qcow2 file behind its disk: `complete` goes on from there.
+    digests: None where the stored file was made by conversion and was not measured.
     """
     landing, published = landing_name(landing_id), published_name(image.id)
     complete_rename(connection, landing, published)
@@ -60,10 +61,29 @@ def publish(
             )
             take_lock(connection, found, landing_id)
             _describe(found, image, replica, digests)
+            _cut(found, finished)
             _protect(found)
     with translated(connection.storage, "publishing", image.id):
         connection.rbd.rename(connection.pool, landing, published)
     return replica
+
+
+def complete(connection: Connection, image_id: str) -> None:
+    """End a publication that broke off after its cut: the file can't be read back any more, but all else is described.
+
+    For the one who may publish the image only: a living publisher would be fenced. A no-op at any other state.
+    """
+    landing, published = landing_name(image_id), published_name(image_id)
+    complete_rename(connection, landing, published)
+    with opened(connection, landing, read_only=False) as found:
+        if found is None or not _is_cut(found) or published_replica(connection, published) is not None:
+            return
+        with translated(connection.storage, "completing a publication", image_id):
+            check_version(connection.storage, found, landing)
+            take_lock(connection, found, image_id)
+            _protect(found)
+    with translated(connection.storage, "completing a publication", image_id):
+        connection.rbd.rename(connection.pool, landing, published)
 
 
 def published_replica(connection: Connection, published: str) -> Replica | None:
@@ -91,7 +111,7 @@ def _finished(found: RbdImage, landing_id: str) -> Finished:
 
 def _check_converted(found: RbdImage, finished: Finished, landing_id: str) -> None:
     """Refuse a qcow2 file that was taken apart: its image is larger than the file until it is converted."""
-    if found.size() != finished.size_bytes:
+    if found.size() != finished.size_bytes and not finished.first_piece:
         raise IllegalTransition(
             f"landing {landing_id}", "an unfolded qcow2 file", "publish", ("converted to raw",)
         )
@@ -132,6 +152,20 @@ def _describe(found: RbdImage, image: Image, replica: Replica, digests: Digests 
         found.metadata_set(DIGESTS_KEY, digests.model_dump_json())
 
 
+def _cut(found: RbdImage, finished: Finished) -> None:
+    """Cut off what lies behind the disk of a file that was taken apart."""
+    if found.size() != finished.size_bytes:
+        found.resize(finished.size_bytes)
+
+
+def _is_cut(found: RbdImage) -> bool:
+    """Tell whether a landing is a disk of which nothing but the snapshot and the name is missing."""
+    finished = read_record(found, FINISHED_KEY, Finished)
+    if finished is None or not finished.first_piece or found.size() != finished.size_bytes:
+        return False
+    return read_record(found, REPLICA_KEY, Replica) is not None
+
+
 def _protect(found: RbdImage) -> None:
     if not has_snapshot(found):
         found.create_snap(SNAPSHOT)
@@ -163,14 +197,3 @@ def record_digests(connection: Connection, published: str, image_id: str, digest
             measured = replica.model_copy(update={"md5": digests.md5, "sha256": digests.sha256})
             found.metadata_set(DIGESTS_KEY, digests.model_dump_json())
             found.metadata_set(REPLICA_KEY, measured.model_dump_json())
-
-
-def rename_landing(connection: Connection, source: str, target: str, subject: str) -> None:
-    """Give a landing another name, in place of whatever has it. Safe to repeat."""
-    complete_rename(connection, source, target)
-    with opened(connection, source) as found:
-        if found is None:
-            return
-    remove(connection, target, subject)
-    with translated(connection.storage, "renaming", subject):
-        connection.rbd.rename(connection.pool, source, target)

@@ -117,19 +117,23 @@ class CephStorage:
     def convert_landing(
         self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
     ) -> Converted:
-        """Make a raw landing from a finished qcow2 or VMDK landing that the inspector has passed (see the protocol)."""
+        """Make a finished qcow2 or VMDK landing that the inspector has passed raw: the very landing if it was taken apart, else another."""
         source, target = self.landing(landing_id), self.landing(target_landing_id)
         with closing(source), closing(target):
             if source.is_unfolded():
                 from storage.ceph import conversion_in_place
 
-                finished = conversion_in_place.convert(source, self._wait_s, progress)
-                with self._joined() as connection:
-                    publication.rename_landing(connection, source.name, target.name, target_landing_id)
-                return conversion.converted(target, finished)
+                return conversion.converted(
+                    source, conversion_in_place.convert(source, self._wait_s, progress)
+                )
             if source.finished() is not None:
                 conversion.convert(source, from_format, target, progress)
             return conversion.converted(target, target.finished())
+
+    def complete_publication(self, image_id: str) -> None:
+        """End a publication that a death broke off when it was past going back."""
+        with self._joined() as connection:
+            publication.complete(connection, image_id)
 
     def reclaim(
         self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False

@@ -136,9 +136,9 @@ def _file_bytes(image: RbdImage, base: int) -> int:
 def _read_kept(connection: Connection, image: RbdImage, base: int, feed: Feed) -> Kept:
     """Feed full objects that prove themselves, then the tail."""
     finished = read_record(image, FINISHED_KEY, Finished)
-    if finished and finished.first_piece:  # it became the disk, and what lay behind that may be cut off
-        image.metadata_remove(FINISHED_KEY)
-        finished = None
+    if finished and finished.first_piece:
+        # It became the disk; the file's length is what lies behind that, 0 if it was cut off.
+        finished = finished.model_copy(update={"size_bytes": _file_bytes(image, base)})
     size = finished.size_bytes if finished else _file_bytes(image, base)
     rows = read_rows(connection, image.id(), object_count(size))
     whole = min(len(rows) // ROW_BYTES, size // OBJECT_BYTES)

@@ -21,12 +21,13 @@ from flows.requests import AddVolumeImage, ExportImage
 from tests.flows.ceph import register_pool
 from tests.flows.managed import opened
 from tests.services.ceph import CephCluster
-from tests.services.nginx import nginx
+from tests.services.nginx import Nginx, nginx
 from tests.services.process import find
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3600)]
 MIB = 1 << 20
 CONTENT = Random(7).randbytes(9 * MIB) + b"imagewright " * (MIB // 4) + bytes(12 * MIB)
+IN_BUFFERS = 6 * MIB  # sent to a process that died before it had read it, on both sides of the connection
 Kind = Literal["raw", "qcow2", "compressed"]
 KINDS: tuple[Kind, ...] = ("raw", "qcow2", "compressed")
 
@@ -37,13 +38,13 @@ class Doomed:
 
     cluster: CephCluster
     pool: str
-    url: str
+    server: Nginx
     adder: "subprocess.Popen[str]"
 
     def request(self, kind: Kind, image_id: str) -> AddVolumeImage:
         """Return the request that is made before the death and after it."""
         return AddVolumeImage(
-            name="doomed", image_format="raw" if kind == "raw" else "qcow2", image_path=f"{self.url}/{kind}",
+            name="doomed", image_format="raw" if kind == "raw" else "qcow2", image_path=f"{self.server.url}/{kind}",
             image_id=image_id, image_storages=("ceph",),
         )  # fmt: skip
 
@@ -72,8 +73,11 @@ class Doomed:
     def survives(self, kind: Kind, die_at: int) -> None:
         """Kill an add at a change, repeat it, and look at everything that is left."""
         image_id = str(uuid4())
+        before = self.server.bytes_sent()
         assert self.add(kind, image_id, die_at=die_at) == -signal.SIGKILL
         image = self.add_again(kind, image_id)
+        size = (self.server.root / kind).stat().st_size
+        assert self.server.bytes_sent() - before <= size + IN_BUFFERS, "it was fetched again"
         assert (image.status, image.error) == (ImageStatus.READY, None)
         with open_catalog() as catalog:
             assert not list(catalog.reservations())
@@ -110,7 +114,7 @@ def doomed(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> 
     files.mkdir()
     make_files(files)
     with nginx(home.parent / "nginx", files) as server, adding() as adder:
-        yield Doomed(cluster, pool, server.url, adder)
+        yield Doomed(cluster, pool, server, adder)
 
 
 def adding() -> "subprocess.Popen[str]":

@@ -47,8 +47,8 @@ def add(storage: CephStorage, file: Path, image_format: ImageFormat) -> dict[str
     at.append(time.monotonic())
     landing_id = "bench"
     if image_format != "raw":
-        storage.convert_landing("bench", image_format, "bench.raw", lambda _done, _total: None)
-        landing_id, digests = "bench.raw", None
+        converted = storage.convert_landing("bench", image_format, "bench.raw", lambda _done, _total: None)
+        landing_id, digests = converted.landing_id, None
     at.append(time.monotonic())
     storage.publish(landing_id, image, digests)
     storage.landing("bench").discard()

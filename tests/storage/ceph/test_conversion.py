@@ -52,7 +52,7 @@ def test_a_guest_sees_the_same_before_and_after(
     assert seen == sorted(seen)
     assert converted.stored_bytes <= 11 * MIB
     assert ceph.convert_landing("a", image_format, "a.raw", SILENT) == converted
-    replica = ceph.publish("a.raw", image_record("image", image_format), None)
+    replica = ceph.publish(converted.landing_id, image_record("image", image_format), None)
     assert (replica.format, replica.size_bytes) == ("raw", len(GUEST))
     ceph.landing("a").discard()
     assert read_all(ceph, "image") == GUEST
@@ -69,7 +69,7 @@ def test_holes_cost_nothing_however_large(ceph: CephStorage, tmp_path: Path) -> 
     land(ceph, "a", file.read_bytes())
     converted = ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
     assert (converted.size_bytes, converted.stored_bytes) == (2 << 40, 0)
-    ceph.landing("a.raw").discard()
+    ceph.landing("a").discard()
 
 
 def test_a_conversion_that_broke_off_goes_on_where_it_was(ceph: CephStorage, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_another_file_under_the_same_name_is_converted_anew(ceph: CephStorage, t
         guest = random_bytes(5 * MIB, seed)
         land(ceph, "a", made(tmp_path, guest, "qcow2", []).read_bytes())
         ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
-    ceph.publish("a.raw", image_record("image", "qcow2"), None)
+    ceph.publish("a", image_record("image", "qcow2"), None)
     assert read_all(ceph, "image") == random_bytes(5 * MIB, seed=2)
 
 
@@ -160,7 +160,7 @@ def test_a_compressed_file_whose_conversion_broke_off_is_not_copied_twice(
     converted = ceph.convert_landing("a", "qcow2", "a.raw", lambda done, _total: seen.append(done))
     assert death.value.args[0] not in seen
     assert converted.stored_bytes == 20 * MIB
-    ceph.publish("a.raw", image_record("image", "qcow2"), None)
+    ceph.publish("a", image_record("image", "qcow2"), None)
     assert read_all(ceph, "image") == guest
 
 
