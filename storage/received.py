@@ -15,11 +15,9 @@ from pathlib import Path
 
 from catalog.settings import Settings
 from storage.protocols import SourceInfo
+from storage.transfer import LARGE_BLOCK_BYTES, NOTE_BYTES
 
-BLOCK_BYTES = 4 << 20
-STEP_BYTES = 1 << 20
-"""What is noted at once: a death loses less than that, and what the kernel had received."""
-RING_BYTES = 32 << 20  # more than is ever under way in blocks of 4 MiB
+RING_BYTES = 32 << 20  # more than is ever under way in large blocks
 WORTH_BYTES = 8 << 20  # a smaller file is fetched again for less than a ring costs
 LEFT_S = 24 * 3600.0
 """Age at which what a dead process left is deleted, if nobody has taken the add up."""
@@ -75,7 +73,7 @@ class Received:
                 offset += len(block)
 
     def note(self, offset: int, piece: memoryview) -> None:
-        """Keep a piece of the file, of a step at most, that begins at `offset`."""
+        """Keep a piece of the file, of NOTE_BYTES at most, that begins at `offset`."""
         if self.active and piece:
             with self._or_without():
                 if not self._start <= offset <= self._end:
@@ -84,8 +82,8 @@ class Received:
                 self._write(piece[: self._ring_bytes - at], at)
                 self._write(piece[self._ring_bytes - at :], 0)
                 self._end = offset + len(piece)
-                # One step less than there is room: a death while it is written spoils the oldest bytes.
-                self._start = max(self._start, self._end - self._ring_bytes + STEP_BYTES)
+                # One piece less than there is room: a death while it is written spoils the oldest bytes.
+                self._start = max(self._start, self._end - self._ring_bytes + NOTE_BYTES)
                 self._write_header()
 
     def close(self) -> None:
@@ -139,7 +137,7 @@ class Received:
     def _read(self, offset: int) -> bytes:
         at = offset % self._ring_bytes
         block = os.pread(
-            self._descriptor, min(BLOCK_BYTES, self._end - offset, self._ring_bytes - at), _DATA_AT + at
+            self._descriptor, min(LARGE_BLOCK_BYTES, self._end - offset, self._ring_bytes - at), _DATA_AT + at
         )
         if not block:
             raise OSError("the file ends early")

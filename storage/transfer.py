@@ -16,6 +16,7 @@ BLOCK_BYTES = 1 << 20
 LARGE_BLOCK_BYTES = 4 << 20
 WAITING_BYTES = 3 << 20
 NOTE_BYTES = 1 << 20
+"""What is noted at once: a death loses less than that, and what the kernel had received."""
 SLOW_BLOCK_S = 0.5
 """A block that takes longer is handed over as it is: progress is seen, and a wish to stop, on the slowest line."""
 LARGE_BLOCK_S = 0.02

@@ -46,8 +46,12 @@ class StopsWhenWithdrawn:
 
 def refuse_withdrawn(catalog: "Reading", image_id: str) -> None:
     """Raise Withdrawn if the image was deleted while it was arriving."""
-    if any(work.operation == WITHDRAW for work in catalog.pending(image_id=image_id)):
+    if _is_unwanted(catalog, image_id):
         raise Withdrawn(image_id)
+
+
+def _is_unwanted(catalog: "Reading", image_id: str) -> bool:
+    return any(work.operation == WITHDRAW for work in catalog.pending(image_id=image_id))
 
 
 def ask_withdrawal(catalog: "Catalog", image_id: str, account: str) -> Image | None:
@@ -71,9 +75,7 @@ def order_withdrawal(catalog: "Catalog", image_id: str, reason: str) -> bool:
     """
     with catalog.changing(actor="system", run_id=run_id()) as change:
         image = change.image(image_id)
-        if status_after(image, "cancel") is not GONE:
-            return False
-        if any(work.operation == WITHDRAW for work in change.pending(image_id=image_id)):
+        if status_after(image, "cancel") is not GONE or _is_unwanted(change, image_id):
             return False
         change.defer(WITHDRAW, f"image:{image_id}", reason)
     return True

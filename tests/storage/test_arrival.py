@@ -13,7 +13,8 @@ from catalog.errors import StorageUnavailable
 from storage.arrival import Arrival, Arrived
 from storage.chips.memory import MemoryObjects
 from storage.protocols import ObjectStore, SourceInfo
-from storage.received import STEP_BYTES, Received
+from storage.received import Received
+from storage.transfer import NOTE_BYTES
 from tests.faults.faulty_objects import FaultyObjects
 from tests.storage.stores import Bytes, image_store
 from tests.storage.test_received import DATA, INFO, RING, left_by_a_dead_process
@@ -42,18 +43,18 @@ class Served:
 
 def test_what_was_under_way_is_given_to_every_landing_and_not_fetched_again(tmp_path: Path) -> None:
     stores = {name: image_store(MemoryObjects()) for name in ("one", "two")}
-    left_by_a_dead_process(tmp_path / "ring", 0, 3 * STEP_BYTES - 7)
+    left_by_a_dead_process(tmp_path / "ring", 0, 3 * NOTE_BYTES - 7)
     source = Served()
     arrival = Arrival(
         {name: store.landing("l") for name, store in stores.items()},
         1 << 40,
         received=Received(tmp_path / "ring", RING),
     )
-    assert arrival.take_up(INFO) == 3 * STEP_BYTES - 7
+    assert arrival.take_up(INFO) == 3 * NOTE_BYTES - 7
     arrival.pull(source, INFO, lambda _done, _all: None)
     arrived = arrival.finish()
     arrival.close()
-    assert source.opened_at == [3 * STEP_BYTES - 7]
+    assert source.opened_at == [3 * NOTE_BYTES - 7]
     assert arrived.digests.md5 == hashlib.md5(DATA).hexdigest()
     for store in stores.values():
         assert store.landing("l").open().read_at(0, len(DATA)) == DATA
@@ -61,7 +62,7 @@ def test_what_was_under_way_is_given_to_every_landing_and_not_fetched_again(tmp_
 
 
 def test_a_source_that_is_started_over_has_nothing_under_way(tmp_path: Path) -> None:
-    left_by_a_dead_process(tmp_path / "ring", 0, STEP_BYTES)
+    left_by_a_dead_process(tmp_path / "ring", 0, NOTE_BYTES)
     store = image_store(MemoryObjects())
     arrival = Arrival({"one": store.landing("l")}, 1 << 40, received=Received(tmp_path / "ring", RING))
     arrival.start_over(INFO)
@@ -73,7 +74,7 @@ def test_a_source_that_is_started_over_has_nothing_under_way(tmp_path: Path) -> 
 def test_a_storage_that_fails_while_it_is_given_what_was_under_way_stops_no_other(
     tmp_path: Path, at: int
 ) -> None:
-    left_by_a_dead_process(tmp_path / "ring", 0, 3 * STEP_BYTES)
+    left_by_a_dead_process(tmp_path / "ring", 0, 3 * NOTE_BYTES)
     good, faulty = image_store(MemoryObjects()), image_store(FaultyObjects(MemoryObjects(), at))
     source, threads = Served(), set(threading.enumerate())
     arrival = Arrival(
@@ -81,11 +82,11 @@ def test_a_storage_that_fails_while_it_is_given_what_was_under_way_stops_no_othe
         1 << 40,
         received=Received(tmp_path / "ring", RING),
     )
-    assert arrival.take_up(INFO) == 3 * STEP_BYTES
+    assert arrival.take_up(INFO) == 3 * NOTE_BYTES
     arrival.pull(source, INFO, lambda _done, _all: None)
     arrived = arrival.finish()
     arrival.close()
-    assert (source.opened_at, list(arrived.stored)) == ([3 * STEP_BYTES], ["good"])
+    assert (source.opened_at, list(arrived.stored)) == ([3 * NOTE_BYTES], ["good"])
     assert isinstance(arrived.failed["faulty"], StorageUnavailable)
     assert good.landing("l").open().read_at(0, len(DATA)) == DATA
     assert not list(tmp_path.iterdir())
@@ -96,7 +97,7 @@ def test_a_storage_that_fails_while_it_is_given_what_was_under_way_stops_no_othe
 def test_where_the_only_storage_fails_nothing_is_left_in_memory_and_the_add_can_go_on(
     tmp_path: Path, at: int
 ) -> None:
-    left_by_a_dead_process(tmp_path / "ring", 0, 3 * STEP_BYTES)
+    left_by_a_dead_process(tmp_path / "ring", 0, 3 * NOTE_BYTES)
     objects = MemoryObjects()
     threads = set(threading.enumerate())
     with pytest.raises(StorageUnavailable):

@@ -16,21 +16,23 @@ from hypothesis import strategies as st
 from catalog.settings import Settings
 from storage import received
 from storage.protocols import SourceInfo
-from storage.received import STEP_BYTES, Received, forget, place
+from storage.received import Received, forget, place
+from storage.transfer import NOTE_BYTES
 from tests.services.small_disk import small_disk
 
-RING = 4 * STEP_BYTES
+RING = 4 * NOTE_BYTES
 INFO = SourceInfo(url="http://x/y", size_bytes=16 << 20, etag='"1"', resumable=True)
 DATA = random.Random(1).randbytes(16 << 20)
 DYING = """
 import os, random, signal, sys
 from pathlib import Path
-from storage.received import STEP_BYTES, Received
+from storage.received import Received
+from storage.transfer import NOTE_BYTES
 from tests.storage.test_received import DATA, INFO, RING
 ring = Received(Path(sys.argv[1]), RING)
 ring.open(INFO)
-for at in range(int(sys.argv[2]), int(sys.argv[3]), STEP_BYTES):
-    ring.note(at, memoryview(DATA)[at : min(at + STEP_BYTES, int(sys.argv[3]))])
+for at in range(int(sys.argv[2]), int(sys.argv[3]), NOTE_BYTES):
+    ring.note(at, memoryview(DATA)[at : min(at + NOTE_BYTES, int(sys.argv[3]))])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -38,7 +40,8 @@ DYING_AT_EACH_STEP = """
 import os, sys
 from itertools import count
 from pathlib import Path
-from storage.received import STEP_BYTES, Received
+from storage.received import Received
+from storage.transfer import NOTE_BYTES
 from tests.storage.test_received import DATA, INFO, RING
 
 def die_at(step, part):
@@ -57,8 +60,8 @@ for step in count():
             die_at(step, part)
             ring = Received(file, RING)
             ring.open(INFO)
-            for at in range(100, 6 * STEP_BYTES, STEP_BYTES):
-                ring.note(at, memoryview(DATA)[at : at + STEP_BYTES])
+            for at in range(100, 6 * NOTE_BYTES, NOTE_BYTES):
+                ring.note(at, memoryview(DATA)[at : at + NOTE_BYTES])
             os._exit(1)
         if os.waitpid(child, 0)[1]:
             file.unlink()
@@ -81,9 +84,9 @@ def taken_up(file: Path, offset: int, info: SourceInfo = INFO) -> bytes:
 
 
 def test_what_a_killed_process_noted_is_there_for_the_next(tmp_path: Path) -> None:
-    file, end = tmp_path / "ring", 9 * STEP_BYTES + 5
+    file, end = tmp_path / "ring", 9 * NOTE_BYTES + 5
     left_by_a_dead_process(file, 3, end)
-    assert taken_up(file, end - 2 * STEP_BYTES) == DATA[end - 2 * STEP_BYTES : end]
+    assert taken_up(file, end - 2 * NOTE_BYTES) == DATA[end - 2 * NOTE_BYTES : end]
     assert not file.exists(), "its user deletes it"
 
 
@@ -93,13 +96,13 @@ def test_whatever_the_moment_of_a_death_what_is_taken_up_is_right(tmp_path: Path
     assert len(deaths) > 3 * 12, "each note is a piece or two, and a header"
     longest = 0
     for file in deaths:
-        for offset in range(100, 7 * STEP_BYTES, STEP_BYTES // 2):
+        for offset in range(100, 7 * NOTE_BYTES, NOTE_BYTES // 2):
             left = file.with_suffix(".left")
             shutil.copyfile(file, left)
             found = taken_up(left, offset)
             assert found == DATA[offset : offset + len(found)], (file.name, offset)
             longest = max(longest, len(found))
-    assert longest >= RING - 2 * STEP_BYTES
+    assert longest >= RING - 2 * NOTE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -111,14 +114,14 @@ def test_whatever_the_moment_of_a_death_what_is_taken_up_is_right(tmp_path: Path
     ],
 )
 def test_nothing_of_another_file_is_used(tmp_path: Path, other: SourceInfo) -> None:
-    left_by_a_dead_process(tmp_path / "ring", 0, STEP_BYTES)
+    left_by_a_dead_process(tmp_path / "ring", 0, NOTE_BYTES)
     assert taken_up(tmp_path / "ring", 0, other) == b""
 
 
 def test_nothing_from_before_a_restart_of_the_machine_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left_by_a_dead_process(tmp_path / "ring", 0, STEP_BYTES)
+    left_by_a_dead_process(tmp_path / "ring", 0, NOTE_BYTES)
     monkeypatch.setattr(received, "_boot_id", lambda: "another")
     assert taken_up(tmp_path / "ring", 0) == b""
 
@@ -241,7 +244,7 @@ def test_a_ring_gives_back_exactly_what_was_noted_last(
 ) -> None:
     # The smallest ring there can be is a step and a bit: the bit is what is certain to be there.
     room = 64
-    ring = Received(tmp_path_factory.mktemp("ring") / "ring", STEP_BYTES + room)
+    ring = Received(tmp_path_factory.mktemp("ring") / "ring", NOTE_BYTES + room)
     ring.open(INFO)
     end = start
     for size in pieces:
@@ -260,10 +263,10 @@ def test_a_ring_written_round_gives_back_its_last_bytes(tmp_path: Path) -> None:
     ring.open(INFO)
     end, sizes = 0, random.Random(2)
     while end < 3 * RING:
-        size = sizes.randint(1, STEP_BYTES)
+        size = sizes.randint(1, NOTE_BYTES)
         ring.note(end, memoryview(DATA)[end : end + size])
         end += size
-    last = end - RING + STEP_BYTES
+    last = end - RING + NOTE_BYTES
     assert b"".join(ring.since(last)) == DATA[last:end]
     ring.close()
 
