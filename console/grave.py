@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from catalog.errors import ImageNotFound
+from catalog.errors import IllegalTransition, ImageNotFound
 from catalog.reading import Reading
 from catalog.rules.retention import retention_of
+from catalog.rules.transitions import GONE, status_after
 from catalog.settings import Settings
 
 GRAVE = {
@@ -29,7 +30,7 @@ def _vanishes(catalog: Reading, settings: Settings, image_id: str) -> bool:
     """Tell whether a delete is the end of an image: it is still arriving, or its owner's are expunged at once."""
     try:
         image = catalog.image(image_id)
-    except ImageNotFound:
+        after = status_after(image, "delete")
+    except (ImageNotFound, IllegalTransition):
         return False
-    arriving = image.status in {"Creating", "Downloading"}
-    return arriving or retention_of(catalog.account(image.owner), settings).policy == "direct"
+    return after is GONE or retention_of(catalog.account(image.owner), settings).policy == "direct"

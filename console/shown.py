@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Self
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+from flows.output import readable
 
 
 class Sized(str):
@@ -20,13 +20,10 @@ class Sized(str):
 
 
 def size(count: int | None) -> str:
-    """Return bytes in the largest unit that leaves a number of at least one, to be sorted by their number."""
+    """Return bytes as people read them, to be sorted by their number."""
     if count is None:
         return ""
-    value, unit = float(count), 0
-    while value >= 1024 and unit + 1 < len(UNITS):
-        value, unit = value / 1024, unit + 1
-    return Sized(f"{value:.1f} {UNITS[unit]}" if unit else f"{count} B", count)
+    return Sized(readable(count), count)
 
 
 def when(moment: datetime | None) -> str:

@@ -184,8 +184,8 @@ def test_storages_show_how_full_they_are(client: TestClient, settings: Settings)
         )
     text = client.get("/table?tab=storages").text
     for told in (
-        " B of 10.0 MiB, room for 10.0 MiB",
-        "3.0 MiB in 1.0 MiB, 3.0 : 1",
+        " B of 10 MiB, room for 10 MiB",
+        "3 MiB in 1 MiB, 3.0 : 1",
         "it is disabled; enable it first",
     ):
         assert told in text, text
