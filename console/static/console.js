@@ -37,14 +37,22 @@ document.addEventListener("change", (event) => {
 // Not under somebody's hands: neither a menu that is open, a link that was made nor a file being chosen is taken away.
 const held = "details[open], a[href^='/download/'], input:focus, button[data-sure]";
 const busy = () => document.hidden || dialog.open || table.querySelector(held);
-let last = "";
+let last = table?.innerHTML.trim();
+
+// As the browser would write it, to compare with what it shows.
+function written(html) {
+  const shown = document.createElement("template");
+  shown.innerHTML = html; // our own template, every value escaped
+  return shown.innerHTML.trim();
+}
 
 // What is the same is left alone: with it stays the keyboard's place.
 function replace(html) {
-  if (html === last) return;
+  const next = written(html);
+  if (next === last) return;
   const column = document.activeElement?.dataset.sort;
-  table.innerHTML = html; // our own template, every value escaped
-  last = html;
+  table.innerHTML = next;
+  last = next;
   if (column) table.querySelector(`[data-sort="${CSS.escape(column)}"]`)?.focus();
 }
 
@@ -65,7 +73,9 @@ async function renew() {
     const asked = table.dataset.renew;
     const answer = await fetch(asked).catch(() => null);
     document.body.classList.toggle("stale", !answer?.ok);
-    if (answer?.ok && !busy() && asked === table.dataset.renew) replace(await answer.text());
+    const html = answer?.ok ? await answer.text().catch(() => null) : null;
+    // Asked again here, not before the text came: a menu may have been opened meanwhile.
+    if (html !== null && !busy() && asked === table.dataset.renew) replace(html);
   }
   setTimeout(renew, RENEW_MS);
 }

@@ -41,6 +41,30 @@ def shot(page: "Page", name: str) -> None:
     page.screenshot(path=SHOTS / f"console-{name}.png")
 
 
+OPEN_MEANWHILE = """() => {
+  const text = Response.prototype.text;
+  Response.prototype.text = async function () {
+    const html = await text.call(this);
+    document.querySelector("#table details").open = true;
+    document.body.dataset.answered = "yes";
+    return html + "<p>something new</p>";
+  };
+}"""
+
+
+def open_a_menu_while_the_table_arrives(served: Serving, page: "Page") -> None:
+    """What is renewed is not taken away under a hand: neither when nothing changed nor when a menu was opened meanwhile."""
+    page.goto(served.console)
+    row = page.locator("#table tbody tr").element_handle()
+    with page.expect_response("**/table*"), page.expect_response("**/table*"):
+        pass
+    page.evaluate(OPEN_MEANWHILE)
+    page.locator("body[data-answered]").wait_for()
+    page.locator("#table details[open]").wait_for()
+    assert row is not None
+    assert row.evaluate("row => row.isConnected")
+
+
 def act(page: "Page", action: str, name: str = "by hand") -> None:
     """Open a row's menu and choose an action, in the dialog press the button of the same name, wait until it is done."""
     page.get_by_text(f"Actions on {name}").click()
@@ -206,6 +230,7 @@ def delete_and_recover(served: Serving, page: "Page") -> None:
 
 def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path) -> None:
     add_a_file_of_this_computer(served, page, tmp_path)
+    open_a_menu_while_the_table_arrives(served, page)
     ask_for_what_is_impossible(served, page)
     export_and_download(served, page)
     delete_and_recover(served, page)
