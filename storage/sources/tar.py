@@ -39,15 +39,16 @@ class TarDiskStream:
         self._place, self._headers = 0, 0  # in the archive; read so far
         self._disk = ""
         self._left, self._padding = 0, 0
+        self._ended = False
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there of the disk; 0 only when the archive has been read to its end."""
-        if not self._left:
+        """Read what is there of the disk; 0 only when the archive has been read to its end, however often."""
+        if not self._left and not self._ended:
             self.torn = True
-            found = self._advance()
+            self._ended = not self._advance()
             self.torn = False
-            if not found:
-                return 0
+        if self._ended:
+            return 0
         size = self._archive.readinto(buffer[: self._left])
         if not size:
             raise self._unsafe("cut", "the archive is cut short")

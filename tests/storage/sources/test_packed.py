@@ -161,6 +161,13 @@ def test_the_single_disk_of_an_ova_is_the_image(
     assert fetch(open_source(url, settings)) == BODY
 
 
+def test_the_end_of_an_ova_stays_its_end(server: FaultyHttp, settings: Settings) -> None:
+    source = open_source(server.serve("/box.ova", Faults(content=ova(("disk.vmdk", BODY)))), settings)
+    with source.open(0, source.probe()) as stream:
+        assert read(stream) == BODY
+        assert [stream.readinto(memoryview(bytearray(9))) for _ in range(2)] == [0, 0]
+
+
 def test_a_cut_inside_the_disk_of_an_ova_goes_on(server: FaultyHttp, settings: Settings) -> None:
     url = server.serve(
         "/box.ova", Faults(content=ova(("box.ovf", b"x"), ("disk.vmdk", BODY)), cut_at=1 << 20)
