@@ -60,13 +60,7 @@ def _plain(given: object) -> str:
 
 def usage_sentence(error: "CycloptsError") -> str:
     """Return what can't be understood of a command line as one sentence."""
-    from cyclopts.exceptions import (
-        CoercionError,
-        MissingArgumentError,
-        UnknownCommandError,
-        UnknownOptionError,
-        UnusedCliTokensError,
-    )
+    from cyclopts.exceptions import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
     command = " ".join(("imagewright", *(error.command_chain or ())))
     help_ = f"`{command} --help` says what is taken"
@@ -77,12 +71,23 @@ def usage_sentence(error: "CycloptsError") -> str:
         return _unknown(str(error.token.keyword or error.token.value), options, "option", help_)
     if isinstance(error, UnusedCliTokensError):
         return f"{' '.join(map(repr, error.unused_tokens or ()))} is more than {command} takes; {help_}"
-    if isinstance(error, MissingArgumentError) and error.argument:
+    return _of_argument(error, command, help_) or " ".join(str(error).split())
+
+
+def _of_argument(error: "CycloptsError", command: str, help_: str) -> str:
+    """Return what is wrong with one known argument, "" where its own words have to do."""
+    from cyclopts.exceptions import ArgumentOrderError, CoercionError, MissingArgumentError
+
+    if not error.argument:
+        return ""
+    if isinstance(error, ArgumentOrderError):
+        return f"{error.token!r} comes after an option, so its own name is needed: {error.argument.name}; {help_}"
+    if isinstance(error, MissingArgumentError):
         return f"{error.argument.name}: it is missing, or has no value; {help_}"
-    if isinstance(error, CoercionError) and error.argument and error.token:
+    if isinstance(error, CoercionError) and error.token:
         allowed = KINDS.get(error.target_type, f"what `{command} --help` says")
         return f"{error.argument.name}: {error.token.value!r} is not allowed; {allowed}"
-    return " ".join(str(error).split())
+    return ""
 
 
 def _commands(error: "CycloptsError") -> list[str]:

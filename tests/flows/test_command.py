@@ -80,6 +80,7 @@ def test_wrong_input_is_one_sentence(
         ("images a b", "'a' 'b' is more than imagewright images takes; `imagewright images --help` says what is taken"),
         ("reconcile-storages x", "'x' is more than imagewright reconcile-storages takes; `imagewright reconcile-storages --help` says what is taken"),
         ("show", "--image-id: it is missing, or has no value; `imagewright show --help` says what is taken"),
+        ("add-system-image --name x file:///y", "'file:///y' comes after an option, so its own name is needed: --image-path; `imagewright add-system-image --help` says what is taken"),
         ("create-volume --image-id a", "name: it is missing, and has to be given"),
         ("set-sharing-mode a all", "mode: 'all' is not allowed; one of none, specified, global"),
         ("recover-runs --stale-after-s -1", "stale_after_s: '-1' is not allowed; 0 or more"),
