@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from catalog.errors import InvalidRequest
@@ -116,6 +116,15 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator(
+        "home", "scratch", "receiving", "exports", "uploads", "ca_file", "ssh_key", "ssh_known_hosts",
+        "quality_socket", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _unset(cls, value: object, info: ValidationInfo) -> object:
+        """Take an empty variable as one that is not set: as a path it would be the current folder."""
+        return cls.model_fields[str(info.field_name)].default if value == "" else value
 
     @field_validator("home", mode="after")
     @classmethod

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Load the command and run it. Ctrl-C is one line and exit 130 at any moment, while loading and leaving as well."""
+    _fill_descriptors()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         _run()  # whoever started us, such as nohup, does not want us to hear it
         return
@@ -19,6 +21,17 @@ def main() -> None:
             signal.signal(signal.SIGINT, _leave)
     except KeyboardInterrupt:  # it came between the command's own answer and that line
         _leave(signal.SIGINT, None)
+
+
+def _fill_descriptors() -> None:
+    """Open what a caller closed (`>&-`) to nowhere: otherwise the catalog gets the number that messages are written to."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _run() -> None:

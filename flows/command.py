@@ -134,6 +134,9 @@ def run() -> None:
     ):  # `imagewright images | head`: whoever read has enough, and Python would say so again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(UNREAD)
+    except OSError as error:  # of this host: a full disk behind stdout, a folder that may not be read
+        where = f": {error.filename}" if error.filename else ""
+        fail(f"{error.strerror or _one_line(error)}{where}", FAILED)
     except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
         fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
     except KeyboardInterrupt:

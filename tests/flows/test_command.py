@@ -231,3 +231,24 @@ def test_a_reader_that_has_enough_is_no_error(home: Path) -> None:
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == (b"", 141)
     assert home.exists()
+
+
+@pytest.mark.parametrize("shut", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors_are_no_error_and_nothing_of_ours_takes_their_place(home: Path, shut: str) -> None:
+    placed()
+    command = Path(sys.executable).with_name("imagewright")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"{command} images {shut}"], check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert home.exists()
+
+
+def test_an_answer_that_finds_no_room_is_one_sentence(home: Path) -> None:
+    placed()
+    command = Path(sys.executable).with_name("imagewright")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"{command} images >/dev/full"], check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (1, "imagewright: No space left on device\n")
+    assert home.exists()
