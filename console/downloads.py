@@ -72,7 +72,7 @@ class Downloads:
         """Return the export that a link names, None for a link that is forged or expired, or whose file is gone or not whole."""
         try:
             export_id, _, expires = urlsafe_b64decode(token.partition(".")[0]).decode().rpartition(" ")
-            genuine = hmac.compare_digest(token, self._sign(export_id, int(expires)))
+            genuine = hmac.compare_digest(token.encode(), self._sign(export_id, int(expires)).encode())
         except ValueError:
             return None
         return self._export(export_id) if genuine and int(expires) > time.time() else None

@@ -6,7 +6,6 @@ nobody answers that question; and a name that was rebound to 127.0.0.1 is not on
 
 import secrets
 from base64 import b64decode
-from binascii import Error as Base64Error
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -61,7 +60,7 @@ class Guard:
             return True
         try:
             return scheme.lower() == "basic" and secrets.compare_digest(b64decode(given), self._auth.encode())
-        except Base64Error:
+        except ValueError:  # not base64, or not even ASCII
             return False
 
 

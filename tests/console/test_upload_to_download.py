@@ -111,6 +111,7 @@ def _fetched_by_link(served: Serving, client: httpx.Client, image_id: str) -> No
         token.partition(".")[0],
         "",
         "a.b",
+        f"{token.partition('.')[0]}.ä",
     ):
         assert client.get(f"/download/{forged}/a").status_code == 404
     _until(lambda: client.get(url).status_code == 404)  # it expires
