@@ -80,7 +80,7 @@ class Pages:
         flow, text = request.path_params["flow"], request.query_params.get("given", "{}")
         try:
             given = json.loads(text) if len(text) <= MAX_GIVEN else None
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply
             given = None
         if flow not in FLOWS or not isinstance(given, dict):
             return JSONResponse({"error": f"no form of {flow!r} with {text[:40]!r}"}, 404)

@@ -125,7 +125,7 @@ def _announced(metadata: dict[str, str], length: int) -> Upload:
 def _object(text: str) -> dict[str, object]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
         found = None
     if not isinstance(found, dict):
         raise InvalidRequest("request", text[:40], "the JSON of an object")

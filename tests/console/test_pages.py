@@ -103,7 +103,8 @@ def test_what_is_not_there_is_said_in_a_sentence(client: TestClient) -> None:
     for path in ("/images/nothing", "/images/<b>", "/?tab=nothing", "/?tab=<b>", "/table?tab="):
         answer = client.get(path)
         assert (answer.status_code, "<b>" in answer.text) == (404, False)
-    for path in ("/forms/nothing", "/forms/edit_image?given=x", "/forms/edit_image?given=[]"):
+    nested = f"/forms/edit_image?given={'[' * 5000}"
+    for path in ("/forms/nothing", "/forms/edit_image?given=x", "/forms/edit_image?given=[]", nested):
         assert client.get(path).status_code == 404
 
 

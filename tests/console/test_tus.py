@@ -1,6 +1,7 @@
 """The tus server, up to the last byte but one: what is kept, refused and answered."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from console.kept import Kept
 from console.uploads import TusServer
 from storage.uploads import Uploads
 from tests.console.tus import TUS, creation, metadata, piece
+
+NESTED = f"flow {b64encode(b'add_volume_image').decode()},request {b64encode(b'[' * 20_000).decode()}"
 
 
 @pytest.fixture
@@ -117,6 +120,7 @@ def test_other_names_are_nothing(client: TestClient, name: str) -> None:
         ({**TUS, "Upload-Length": "5"}, 422, "flow"),
         ({**TUS, "Upload-Length": "5", "Upload-Metadata": "flow !!!"}, 422, "base64"),
         ({**creation(5), "Upload-Metadata": metadata("delete_image", {})}, 422, "flow"),
+        ({**creation(5), "Upload-Metadata": NESTED}, 422, "request"),
         (creation(5, name=" spaced "), 422, "name"),
         (creation(5, nonsense=1), 422, "nonsense"),
         (creation(5, image_format="exe"), 422, "image_format"),
