@@ -95,12 +95,20 @@ def encode(header: ManifestHeader, entries: Entries) -> bytes:
 
 
 def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
-    """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version."""
+    """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version or what only another one writes."""
     body = unsealed(location, data, HEAD.size)
     magic, version, length = HEAD.unpack_from(body)
     if magic != MAGIC or version != VERSION:
         raise StorageRefused(location, f"manifest version {version}; this program reads {VERSION}")
-    header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
-    (count,) = COUNT.unpack_from(body, HEAD.size + length)
-    entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size + length + COUNT.size)
+    try:
+        header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
+        (count,) = COUNT.unpack_from(body, HEAD.size + length)
+        entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size + length + COUNT.size)
+    except (
+        ValueError,
+        struct.error,
+    ) as error:  # whole, so another program wrote it, with words that we don't know
+        raise StorageRefused(
+            location, "a manifest that this program can't read; use the one that wrote it"
+        ) from error
     return header, pieces_of(entries)

@@ -87,6 +87,23 @@ def test_a_remote_store_is_asked_for_several_at_once() -> None:
     assert len(list(image_store(objects).images())) == 2 * manifests.WORKERS
 
 
+@pytest.mark.parametrize("written", ["{}", None], ids=["words that are not known", "cut short"])
+def test_one_that_only_another_program_can_read_hides_no_other(written: str | None) -> None:
+    objects = MemoryObjects()
+    for image_id in IDS[:3]:
+        described(objects, image_id)
+    name = manifests.name_of(IDS[1])
+    text = (written or "").encode()
+    whole = manifest.HEAD.pack(manifest.MAGIC, manifest.VERSION, len(text)) + text + manifest.COUNT.pack(0)
+    cut = objects.get(name)[: -32 - ENTRY.itemsize - manifest.COUNT.size]
+    objects.put(name, sealed(whole if written else cut))
+    storage = image_store(objects)
+    with pytest.raises(StorageRefused, match=rf"{name}' refuses: a manifest that this program can't read"):
+        storage.open(IDS[1])
+    found = dict(storage.described_images())
+    assert [isinstance(found[image_id], StorageRefused) for image_id in IDS[:3]] == [False, True, False]
+
+
 def test_some_are_read_in_the_order_asked_for(objects: ObjectStore) -> None:
     def chips(_: ManifestHeader, pieces: Pieces) -> int:
         return int(pieces.digests[0, 0])
