@@ -17,7 +17,7 @@ from catalog.records import (
     Volume,
 )
 from catalog.reserving import Reserving
-from catalog.rules.deferred import tried_again, work_id
+from catalog.rules.deferred import PROVE_ON, tried_again, work_id
 from catalog.storable import storable
 
 IMAGE_EVENT = "imagewright.image."
@@ -63,8 +63,11 @@ class Change(Reserving):
         self._save(kinds.REPLICA, replica, event)
 
     def remove_replica(self, image_id: str, image_storage: str, event: str | None = None) -> None:
-        """Forget a replica; a no-op if there is none."""
+        """Forget a replica, and how far a proof of it came; a no-op if there is none."""
         self._remove(kinds.REPLICA, (image_id, image_storage), event)
+        for work in tuple(self.pending(image_id=image_id, storage=image_storage)):
+            if work.operation == PROVE_ON:  # what comes back there is proven from its front
+                self.remove_deferred(work.id)
 
     def save_export(self, export: ExportedImage, event: str = IMAGE_EVENT + "exported") -> None:
         """Add or replace an exported image. Raises ImageNotFound."""

@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 
 from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, ObjectMissing
 from catalog.records import Action, Deferred, ItemOutcome, Plan, Record, Replica, ReplicaStatus, VerifyReport
+from catalog.rules.deferred import PROVE_ON
 from catalog.settings import Settings
 from storage.abilities import Measured, Provable
 from storage.protocols import ImageStorage
@@ -17,7 +18,6 @@ from tasks.resources import open_image_storage, open_resources, run_id
 if TYPE_CHECKING:
     from catalog.repository import Catalog
 
-CONTINUE = "verify replica"  # the kind of deferred work that remembers how far a proof came
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -202,7 +202,7 @@ def _note_whole(
 def _continued(catalog: "Catalog", replica: Replica) -> Deferred | None:
     """Return where an earlier proof of this replica stopped, None if it begins at the front."""
     for work in catalog.pending(image_id=replica.image_id):
-        if work.operation == CONTINUE and work.storage == replica.image_storage:
+        if work.operation == PROVE_ON and work.storage == replica.image_storage:
             return work
     return None
 
@@ -228,17 +228,17 @@ def _remember(
     lost_bytes: found damaged since the front and not repaired; a run that goes on must not take the replica for whole.
     """
     with catalog.changing("system", run_id()) as change:
+        known = change.replica(replica.image_id, replica.image_storage)  # gone meanwhile: nothing is noted
         if before is not None:
             change.remove_deferred(before.id)
         if following is not None:
             subject = f"replica:{replica.image_id}@{replica.image_storage}"
             reason = f"proven up to piece {following}; the next run goes on there"
             change.defer(
-                CONTINUE, subject, reason,
+                PROVE_ON, subject, reason,
                 storage=replica.image_storage, location=str(following), size_bytes=lost_bytes,
             )  # fmt: skip
             return
-        known = change.replica(replica.image_id, replica.image_storage)
         if known.status is ReplicaStatus.READY:
             proven = known.model_copy(update={"verified_at": datetime.now(UTC), **measured})
             change.save_replica(proven, event="imagewright.replica.verified")

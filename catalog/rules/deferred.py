@@ -10,6 +10,8 @@ from catalog.records import Deferred
 
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
+PROVE_ON = "verify replica"
+"""The operation that remembers how far a proof in pieces came: gone together with the replica."""
 _NAMES = UUID("5f0f6d3e-0d5c-4a53-9a1e-6d6f3a2c7b10")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from catalog.errors import InvalidRequest
 from catalog.records import Image, ImageStatus, Plan, ReplicaStatus, VerifyReport
-from flows.requests import SyncImages, VerifyReplicas
+from flows.requests import ChangeImageStorage, SyncImages, VerifyReplicas
 from storage.chips.pack import object_name
 from tests.flows.moving import NOW, World, artifact, damage, in_one_run, noise, read_all
 
@@ -118,6 +118,20 @@ def test_a_proof_in_pieces_does_not_forget_what_an_earlier_run_found(world: Worl
         assert status() is ReplicaStatus.READY
 
     in_one_run(work)
+
+
+def test_a_proof_in_pieces_of_a_replica_that_moved_away_is_not_gone_on_with(world: World) -> None:
+    from flows.change_storage import change_image_storage
+
+    image = world.add(world.open_store("a"), noise(20 << 20))
+
+    def work() -> None:
+        verify(budget_bytes=6 << 20)
+        change_image_storage.fn(ChangeImageStorage(image_id=image.id, source="a", target="b"))
+
+    in_one_run(work)
+    with world.catalog() as catalog:
+        assert list(catalog.pending()) == []
 
 
 def test_damage_is_repaired_from_the_other_replica_without_anyone_asking(world: World) -> None:
