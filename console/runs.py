@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 import flows
 from catalog import open_catalog
-from catalog.errors import ImagewrightError
+from catalog.errors import ImagewrightError, InvalidRequest
 from catalog.records import Plan, Record
 from console.named import named_plan
 from console.starting import ServerUnavailable, start
@@ -24,6 +24,8 @@ from flows import requests
 from flows.command import request_model
 from flows.sentences import sentence
 
+MAX_BODY = 16 << 20
+"""Bytes of a request at the most: the ids of some hundred thousand images."""
 OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w+: )?")
 
 
@@ -118,7 +120,19 @@ async def _asked(request: Request) -> tuple[str, requests.Request]:
     flow = request.path_params["flow"]
     if flow not in flows.FLOWS:
         raise LookupError(f"no flow {flow!r}")
-    return flow, request_model(flow).model_validate_json(await request.body())
+    return flow, request_model(flow).model_validate_json(await _body(request))
+
+
+async def _body(request: Request) -> bytes:
+    """Read no more than MAX_BODY into memory. Raises InvalidRequest."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise InvalidRequest(
+                "request", f"more than {MAX_BODY} bytes", f"at most {MAX_BODY} bytes of JSON"
+            )
+    return bytes(body)
 
 
 def _refused(error: Exception) -> JSONResponse:

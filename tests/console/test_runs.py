@@ -32,6 +32,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
         ("delete_image", '{"image_ids": []}', 422, "image_ids"),
         ("delete_image", '{"image_ids": ["a"], "force": true}', 422, "force"),
         ("set_sharing_mode", '{"image_id": "a", "mode": "everybody"}', 422, "everybody"),
+        ("delete_image", "[" * (runs.MAX_BODY + 1), 422, f"at most {runs.MAX_BODY} bytes"),
     ],
 )
 def test_wrong_requests(client: TestClient, verb: str, flow: str, body: str, status: int, words: str) -> None:
