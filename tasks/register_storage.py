@@ -14,6 +14,7 @@ from catalog.rules.naming import check_name
 from catalog.rules.registering import (
     changed_fields,
     check_directory,
+    check_no_secret,
     registered,
     require_same_place,
     what_is_done,
@@ -84,6 +85,8 @@ def _decided(
     else:
         _check_url(record)
         check_directory(record.url)
+        check_no_secret("url", record.url)
+    check_no_secret("endpoint", record.endpoint)
     _check_network(record.sync_network)
     _check_place(catalog, record)
     return known, record

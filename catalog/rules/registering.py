@@ -53,6 +53,14 @@ def check_directory(url: str) -> None:
         raise InvalidRequest("url", url, "file:///dir, three slashes and the directory's whole path")
 
 
+def check_no_secret(field: str, url: str | None) -> None:
+    """Refuse an address with a user or a password in it: listings, plans and the log show it. Raises InvalidRequest."""
+    if url and "@" in urlsplit(url).netloc:
+        raise InvalidRequest(
+            field, "an address with a user in it", "no user or password; credentials names a secret"
+        )
+
+
 def require_same_place(known: Storage, after: Storage, shown: str) -> None:
     """Refuse another kind or URL under a name that is taken. shown: the known URL, masked. Raises InvalidRequest."""
     if (known.kind, known.url) != (after.kind, after.url):

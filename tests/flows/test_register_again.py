@@ -65,6 +65,8 @@ def test_a_field_is_emptied_by_name_or_by_null(home: Path) -> None:
     ("fields", "sentence"),
     [
         ({"name": "new"}, "name: 'new' is not allowed; a storage that is registered, or a new one"),
+        ({"name": "new", "url": "s3://key:hidden@bucket"}, "url: 'an address with a user in it' is not"),
+        ({"endpoint": "http://key:hidden@127.0.0.1:9"}, "endpoint: 'an address with a user in it' is not"),
         (
             {"name": "new", "url": "file://data/images"},
             "url: 'file://data/images' is not allowed; file:///dir, three",
