@@ -19,6 +19,8 @@ from flows.environment import QUIET, address_file, leave_address
 
 START_S = 180.0
 HOST = "127.0.0.1"
+PICKED_UP = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+"""How often the worker asks for runs: a person waits for it. Prefect's 10 s are meant for many workers on one server."""
 
 
 def main() -> None:
@@ -40,10 +42,12 @@ def main() -> None:
 
 
 def serve(settings: Settings, port: int, console_port: int) -> None:
-    """Start everything, say where it is, and watch it."""
+    """Start everything, say where it is, and watch it. Exits with a sentence where a port is taken."""
+    _check_free(port, console_port)
     url = f"http://{HOST}:{port}/api"
     environment = {
         **QUIET,
+        **PICKED_UP,
         **os.environ,
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
@@ -106,6 +110,15 @@ def _wait(process: "subprocess.Popen[bytes]", name: str, ready: Callable[[], boo
         if process.poll() is not None or time.monotonic() > deadline:
             sys.exit(f"imagewright: the {name} did not start; see {logs / name}.log")
         time.sleep(0.1)
+
+
+def _check_free(port: int, console_port: int) -> None:
+    """Exit where something listens already: the deployments would be put on a server that is somebody else's."""
+    if port == console_port:
+        sys.exit(f"imagewright: --port and --console-port are both {port}; give two different ports")
+    for option, one in {"--port": port, "--console-port": console_port}.items():
+        if _listens(one):
+            sys.exit(f"imagewright: port {one} is taken by another program; give a free one with {option}")
 
 
 def _listens(port: int) -> bool:
