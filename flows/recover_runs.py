@@ -10,7 +10,7 @@ from catalog.rules.administration import require_admin
 from catalog.rules.recovery import is_dead, plan_recovery
 from flows import FLOWS
 from flows.requests import RecoverRuns
-from tasks.recover import Unwell, find_unwell, recover
+from tasks.recover import Unwell, find_unwell, forget_received, recover
 
 DEPLOYED = tuple(name.replace("_", "-") for name in FLOWS if name != "recover_runs")
 BEAT_S = 35.0
@@ -33,7 +33,9 @@ def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
                           len(actions))  # fmt: skip
     if request.plan_only:
         return Plan(operation="recover runs", actions=actions, summary=f"{len(actions)} things to do")
-    return RecoverReport(items=tuple(recover(action, unwell) for action in actions))
+    items = tuple(recover(action, unwell) for action in actions)
+    forget_received()
+    return RecoverReport(items=items)
 
 
 def _only_silent(unwell: Unwell, stale_after_s: float) -> bool:

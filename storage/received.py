@@ -10,7 +10,7 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from catalog.settings import Settings
@@ -149,6 +149,29 @@ def place(settings: Settings, landing_id: str) -> Path | None:
 
     What dead processes left there a day ago is deleted.
     """
+    folder = _folder(settings)
+    return folder and folder / _name(settings, landing_id)
+
+
+def forget_all_but(settings: Settings, landing_ids: Iterable[str]) -> None:
+    """Delete what dead processes left on this machine of this catalog's adds, except of those that may be gone on with.
+
+    What a living process uses stays, and so does what is another catalog's for a day.
+    """
+    kept, folder = {_name(settings, landing_id) for landing_id in landing_ids}, _folder(settings)
+    for file in folder.glob(f"{_of_catalog(settings)}*") if folder else ():
+        if file.name not in kept:
+            _delete_left(file)
+
+
+def forget(settings: Settings, landing_id: str) -> None:
+    """Delete what a dead process left of an add that nobody goes on with."""
+    file = place(settings, landing_id)
+    if file is not None:
+        _delete_left(file)
+
+
+def _folder(settings: Settings) -> Path | None:
     folder = settings.receiving / f"imagewright-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -158,14 +181,16 @@ def place(settings: Settings, landing_id: str) -> Path | None:
         _sweep(folder)
     except OSError:
         return None
-    return folder / hashlib.sha256(f"{settings.catalog_address} {landing_id}".encode()).hexdigest()[:32]
+    return folder
 
 
-def forget(settings: Settings, landing_id: str) -> None:
-    """Delete what a dead process left of an add that nobody goes on with."""
-    file = place(settings, landing_id)
-    if file is not None:
-        _delete_left(file)
+def _name(settings: Settings, landing_id: str) -> str:
+    return _of_catalog(settings) + hashlib.sha256(landing_id.encode()).hexdigest()[:32]
+
+
+def _of_catalog(settings: Settings) -> str:
+    """Return how the names of a catalog's files begin: several may share the machine."""
+    return hashlib.sha256(settings.catalog_address.encode()).hexdigest()[:32] + "-"
 
 
 def _sweep(folder: Path) -> None:

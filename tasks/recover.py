@@ -12,7 +12,8 @@ from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound
 from catalog.records import Action, Image, ItemOutcome, Record
 from catalog.rules import recovery
 from catalog.rules.recovery import SeenImage, SeenRun
-from catalog.rules.transitions import status_after
+from catalog.rules.transitions import TABLE, status_after
+from storage import received
 from tasks import runs
 from tasks.exclusive import exclusive
 from tasks.fail import mark_failed, withdraw
@@ -63,6 +64,14 @@ def recover(action: Action, unwell: Unwell) -> ItemOutcome:
     if not done:
         return ItemOutcome(subject=action.subject, outcome="kept", reason="it changed meanwhile")
     return ItemOutcome(subject=action.subject, outcome="done", reason=action.reason)
+
+
+@task(task_run_name="forget what adds that are over had received")
+def forget_received() -> None:
+    """Give back this machine's memory that dead processes hold for adds which nobody can go on with any more."""
+    with open_resources() as (settings, catalog):
+        unfinished = catalog.images(status=tuple(status.value for status in TABLE["download"]))
+        received.forget_all_but(settings, (image.id for image in unfinished))
 
 
 def _on_run(action: Action, identity: str, unwell: Unwell) -> bool:

@@ -16,11 +16,14 @@ from catalog import open_catalog
 from catalog.errors import ImageNotFound
 from catalog.records import Action, Image, ImageStatus, Plan, RecoverReport
 from catalog.rules.recovery import RESTART
+from catalog.settings import load_settings
 from flows.requests import RecoverRuns
+from storage.received import place
 from tasks.recover import find_unwell
 from tasks.recover import recover as recover_one
 from tasks.runs import RECOVERY
 from tests.catalog.samples import an_image
+from tests.storage.test_received import left_by_a_dead_process
 
 pytestmark = pytest.mark.prefect
 POOL = "recovery-tests"
@@ -192,6 +195,24 @@ def test_an_image_whose_move_died_stays_ready_where_it_is(client: SyncPrefectCli
     assert outcomes() == {f"image:{image.id}": "done"}
     with open_catalog() as catalog:
         assert catalog.image(image.id).status is ImageStatus.READY
+
+
+def test_the_memory_of_adds_that_are_over_is_given_back_whoever_died(
+    client: SyncPrefectClient, home: Path
+) -> None:
+    over = (saved(status=ImageStatus.READY).id, saved(status=ImageStatus.DELETED).id, "gone")
+    unfinished = (
+        saved(status=ImageStatus.DOWNLOADING).id,
+        saved(status=ImageStatus.ERROR, error="its process died").id,
+    )
+    files = {image_id: place(load_settings(), image_id) for image_id in (*over, *unfinished)}
+    for file in files.values():
+        assert file is not None
+        left_by_a_dead_process(file, 0, 10)
+    recover(plan_only=True)
+    assert all(file and file.exists() for file in files.values())
+    recover()
+    assert {image_id for image_id, file in files.items() if file and file.exists()} == set(unfinished)
 
 
 def test_a_plan_changes_nothing(client: SyncPrefectClient, deployment: UUID) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from catalog.settings import Settings
 from storage import received
 from storage.protocols import SourceInfo
-from storage.received import Received, forget, place
+from storage.received import Received, forget, forget_all_but, place
 from storage.transfer import NOTE_BYTES
 from tests.services.small_disk import small_disk
 
@@ -294,10 +294,36 @@ def test_what_nobody_goes_on_with_is_deleted(tmp_path: Path) -> None:
         left_by_a_dead_process(file, 0, 10)
     ring = Received(used)
     ring.open(INFO)
-    day_before = time.time() - received.LEFT_S - 1
+    long_ago = time.time() - received.LEFT_S - 1
     for file in (old, used):
-        os.utime(file, (day_before, day_before))
+        os.utime(file, (long_ago, long_ago))
     forget(settings, "cancelled")
     forget(settings, "used")
     assert set(young.parent.iterdir()) == {used, young}
     ring.close()
+
+
+def test_what_may_be_gone_on_with_is_kept_and_so_is_what_another_catalog_has(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", receiving=tmp_path)
+    other = settings.model_copy(update={"home": tmp_path / "elsewhere"})
+    kept, over, others, used = (
+        place(settings, "kept"), place(settings, "over"), place(other, "over"), place(settings, "used")
+    )  # fmt: skip
+    for file in (kept, over, others):
+        assert file is not None
+        left_by_a_dead_process(file, 0, 10)
+    ring = Received(used)
+    ring.open(INFO)
+    forget_all_but(settings, ["kept"])
+    assert kept is not None
+    assert set(kept.parent.iterdir()) == {kept, others, used}
+    ring.close()
+
+
+def test_an_add_without_a_ring_takes_away_what_a_dead_process_left_of_it(tmp_path: Path) -> None:
+    left_by_a_dead_process(tmp_path / "ring", 0, 10)
+    ring = Received(tmp_path / "ring", RING)
+    ring.open(INFO.model_copy(update={"resumable": False}))
+    assert not ring.active
+    ring.close()
+    assert not list(tmp_path.iterdir())
