@@ -3,6 +3,7 @@
 from prefect import flow
 
 from catalog.records import ItemOutcome, Plan, ReconcileReport
+from catalog.rules.administration import require_admin
 from flows.naming import named
 from flows.requests import AdoptStorage
 from tasks.adopt import adopt, held_on, plan_adopt, restore_index
@@ -14,8 +15,9 @@ def adopt_storage(request: AdoptStorage) -> ReconcileReport | Plan:
     """Rebuild the catalog's rows of images and replicas from the storage's own description. Safe to repeat.
 
     What the catalog knows already is left alone; edits made after an image was published are not on the storage.
-    Raises StorageNotFound, StorageUnavailable.
+    Admin only. Raises StorageNotFound, StorageUnavailable.
     """
+    require_admin(request.account, "adopt storages")
     held = held_on(request.image_storage)
     if request.plan_only:
         return plan_adopt(request.image_storage, held)

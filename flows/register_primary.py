@@ -3,6 +3,7 @@
 from prefect import flow
 
 from catalog.records import Plan, PrimaryStorage
+from catalog.rules.administration import require_admin
 from catalog.rules.registering import kept_fields
 from flows.naming import named
 from flows.requests import RegisterPrimaryStorage
@@ -13,8 +14,9 @@ from tasks.register_primary import plan_primary, register_primary
 def register_primary_storage(request: RegisterPrimaryStorage) -> PrimaryStorage | Plan:
     """Register where VMs and volumes live, after proving that it answers. Registered again, what is not given stays.
 
-    Raises InvalidRequest, StorageUnavailable, StorageRefused.
+    Admin only. Raises InvalidRequest, StorageUnavailable, StorageRefused.
     """
+    require_admin(request.account, "register primary storages")
     fields = request.fields()
     kept = kept_fields(fields, request.model_fields_set, request.clear)
     if request.plan_only:

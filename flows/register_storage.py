@@ -3,6 +3,7 @@
 from prefect import flow
 
 from catalog.records import ImageStorage, Plan
+from catalog.rules.administration import require_admin
 from catalog.rules.registering import kept_fields
 from flows.naming import named
 from flows.requests import RegisterImageStorage
@@ -13,8 +14,9 @@ from tasks.register_storage import plan_registration, register_storage
 def register_image_storage(request: RegisterImageStorage) -> ImageStorage | Plan:
     """Register an image storage after proving that it answers and accepts us. Registered again, what is not given stays.
 
-    Raises InvalidRequest, StorageUnavailable, StorageRefused.
+    Admin only. Raises InvalidRequest, StorageUnavailable, StorageRefused.
     """
+    require_admin(request.account, "register image storages")
     fields = request.fields()
     kept = kept_fields(fields, request.model_fields_set, request.clear)
     if request.plan_only:

@@ -9,7 +9,7 @@ from catalog import open_catalog
 from catalog.errors import InvalidRequest
 from catalog.records import ImageStorage, Plan, PrimaryStorage
 from flows.command import build_app, request_model
-from flows.requests import RegisterImageStorage, RegisterPrimaryStorage
+from flows.requests import AdoptStorage, RegisterImageStorage, RegisterPrimaryStorage
 
 pytestmark = pytest.mark.prefect
 CAP = 1 << 20
@@ -132,3 +132,29 @@ def test_options_that_were_not_written_are_not_given() -> None:
     _, bound, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
     (request,) = bound.args
     assert request.model_fields_set == {"name", "bandwidth_bytes_s", "clear"}
+
+
+@pytest.mark.parametrize("plan_only", [True, False])
+def test_only_admin_registers_storages(home: Path, plan_only: bool) -> None:
+    from flows import register_primary_storage
+
+    asked = {"account": "bob", "plan_only": plan_only, "name": "far", "url": (home / "far").as_uri()}
+    with pytest.raises(
+        InvalidRequest, match="account: 'bob' is not allowed; .* only it may register image storages"
+    ):
+        register(**asked)
+    with pytest.raises(InvalidRequest, match="only it may register primary storages"):
+        register_primary_storage(RegisterPrimaryStorage.model_validate(asked))
+    with open_catalog() as catalog:
+        assert {storage.name for storage in (*catalog.image_storages(), *catalog.primary_storages())} <= {
+            "default"
+        }
+    assert not (home / "far").exists()
+
+
+@pytest.mark.parametrize("plan_only", [True, False])
+def test_only_admin_adopts_what_a_storage_holds(home: Path, plan_only: bool) -> None:
+    from flows import adopt_storage
+
+    with pytest.raises(InvalidRequest, match="only it may adopt storages"):
+        adopt_storage(AdoptStorage(image_storage="default", account="bob", plan_only=plan_only))
