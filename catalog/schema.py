@@ -31,6 +31,8 @@ def prepare(store: SqlStore, *, upgrade_shared: bool = False) -> None:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
         found = revision(store.engine)
+        if found is None and file is not None:
+            _require_ours(store)
         if found is None or (found < SCHEMA and (file is not None or upgrade_shared)):
             found = _bring_up(store)
     except DBAPIError as error:
@@ -67,6 +69,17 @@ def _bring_up(store: SqlStore) -> str | None:
 
             upgrade(connection)
         return _revision(connection)
+
+
+def _require_ours(store: SqlStore) -> None:
+    """Raise CatalogUnavailable where a file has another program's tables. A PostgreSQL database may well be shared."""
+    with store.engine.connect() as connection:
+        tables = sa.inspect(connection).get_table_names()
+    if (
+        tables and revision(store.engine) is None
+    ):  # in this order: another process may create the catalog right now
+        reason = "it is another program's database; name a new file or one that imagewright made"
+        raise CatalogUnavailable(store.address, reason)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The schema: migrations and records agree, opening is quick and safe beside others."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -204,3 +205,15 @@ def test_a_file_that_is_no_catalog_is_named(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(errors.CatalogUnavailable, match=r"catalog.db is unavailable: file is not a database"):
         open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE songs (name TEXT)")
+    other.close()
+    before = file.read_bytes()
+    with pytest.raises(errors.CatalogUnavailable, match="another program's database; name a new file"):
+        open_catalog(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
