@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 IMAGE ?=
 PYTEST_ARGS ?=
 
-.PHONY: help env env-test demo test test-long lint format bench serve clean
+.PHONY: help env env-test demo demo-golden test test-long lint generate format docs bench serve clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -24,8 +24,12 @@ demo: env        ## add a real bootable image through Prefect, list, export, ver
 	@bash deployments/setup/packages.sh demo
 	@$(BIN)/python -m tests.demo $(IMAGE)
 
-test: env-test   ## all tests against real services, on both cores
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" $(PYTEST_ARGS)
+demo-golden: env ## a publisher on loopback, followed: good builds become the latest, bad ones stay with their reasons; minutes
+	@bash deployments/setup/packages.sh test
+	@$(BIN)/python -m tests.demo_golden
+
+test: env-test   ## all tests against real services; three processes on two cores, since they mostly wait
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long" $(PYTEST_ARGS)
 
 test-long: env-test ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
@@ -36,8 +40,14 @@ lint: env        ## ruff, mypy --strict, import layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+generate: env    ## write what follows from the operations' rows: stubs, prefect.yaml, the table in flows/README.md
+	@$(BIN)/python -m deployments.generate
+
 format: env
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: env        ## docs/architecture.md, from the imports
+	@$(BIN)/python -m tests.architecture
 
 bench: env-test  ## side by side with md5sum, restic, borg, casync: writes tests/performance/RESULTS.md
 	@bash deployments/setup/packages.sh bench

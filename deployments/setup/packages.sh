@@ -2,11 +2,11 @@
 # packages.sh run|demo|test|bench: install the Debian packages of that purpose which are missing.
 # A service of the tests that can't be installed is not an error: its tests are skipped with the reason.
 set -eu
-run="qemu-utils python3 python3-venv ca-certificates"
-demo="grub-pc-bin grub-efi-amd64-bin grub-common gdisk mtools dosfstools"
-test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xfsprogs ntfs-3g xorriso
+run="qemu-utils file gpgv python3 python3-venv ca-certificates"
+demo="gnupg grub-pc-bin grub-efi-amd64-bin grub-common gdisk mtools dosfstools"
+test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xfsprogs ntfs-3g xorriso faketime
   grub-rescue-pc ipxe memtest86+ ovmf seabios qemu-system-x86 qemu-system-arm qemu-efi-aarch64 mmdebstrap iproute2
-  ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd qemu-block-extra"
+  redis-server prometheus ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd qemu-block-extra"
 bench="restic borgbackup casync curl"
 wanted=${!1}
 
