@@ -12,42 +12,46 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalog.errors import CapacityExceeded, ConversionFailed, ProgramFailed
-from storage.formats import qemu
+from catalog.privacy import closed, make_folder
+from storage.programs import qemu_img
 from storage.protocols import ImageReader, Progress
 
 BLOCK = 4 << 20
 
 
-def convert_reader(
-    reader: ImageReader, from_format: str, to_format: str, scratch: Path, progress: Progress
-) -> Path:
+def convert_reader(reader: ImageReader, from_format: str, to_format: str, scratch: Path, progress: Progress) -> Path:
     """Convert a stored file that the inspector has passed; return a new file in `scratch`, which the caller removes.
 
     progress: bytes over all three steps: the file is written, converted, compared.
     Raises ConversionFailed, CapacityExceeded, MissingProgram and the reader's errors.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_folder(scratch)
     stem = scratch / f"convert-{uuid.uuid4().hex}"
     source, target = stem.with_suffix(".input"), stem.with_suffix(f".{to_format}")
     with _removed(source), _removed(target, on_success=False):
         write_sparse(reader, source, lambda done, _: progress(done, None))
         steps = _Steps(progress, reader.size_bytes, qemu_size(source, from_format, to_format))
-        qemu.convert(source, from_format, to_format, target, steps.converting)
+        qemu_img.convert(source, from_format, to_format, target, steps.converting)
         prove_equal(source, from_format, target, to_format, steps.comparing)
     return target
 
 
 def write_sparse(reader: ImageReader, target: Path, progress: Progress) -> None:
     """Write the stored file to `target`, holes kept. Raises CapacityExceeded where it does not fit."""
-    needed = sum(end - start for start, end, is_hole in reader.extents() if not is_hole)
+    needed = data_bytes(reader)
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise CapacityExceeded(str(target.parent), needed, free)
-    with target.open("wb") as file:
+    with open(target, "wb", opener=closed) as file:
         file.truncate(reader.size_bytes)
         for start, end in _data_blocks(reader):
             os.pwrite(file.fileno(), reader.read_at(start, end - start), start)
             progress(end, reader.size_bytes)
+
+
+def data_bytes(reader: ImageReader) -> int:
+    """Return how many bytes of a stored file are no hole."""
+    return sum(end - start for start, end, is_hole in reader.extents() if not is_hole)
 
 
 def prove_equal(
@@ -55,19 +59,17 @@ def prove_equal(
 ) -> None:
     """Compare the guest-visible content of two files. Raises ConversionFailed if it differs or can't be compared."""
     try:
-        equal = qemu.compare(source, from_format, target, to_format, progress)
+        equal = qemu_img.compare(source, from_format, target, to_format, progress)
     except ProgramFailed as failed:
         raise ConversionFailed(from_format, to_format, failed.reason) from failed
     if not equal:
-        raise ConversionFailed(
-            from_format, to_format, "a guest would not see the same bytes before and after"
-        )
+        raise ConversionFailed(from_format, to_format, "a guest would not see the same bytes before and after")
 
 
 def qemu_size(source: Path, from_format: str, to_format: str) -> int:
     """Return the virtual size that qemu sees, bytes. Raises ConversionFailed, MissingProgram."""
     try:
-        return qemu.info(source, from_format).virtual_size_bytes
+        return qemu_img.info(source, from_format).virtual_size_bytes
     except ProgramFailed as failed:
         raise ConversionFailed(from_format, to_format, failed.reason) from failed
 

@@ -10,23 +10,11 @@ from storage.formats.rules import Rule
 
 DISK = Rule(
     "file.foreign-format",
-    1,
-    "error",
     "the bytes are {name}, which is not accepted; convert it to qcow2 with qemu-img convert and add that",
 )
-ENCRYPTED = Rule(
-    "file.encrypted",
-    1,
-    "error",
-    "the bytes are an encrypted LUKS container; decrypt it and add the disk inside",
-)
-PACKED = Rule(
-    "file.packed", 1, "error", "the bytes are {name}, not a disk image; unpack it and add what is inside"
-)
+PACKED = Rule("file.packed", "the bytes are {name}, not a disk image; unpack it and add what is inside")
 POLYGLOT = Rule(
     "file.polyglot",
-    1,
-    "error",
     "the bytes are {first} and also {second} (at byte {other}); what is read would depend on who reads it",
 )
 
@@ -55,9 +43,7 @@ PACKINGS = {
 
 def findings(detected: str, offset: int) -> Iterator[Finding]:
     """Refuse a format that is not one of ours, with its own sentence."""
-    if detected == "luks":
-        yield ENCRYPTED.found(offset)
-    elif detected in DISKS:
+    if detected in DISKS:
         yield DISK.found(offset, name=DISKS[detected])
     elif detected in PACKINGS:
         yield PACKED.found(offset, name=PACKINGS[detected])

@@ -112,7 +112,8 @@ class Regions:
     def want(self, starts: Starts, length: int, take: Callable[[int, bytes], None]) -> None:
         """Ask for pieces. What lies in the head or in the present block is found although it came before."""
         want = Want(starts, length, take)
-        want.feed(memoryview(bytes(self._head)), 0)
+        with memoryview(self._head) as head:  # a copy of 1 MiB for each of a thousand tables would be felt
+            want.feed(head, 0)
         want.feed(*self._current)
         if not want.satisfied:
             self._wants.append(want)

@@ -4,14 +4,17 @@ A rule has a stable id, a version that goes up when it decides differently, and 
 a stored image can be judged again when `RULE_SET` is newer than its verdict.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from catalog.records import Finding
 
-RULE_SET = "2026.11"
+RULE_SET = "2026.12"
 """Goes up whenever a rule is added, removed or changed; `tests/storage/formats` holds its fingerprint."""
 
+ENDLESS = 1 << 62
+"""The size of a file whose end isn't known yet."""
 Severity = Literal["error", "warning", "info"]
 
 
@@ -20,9 +23,9 @@ class Rule:
     """One thing that can be wrong with the bytes. `sentence` may hold `{names}` that `found` fills in."""
 
     id: str
-    version: int
-    severity: Severity
     sentence: str
+    severity: Severity = "error"
+    version: int = 1
 
     def found(self, offset: int | None = None, **values: object) -> Finding:
         """Make the finding of this rule at `offset` bytes from the start of the file."""
@@ -33,6 +36,11 @@ class Rule:
             offset=offset,
             sentence=self.sentence.format(**values),
         )
+
+
+def any_error(findings: Iterable[Finding]) -> bool:
+    """Tell whether any of them refuses the bytes."""
+    return any(finding.severity == "error" for finding in findings)
 
 
 def printable(data: bytes, limit: int = 80) -> str:

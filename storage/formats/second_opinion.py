@@ -14,9 +14,9 @@ from storage.formats.rules import Rule
 if TYPE_CHECKING:
     from oslo_utils.imageutils.format_inspector import FileInspector
 
-CHECK = Rule("oslo.check", 1, "error", "a second inspector refuses the {format} for its check '{check}'")
-DISAGREES = Rule("oslo.polyglot", 1, "error", "a second inspector takes the {format} for {other} as well")
-_ALIKE = {("iso", "gpt"), ("raw", "gpt")}
+CHECK = Rule("oslo.check", "a second inspector refuses the {format} for its check '{check}'")
+DISAGREES = Rule("oslo.polyglot", "a second inspector takes the {format} for {other} as well")
+_ALIKE = {("iso", "gpt"), ("raw", "gpt"), ("raw", "iso"), ("raw", "luks")}
 
 
 def findings(detected: str, head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:

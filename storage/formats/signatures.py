@@ -51,6 +51,21 @@ SIGNATURES = (
 )
 
 
+RAW = "raw"
+RAW_AS_WELL = ("iso", "luks")
+"""Whoever reads these as raw reads what is there."""
+
+
+def detect(head: bytes, tail: bytes, size_bytes: int, declared: str | None) -> tuple[str, int]:
+    """Return (format, offset of its signature). tail: empty where not known yet.
+
+    declared: what people say it is; it decides only where the bytes are both, an ISO and a partitioned disk.
+    """
+    found, offset = next(matches(head, tail, size_bytes), None) or (RAW, 0)
+    hybrid = found == "iso" and declared == RAW and disk_too(head)
+    return (RAW, 0) if found == "luks" or hybrid else (found, offset)
+
+
 def matches(head: bytes, tail: bytes, size_bytes: int) -> Iterator[tuple[str, int]]:
     """Yield (format, offset) for all that the bytes could be taken for.
 
@@ -74,12 +89,13 @@ def protective(sector: bytes) -> bool:
 
 def partition_table(head: bytes) -> bool:
     """Tell whether the first sector holds an MBR (protective or not) with a plausible entry, and no FAT volume."""
-    if (
-        len(head) < 512
-        or head[510:512] != b"\x55\xaa"
-        or head[0x36:0x39] == b"FAT"
-        or head[0x52:0x55] == b"FAT"
-    ):
+    if len(head) < 512 or head[510:512] != b"\x55\xaa" or head[0x36:0x39] == b"FAT" or head[0x52:0x55] == b"FAT":
         return False
     entries = [head[446 + 16 * i : 462 + 16 * i] for i in range(4)]
     return all(e[0] in (0, 0x80) for e in entries) and any(e[4] and any(e[8:16]) for e in entries)
+
+
+def disk_too(head: bytes) -> bool:
+    """Tell whether a file that begins as an ISO is a partitioned disk as well; hybrids mark a partition of no type active."""
+    actives = (head[446 + 16 * i] == 0x80 and any(head[458 + 16 * i : 462 + 16 * i]) for i in range(4))
+    return head[510:512] == b"\x55\xaa" and (partition_table(head) or protective(head) or any(actives))

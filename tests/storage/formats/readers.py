@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from catalog.records import Verdict
-from storage.formats.inspect import Inspector
+from storage.formats.inspector import Inspector
 
 LIMIT = 1 << 44
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.formats.inspect import Inspector, inspect_reader
-from storage.formats.local import LocalFile
-from storage.formats.qemu import info
+from storage.formats.inspector import Inspector, inspect_reader
+from storage.local_files import LocalReader
+from storage.programs.qemu_img import info
 from tests.services.images import converted, hybrid_iso, need, package_image, tiny_disk
 from tests.storage.formats.readers import LIMIT, errors
 
@@ -138,7 +138,7 @@ def test_format_and_virtual_size_are_what_qemu_img_says(name: str, tmp_path: Pat
     path = make(tmp_path)
     qemu = info(path, declared)
     for block in (17, 512, 65536, 1 << 20):
-        with path.open("rb") as file, LocalFile(path) as reader:
+        with path.open("rb") as file, LocalReader(path) as reader:
             inspector = Inspector(LIMIT)
             while data := file.read(block if file.tell() < 2 * MIB else max(block, 65536)):
                 inspector.feed(memoryview(data))
@@ -146,7 +146,7 @@ def test_format_and_virtual_size_are_what_qemu_img_says(name: str, tmp_path: Pat
             verdict = inspector.finish_from(reader)
         assert (verdict.format, verdict.virtual_size_bytes) == (declared, qemu.virtual_size_bytes)
         assert errors(verdict) == []
-    with LocalFile(path) as reader:
+    with LocalReader(path) as reader:
         assert inspect_reader(reader, LIMIT) == verdict
 
 
@@ -155,7 +155,7 @@ def test_tables_that_pass_before_what_points_to_them_are_judged_from_the_stored_
     with path.open("r+b") as file:
         data = file.read()
         file.truncate(len(data) - 8192)
-    with LocalFile(path) as reader:
+    with LocalReader(path) as reader:
         inspector = Inspector(LIMIT)
         inspector.feed(memoryview(path.read_bytes()))
         inspector.finish()

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import CapacityExceeded, ConversionFailed, DigestMismatch
-from storage.formats import qemu
+from storage.formats.blocks import Cached
 from storage.formats.convert import convert_reader, prove_equal, write_sparse
-from storage.formats.disk import Cached, open_disk
-from storage.formats.local import LocalFile
+from storage.formats.guest_disk import open_disk
+from storage.local_files import LocalReader
+from storage.programs import qemu_img
 from tests.services.guest_images import debian_disk, linux_disk
 from tests.services.images import converted, need
 from tests.storage.corpus_builders import MIB, qcow2
@@ -29,10 +30,10 @@ def vmdk(kind: str) -> Path:
 @pytest.mark.parametrize("kind", VMDK_KINDS)
 @pytest.mark.parametrize("to_format", ["qcow2", "raw"])
 def test_a_vmdk_becomes_what_the_storage_keeps(kind: str, to_format: str, tmp_path: Path) -> None:
-    with LocalFile(vmdk(kind)) as reader:
+    with LocalReader(vmdk(kind)) as reader:
         target = convert_reader(reader, "vmdk", to_format, tmp_path, quiet)
     assert list(tmp_path.iterdir()) == [target]
-    assert qemu.compare(linux_disk(), "raw", target, to_format, quiet)
+    assert qemu_img.compare(linux_disk(), "raw", target, to_format, quiet)
     assert target.stat().st_blocks * 512 < 8 * MIB
 
 
@@ -42,17 +43,15 @@ def test_a_vmdk_becomes_what_the_storage_keeps(kind: str, to_format: str, tmp_pa
 )
 def test_any_format_can_be_exported_as_any_other(from_format: str, to_format: str, tmp_path: Path) -> None:
     source = linux_disk() if from_format in ("raw", "iso") else converted(linux_disk(), from_format)
-    with LocalFile(source) as reader:
+    with LocalReader(source) as reader:
         target = convert_reader(reader, from_format, to_format, tmp_path, quiet)
-    assert (
-        qemu.info(target, to_format).virtual_size_bytes == qemu.info(linux_disk(), "raw").virtual_size_bytes
-    )
-    assert qemu.compare(source, from_format, target, to_format, quiet)
+    assert qemu_img.info(target, to_format).virtual_size_bytes == qemu_img.info(linux_disk(), "raw").virtual_size_bytes
+    assert qemu_img.compare(source, from_format, target, to_format, quiet)
 
 
 def test_progress_only_grows_and_reaches_the_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    with LocalFile(vmdk("streamOptimized")) as reader:
+    with LocalReader(vmdk("streamOptimized")) as reader:
         convert_reader(reader, "vmdk", "qcow2", tmp_path, lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen, key=lambda step: step[0])
     assert seen[-1][0] == seen[-1][1]
@@ -106,7 +105,7 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     with source.open("wb") as file:
         file.truncate(1 << 30)
         os.pwrite(file.fileno(), b"data", 512 * MIB)
-    with LocalFile(source) as reader:
+    with LocalReader(source) as reader:
         write_sparse(reader, tmp_path / "copy", quiet)
     assert (tmp_path / "copy").stat().st_size == 1 << 30
     assert (tmp_path / "copy").stat().st_blocks * 512 < MIB
@@ -125,7 +124,7 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
 )
 def test_our_own_readers_show_the_same_disk(image_format: str, options: tuple[str, ...]) -> None:
     raw = linux_disk()
-    with LocalFile(converted(raw, image_format, *options)) as stored, LocalFile(raw) as guest:
+    with LocalReader(converted(raw, image_format, *options)) as stored, LocalReader(raw) as guest:
         disk = open_disk(Cached(stored), image_format)
         assert disk.size_bytes == guest.size_bytes
         for start in range(0, guest.size_bytes, MIB):
@@ -144,6 +143,6 @@ def test_our_own_readers_show_the_same_disk(image_format: str, options: tuple[st
 @pytest.mark.parametrize("kind", VMDK_KINDS)
 def test_a_real_debian_vmdk_lands_as_qcow2(kind: str, tmp_path: Path) -> None:
     source = converted(debian_disk(), "vmdk", "-o", f"subformat={kind}")
-    with LocalFile(source) as reader:
+    with LocalReader(source) as reader:
         target = convert_reader(reader, "vmdk", "qcow2", tmp_path, quiet)
-    assert qemu.compare(debian_disk(), "raw", target, "qcow2", quiet)
+    assert qemu_img.compare(debian_disk(), "raw", target, "qcow2", quiet)

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.errors import FormatMismatch, UnsafeImage
 from catalog.records import ImageFormat
-from storage.formats.inspect import check_verdict, inspect_reader
+from storage.formats.inspector import check_verdict, inspect_reader
 from tests.storage.corpus import LIMIT, Hostile, hostile_files
 from tests.storage.corpus_builders import (
     CLUSTER,
@@ -23,7 +23,7 @@ from tests.storage.corpus_builders import (
 )
 from tests.storage.formats.readers import Memory, errors, judged
 
-HOSTILE = tuple(hostile_files())
+HOSTILE = hostile_files()
 GOOD: dict[ImageFormat, dict[str, bytes]] = {
     "qcow2": {
         "version-2": qcow2(version=2),
@@ -47,12 +47,13 @@ GOOD: dict[ImageFormat, dict[str, bytes]] = {
     "raw": {
         "zeros": bytes(MIB),
         "one-byte": b"\0",
-        "text": b"hello\n",
+        "luks-1": b"LUKS\xba\xbe\0\x01".ljust(MIB, b"\0"),
+        "luks-2": b"LUKS\xba\xbe\0\x02".ljust(MIB, b"\0"),
         "mbr": mbr((0x80, 0x83, 1, 100)).ljust(MIB, b"\0"),
         "gpt": gpt(2047),
         "stale-gpt": patched(gpt(1 << 30), 446, mbr((0x80, 0x83, 1, 100))[446:]),
-        "angle-bracket": b"<not a page",
-        "brace": b"{not json",
+        "angle-bracket": b"<\x01not a page",
+        "brace": b"{\x01not json",
     },
 }
 
@@ -64,13 +65,14 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=str)
 def test_a_hostile_file_is_refused_by_its_rule_at_any_read_size(hostile: Hostile) -> None:
-    verdict = judged(hostile.content, 1 << 20, LIMIT)
+    content = hostile.content
+    verdict = judged(content, 1 << 20, LIMIT)
     assert hostile.rule in errors(verdict)
     with pytest.raises(UnsafeImage) as refused:
         check_verdict(verdict, hostile.declared)
     assert any(f"[{hostile.rule} v" in sentence for sentence in refused.value.findings)
-    for block in (17, 512, 65536) if len(hostile.content) < 200_000 else (512, 65536):
-        assert judged(hostile.content, block, LIMIT) == verdict
+    for block in (17, 512, 65536) if len(content) < 200_000 else (512, 65536):
+        assert judged(content, block, LIMIT) == verdict
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=str)
@@ -87,9 +89,7 @@ def test_sentences_are_printable_and_short() -> None:
             assert len(finding.sentence) < 400
 
 
-@pytest.mark.parametrize(
-    ("declared", "name"), [(declared, name) for declared, files in GOOD.items() for name in files]
-)
+@pytest.mark.parametrize(("declared", "name"), [(declared, name) for declared, files in GOOD.items() for name in files])
 def test_a_good_file_passes(declared: ImageFormat, name: str) -> None:
     content = GOOD[declared][name]
     for block in (17, 512, 65536, 1 << 20):

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.formats.disk import Cached, MalformedDisk, open_disk
-from storage.formats.inspect import Inspector, inspect_reader
+from storage.formats.blocks import Cached, MalformedDisk
+from storage.formats.guest_disk import open_disk
+from storage.formats.inspector import Inspector, inspect_reader
 from storage.formats.regions import HEAD, TAIL
 from storage.formats.signatures import SIGNATURES, Signature
 from tests.services.images import need
@@ -138,6 +139,16 @@ def test_a_hopeless_transfer_is_told_early() -> None:
     assert inspector.refused_early() == ()
     inspector.feed(memoryview(b"<html>" + bytes(HEAD)))
     assert [f.rule for f in inspector.refused_early()] == ["file.html-page"]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"<P\xc32\xcc\x11", b"<h1\x00", b"<a\n\x01\xff", b"<!--\x02-->", b"\x1f\x8b", b"#!\x80", b"BM", b"{}\xff", b"%!"],
+)
+def test_bytes_of_chance_are_no_text_whatever_they_begin_with(start: bytes) -> None:
+    inspector = Inspector(LIMIT)
+    inspector.feed(memoryview(start + random.Random(7).randbytes(HEAD)))
+    assert inspector.refused_early() == ()
 
 
 @pytest.mark.parametrize("name", list(SEEDS))

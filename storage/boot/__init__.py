@@ -1,0 +1,1 @@
+"""What would boot, and trying it."""

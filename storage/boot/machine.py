@@ -1,0 +1,98 @@
+"""The virtual machine that an image is tried in: firmware, devices, no network, nothing written back."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from catalog.errors import InvalidRequest, MissingProgram
+from catalog.records import Architecture, BiosMode, Media
+from storage.programs.confine import Limits, confined
+from storage.programs.qemu_img import DRIVERS
+
+MEMORY_MIB = 512
+BOOTED: Mapping[Architecture, str] = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
+"""Architectures that can be tried, each with its QEMU."""
+_X86_FIRMWARE = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+)
+_ARM_FIRMWARE = (("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),)
+
+
+def require_machine(bios_mode: BiosMode, architecture: Architecture) -> None:
+    """Raise what `machine_command` would: MissingProgram, InvalidRequest. Makes nothing."""
+    program = BOOTED.get(architecture)
+    if program is None:
+        raise InvalidRequest(
+            "cpu_architecture", architecture, f"only images for {' and '.join(BOOTED)} can be tried here"
+        )
+    confined(program, Limits())
+    if architecture == "aarch64":
+        _firmware_place(_ARM_FIRMWARE, "qemu-efi-aarch64")
+    elif bios_mode == "UEFI":
+        _firmware_place(_X86_FIRMWARE, "ovmf")
+
+
+def machine_command(
+    path: Path,
+    image_format: str,
+    bios_mode: BiosMode,
+    architecture: Architecture,
+    media: Media,
+    timeout_s: float,
+    work: Path,
+    monitor_fd: int,
+) -> list[str]:
+    """Return the confined QEMU command that boots the image: serial on standard output, monitor on `monitor_fd`.
+
+    work: gets a copy of the firmware's variables. Raises MissingProgram; InvalidRequest for an architecture without QEMU here.
+    """
+    if architecture == "x86_64":
+        program, board = "qemu-system-x86_64", ["-machine", "q35,accel=tcg", "-cpu", "max", "-vga", "std"]
+        firmware = _firmware(_X86_FIRMWARE, "ovmf", work) if bios_mode == "UEFI" else []
+    elif architecture == "aarch64":
+        program = "qemu-system-aarch64"
+        board = ["-machine", "virt,accel=tcg", "-cpu", "cortex-a57", "-device", "virtio-gpu-pci"]
+        firmware = _firmware(_ARM_FIRMWARE, "qemu-efi-aarch64", work)
+    else:
+        raise InvalidRequest(
+            "cpu_architecture", architecture, f"only images for {' and '.join(BOOTED)} can be tried here"
+        )
+    limits = Limits(cpu_s=int(timeout_s * 4) + 10, memory_bytes=8 << 30, file_bytes=8 << 30)
+    return [
+        *confined(program, limits),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-sandbox", "on"),
+        *("-m", str(MEMORY_MIB), "-smp", "2", *board, *firmware),
+        *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
+        *("-serial", "stdio", *_drive(path, image_format, media)),
+    ]
+
+
+def _firmware(places: tuple[tuple[str, str], ...], package: str, work: Path) -> list[str]:
+    code, variables = _firmware_place(places, package)
+    own = work / "firmware-variables.fd"
+    shutil.copyfile(variables, own)
+    return [
+        *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
+        *("-drive", f"if=pflash,unit=1,format=raw,file.driver=file,file.filename={_escaped(own)}"),
+    ]
+
+
+def _firmware_place(places: tuple[tuple[str, str], ...], package: str) -> tuple[str, str]:
+    for code, variables in places:
+        if Path(code).is_file() and Path(variables).is_file():
+            return code, variables
+    raise MissingProgram("UEFI firmware", package)
+
+
+def _drive(path: Path, image_format: str, media: Media) -> list[str]:
+    """Attach the image: what the guest writes goes to an overlay that vanishes with QEMU."""
+    source = f"file.driver=file,file.filename={_escaped(path)},driver={DRIVERS[image_format]},if=none,id=image"
+    if media == "ISO":
+        device = ["-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=image,bootindex=0"]
+        return ["-drive", f"{source},media=cdrom,readonly=on", *device]
+    return ["-drive", f"{source},snapshot=on,file.locking=off", "-device", "virtio-blk-pci,drive=image,bootindex=0"]
+
+
+def _escaped(path: Path) -> str:
+    return str(path.absolute()).replace(",", ",,")

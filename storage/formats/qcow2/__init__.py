@@ -1,0 +1,1 @@
+"""qcow2: header, tables, snapshots, rules, guest disk."""

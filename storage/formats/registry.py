@@ -1,0 +1,62 @@
+"""The formats that an image may have: one row a format, with all that the inspector asks of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from catalog.records import Finding
+from storage.formats.iso import inspection as iso
+from storage.formats.qcow2 import inspection as qcow2
+from storage.formats.raw import inspection as raw
+from storage.formats.scan import Scan
+from storage.formats.vmdk import inspection as vmdk
+from storage.formats.vmdk.rules import tail_findings
+
+Judge = Callable[[bytes, bytes, int], Iterator[Finding]]
+"""(head, tail, size_bytes) → findings. head, tail: the first and last bytes of the file, see `regions`; size_bytes: of the file."""
+
+
+def _nothing(_head: bytes, _tail: bytes, _size_bytes: int) -> Iterator[Finding]:
+    return iter(())
+
+
+def _none(_head: bytes, _limit: int) -> tuple[Scan, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormatRules:
+    """What is asked of a format.
+
+    evidence: what it is told by, for people. findings: what the first bytes say; the tail is empty where not known yet.
+    virtual_size: (head, size_bytes) → bytes, 0 where it can't be told. size_at: where the header says it, bytes from the start;
+    None where it is the file's own. ending: what the last bytes say besides, once they are known.
+    scans: (head, limit) → what goes on reading behind the head; limit: largest virtual size allowed, bytes.
+    shown: head → what a second inspector, which takes less, is shown of it.
+    """
+
+    evidence: str
+    findings: Judge
+    virtual_size: Callable[[bytes, int], int]
+    size_at: int | None = None
+    ending: Judge = _nothing
+    scans: Callable[[bytes, int], tuple[Scan, ...]] = _none
+    shown: Callable[[bytes], bytes] = bytes
+
+
+FORMATS: Mapping[str, FormatRules] = {
+    "raw": FormatRules("no signature of another format", raw.findings, raw.virtual_size),
+    "qcow2": FormatRules(
+        "QFI\\xfb at byte 0", qcow2.findings, qcow2.virtual_size, size_at=qcow2.SIZE_AT, scans=qcow2.scans
+    ),
+    "vmdk": FormatRules(
+        "KDMV at byte 0",
+        vmdk.findings,
+        vmdk.virtual_size,
+        size_at=vmdk.SIZE_AT,
+        ending=tail_findings,
+        scans=vmdk.scans,
+        shown=vmdk.in_ascii,
+    ),
+    "iso": FormatRules("CD001 or BEA01 at byte 32769", iso.findings, raw.virtual_size, scans=iso.scans),
+}
+"""By the names of `catalog.records.ImageFormat`; a format without a row is refused."""

@@ -1,0 +1,1 @@
+"""VMDK: header, tables, rules, guest disk."""

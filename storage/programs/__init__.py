@@ -1,0 +1,1 @@
+"""The confined start of other programs, and qemu-img."""
