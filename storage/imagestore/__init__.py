@@ -1,0 +1,1 @@
+"""The chip engine: content-addressed, compressed pieces in packs, on any object store."""

@@ -1,0 +1,39 @@
+"""Which images were compacted, in one note: `compacted`, JSON and its seal. It can be lost: then they are looked at again."""
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from catalog.errors import StorageRefused
+from catalog.records import Record
+from storage.imagestore.format.seal import read_if_whole, sealed
+from storage.protocols import ObjectStore
+
+NAME = "compacted"
+NEWEST = -1  # all of it is done, when nothing newer was like it: it may lean once there is
+FORM = 1  # of what compacting makes of an image: a better one is a higher number, and all are compacted again
+
+
+class Note(Record):
+    """images: by id, the piece to go on with, None where all of it is done, or NEWEST."""
+
+    form: int = FORM
+    images: Mapping[str, int | None] = {}
+
+
+def read(objects: ObjectStore) -> dict[str, int | None]:
+    """Return how far each image is compacted, by id."""
+    body = read_if_whole(objects, NAME, 0, "all images are looked at again")
+    if body is None:
+        return {}
+    try:
+        note = Note.model_validate_json(bytes(body))
+    except ValidationError as error:  # whole, so another program wrote it
+        where = f"{objects.location}/{NAME}"
+        raise StorageRefused(where, "a note that this program can't read; use the one that wrote it") from error
+    return dict(note.images) if note.form == FORM else {}
+
+
+def write(objects: ObjectStore, images: Mapping[str, int | None]) -> None:
+    """Record how far images are compacted."""
+    objects.put(NAME, sealed(Note(images=images).model_dump_json().encode()))

@@ -1,0 +1,96 @@
+"""Epochs: how reclaim fences adds without clocks or locks.
+
+`epochs/<number>` names what a reclaim condemned; it is replaced by a note once the sweep is done.
+Whoever creates the next number, exclusively, may condemn. An adder pins (journals) first and looks for the newest
+number after that; a reclaim creates its number first and reads the pins after that: one of them sees the other.
+"""
+
+import logging
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog.errors import DigestMismatch, ObjectMissing, StorageRefused
+from storage.imagestore.format import names, verdict
+from storage.imagestore.format.index import U8
+from storage.imagestore.format.seal import sealed, unsealed
+from storage.protocols import ObjectStore
+
+LOG = logging.getLogger(__name__)
+MAGIC = b"IWEP"
+HEAD = struct.Struct("<4sIQ")
+DONE = b"done"
+PREFIX = "epochs/"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condemned:
+    """What a reclaim intends to delete: packs by name, and the sorted keys of the garbage chips in them."""
+
+    packs: frozenset[bytes]
+    keys: U8
+
+
+def name_of(number: int) -> str:
+    """Return the object name of an epoch."""
+    return f"{PREFIX}{number:012d}"
+
+
+def numbers(objects: ObjectStore) -> list[int]:
+    """Return the numbers of all epochs kept, ascending."""
+    return [int(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.NUMBER)]
+
+
+def newest(objects: ObjectStore) -> int:
+    """Return the newest epoch's number, 0 before the first."""
+    return max(numbers(objects), default=0)
+
+
+def create(objects: ObjectStore, number: int, condemned: Condemned) -> bool:
+    """Begin an epoch; False if somebody else began it."""
+    packs = sorted(condemned.packs)
+    body = HEAD.pack(MAGIC, len(packs), len(condemned.keys)) + b"".join(packs)
+    body += condemned.keys.astype("<u8").tobytes()
+    return objects.create(name_of(number), sealed(body))
+
+
+def condemned(objects: ObjectStore, number: int) -> Condemned | None:
+    """Return what an epoch condemns; None once its sweep is done, or before the first."""
+    try:
+        data = objects.get(name_of(number)) if number else DONE
+    except ObjectMissing:  # an even newer one is done, and old numbers were dropped
+        return None
+    if data == DONE:
+        return None
+    where = f"{objects.location}/{name_of(number)}"
+    try:
+        body = unsealed(where, data, HEAD.size)
+    except DigestMismatch:
+        return _of_verdict(objects, number)
+    magic, packs, keys = HEAD.unpack_from(body)
+    if magic != MAGIC:
+        raise StorageRefused(where, "this program can't read what is deleted there; use the version that wrote it")
+    named = [bytes(body[HEAD.size + 32 * i : HEAD.size + 32 * i + 32]) for i in range(packs)]
+    return Condemned(frozenset(named), np.frombuffer(body, "<u8", count=keys, offset=HEAD.size + 32 * packs))
+
+
+def _of_verdict(objects: ObjectStore, number: int) -> Condemned:
+    """Return what an epoch that can't be read condemns: what its verdict says, or nothing where none was reached.
+
+    Without a verdict nothing was deleted for it yet; the next reclaim ends it.
+    """
+    settled = verdict.read(objects, number)
+    said = "its verdict says it as well" if settled else "it condemns nothing"
+    LOG.warning("%s/%s is damaged; %s", objects.location, name_of(number), said)
+    if settled is None:
+        return Condemned(frozenset(), np.zeros(0, np.uint64))
+    return Condemned(settled.packs, settled.condemned)
+
+
+def finish(objects: ObjectStore, number: int) -> None:
+    """Note that an epoch's sweep is done and drop older numbers."""
+    objects.put(name_of(number), DONE)
+    for old in numbers(objects):
+        if old < number:
+            objects.delete(name_of(old))

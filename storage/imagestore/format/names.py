@@ -1,0 +1,28 @@
+"""Which of the objects in a store are ours. What file managers, editors and S3 browsers leave there is passed over."""
+
+import re
+from collections.abc import Iterator
+
+from catalog.errors import InvalidRequest
+from storage.protocols import ObjectInfo, ObjectStore
+
+NUMBER = "[0-9]{12}"
+DIGEST = "[0-9a-f]{64}"
+SEGMENT = "[0-9]{12}(-[0-9]{12}-[0-9]{6})?"
+PACK = "([0-9a-f]{2})/\\1[0-9a-f]{62}"
+IMAGE = "[0-9A-Za-z][0-9A-Za-z_-]*"
+IN_LANDING = "[^/]+/.+"
+
+
+def listed(objects: ObjectStore, prefix: str, pattern: str) -> Iterator[ObjectInfo]:
+    """List the objects below `prefix` whose names go on as `pattern`, one of the above, says."""
+    ours = re.compile(pattern)
+    for info in objects.list(prefix):
+        if ours.fullmatch(info.name, len(prefix)):
+            yield info
+
+
+def require_image(image_id: str) -> None:
+    """Raise InvalidRequest for an id that listings would pass over: a reclaim would take the image's chips."""
+    if not re.fullmatch(IMAGE, image_id):
+        raise InvalidRequest("image_id", image_id, "letters, digits, - and _")

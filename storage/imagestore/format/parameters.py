@@ -1,0 +1,158 @@
+"""The parameters of a chip store: written into `store.json` when it is made, fixed for its life."""
+
+import logging
+from contextlib import suppress
+from uuid import uuid4
+
+from catalog.errors import CapacityExceeded, DigestMismatch, ObjectMissing, StorageRefused
+from catalog.records import Record
+from storage.imagestore.format.seal import sealed, unsealed
+from storage.protocols import ObjectStore
+
+LOG = logging.getLogger(__name__)
+NAME = "store.json"
+COPY = "store.json.sealed"  # the same bytes, and their seal
+OURS = ("index/", "manifests/", "packs/")  # what a store has that was used
+FORMAT = "imagewright chip store"
+VERSION = 2  # of a store with chains that lean on chips elsewhere; it is 1 until the first of them is written
+FIRST_VERSION = 1
+LARGEST = 64 << 20
+DIGEST_BYTES = 32
+
+
+class Parameters(Record):
+    """How bytes are cut, compressed and packed. Sizes in bytes.
+
+    Two stores with equal cutting parameters share chips.
+    """
+
+    format: str = FORMAT
+    version: int = FIRST_VERSION
+    cell_bytes: int = 64 << 10  # aligned all-zero cells make holes
+    min_bytes: int = 16 << 10
+    average_bytes: int = 64 << 10
+    max_bytes: int = 256 << 10
+    level: int = 2  # zstd
+    pack_bytes: int = 16 << 20  # stored bytes after which a pack is closed
+    store_id: str = ""  # made with the store: what is cached of another one at the same address is not mistaken for it
+
+    @property
+    def plausible(self) -> bool:
+        """Whether bytes can be cut, compressed and packed like that."""
+        sizes = 0 < self.min_bytes < self.average_bytes < self.max_bytes <= LARGEST and 0 < self.cell_bytes <= LARGEST
+        return sizes and self.pack_bytes > 0 and 1 <= self.level <= 22 and self.format == FORMAT
+
+
+def load_parameters(objects: ObjectStore, wanted: Parameters | None = None) -> Parameters:
+    """Read the store's parameters, or make the store with `wanted` if it is new.
+
+    Damaged ones are read from their copy and written anew. A store from before there were copies gets the usual ones, or
+    `wanted`: all that is in it can be read, and at worst it shares no chips with what is added from now on.
+    Raises StorageRefused for a store of another version, and for a folder of another program.
+    """
+    try:
+        return _parse(objects.get(NAME), objects.location)
+    except ObjectMissing:
+        if not _holds_chips(objects):
+            return _made(objects, wanted)
+        reason = "missing"
+    except StorageRefused as error:
+        if COPY not in _copies(objects) and not (isinstance(error, Damaged) and _holds_chips(objects)):
+            raise
+        reason = error.reason
+    return _restored(objects, wanted, reason)
+
+
+def keep_copy(objects: ObjectStore) -> str:
+    """Write the parameters anew from their copy where they differ, or the copy where it can't be read; say what was done."""
+    parameters, copy = load_parameters(objects), _copy(objects)
+    if copy is None:
+        objects.put(COPY, sealed(objects.get(NAME)))
+        return f"{COPY} was written"
+    if copy != objects.get(NAME) and parameters != _parse(copy, objects.location):
+        objects.put(NAME, copy)
+        return f"{NAME} was written anew from {COPY}"
+    return ""
+
+
+def raise_version(objects: ObjectStore) -> None:
+    """Let programs that know no chains which lean on others refuse the store from now on. Safe to repeat.
+
+    The copy goes first: where it breaks off between the two, nothing of the new version is written yet.
+    """
+    parameters = load_parameters(objects)
+    if parameters.version < VERSION:
+        data = parameters.model_copy(update={"version": VERSION}).model_dump_json(indent=1).encode()
+        objects.put(COPY, sealed(data))
+        objects.put(NAME, data)
+
+
+def differs(objects: ObjectStore) -> str:
+    """Say what is wrong with the parameters or their copy, "" for nothing."""
+    copy = _copy(objects)
+    if copy is None and COPY in _copies(objects):
+        return f"{COPY} is damaged"
+    try:
+        return "" if copy is None or objects.get(NAME) == copy else f"{NAME} is not what {COPY} says"
+    except ObjectMissing:
+        return f"{NAME} is missing"
+
+
+def _made(objects: ObjectStore, wanted: Parameters | None) -> Parameters:
+    """Write the copy first: where that breaks off before the parameters are there, the next opening makes them of it."""
+    data = (wanted or Parameters()).model_copy(update={"store_id": uuid4().hex}).model_dump_json(indent=1).encode()
+    if not objects.create(COPY, sealed(data)):  # somebody else was first, or broke off
+        copy = _copy(objects)
+        if copy is None:
+            objects.put(COPY, sealed(data))
+        data = copy or data
+    objects.create(NAME, data)
+    return _parse(objects.get(NAME), objects.location)
+
+
+def _restored(objects: ObjectStore, wanted: Parameters | None, reason: str) -> Parameters:
+    copy, where = _copy(objects), f"{objects.location}/{NAME}"
+    if copy is None:
+        usual = (wanted or Parameters()).model_copy(update={"store_id": uuid4().hex})
+        data = usual.model_dump_json(indent=1).encode()
+        LOG.warning("%s: %s; it has no copy and is written anew with the usual parameters", where, reason)
+    else:
+        data = copy
+        LOG.warning("%s: %s; it is written anew from its copy", where, reason)
+    parameters = _parse(data, objects.location)
+    with suppress(CapacityExceeded, StorageRefused):  # a store that can only be read is read
+        objects.put(NAME, data)
+        objects.put(COPY, sealed(data))
+    return parameters
+
+
+def _holds_chips(objects: ObjectStore) -> bool:
+    return any(True for prefix in OURS for _ in objects.list(prefix))
+
+
+def _copies(objects: ObjectStore) -> tuple[str, ...]:
+    return tuple(info.name for info in objects.list(COPY))
+
+
+def _copy(objects: ObjectStore) -> bytes | None:
+    """Return the copy, proven; None where there is none that can be read."""
+    try:
+        return bytes(unsealed(f"{objects.location}/{COPY}", objects.get(COPY)))
+    except (ObjectMissing, DigestMismatch):
+        return None
+
+
+class Damaged(StorageRefused):
+    """Parameters that can't be read or can't be meant."""
+
+
+def _parse(data: bytes, location: str) -> Parameters:
+    try:
+        parameters = Parameters.model_validate_json(data)
+    except ValueError as error:
+        raise Damaged(location, f"its {NAME} is damaged: it does not describe a chip store") from error
+    if not FIRST_VERSION <= parameters.version <= VERSION:
+        raise StorageRefused(location, f"format version {parameters.version}; this program reads 1 to {VERSION}")
+    if not parameters.plausible:
+        raise Damaged(location, f"its {NAME} is damaged: no chip store has such parameters")
+    return parameters

@@ -1,0 +1,1 @@
+"""Object stores: directory, S3, memory, and wrappers."""

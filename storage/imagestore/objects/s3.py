@@ -1,0 +1,118 @@
+"""An ObjectStore in an S3 bucket, through s3fs: whole puts, ranged gets, conditional creation, listing in pages."""
+
+import errno
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from catalog.errors import ObjectMissing
+from catalog.records import Capacity
+from storage.imagestore.objects.numbered_logs import NumberedLogs
+from storage.imagestore.objects.retrying import in_parallel
+from storage.imagestore.objects.s3_connection import S3Connection, is_conflict
+from storage.protocols import ObjectInfo
+
+
+class S3Objects(NumberedLogs):
+    """Objects below a prefix of a bucket. Safe to use from several threads."""
+
+    def __init__(self, connection: S3Connection) -> None:
+        super().__init__()
+        self._s3 = connection
+        self.location = connection.address.location
+        self._prefix = connection.address.prefix
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Return bytes `[start, end)`. Raises ObjectMissing."""
+        if end is not None and end <= start:
+            return b""
+        return self._s3.run(name, lambda fs: self._read(fs, self._path(name), start, end))
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace with one request."""
+        self._s3.run(name, lambda fs: fs.call_s3("put_object", Body=data, **self._key(name)))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create under the condition that nothing is there.
+
+        An answer may get lost, and the request that is repeated, here or in a layer below, then meets the object it made
+        itself: an object with these very bytes counts as created. Callers that may not both win write different bytes.
+        """
+
+        def attempt(fs: Any) -> bool:
+            try:
+                fs.call_s3("put_object", Body=data, IfNoneMatch="*", **self._key(name))
+            except OSError as error:
+                if not is_conflict(error):
+                    raise
+                return self.get(name) == data
+            return True
+
+        return self._s3.run(name, attempt)
+
+    def get_each(self, names: Sequence[str]) -> Iterator[bytes]:
+        """Yield objects in the order of their names, fetched a few at a time."""
+        yield from in_parallel(self.get, names)
+
+    def delete_each(self, names: Sequence[str]) -> None:
+        """Delete objects, a few at a time."""
+        list(in_parallel(self._delete, names))
+
+    def put_file(self, name: str, file: Path) -> None:
+        """Create or replace from a file, in parts where it is large: visible whole or not at all."""
+        self._s3.run(name, lambda fs: fs.put_file(str(file), self._path(name)))
+
+    def look(self, name: str) -> str | None:
+        """Return the object's size and ETag, which change whenever it does; None where there is none."""
+        try:
+            answer = self._s3.run(name, lambda fs: fs.call_s3("head_object", **self._key(name)))
+        except ObjectMissing:
+            return None
+        return f"{answer['ContentLength']}:{answer['ETag']}"
+
+    def size(self, name: str) -> int | None:
+        """Return the object's size, or None."""
+        try:
+            answer = self._s3.run(name, lambda fs: fs.call_s3("head_object", **self._key(name)))
+        except ObjectMissing:
+            return None
+        return int(answer["ContentLength"])
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects, and the pieces of logs by their own names, in pages underneath."""
+        more: dict[str, str] = {}
+        while True:
+            page = self._page(prefix, more)
+            for item in page.get("Contents", ()):
+                yield ObjectInfo(name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]))
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def capacity(self) -> Capacity | None:
+        """Return None: a bucket has no bounds of its own."""
+        return None
+
+    def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
+        wanted = {"Bucket": self._s3.address.bucket, "Prefix": f"{self._prefix}{prefix}", **more}
+        page: dict[str, Any] = self._s3.run(prefix, lambda fs: fs.call_s3("list_objects_v2", **wanted))
+        return page
+
+    def _delete(self, name: str) -> None:
+        self._s3.run(name, lambda fs: fs.call_s3("delete_object", **self._key(name)))
+
+    def _read(self, fs: Any, path: str, start: int, end: int | None) -> bytes:
+        if start == 0 and end is None:
+            return bytes(fs.cat_file(path, max_concurrency=1))
+        try:
+            return bytes(fs.cat_file(path, start=start, end=end))
+        except OSError as error:
+            if error.errno == errno.EINVAL and "range" in str(error).lower():
+                return b""  # it begins at or past the end: a truncated pack has to be seen as one
+            raise
+
+    def _path(self, name: str) -> str:
+        return f"{self._s3.address.bucket}/{self._prefix}{name}"
+
+    def _key(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._s3.address.bucket, "Key": f"{self._prefix}{name}"}

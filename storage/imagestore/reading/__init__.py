@@ -1,0 +1,1 @@
+"""Reading images out of chips."""

@@ -1,0 +1,1 @@
+"""Verify, reclaim, sweep, explain."""

@@ -1,0 +1,120 @@
+"""What is damaged in a store besides manifests and chips' bytes: found without reading packs, mended where it can be derived."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from catalog.errors import DigestMismatch
+from storage.abilities import Ailment
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format import damage_marks as damage
+from storage.imagestore.format import epochs, index, pack, parameters, verdict
+from storage.imagestore.format.index import U1, U8, Flags, Table, joined_by_size
+from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.format.pack import RECORD, object_name
+from storage.imagestore.format.seal import unsealed
+from storage.imagestore.reading import manifests
+from storage.imagestore.reading.unindexed_packs import leaning_on, needed_loose
+from storage.imagestore.reading.view import Located, View
+from storage.protocols import ObjectStore
+
+NAMED = 3  # objects of a kind that are named, the others are counted
+
+
+def ailments(chips: ChipStore) -> Iterator[Ailment]:
+    """Yield what is wrong, changing nothing."""
+    objects, view = chips.objects, chips.view_as_it_is()
+    if wrong := parameters.differs(objects):
+        yield Ailment(subject=parameters.NAME, damage=wrong, cure="the one that is whole is written over the other")
+    found = joined_by_size(tuple(needed_loose(objects, view)))
+    if view.unreadable:
+        cure = "rebuilt from the packs: every chip that an image needs and a pack holds is found again"
+        yield Ailment(subject="index", damage=f"{_in_words(view.unreadable)} damaged", cure=cure)
+    elif found:
+        lacking = f"{sum(map(len, found))} chips are in packs and in no segment"
+        yield Ailment(subject="index", damage=lacking, cure="they are taken up again")
+    yield from _reclaims(objects)
+    yield from _packs(objects, view.with_own(found))
+
+
+def mend(chips: ChipStore) -> None:
+    """Write anew what can be derived; mark as damaged the chips of packs that are gone, so that adds store them again."""
+    from storage.imagestore.upkeep.reclaim import finish_interrupted
+
+    parameters.keep_copy(chips.objects)
+    if chips.view_as_it_is().reclaiming:  # nothing is added to an index beside a reclaim; two that finish it do no harm
+        finish_interrupted(chips)
+    chips.restore_index()
+    _, lost = _short_packs(chips.objects, chips.load_view())
+    for digest in lost:
+        damage.mark(chips.objects, digest.tobytes())
+
+
+def _reclaims(objects: ObjectStore) -> Iterator[Ailment]:
+    """Yield notes of reclaims that can't be read; what they were about is decided anew."""
+    notes = [*map(epochs.name_of, epochs.numbers(objects)[-1:]), *map(verdict.name_of, verdict.numbers(objects))]
+    broken = [name for name in notes if not _readable(objects, name)]
+    if broken:
+        cure = "the reclaim that it belonged to is ended; nothing that an image needs is freed by it"
+        yield Ailment(subject="reclaim", damage=f"{_in_words(broken)} damaged", cure=cure)
+
+
+def _readable(objects: ObjectStore, name: str) -> bool:
+    data = objects.get(name)
+    try:
+        return data == epochs.DONE or bool(unsealed(name, data))
+    except DigestMismatch:
+        return False
+
+
+def _packs(objects: ObjectStore, view: View) -> Iterator[Ailment]:
+    packs, lost = _short_packs(objects, view)
+    images = tuple(_in_need(objects, view, index.keys_of(lost)))
+    if len(lost) or images:
+        which = f"{_in_words([object_name(name) for name in packs])} missing or cut" if packs else "packs are gone"
+        what = f"{which}; {len(images)} images lack chips: {', '.join(images[:NAMED])}"
+        cure = "what they lack is stored again from another replica, or by the next add of the same bytes"
+        yield Ailment(subject="packs", damage=what, cure=cure, images=images)
+
+
+def _short_packs(objects: ObjectStore, view: View) -> tuple[list[bytes], U1]:
+    """Return the packs that are shorter than the index says, and the chips (n, 32) that are only there."""
+    sizes = pack.sizes(objects)
+    lost = [np.zeros((0, 32), np.uint8)]
+    packs: set[bytes] = set()
+    for table in view.tables:
+        outside = _outside(table, table.packs, sizes)
+        digests = table.digests[outside]
+        places = view.locate(digests)  # what was stored again since lies elsewhere
+        lost.append(digests[_outside(places, places.packs, sizes)])
+        packs |= {table.packs[number].tobytes() for number in np.unique(table.pack[outside])}
+    lost.extend(leaning_on(objects, view, index.distinct(index.keys_of(np.concatenate(lost)))))
+    index.let_go(view.tables)
+    return sorted(packs), np.unique(np.concatenate(lost), axis=0)
+
+
+def _outside(places: Table | Located, packs: U1, sizes: Mapping[bytes, int]) -> Flags:
+    """Tell which records lie behind the end of their pack."""
+    if not len(packs):
+        return np.zeros(len(places.pack), np.bool_)
+    ends = np.array([sizes.get(name.tobytes(), 0) for name in packs], np.uint64)
+    outside: Flags = places.offset + places.stored + np.uint64(RECORD.size) > ends[places.pack]
+    return outside
+
+
+def _in_need(objects: ObjectStore, view: View, lost: U8) -> Iterator[str]:
+    """Yield the images with a chip that lies nowhere, or whose key is among the lost ones."""
+    gone = index.distinct(lost)
+
+    def lacks(_: ManifestHeader, pieces: Pieces) -> bool:
+        keys = index.keys_of(pieces.data_digests)
+        return bool((index.member(gone, keys) | ~view.known(keys)).any())
+
+    for image_id, lacking in manifests.read_all(objects, lacks):
+        if lacking is True:
+            yield image_id
+
+
+def _in_words(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more + (" are" if len(names) > 1 else " is")

@@ -1,0 +1,183 @@
+"""From blocks to durable chips: cut and hash in the caller's thread, compress in a pool, write in order in a lane."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
+from time import monotonic
+from typing import NamedTuple
+
+import numpy as np
+
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format.codec import digest_of
+from storage.imagestore.format.index import Table, as_digests, joined_by_size
+from storage.imagestore.format.journal import Journal
+from storage.imagestore.format.manifest import ENTRY, HOLE, Entries
+from storage.imagestore.reading.view import View
+from storage.imagestore.writing.cutter import Cutter, Piece
+from storage.imagestore.writing.packer import Encoded, Packer
+from storage.transfer.threads import Lane
+
+COMPRESSORS = 2
+BATCHES_WAITING = 1  # between cutting and writing; what waits here is lost by a SIGKILL
+
+
+class _Batch(NamedTuple):
+    """Pieces of one block: entries for the journal, new chips being compressed, known ones with their bytes."""
+
+    entries: Entries
+    encoded: "Future[list[Encoded]]"
+    known: dict[bytes, memoryview]
+    epoch: int  # of the view that knew them
+
+
+class Pipeline:
+    """One writer of a landing.
+
+    offset: of the first byte; own: the landing's durable packs; sealed: called with the table of each pack that became
+    durable; room: see ChipLanding.
+    """
+
+    def __init__(
+        self,
+        chips: ChipStore,
+        journal_: Journal,
+        folder: str,
+        offset: int,
+        own: tuple[Table, ...],
+        sealed: Callable[[Table], None],
+        room: Callable[[int], None],
+    ) -> None:
+        self._chips, self._journal, self._room = chips, journal_, room
+        self._cutter = Cutter(chips.parameters, offset)
+        self.size_bytes = offset
+        self._view = chips.load_view()
+        self._own, self._report_sealed = own, sealed
+        self._pace = SpareTime()
+        self._unpinned: list[_Batch] = []
+        self._unpinned_bytes = 0
+        self._sealing = Lock()
+        self._unsealed: set[bytes] = set()
+        self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
+        self._packer = Packer(chips.objects, folder, chips.parameters.pack_bytes, self._journal.pack, self._sealed)
+        self._writing = Lane(self._store, "store-chips", BATCHES_WAITING)
+
+    def write(self, block: memoryview) -> None:
+        """Take the next bytes; waits while too much is under way. Raises what went wrong behind."""
+        with self._pace.working():
+            self._take(self._cutter.feed(block))
+        self.size_bytes += len(block)
+
+    def finish(self) -> None:
+        """Make everything durable and pinned."""
+        self._take(self._cutter.finish())
+        self._writing.join()
+        self._pin()
+        self._packer.close_part()
+        self._packer.wait()
+
+    def stop(self) -> None:
+        """End all threads, keeping what can be kept."""
+        self._writing.stop()
+        try:
+            if self._writing.failure is None:
+                self._pin()
+                self._packer.keep()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._packer.stop()
+
+    def _take(self, pieces: list[Piece]) -> None:
+        """Hash and look up the chips of a block; hand over what is new for compression."""
+        if not pieces:
+            return
+        digests = [HOLE if data is None else digest_of(data) for _, data in pieces]
+        entries = np.zeros(len(pieces), dtype=ENTRY)
+        entries["length"] = [length for length, _ in pieces]
+        entries["digest"] = as_digests(digests)
+        chips = {d: data for d, (_, data) in zip(digests, pieces, strict=True) if data is not None}
+        view = self._view
+        known = self._known(list(chips), view)
+        new = [(d, data) for d, data in chips.items() if d not in known]
+        self._unsealed.update(d for d, _ in new)
+        encoded = self._pool.submit(self._encode, new, hurried=not self._pace.leisurely)
+        self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}, view.epoch))
+
+    def _known(self, digests: list[bytes], view: View) -> set[bytes]:
+        """Return which chips need no storing: this landing has them, or the store has and keeps them."""
+        known = {d for d in digests if d in self._unsealed}
+        rest = [d for d in digests if d not in known]
+        if rest:
+            usable = view.with_own(self._own).usable(as_digests(rest))
+            known.update(d for d, there in zip(rest, usable.tolist(), strict=True) if there)
+        return known
+
+    def _encode(self, chips: list[tuple[bytes, memoryview]], *, hurried: bool = True) -> list[Encoded]:
+        encoded = self._chips.codec.encode_all([data for _, data in chips], hurried=hurried)
+        return [
+            Encoded(digest, codec, len(data), payload)
+            for (digest, data), (codec, payload) in zip(chips, encoded, strict=True)
+        ]
+
+    def _store(self, batch: _Batch) -> None:
+        """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
+        self._packer.add(batch.encoded.result())
+        self._room(self._packer.stored_bytes)
+        self._unpinned.append(batch)
+        self._unpinned_bytes += int(batch.entries["length"].sum())
+        if self._unpinned_bytes >= self._chips.objects.piece_bytes:
+            self._pin()
+
+    def _pin(self) -> None:
+        """Journal what came since the last time; known chips that a reclaim condemned meanwhile are stored again."""
+        batches, self._unpinned, self._unpinned_bytes = self._unpinned, [], 0
+        if batches:
+            self._journal.entries(np.concatenate([batch.entries for batch in batches]))
+            newest = self._chips.newest_epoch()
+            known = {d: data for batch in batches if batch.epoch != newest for d, data in batch.known.items()}
+            if known:
+                self._store_condemned(known)
+
+    def _store_condemned(self, chips: dict[bytes, memoryview]) -> None:
+        self._view = self._chips.load_view()
+        known = self._known(list(chips), self._view)
+        again = [(d, data) for d, data in chips.items() if d not in known]
+        self._unsealed.update(d for d, _ in again)
+        self._packer.add(self._encode(again))
+
+    def _sealed(self, table: Table) -> None:
+        with self._sealing:
+            self._own = joined_by_size((*self._own, table))
+        self._unsealed.difference_update(d.tobytes() for d in table.digests)
+        self._report_sealed(table)
+
+
+WEIGHT = 0.2  # of the newest block in the running average
+SPARE = 2.0  # waiting must take so many times as long as working: MD5 alone makes everybody wait a little
+
+
+class SpareTime:
+    """Compares the time spent waiting for blocks with the time spent on them.
+
+    It corrects itself: compressing better takes longer, and is left off once nobody waits any more.
+    """
+
+    def __init__(self) -> None:
+        self._left = monotonic()
+        self._waiting = 0.0
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Surround the work on one block."""
+        began = monotonic()
+        waited = began - self._left
+        yield
+        self._left = monotonic()
+        slow = waited > SPARE * (self._left - began)
+        self._waiting += WEIGHT * (slow - self._waiting)
+
+    @property
+    def leisurely(self) -> bool:
+        """Tell whether most of the last blocks were waited for."""
+        return self._waiting > 0.5
