@@ -1,10 +1,13 @@
 """What image storages can do besides their protocol: asked with isinstance by the operations that need it."""
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from catalog.errors import ImageNotFound
-from catalog.records import ReclaimReport, VerifyReport
+from catalog.errors import DigestMismatch, ImageNotFound, StorageRefused
+from catalog.records import CompactionReport, Image, ReclaimReport, Record, Replica, VerifyReport
 from storage.protocols import Digests, ImageStorage, StoredImage
 
 
@@ -66,13 +69,51 @@ class Completing(Protocol):
 class Reclaimable(Protocol):
     """An image storage on which dead work leaves something behind that takes space."""
 
-    def reclaim(
-        self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
-    ) -> ReclaimReport:
+    def reclaim(self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False) -> ReclaimReport:
         """Free what no image and no landing needs; landings not in `keep_landings` are discarded. None: all are kept.
 
         Never touches what a writer is at work on. plan_only: says what would be freed and changes nothing.
         """
+        ...
+
+
+@runtime_checkable
+class Compacting(Protocol):
+    """An image storage whose images can be put into a smaller form once they are not written any more."""
+
+    name: str
+
+    def compact(
+        self, until: datetime, landing_id: str, *, budget_bytes: int | None = None, plan_only: bool = False
+    ) -> CompactionReport:
+        """Put images written until then into the smallest form; every byte reads as before, at any moment of it.
+
+        budget_bytes: of the images' bytes to read at most. landing_id: under which the work is known to others, one for the
+        storage. plan_only: says which images are due and changes nothing. What an earlier run that died left is taken away.
+        Raises CapacityExceeded, StaleLanding where another process did the same meanwhile.
+        """
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """An image storage that keeps images in pieces, and says of each why it is where it is."""
+
+    def chip_holding(self, image_id: str, offset: int) -> bytes:
+        """Return the digest of the piece with a byte of an image. Raises ImageNotFound, InvalidRequest where it is a hole."""
+        ...
+
+    def why(self, digest: bytes) -> tuple[str, ...]:
+        """Return where a piece lies and what keeps it, a sentence each."""
+        ...
+
+
+@runtime_checkable
+class ChipCounting(Protocol):
+    """An image storage that keeps chips, and knows how many without reading them."""
+
+    def chip_count(self) -> int:
+        """Return how many chips it holds. Costs a look at the head of each segment of its index."""
         ...
 
 
@@ -82,6 +123,84 @@ class Indexed(Protocol):
 
     def restore_index(self) -> int:
         """Index what images need and the index lacks; return how many packs. Nothing to do: reads the index and all manifests."""
+        ...
+
+
+class Ailment(Record):
+    """Objects of one kind that are damaged. images: those that lose bytes by it; cure: what mending does."""
+
+    subject: str
+    damage: str
+    cure: str
+    images: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Mendable(Protocol):
+    """An image storage that keeps more than images and their descriptions, and can write some of that anew."""
+
+    def ailments(self) -> Iterator[Ailment]:
+        """Yield what is damaged besides descriptions and images' bytes, changing nothing."""
+        ...
+
+    def mend(self) -> None:
+        """Write anew what can be derived from what is whole."""
+        ...
+
+
+@runtime_checkable
+class Replacing(Protocol):
+    """An image storage that publishes nothing over a replica that is there, but puts another in its place when it is told to."""
+
+    def replace(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
+        """Publish a finished landing in place of the replica that is there.
+
+        Raises what `delete` and `publish` raise; where `publish` fails, the replica is gone and the landing is kept.
+        """
+        ...
+
+
+class KeptExport(Record):
+    """A complete file that an image storage keeps. location: a URL; look: changes whenever the file does."""
+
+    location: str
+    look: str
+
+
+@runtime_checkable
+class KeepsExports(Protocol):
+    """An image storage that also keeps the complete files made of its images, where every host reaches them."""
+
+    def keep_export(self, image_id: str, file: Path) -> KeptExport:
+        """Keep a proven file, whole or not at all, in place of an earlier one of its name."""
+        ...
+
+    def export_look(self, location: str) -> str | None:
+        """Return how a kept file looks now, None where there is none."""
+        ...
+
+    def read_export(self, location: str, start: int, end: int) -> bytes:
+        """Return bytes `[start, end)` of a kept file. Raises ObjectMissing."""
+        ...
+
+    def delete_export(self, location: str) -> None:
+        """Delete a kept file; a no-op where there is none."""
+        ...
+
+    def kept_exports(self, image_id: str) -> Iterator[str]:
+        """Yield where the kept files of an image lie, those that nobody recorded included."""
+        ...
+
+
+Unreadable = DigestMismatch | StorageRefused
+
+
+@runtime_checkable
+class Surveyed(Protocol):
+    """An image storage that lists what it holds also where the description of one image is damaged."""
+
+    def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
+        """List what is published by id; where its description can't be read, why."""
         ...
 
 
@@ -101,4 +220,11 @@ def stored_image(storage: ImageStorage, image_id: str) -> StoredImage:
     for stored in storage.images():
         if stored.image.id == image_id:
             return stored
-    raise ImageNotFound(f"{image_id} on {storage.name}")
+    raise ImageNotFound(image_id, f"on image storage {storage.name!r}")
+
+
+def put_in_place(storage: ImageStorage, landing_id: str, image: Image, digests: Digests | None) -> Replica:
+    """Publish a finished landing in place of the replica that a storage holds, if it holds one."""
+    if isinstance(storage, Replacing):
+        return storage.replace(landing_id, image, digests)
+    return storage.publish(landing_id, image, digests)

@@ -9,16 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from catalog.records import (
-    CachedImage,
-    Capacity,
-    Image,
-    ImageFormat,
-    PrimaryKind,
-    Record,
-    Replica,
-    StorageKind,
-)
+from catalog.records import CachedImage, Capacity, Image, ImageFormat, PrimaryKind, Record, Replica, StorageKind
 
 Progress = Callable[[int, int | None], None]
 """Called with (bytes done, bytes in all or None where unknown); never backwards, from any thread, must be cheap."""
@@ -34,18 +25,14 @@ class SourceInfo(Record):
     resumable: bool = False  # can be read from an offset
     local: bool = False  # reading bytes a second time costs nothing but a copy
     address: str | None = None  # the address really connected to
-    packing: Literal["", "gz", "xz", "zst", "bz2", "tar"] = (
+    packing: Literal["", "gz", "xz", "zst", "bz2", "lzma", "tar", "zip"] = (
         ""  # how the source is packed; its bytes are read unpacked
     )
     packed_size_bytes: int | None = None  # of the file as the server has it, where `packing` says something
 
     def same_file(self, other: "SourceInfo") -> bool:
         """Tell whether both probes describe the same bytes, as far as validators can tell."""
-        return (self.size_bytes, self.etag, self.last_modified) == (
-            other.size_bytes,
-            other.etag,
-            other.last_modified,
-        )
+        return (self.size_bytes, self.etag, self.last_modified) == (other.size_bytes, other.etag, other.last_modified)
 
 
 class SourceStream(Protocol):
@@ -340,9 +327,7 @@ class ObjectStore(Protocol):
     """
 
     location: str  # for messages, without secrets
-    piece_bytes: (
-        int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
-    )
+    piece_bytes: int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""

@@ -4,7 +4,7 @@
   `imagewright.tail`: what `close` kept of an unfinished object. `imagewright.finished`: complete, with sizes and root.
 - `imagewright.image.<id>`: a published replica. Its content is the protected snapshot `published`; metadata
   `imagewright.image`, `.replica`, `.digests` say everything that a catalog has to know.
-  `imagewright.unfolded`: a qcow2 file that was taken apart while it came (see placement.py).
+  `imagewright.unfolded`: a qcow2 file that was taken apart while it came (see `qcow2/placement.py`).
 - `imagewright_rows.<rbd id>.<piece>`: digest rows of either, named by the id that no rename changes. Row n is the
   BLAKE3 of bytes [n * 4 MiB, (n + 1) * 4 MiB) of the file, 32 bytes; 32 zero bytes: nothing recorded.
 """

@@ -1,10 +1,11 @@
 """Digest rows of an image: one BLAKE3 per 4 MiB object, kept beside it in the pool."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from storage.ceph.bindings import load
-from storage.ceph.connection import Connection, translated
-from storage.ceph.layout import DISK_PIECE, PIECE_ROWS, ROW_BYTES, UNRECORDED, rows_name
+from storage.ceph.client.bindings import load
+from storage.ceph.client.connection import Connection, translated
+from storage.ceph.layout import DISK_PIECE, OBJECT_BYTES, PIECE_ROWS, ROW_BYTES, UNRECORDED, rows_name
 
 PIECE_BYTES = PIECE_ROWS * ROW_BYTES
 
@@ -80,3 +81,16 @@ def _recorded(rows: bytes) -> bytes:
         if rows[start : start + ROW_BYTES] == UNRECORDED:
             return rows[:start]
     return rows[:whole]
+
+
+class KeptPrefix(NamedTuple):
+    """What a landing holds durably."""
+
+    rows: bytes = b""  # of its full objects
+    tail: bytes = b""  # what comes after them
+    stored_bytes: int = 0  # not counting holes, nor the tail, which is written again with its object
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file so far."""
+        return len(self.rows) // ROW_BYTES * OBJECT_BYTES + len(self.tail)

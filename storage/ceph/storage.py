@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from catalog.errors import CapacityExceeded, ImageNotFound
+from catalog.errors import CapacityExceeded, DigestMismatch, ImageNotFound
 from catalog.records import (
     Capacity,
     Image,
@@ -17,12 +16,15 @@ from catalog.records import (
     StorageKind,
     VerifyReport,
 )
+from catalog.rules.storages.kinds import KINDS
 from catalog.settings import Settings
-from storage.ceph import capacity, conversion, export, publication, scrub
-from storage.ceph.address import parse_address
-from storage.ceph.connection import Connection, connect, translated
-from storage.ceph.images import clones, has_snapshot, opened, read_record, remove
-from storage.ceph.landing import CephLanding
+from catalog.units import utc_now
+from storage.abilities import Unreadable
+from storage.ceph.client import capacity
+from storage.ceph.client.address import parse_address
+from storage.ceph.client.bindings import RbdImage
+from storage.ceph.client.connection import Connection, connect, translated
+from storage.ceph.conversion import copied
 from storage.ceph.layout import (
     DIGESTS_KEY,
     FINISHED_KEY,
@@ -35,15 +37,20 @@ from storage.ceph.layout import (
     SNAPSHOT,
     SOURCE_KEY,
     Finished,
+    image_id_of,
     landing_id_of,
     published_name,
 )
-from storage.ceph.reader import CephReader, Content, open_content
+from storage.ceph.rbd_images import clones, has_snapshot, opened, read_record, read_undamaged, remove
+from storage.ceph.reading import export
+from storage.ceph.reading.reader import CephReader, Content, open_content
 from storage.ceph.rows import read_rows
+from storage.ceph.upkeep import verify as verification
+from storage.ceph.writing import publish as publication
+from storage.ceph.writing.landing import CephLanding
 from storage.protocols import Converted, Digests, LandingInfo, Progress, SourceInfo, StoredImage
 
 CHECK_OBJECT = "imagewright_check"
-STORED: dict[ImageFormat, ImageFormat] = {"raw": "raw", "qcow2": "raw", "vmdk": "raw", "iso": "iso"}
 
 
 class CephStorage:
@@ -59,7 +66,7 @@ class CephStorage:
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:
         """Return the format in which a file of format `added` is kept: a guest has to boot from a clone of it."""
-        return STORED[added]
+        return KINDS[self.kind].stored_as[added]
 
     def check(self) -> None:
         """Prove within 5 s that the pool takes what we write. Raises StorageUnavailable, StorageRefused."""
@@ -81,9 +88,7 @@ class CephStorage:
         with self._joined() as connection:
             room = capacity.pool_room(connection, self.address.pool)
             stored = self._stored_bytes(connection) if self._record.capacity_bytes is not None else 0
-        return capacity.capacity(
-            room, stored, self._record.capacity_bytes, self._record.reserve_bytes, self.name
-        )
+        return capacity.capacity(room, stored, self._record.capacity_bytes, self._record.reserve_bytes, self.name)
 
     def landing(self, landing_id: str) -> CephLanding:
         """Open a landing, new or kept from before."""
@@ -99,7 +104,7 @@ class CephStorage:
                         yield LandingInfo(
                             landing_id=landing_id_of(name),
                             kept_bytes=min(image.size(), len(kept) // ROW_BYTES * OBJECT_BYTES),
-                            source=read_record(image, SOURCE_KEY, SourceInfo),
+                            source=read_undamaged(image, SOURCE_KEY, SourceInfo),
                         )
 
     def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
@@ -110,9 +115,12 @@ class CephStorage:
         """
         stored = self.stored_format(image.format)
         with self._joined() as connection:
-            return publication.publish(
-                connection, self.address.pool, landing_id, image, stored, digests, datetime.now(UTC)
-            )
+            return publication.publish(connection, self.address.pool, landing_id, image, stored, digests, utc_now())
+
+    def replace(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
+        """Publish a finished landing in place of the replica that is there. Raises ReplicaInUse where that has clones."""
+        self.delete(image.id)
+        return self.publish(landing_id, image, digests)
 
     def convert_landing(
         self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
@@ -121,25 +129,21 @@ class CephStorage:
         source, target = self.landing(landing_id), self.landing(target_landing_id)
         with closing(source), closing(target):
             if source.is_unfolded():
-                from storage.ceph import conversion_in_place
+                from storage.ceph.conversion import in_place
 
-                return conversion.converted(
-                    source, conversion_in_place.convert(source, self._wait_s, progress)
-                )
+                return copied.converted(source, in_place.convert(source, self._wait_s, progress))
             if source.finished() is not None:
-                conversion.convert(source, from_format, target, progress)
-            return conversion.converted(target, target.finished())
+                copied.convert(source, from_format, target, progress)
+            return copied.converted(target, target.finished())
 
     def complete_publication(self, image_id: str) -> None:
         """End a publication that a death broke off when it was past going back."""
         with self._joined() as connection:
             publication.complete(connection, image_id)
 
-    def reclaim(
-        self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False
-    ) -> ReclaimReport:
+    def reclaim(self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False) -> ReclaimReport:
         """Free what no image and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""
-        from storage.ceph import reclaim
+        from storage.ceph.upkeep import reclaim
 
         with self._joined() as connection:
             return reclaim.reclaim(connection, keep_landings, plan_only=plan_only)
@@ -150,18 +154,22 @@ class CephStorage:
             return image is not None and has_snapshot(image)
 
     def images(self) -> Iterator[StoredImage]:
-        """List what is published, from the pool's own description."""
+        """List what is published, from the pool's own description. Raises DigestMismatch where one is damaged."""
+        for _, found in self.described_images():
+            if isinstance(found, Exception):
+                raise found
+            yield found
+
+    def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
+        """List what is published by id; where its description is damaged, why."""
         with self._joined() as connection:
             for name in self._names(connection, PUBLISHED):
                 with opened(connection, name) as found:
                     if found is None or not has_snapshot(found):
                         continue
-                    image, replica = (
-                        read_record(found, IMAGE_KEY, Image),
-                        read_record(found, REPLICA_KEY, Replica),
-                    )
-                if image is not None and replica is not None:
-                    yield StoredImage(image=image, replica=replica)
+                    described = _described(found)
+                if described is not None:
+                    yield image_id_of(name), described
 
     def open(self, image_id: str) -> CephReader:
         """Read a replica, from its snapshot. Raises ImageNotFound."""
@@ -220,10 +228,14 @@ class CephStorage:
         all of it is read. Raises ImageNotFound, DigestMismatch (digests damaged).
         """
         with closing(self._content(image_id)) as content:
-            proof = scrub.verify(
-                content, image_id, first_object=first_object, budget_bytes=budget_bytes,
-                bytes_per_second=bytes_per_second, wait_s=self._wait_s,
-            )  # fmt: skip
+            proof = verification.verify(
+                content,
+                image_id,
+                first_object=first_object,
+                budget_bytes=budget_bytes,
+                bytes_per_second=bytes_per_second,
+                wait_s=self._wait_s,
+            )
         if proof.digests is not None:
             self._record_digests(image_id, proof.digests)
         return proof.report, proof.following
@@ -231,7 +243,7 @@ class CephStorage:
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
         """Replace a damaged 4 MiB object by good bytes from elsewhere. Raises DigestMismatch if they are not what was stored."""
         with closing(self._content(image_id)) as content:
-            scrub.repair_object(content, offset, data)
+            verification.repair_object(content, offset, data)
 
     def _content(self, image_id: str) -> Content:
         return open_content(self._connect(), published_name(image_id), SNAPSHOT, image_id)
@@ -245,7 +257,7 @@ class CephStorage:
         total = 0
         for name in (*self._names(connection, PUBLISHED), *self._names(connection, LANDING)):
             with opened(connection, name) as image:
-                finished = None if image is None else read_record(image, FINISHED_KEY, Finished)
+                finished = None if image is None else read_undamaged(image, FINISHED_KEY, Finished)
                 total += 0 if finished is None else finished.stored_bytes
         return total
 
@@ -263,3 +275,12 @@ class CephStorage:
             yield connection
         finally:
             connection.close()
+
+
+def _described(found: RbdImage) -> StoredImage | Unreadable | None:
+    """Return what a published image says of itself, or why that can't be read: it must not hide the others."""
+    try:
+        image, replica = read_record(found, IMAGE_KEY, Image), read_record(found, REPLICA_KEY, Replica)
+    except DigestMismatch as error:
+        return error
+    return None if image is None or replica is None else StoredImage(image=image, replica=replica)

@@ -14,12 +14,12 @@ from catalog.records import CachedImage, Capacity, Image, ImageStorage, PrimaryK
 from catalog.settings import Settings
 from storage import protocols
 from storage.ceph import CephStorage
-from storage.ceph.address import CephAddress
-from storage.ceph.connection import Connection, connect, translated
-from storage.ceph.images import has_snapshot, opened, remove
+from storage.ceph.client.address import CephAddress
+from storage.ceph.client.connection import Connection, connect, translated
 from storage.ceph.layout import FEATURES, SNAPSHOT, published_name
-from storage.moving import copy_replica
+from storage.ceph.rbd_images import has_snapshot, opened, remove
 from storage.protocols import CachedFile, Progress, VolumeFile
+from storage.replicas.copy import copy_replica
 
 VOLUME = "imagewright.volume."
 
@@ -52,12 +52,7 @@ class CephPrimary:
         return isinstance(source, CephStorage) and source.cluster_id() == self._images.cluster_id()
 
     def cache(
-        self,
-        source: protocols.ImageStorage,
-        image: Image,
-        replica: Replica,
-        scratch: Path,
-        progress: Progress,
+        self, source: protocols.ImageStorage, image: Image, replica: Replica, scratch: Path, progress: Progress
     ) -> CachedFile:
         """Return the replica itself where it lies in this cluster; else copy it into the pool, proven, as raw or iso."""
         if isinstance(source, CephStorage) and self.shares(source):
@@ -65,15 +60,11 @@ class CephPrimary:
             return CachedFile(location=location, format=replica.format, size_bytes=0)
         if not self._images.contains(image.id):
             landing_id = f"{image.id}.cache"
-            copied = copy_replica(
-                source, self._images, replica, landing_id, scratch=scratch, progress=progress
-            )
+            copied = copy_replica(source, self._images, replica, landing_id, scratch=scratch, progress=progress)
             self._images.publish(landing_id, image, copied.digests)
         size = sum(r.replica.stored_bytes for r in self._images.images() if r.image.id == image.id)
         location = f"{self.address.pool}/{published_name(image.id)}@{SNAPSHOT}"
-        return CachedFile(
-            location=location, format=self._images.stored_format(replica.format), size_bytes=size
-        )
+        return CachedFile(location=location, format=self._images.stored_format(replica.format), size_bytes=size)
 
     def holds(self, cached: CachedImage) -> CachedFile | None:
         """Return the snapshot if it is there."""
@@ -103,9 +94,7 @@ class CephPrimary:
             with translated(self.name, "cloning", volume_id):
                 connection.rbd.clone(parent.pool, name, snapshot, connection.pool, target, features=FEATURES)
             self._grow(connection, target, size_bytes)
-        return VolumeFile(
-            location=f"{self.address.pool}/{target}", backing=cached.location, size_bytes=size_bytes
-        )
+        return VolumeFile(location=f"{self.address.pool}/{target}", backing=cached.location, size_bytes=size_bytes)
 
     def delete_volume(self, location: str) -> None:
         """Delete the clone."""

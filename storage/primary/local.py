@@ -5,27 +5,22 @@ Layout: `cache/<image id>.<format>`, `volumes/<volume id>.qcow2`. Whatever is be
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 from catalog.errors import DigestMismatch, ImagewrightError, InvalidRequest, ReplicaInUse, StorageUnavailable
-from catalog.records import (
-    CachedImage,
-    Capacity,
-    Image,
-    ImageFormat,
-    PrimaryKind,
-    PrimaryStorage,
-    Replica,
-)
-from storage.moving import recorded, require_equal
+from catalog.files import made_aside
+from catalog.privacy import file_mode, make_folder
+from catalog.records import CachedImage, Capacity, Image, ImageFormat, PrimaryKind, PrimaryStorage, Replica
 from storage.protocols import CachedFile, ImageStorage, Progress, VolumeFile
+from storage.replicas.copy import recorded, require_equal
 
 READ_ONLY = 0o444
 HEAD_BYTES = 4096  # a qcow2 of ours names its backing file in its first cluster, behind the header
-FORMATS: dict[str, ImageFormat] = {".raw": "raw", ".qcow2": "qcow2", ".iso": "iso", ".vmdk": "vmdk"}
+FORMATS: Mapping[str, ImageFormat] = {f".{name}": name for name in get_args(ImageFormat)}  # by suffix
 
 
 class LocalPrimary:
@@ -76,7 +71,7 @@ class LocalPrimary:
             except DigestMismatch:
                 target.unlink()
                 raise
-            target.chmod(READ_ONLY)
+            target.chmod(file_mode() & READ_ONLY)
         return CachedFile(location=str(target), format=replica.format, size_bytes=digests.size_bytes)
 
     def holds(self, cached: CachedImage) -> CachedFile | None:
@@ -84,9 +79,7 @@ class LocalPrimary:
         file = Path(cached.location)
         with suppress(OSError):
             if file.stat().st_size == cached.size_bytes and file.suffix in FORMATS:
-                return CachedFile(
-                    location=str(file), format=FORMATS[file.suffix], size_bytes=cached.size_bytes
-                )
+                return CachedFile(location=str(file), format=FORMATS[file.suffix], size_bytes=cached.size_bytes)
         return None
 
     def cached_ids(self) -> Iterator[str]:
@@ -102,20 +95,18 @@ class LocalPrimary:
                 if not file.name.lstrip(".").startswith(f"{image_id}."):
                     continue
                 if users := sorted(self._users(file)):
-                    raise ReplicaInUse(image_id, self.name, users)
+                    raise ReplicaInUse(image_id, self.name, users, primary=True)
                 file.unlink(missing_ok=True)
 
     def clone(self, volume_id: str, cached: CachedFile, size_bytes: int) -> VolumeFile:
         """Make an overlay over the cached file."""
-        from storage.formats import qemu
+        from storage.programs import qemu_img
 
         backing, target = Path(cached.location), self._volumes / f"{volume_id}.qcow2"
-        aside = target.with_name(f".{target.name}.new")
         with self._translated():
             self._prepare()
-            aside.unlink(missing_ok=True)
-            qemu.create_overlay(backing, cached.format, aside, size_bytes)
-            aside.replace(target)
+            with made_aside(target) as aside:
+                qemu_img.create_overlay(backing, cached.format, aside, size_bytes)
         return VolumeFile(location=str(target), backing=str(backing), size_bytes=size_bytes)
 
     def delete_volume(self, location: str) -> None:
@@ -137,7 +128,7 @@ class LocalPrimary:
 
     def _prepare(self) -> None:
         for folder in (self._cache, self._volumes):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -151,7 +142,7 @@ class LocalPrimary:
 
 def backing_of(volume: Path) -> str:
     """Return the backing file that an overlay of ours names; empty for anything else."""
-    from storage.formats.qcow2_header import read_header
+    from storage.formats.qcow2.header import read_header
 
     with volume.open("rb") as file:
         head = file.read(HEAD_BYTES)

@@ -1,7 +1,7 @@
 """Where images come from: one file a scheme."""
 
+from storage.sources.checksums.published import fetch_checksum
 from storage.sources.masking import carries_secret, mask, split_urls
-from storage.sources.opening import SCHEMES, open_plain, open_source
-from storage.sources.sums import fetch_checksum
+from storage.sources.registry import OPENERS, open_plain, open_source
 
-__all__ = ["SCHEMES", "carries_secret", "fetch_checksum", "mask", "open_plain", "open_source", "split_urls"]
+__all__ = ["OPENERS", "carries_secret", "fetch_checksum", "mask", "open_plain", "open_source", "split_urls"]

@@ -2,26 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from catalog.errors import InvalidRequest
 from catalog.records import Record
+from catalog.rules.storages.sources import SCHEMES
 from storage.sources.urls import SourceUrl
 
-TAKEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "http": ("user", "password", "token"),
-        "https": ("user", "password", "token"),
-        "ftp": ("user", "password"),
-        "sftp": ("user", "password", "private_key"),
-        "s3": ("user", "password", "access_key", "secret_key", "endpoint", "region"),
-    }
-)
-"""Scheme → what it can use of a secret; a scheme without a row takes none."""
 _ALLOWED = (
     "it must be user:password, a private key, or a JSON object of user, password, token, private_key, passphrase, "
     "endpoint, region, access_key, secret_key, session_token"
@@ -62,7 +51,7 @@ class Credentials(Record):
 
     def require_use(self, scheme: str) -> Self:
         """Raise InvalidRequest if there is nothing in it that sources of the scheme take; else return it."""
-        taken = TAKEN.get(scheme, ())
+        taken = SCHEMES[scheme].secret_fields
         if self.model_fields_set and not any(getattr(self, name) is not None for name in taken):
             allowed = f"{scheme} takes {', '.join(taken)}" if taken else f"{scheme} takes no credentials"
             raise InvalidRequest("credentials", "***", allowed)

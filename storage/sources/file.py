@@ -9,7 +9,7 @@ from catalog.errors import SourceChanged, SourceForbidden, SourceNotFound, Trans
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.credentials import Credentials
-from storage.sources.http_answers import describe
+from storage.sources.same_file import describe
 from storage.sources.urls import SourceUrl
 
 

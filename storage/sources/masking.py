@@ -1,6 +1,7 @@
 """Hide the secrets of a URL. What `mask` returns is all that logs, records and errors ever hold of a source."""
 
 import re
+import unicodedata
 
 STARS = "***"
 TOLD = 120  # characters of what a server says
@@ -8,6 +9,8 @@ _AUTHORITY = re.compile(r"([a-z][a-z0-9+.\-]*:/+)([^/?#]*)", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(
     r"sig|token|secret|passw|pwd|credential|auth|key|session|jwt|x-amz-|x-goog-|^code$|^se$", re.IGNORECASE
 )
+_BETWEEN = r"\s+(?=[\"'<“]?[a-z][a-z0-9+.\-]*:/)"
+_QUOTES = ('""', "''", "<>", "“”")
 _PARAMETER = re.compile(r"([?&;])([^=&;#]*)=([^&;#]*)")
 
 
@@ -16,8 +19,10 @@ def mask(url: str) -> str:
 
     Never fails: whatever cannot be parsed is masked as if it held a password. A user without a password is kept,
     except for http(s), where a lone user is usually a token. Several URLs in one text (mirrors) are masked one by one.
+    What no terminal should be sent is replaced.
     """
-    return " ".join(_mask_one(part) for part in split_urls(url)) if url.strip() else url
+    masked = " ".join(_mask_one(part) for part in split_urls(url)) if url.strip() else url
+    return "".join(c if c.isprintable() else "\ufffd" for c in masked)
 
 
 def told(text: str, *secrets: str | None) -> str:
@@ -33,8 +38,14 @@ def carries_secret(url: str) -> bool:
 
 
 def split_urls(text: str) -> list[str]:
-    """Take apart URLs that are separated by white space."""
-    return re.split(r"\s+(?=[a-z][a-z0-9+.\-]*:/)", text.strip(), flags=re.IGNORECASE)
+    """Take apart URLs that are separated by white space, without what is pasted along: quotes, and marks nobody sees."""
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return [_unquoted(url) for url in re.split(_BETWEEN, seen.strip(), flags=re.IGNORECASE)]
+
+
+def _unquoted(url: str) -> str:
+    pair = url[:1] + url[-1:]
+    return url[1:-1].strip() if len(url) > 2 and pair in _QUOTES else url
 
 
 def _mask_one(url: str) -> str:

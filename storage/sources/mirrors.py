@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from catalog.errors import SourceChanged, SourceError, TransferInterrupted
 from storage.protocols import SourceInfo, SourceStream
-from storage.sources.http_answers import describe
+from storage.sources.same_file import describe
 from storage.sources.streams import PeekableSource, at
 
 T = TypeVar("T")

@@ -24,6 +24,48 @@ class PeekableSource(Source, Protocol):
         ...
 
 
+TAIL_BYTES = 16 << 10
+_TELLING = 32  # different byte values without which a tail could be of any file
+
+
+class Tail:
+    """The last bytes that were read of a file, to prove that another server goes on with the same one."""
+
+    def __init__(self) -> None:
+        self._bytes, self._end = b"", 0
+
+    def note(self, offset: int, piece: memoryview) -> None:
+        """Take bytes that were read at `offset`."""
+        before = self._bytes if offset == self._end and len(piece) < TAIL_BYTES else b""
+        self._bytes = (before + bytes(piece[-TAIL_BYTES:]))[-TAIL_BYTES:]
+        self._end = offset + len(piece)
+
+    def before(self, offset: int) -> bytes:
+        """Return what was read right before `offset`; nothing if that would prove nothing, as zeros do."""
+        known = offset == self._end and (len(self._bytes) == TAIL_BYTES or len(self._bytes) == offset)
+        return self._bytes if known and len(set(self._bytes)) >= _TELLING else b""
+
+
+class HeadedStream:
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, rest: ClosableStream) -> None:
+        self._head, self._rest = memoryview(head), rest
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read what is there."""
+        if not self._head:
+            return self._rest.readinto(buffer)
+        size = min(len(self._head), len(buffer))
+        buffer[:size] = self._head[:size]
+        self._head = self._head[size:]
+        return size
+
+    def close(self) -> None:
+        """Close the rest."""
+        self._rest.close()
+
+
 class EmptyStream:
     """The rest of a file that was already read to its end."""
 

@@ -33,9 +33,7 @@ class TimedSource:
 
 
 class _TimedStream:
-    def __init__(
-        self, opened: AbstractContextManager[SourceStream], source: TimedSource, offset: int
-    ) -> None:
+    def __init__(self, opened: AbstractContextManager[SourceStream], source: TimedSource, offset: int) -> None:
         self._open = ExitStack()
         self._stream, self._source, self._offset = self._open.enter_context(opened), source, offset
 

@@ -6,16 +6,16 @@ checks a host and the code that connects to it.
 
 import ipaddress
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field
 
 from catalog.errors import SourceForbidden
 from catalog.records import Record
+from catalog.rules.storages.sources import SCHEMES
 from storage.sources.masking import mask
 from storage.uploads import ID
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22, "s3": 443, "file": 0, "upload": 0}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f\\<>\"`{}|^]|\s")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
@@ -41,7 +41,7 @@ class SourceUrl(Record):
     def netloc(self) -> str:
         """Host and port as a Host header has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == SCHEMES[self.scheme].port else f"{host}:{self.port}"
 
     @property
     def target(self) -> str:
@@ -59,21 +59,15 @@ class SourceUrl(Record):
         return unquote(self.path, errors="surrogateescape")
 
 
-def scheme_of(url: str) -> str:
-    """Return the lower-case scheme, empty if there is none."""
-    scheme, colon, _ = url.partition(":")
-    return scheme.lower() if colon else ""
-
-
 def parse_url(url: str) -> SourceUrl:
-    """Take a URL apart. Raises SourceForbidden, naming what is wrong with the spelling."""
-    masked = mask(url)
+    """Take a URL apart; a plain space behind the host is taken as %20. Raises SourceForbidden, naming what is wrong with the spelling."""
+    masked, url = mask(url), _spaced(url)
     try:
         _require_clean(url)
         parts = urlsplit(url)
         userinfo, at, hostport = parts.netloc.rpartition("@")
         user, colon, password = userinfo.partition(":")
-        host, port = _split_port(hostport, DEFAULT_PORTS[parts.scheme])
+        host, port = _split_port(hostport, SCHEMES[parts.scheme].port)
         return SourceUrl(
             scheme=parts.scheme,
             user=unquote(user) if at else None,
@@ -88,14 +82,26 @@ def parse_url(url: str) -> SourceUrl:
         raise SourceForbidden(masked, str(error)) from None
 
 
+def _spaced(url: str) -> str:
+    """Escape spaces in the path and query of a URL: there they mean nothing else."""
+    head = re.match(r"[^:/?#]*://[^/?#]*", url)
+    return url if head is None else head[0] + url[head.end() :].replace(" ", "%20")
+
+
+def _odd(character: str) -> str:
+    """Name a character that must be escaped, and how."""
+    shown = repr(character) if character.isprintable() else f"U+{ord(character):04X}"
+    return f"it has the character {shown}, which must be written as {quote(character, safe='')}"
+
+
 def _require_clean(url: str) -> None:
-    scheme = scheme_of(url)
-    if scheme not in DEFAULT_PORTS:
-        raise ValueError(f"scheme {scheme!r} is not one of {', '.join(DEFAULT_PORTS)}")
+    scheme = url[: max(url.find(":"), 0)].lower()
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme {scheme!r} is not one of {', '.join(SCHEMES)}")
     if not url[len(scheme) :].startswith("://"):
         raise ValueError(f"after {scheme}: there must be exactly //")
-    if _FORBIDDEN.search(url):
-        raise ValueError("it has a character that must be percent-encoded")
+    if (odd := _FORBIDDEN.search(url)) is not None:
+        raise ValueError(_odd(odd[0]))
     if "#" in url:
         raise ValueError("it has a fragment; write a # in a name as %23")
     if re.search(r"%(?![0-9A-Fa-f]{2})", url):
@@ -160,10 +166,7 @@ def _name(host: str) -> str:
     if not host:
         raise ValueError("it has no host")
     labels = host.split(".")
-    if host.isascii():
-        ascii_labels = labels
-    else:
-        ascii_labels = [label if label.isascii() else _punycode(label) for label in labels]
+    ascii_labels = labels if host.isascii() else [label if label.isascii() else _punycode(label) for label in labels]
     if len(host) > 253 or not all(_LABEL.match(label) for label in ascii_labels):
         raise ValueError(f"{host!r} is not a host name")
     return ".".join(ascii_labels).lower()

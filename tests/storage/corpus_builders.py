@@ -72,9 +72,7 @@ def snapshot(*, disk: int = 64 * MIB, state: int = 0, extra: int = 24, name: byt
 
 def extension(kind: int, data: bytes, length: int | None = None) -> bytes:
     """Write one qcow2 header extension."""
-    return struct.pack(">II", kind, len(data) if length is None else length) + data.ljust(
-        -(-len(data) // 8) * 8, b"\0"
-    )
+    return struct.pack(">II", kind, len(data) if length is None else length) + data.ljust(-(-len(data) // 8) * 8, b"\0")
 
 
 DESCRIPTOR = """# Disk DescriptorFile
@@ -172,9 +170,9 @@ def vmdk_header(
         directory,
         128,
     )
-    return (
-        magic + struct.pack("<IIQQQQIQQQ", *fields) + b"\0\n \r\n" + struct.pack("<H", compression)
-    ).ljust(512, b"\0")
+    return (magic + struct.pack("<IIQQQQIQQQ", *fields) + b"\0\n \r\n" + struct.pack("<H", compression)).ljust(
+        512, b"\0"
+    )
 
 
 def stream_vmdk(
@@ -200,6 +198,24 @@ def iso(*, blocks: int = 64, block: int = 2048, size: int | None = None, first: 
     return bytes(file)
 
 
+def bootable(image_sector: int, count: int = 4, catalog_sector: int = 40, blocks: int = 512) -> bytes:
+    """An ISO of 1 MiB with one boot image; its volume size says nothing of where that lies."""
+    catalog = b"\1\0".ljust(30, b"\0") + b"\x55\xaa" + struct.pack("<BBHBBHI", 0x88, 0, 0, 0, 0, count, image_sector)
+    record = (b"\0CD001\1EL TORITO SPECIFICATION".ljust(0x47, b"\0") + struct.pack("<I", catalog_sector)).ljust(
+        2048, b"\0"
+    )
+    image = patched(iso(blocks=blocks), 0x8800, record + b"\xffCD001\1")
+    return patched(image, catalog_sector * 2048, catalog) if catalog_sector < blocks else image
+
+
+def udf(sectors: int, size: int = 2 * MIB) -> bytes:
+    """A medium of Windows: ISO 9660 says little, the UDF partition from sector 270 on has the files."""
+    file = patched(iso(blocks=64).ljust(size, b"\0"), 0x8800, b"\0BEA01\1".ljust(2048, b"\0") + b"\0NSR02\1")
+    file = patched(file, 256 * 2048, struct.pack("<H14xII", 2, 16 * 2048, 32))
+    partition = struct.pack("<H186xII", 5, 270, sectors)
+    return patched(file, 33 * 2048, partition.ljust(2048, b"\0") + struct.pack("<H", 8))
+
+
 def mbr(*entries: tuple[int, int, int, int], code: bytes = b"") -> bytes:
     """Write a first sector: (active flag, type, first sector, sectors) for each partition."""
     sector = bytearray(512)
@@ -214,15 +230,14 @@ def mbr(*entries: tuple[int, int, int, int], code: bytes = b"") -> bytes:
     return bytes(sector)
 
 
-def gpt(last_sector: int, *, size: int = MIB, kind: bytes = b"\xaf" * 16) -> bytes:
-    """Write a GPT disk with one partition that ends at `last_sector`."""
+def gpt(last_sector: int, *, size: int = MIB, kind: bytes = b"\xaf" * 16, first: int = 40) -> bytes:
+    """Write a GPT disk with one partition from `first` to `last_sector`, and the header's backup in the last sector."""
     file = bytearray(size)
     put(file, 0, mbr((0, 0xEE, 1, 0xFFFFFFFF)))
-    header = struct.pack(
-        "<8sIIIIQQQQ16sQII", b"EFI PART", 0x10000, 92, 0, 0, 1, 2047, 34, 2000, bytes(16), 2, 128, 128
-    )
+    header = struct.pack("<8sIIIIQQQQ16sQII", b"EFI PART", 0x10000, 92, 0, 0, 1, 2047, 34, 2000, bytes(16), 2, 128, 128)
     put(file, 512, header + struct.pack("<I", 0))
-    put(file, 1024, kind + b"\x01" * 16 + struct.pack("<QQQ", 40, last_sector, 0))
+    put(file, 1024, kind + b"\x01" * 16 + struct.pack("<QQQ", first, last_sector, 0))
+    put(file, size - 512, b"EFI PART")
     return bytes(file)
 
 

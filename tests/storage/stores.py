@@ -7,23 +7,23 @@ from uuid import uuid4
 
 from catalog.records import Image, ImageStorage, Replica
 from storage import protocols
-from storage.chips.cached import CachedObjects
-from storage.chips.counting import CountingObjects
-from storage.chips.directory import DirectoryObjects
-from storage.chips.memory import MemoryObjects
-from storage.chips.parameters import Parameters
-from storage.chips.store import ChipStore
-from storage.chips.throttled import ThrottledObjects
-from storage.digests import Digester
-from storage.imagestore import ImageStore
-from storage.pacing import SteadyPace
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format.parameters import Parameters
+from storage.imagestore.objects.cached import CachedObjects
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.objects.memory import MemoryObjects
+from storage.imagestore.objects.throttled import ThrottledObjects
+from storage.imagestore.storage import ImageStore
 from storage.protocols import Digests, ObjectStore, SourceInfo
-from storage.transfer import transfer
+from storage.transfer.bandwidth import SteadyPace
+from storage.transfer.digests import Digester
+from storage.transfer.transfer import transfer
 from tests.faults.faulty_objects import FaultyObjects
+from tests.storage.imagestore.counted import CountingObjects
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SMALL = Parameters(min_bytes=1024, average_bytes=4096, max_bytes=16384, cell_bytes=4096, pack_bytes=64 << 10)
-OBJECT_STORES = ("memory", "directory", "faulty", "counting", "throttled", "cached", "s3")
+OBJECT_STORES = ("memory", "directory", "faulty", "counting", "throttled", "cached", "s3", "site")
 
 
 def opener(kind: str, place: Path) -> Callable[[], ObjectStore]:
@@ -35,6 +35,10 @@ def opener(kind: str, place: Path) -> Callable[[], ObjectStore]:
         from tests.services.s3 import new_objects
 
         return new_objects(place)
+    if kind == "site":
+        from tests.services import site
+
+        return site.new_objects(place)
     return lambda: _local(kind, place)
 
 

@@ -1,7 +1,11 @@
 """Uploads: what is kept, who may append, when it is given up; and the source that reads them."""
 
+import json
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,9 +24,10 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, upload_idle_s=60, upload_days=1)
 
 
-def begun(settings: Settings, length: int = 10) -> Upload:
+def begun(settings: Settings, length: int = 10, account: str = "admin") -> Upload:
     upload = Upload(
-        id=str(uuid4()), length=length, filename="a.qcow2", flow="add_volume_image", request="{}", created_at=datetime.now(UTC)
+        id=str(uuid4()), length=length, filename="a.qcow2", flow="add_volume_image",
+        request=json.dumps({"account": account}), created_at=datetime.now(UTC),
     )  # fmt: skip
     Uploads(settings).create(upload)
     return upload
@@ -70,6 +75,69 @@ def test_no_room_is_said_before_a_byte_comes(settings: Settings) -> None:
     with pytest.raises(InvalidRequest, match="room for"):
         begun(settings, 1 << 60)
     assert not list(Uploads(settings).all())
+
+
+def test_an_empty_file_is_refused_at_once(settings: Settings) -> None:
+    with pytest.raises(InvalidRequest, match="a file that is not empty"):
+        begun(settings, 0)
+    assert not list(Uploads(settings).all())
+
+
+def test_room_promised_to_an_unfinished_upload_is_not_free(settings: Settings) -> None:
+    settings.uploads_folder.mkdir()
+    most = shutil.disk_usage(settings.uploads_folder).free * 7 // 10
+    first = begun(settings, most)
+    with pytest.raises(InvalidRequest, match="room for"):
+        begun(settings, most)
+    append(settings, first, b"0123")
+    Uploads(settings).discard(first.id)
+    begun(settings, most)
+
+
+def test_unfinished_uploads_are_counted_by_account_and_together(settings: Settings) -> None:
+    few = settings.model_copy(update={"uploads_unfinished": 2})
+    first = begun(few, account="a")
+    begun(few, account="a")
+    with pytest.raises(InvalidRequest, match=r"account 'a' has 2 unfinished uploads.*go on with one or discard it"):
+        begun(few, account="a")
+    append(few, first, b"0123456789")  # whole now
+    begun(few, account="a")
+    for number in range(18):
+        begun(few, account=f"b{number}")
+    with pytest.raises(InvalidRequest, match="there are 20 unfinished uploads"):
+        begun(few, account="c")
+
+
+def test_two_that_begin_at_once_do_not_count_on_the_same_room(settings: Settings) -> None:
+    one = settings.model_copy(update={"uploads_unfinished": 1})
+
+    def begin(_number: int) -> bool:
+        try:
+            begun(one)
+        except InvalidRequest:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(begin, range(16))) == 1
+
+
+def test_what_is_remembered_of_an_upload_ends_with_it(settings: Settings) -> None:
+    upload, uploads = begun(settings), Uploads(settings)
+    assert (uploads.refusal(upload.id), uploads.runs(upload.id)) == ("", ())
+    uploads.refuse(upload.id, "it is another format")
+    for run in ("one", "two", "one"):
+        uploads.begin_run(upload.id, run)
+    assert (uploads.refusal(upload.id), uploads.runs(upload.id)) == ("it is another format", ("one", "two"))
+    uploads.correct(upload.model_copy(update={"flow": "add_system_image"}))
+    assert (uploads.refusal(upload.id), uploads.get(upload.id).flow) == ("", "add_system_image")
+    uploads.discard(upload.id)
+    for late in (partial(uploads.refuse, upload.id), partial(uploads.begin_run, upload.id)):
+        with pytest.raises(UploadNotFound):
+            late("x")
+    with pytest.raises(UploadNotFound):
+        uploads.correct(upload)
+    assert (uploads.refusal(upload.id), uploads.runs(upload.id)) == ("", ())
 
 
 def test_idle_then_expired(settings: Settings) -> None:
@@ -127,8 +195,8 @@ def test_no_other_file_is_reached(settings: Settings, tmp_path: Path) -> None:
 def test_only_uploads_are_discarded_by_their_url(settings: Settings, tmp_path: Path) -> None:
     upload = begun(settings)
     for url in (f"file://{Uploads(settings).data(upload.id)}", "upload://", "upload://..", "upload:///"):
-        discard_source(url, settings)
+        discard_source(url, settings, "admin")
     assert list(Uploads(settings).all()) == [upload]
-    discard_source(url_of(upload.id), settings)
-    discard_source(url_of(upload.id), settings)
+    discard_source(url_of(upload.id), settings, "admin")
+    discard_source(url_of(upload.id), settings, "admin")
     assert not list(Uploads(settings).all())

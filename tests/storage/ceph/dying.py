@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from storage.ceph.bindings import load
+from storage.ceph.client.bindings import load
 
 IMAGE_CALLS = ("metadata_set", "metadata_remove", "create_snap", "protect_snap", "unprotect_snap", "remove_snap", "resize")  # fmt: skip
 POOL_CALLS = ("create", "remove", "rename", "trash_remove")

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,20 +12,29 @@ from hypothesis import strategies as st
 
 from catalog.errors import ConversionFailed, DigestMismatch, MissingProgram
 from catalog.records import ImageFormat
-from storage.ceph import CephStorage, proof
+from storage.ceph import CephStorage
+from storage.ceph.conversion import proof
 from storage.ceph.layout import OBJECT_BYTES, object_count
-from storage.ceph.nbd import Given
-from storage.ceph.placement import Placement, unfoldable
-from storage.formats import qemu
+from storage.ceph.qcow2.placement import Placement, unfoldable
+from storage.formats.convert import write_sparse
+from storage.nbd.server import Given
+from storage.programs import qemu_img as qemu
 from storage.protocols import LandingConverter, Progress
 from tests.services.ceph import CephCluster
+from tests.services.payload import payload, random_bytes
 from tests.services.process import find
 from tests.storage.ceph.conftest import image_record, open_storage
-from tests.storage.ceph.content import MIB, digests_of, land, random_bytes, read_all, sparse_file
+from tests.storage.ceph.content import MIB, digests_of, land, read_all, sparse_file
 
 CLUSTER = 64 << 10
 SILENT: Progress = lambda _done, _total: None  # noqa: E731
-GUEST = sparse_file((3 * MIB, 9 * MIB), (MIB + 512, 5 * MIB), (6 * MIB, 40 * MIB)) + bytes(10 * MIB - 512)
+
+
+@payload
+def guest_bytes() -> bytes:
+    return sparse_file((3 * MIB, 9 * MIB), (MIB + 512, 5 * MIB), (6 * MIB, 40 * MIB)) + bytes(10 * MIB - 512)
+
+
 KINDS: dict[str, tuple[ImageFormat, list[str]]] = {
     "qcow2": ("qcow2", []),
     "compressed qcow2": ("qcow2", ["-c"]),
@@ -43,24 +52,36 @@ def test_a_guest_sees_the_same_before_and_after(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path, kind: str
 ) -> None:
     image_format, options = KINDS[kind]
-    file = made(tmp_path, GUEST, image_format, options)
+    file = made(tmp_path, guest_bytes(), image_format, options)
     land(ceph, "a", file.read_bytes())
     seen: list[int] = []
     assert isinstance(ceph, LandingConverter)
     converted = ceph.convert_landing("a", image_format, "a.raw", lambda done, _total: seen.append(done))
-    assert (converted.format, converted.size_bytes) == ("raw", len(GUEST))
+    assert (converted.format, converted.size_bytes) == ("raw", len(guest_bytes()))
     assert seen == sorted(seen)
     assert converted.stored_bytes <= 11 * MIB
     assert ceph.convert_landing("a", image_format, "a.raw", SILENT) == converted
     replica = ceph.publish(converted.landing_id, image_record("image", image_format), None)
-    assert (replica.format, replica.size_bytes) == ("raw", len(GUEST))
+    assert (replica.format, replica.size_bytes) == ("raw", len(guest_bytes()))
     ceph.landing("a").discard()
-    assert read_all(ceph, "image") == GUEST
+    assert read_all(ceph, "image") == guest_bytes()
     assert ceph.verify("image")[0].items == ()
-    assert ceph.export("image", tmp_path / "out.raw", SILENT) == digests_of(GUEST)
+    assert ceph.export("image", tmp_path / "out.raw", SILENT) == digests_of(guest_bytes())
     (found,) = ceph.images()
-    assert found.replica.md5 == digests_of(GUEST).md5
+    assert found.replica.md5 == digests_of(guest_bytes()).md5
     assert len(cluster.data_objects(pool)) <= 6
+
+
+@pytest.mark.parametrize("kind", ["compressed qcow2", "vmdk"])
+def test_what_will_be_published_can_be_read_and_booted_before(ceph: CephStorage, tmp_path: Path, kind: str) -> None:
+    image_format, options = KINDS[kind]
+    land(ceph, "a", made(tmp_path, guest_bytes(), image_format, options).read_bytes())
+    converted = ceph.convert_landing("a", image_format, "a.raw", SILENT)
+    with closing(ceph.landing(converted.landing_id)) as landing:
+        write_sparse(landing.open(), tmp_path / "booted.raw", SILENT)
+    assert (tmp_path / "booted.raw").read_bytes() == guest_bytes()
+    ceph.publish(converted.landing_id, image_record("image", image_format), None)
+    assert read_all(ceph, "image") == guest_bytes()
 
 
 def test_holes_cost_nothing_however_large(ceph: CephStorage, tmp_path: Path) -> None:
@@ -119,14 +140,14 @@ def test_a_file_that_is_damaged_in_the_pool_is_not_converted(
 
 
 def test_a_place_that_qemu_does_not_name_is_not_believed(tmp_path: Path) -> None:
-    file = memoryview(made(tmp_path, GUEST, "qcow2", []).read_bytes())
+    file = memoryview(made(tmp_path, guest_bytes(), "qcow2", []).read_bytes())
     header = unfoldable(file)
     assert header is not None
     placement = Placement(header)
     for index in range(object_count(len(file))):
         placement.feed(index, file[index * OBJECT_BYTES : (index + 1) * OBJECT_BYTES])
     with serving(file) as served:
-        extents = qemu.extents(served, "qcow2", len(GUEST))
+        extents = qemu.extents(served, "qcow2", len(guest_bytes()))
     found = proof.sort_out(extents, placement, len(file))
     assert found.moved
     assert found.unmoved == []
@@ -142,9 +163,7 @@ def test_a_place_that_qemu_does_not_name_is_not_believed(tmp_path: Path) -> None
             proof.prove(lie, proof.sort_out(lie, placement, len(file)), placement, len(file))
 
 
-def test_a_compressed_file_whose_conversion_broke_off_is_not_copied_twice(
-    ceph: CephStorage, tmp_path: Path
-) -> None:
+def test_a_compressed_file_whose_conversion_broke_off_is_not_copied_twice(ceph: CephStorage, tmp_path: Path) -> None:
     guest = b"".join(text(MIB, seed) + bytes(MIB) for seed in range(20))
     land(ceph, "a", made(tmp_path, guest, "qcow2", ["-c"]).read_bytes())
 
@@ -167,7 +186,7 @@ def test_a_compressed_file_whose_conversion_broke_off_is_not_copied_twice(
 def test_without_qemu_img_the_package_is_named(
     ceph: CephStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    land(ceph, "a", made(tmp_path, GUEST, "qcow2", []).read_bytes())
+    land(ceph, "a", made(tmp_path, guest_bytes(), "qcow2", []).read_bytes())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingProgram, match="qemu-img is not installed on this worker; install qemu-utils"):
         ceph.convert_landing("a", "qcow2", "a.raw", SILENT)
@@ -175,8 +194,8 @@ def test_without_qemu_img_the_package_is_named(
 
 def test_a_bare_key_is_enough(cluster: CephCluster, pool: str, tmp_path: Path) -> None:
     storage = open_storage(cluster, pool, credentials=cluster.key("client.images"))
-    land(storage, "a", made(tmp_path, GUEST, "qcow2", ["-c"]).read_bytes())
-    assert storage.convert_landing("a", "qcow2", "a.raw", SILENT).size_bytes == len(GUEST)
+    land(storage, "a", made(tmp_path, guest_bytes(), "qcow2", ["-c"]).read_bytes())
+    assert storage.convert_landing("a", "qcow2", "a.raw", SILENT).size_bytes == len(guest_bytes())
 
 
 @given(data=st.data())
@@ -185,9 +204,7 @@ def test_parts_hold_all_that_was_not_moved_and_no_byte_twice(data: st.DataObject
     cuts = sorted(data.draw(st.sets(st.integers(0, size), max_size=12)) | {0, size})
     kinds = data.draw(st.lists(st.sampled_from(["moved", "unmoved", "zeros"]), min_size=13, max_size=13))
     ranges = list(zip(pairwise(cuts), kinds, strict=False))
-    found = proof.Sorted(
-        [r for r, kind in ranges if kind == "moved"], [r for r, kind in ranges if kind == "unmoved"]
-    )
+    found = proof.Sorted([r for r, kind in ranges if kind == "moved"], [r for r, kind in ranges if kind == "unmoved"])
     parts = proof.parts_to_copy(found, size, data.draw(st.integers(1, 8)))
     assert parts == sorted(parts)
     assert all(a[1] <= b[0] for a, b in pairwise(parts))

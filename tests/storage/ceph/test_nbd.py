@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 import pytest
 
 from catalog.errors import ConversionFailed, ImageNotFound
+from storage.ceph.conversion.qemu_disk import Objects
 from storage.ceph.layout import OBJECT_BYTES
-from storage.ceph.nbd import Given, Receive, Served, Taken
-from storage.ceph.qemu_disk import Objects
+from storage.nbd.server import Given, Receive, Served, Taken
 
 GREETING = 18
 GO = struct.pack(">I8sIIIH", 3, b"IHAVEOPT", 7, 6, 0, 0)

@@ -9,27 +9,33 @@ from storage.ceph import CephStorage
 from storage.ceph.layout import DIGESTS_KEY, REPLICA_KEY
 from storage.protocols import Progress
 from tests.services.ceph import CephCluster
+from tests.services.payload import payload, random_bytes
 from tests.storage.ceph.conftest import image_record
-from tests.storage.ceph.content import MIB, OBJECT, add, digests_of, land, random_bytes, read_all, sparse_file
+from tests.storage.ceph.content import MIB, OBJECT, add, digests_of, land, read_all, sparse_file
 
-DATA = sparse_file((OBJECT, 2 * OBJECT), (OBJECT + 5, OBJECT), (77, 0))
+SIZE = 5 * OBJECT + 82
+
+
+@payload
+def content() -> bytes:
+    return sparse_file((OBJECT, 2 * OBJECT), (OBJECT + 5, OBJECT), (77, 0))
+
+
 SILENT: Progress = lambda _done, _total: None  # noqa: E731
 
 
 @pytest.fixture
 def image(ceph: CephStorage) -> str:
-    add(ceph, "image", DATA)
+    add(ceph, "image", content())
     return "image"
 
 
-@pytest.mark.parametrize(
-    ("offset", "size"), [(0, 1), (OBJECT - 3, 7), (3 * OBJECT - 1, OBJECT + 9), (len(DATA) - 5, 99)]
-)
+@pytest.mark.parametrize(("offset", "size"), [(0, 1), (OBJECT - 3, 7), (3 * OBJECT - 1, OBJECT + 9), (SIZE - 5, 99)])
 def test_any_range_reads_right(ceph: CephStorage, image: str, offset: int, size: int) -> None:
     reader = ceph.open(image)
-    assert reader.size_bytes == len(DATA)
-    assert reader.read_at(offset, size) == DATA[offset : offset + size]
-    assert reader.read_at(len(DATA), 10) == b""
+    assert reader.size_bytes == len(content()) == SIZE
+    assert reader.read_at(offset, size) == content()[offset : offset + size]
+    assert reader.read_at(len(content()), 10) == b""
     reader.close()
 
 
@@ -37,7 +43,7 @@ def test_extents_cover_the_file_and_holes_are_zeros(ceph: CephStorage, image: st
     reader = ceph.open(image)
     extents = list(reader.extents())
     assert [start for start, _, _ in extents] == [0, *(end for _, end, _ in extents[:-1])]
-    assert extents[-1][1] == len(DATA)
+    assert extents[-1][1] == len(content())
     holes = [(start, end) for start, end, hole in extents if hole]
     assert holes == [(OBJECT, 3 * OBJECT)]
     reader.close()
@@ -46,10 +52,10 @@ def test_extents_cover_the_file_and_holes_are_zeros(ceph: CephStorage, image: st
 def test_an_export_is_the_file_sparse_and_measured(ceph: CephStorage, image: str, tmp_path: Path) -> None:
     target, seen = tmp_path / "out.raw", []
     digests = ceph.export(image, target, lambda done, total: seen.append((done, total)))
-    assert target.read_bytes() == DATA
-    assert digests == digests_of(DATA)
+    assert target.read_bytes() == content()
+    assert digests == digests_of(content())
     assert target.stat().st_blocks * 512 < 2 * OBJECT + MIB
-    assert seen[-1] == (len(DATA), len(DATA))
+    assert seen[-1] == (len(content()), len(content()))
     assert seen == sorted(seen)
     assert list(tmp_path.iterdir()) == [target]
 
@@ -69,28 +75,26 @@ def test_damage_is_named_never_handed_out_and_repaired(
         with pytest.raises(DigestMismatch, match=f"at byte {at}"):
             ceph.export(image, tmp_path / "out.raw", SILENT)
         assert list(tmp_path.iterdir()) == []
-    ceph.repair_object(image, at, DATA[at : at + OBJECT])
+    ceph.repair_object(image, at, content()[at : at + OBJECT])
     assert ceph.verify(image)[0].items == ()
-    assert read_all(ceph, image) == DATA
+    assert read_all(ceph, image) == content()
 
 
-def test_a_repair_reaches_clones_that_exist(
-    ceph: CephStorage, image: str, cluster: CephCluster, pool: str
-) -> None:
+def test_a_repair_reaches_clones_that_exist(ceph: CephStorage, image: str, cluster: CephCluster, pool: str) -> None:
     cluster.rbd("clone", f"{pool}/imagewright.image.image@published", f"{pool}/vm")
     at = _damage(cluster, pool, "changed")
-    ceph.repair_object(image, at, DATA[at : at + OBJECT])
+    ceph.repair_object(image, at, content()[at : at + OBJECT])
     exported = cluster.folder / f"{pool}.vm"
     cluster.rbd("export", f"{pool}/vm", str(exported), "--no-progress")
-    assert exported.read_bytes() == DATA
+    assert exported.read_bytes() == content()
 
 
 def test_only_the_bytes_that_were_stored_repair_an_object(ceph: CephStorage, image: str) -> None:
     with pytest.raises(DigestMismatch):
         ceph.repair_object(image, 0, random_bytes(OBJECT, seed=9))
     with pytest.raises(InvalidRequest):
-        ceph.repair_object(image, 5, DATA[5:10])
-    assert read_all(ceph, image) == DATA
+        ceph.repair_object(image, 5, content()[5:10])
+    assert read_all(ceph, image) == content()
 
 
 def test_damaged_digests_are_noticed(ceph: CephStorage, image: str, cluster: CephCluster, pool: str) -> None:
@@ -111,35 +115,35 @@ def test_verifying_in_steps_reads_everything_once(ceph: CephStorage, image: str)
         read, objects, steps = read + report.bytes_read, objects + report.chips_read, steps + 1
         first = following or 0
     assert steps >= 3
-    assert objects == -(-len(DATA) // OBJECT)
-    assert read == len(DATA) - 2 * OBJECT
+    assert objects == -(-len(content()) // OBJECT)
+    assert read == len(content()) - 2 * OBJECT
 
 
 def test_a_stored_file_that_was_not_measured_is_when_it_is_needed(
     ceph: CephStorage, cluster: CephCluster, pool: str
 ) -> None:
-    land(ceph, "a", DATA)
+    land(ceph, "a", content())
     assert ceph.publish("a", image_record("image"), None).sha256 is None
-    assert ceph.measure("image", SILENT) == digests_of(DATA)
+    assert ceph.measure("image", SILENT) == digests_of(content())
     (found,) = ceph.images()
-    assert found.replica.sha256 == digests_of(DATA).sha256
+    assert found.replica.sha256 == digests_of(content()).sha256
     assert DIGESTS_KEY in cluster.rbd("image-meta", "ls", f"{pool}/imagewright.image.image")
     assert REPLICA_KEY in cluster.rbd("image-meta", "ls", f"{pool}/imagewright.image.image")
 
 
 def test_a_proof_that_reads_all_of_a_file_measures_it(ceph: CephStorage) -> None:
-    land(ceph, "a", DATA)
+    land(ceph, "a", content())
     ceph.publish("a", image_record("image"), None)
     ceph.verify("image", budget_bytes=OBJECT)
     assert ceph.measured("image") is None
     assert ceph.verify("image")[0].items == ()
-    assert ceph.measured("image") == digests_of(DATA)
+    assert ceph.measured("image") == digests_of(content())
     (found,) = ceph.images()
-    assert found.replica.md5 == digests_of(DATA).md5
+    assert found.replica.md5 == digests_of(content()).md5
 
 
 def test_a_damaged_file_is_not_measured(ceph: CephStorage, cluster: CephCluster, pool: str) -> None:
-    land(ceph, "a", DATA)
+    land(ceph, "a", content())
     ceph.publish("a", image_record("image"), None)
     _damage(cluster, pool, "changed")
     assert ceph.verify("image")[0].items != ()

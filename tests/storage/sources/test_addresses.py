@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog.errors import SourceForbidden, SourceNotFound
 from catalog.settings import Settings
 from storage.sources import fetch_checksum, open_source
-from storage.sources.addresses import AddressPolicy
+from storage.sources.network.addresses import AddressPolicy
 from tests.services.faulty_http import Faults, FaultyHttp, faulty_http
 
 CLOSED = Settings(connect_timeout_s=1, read_timeout_s=1)
@@ -186,9 +186,7 @@ def test_no_list_of_checksums_is_fetched_from_there_either(
     for server in listeners:
         before = server.connections
         with pytest.raises((SourceForbidden, SourceNotFound)):
-            fetch_checksum(
-                "http://example.com/disk.raw", CLOSED, sums_url=spelling.replace("PORT", str(server.port))
-            )
+            fetch_checksum("http://example.com/disk.raw", CLOSED, sums_url=spelling.replace("PORT", str(server.port)))
         assert server.connections == before
 
 
@@ -229,9 +227,7 @@ REDIRECTS = [
 
 @pytest.mark.parametrize("target", REDIRECTS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_leads_there_either(
-    target: str, status: int, listeners: tuple[FaultyHttp, FaultyHttp]
-) -> None:
+def test_no_redirect_leads_there_either(target: str, status: int, listeners: tuple[FaultyHttp, FaultyHttp]) -> None:
     victim = listeners[0]
     with faulty_http(host="127.0.0.9") as allowed:
         first = allowed.serve("/a", Faults(redirect="/b", redirect_status=status))
@@ -239,9 +235,7 @@ def test_no_redirect_leads_there_either(
         allowed.serve("/b", Faults(redirect=location, redirect_status=status))
         before = victim.connections
         open_only_here = CLOSED.model_copy(update={"allowed_networks": ("127.0.0.9/32",)})
-        with pytest.raises(
-            (SourceForbidden, SourceNotFound)
-        ) as caught:  # not found: a path of the first server
+        with pytest.raises((SourceForbidden, SourceNotFound)) as caught:  # not found: a path of the first server
             open_source(first, open_only_here).probe()
         assert victim.connections == before
         assert allowed.connections >= 2
@@ -254,9 +248,7 @@ def test_a_name_that_changes_its_mind_after_the_check_gains_nothing(
     answers = iter(["8.8.8.8", "127.0.0.1", "127.0.0.1", "127.0.0.1"])
     dialled: list[str] = []
 
-    def lying_resolver(
-        _host: str, port: int, **_more: object
-    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    def lying_resolver(_host: str, port: int, **_more: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     def record(_sock: socket.socket, address: tuple[str, int]) -> None:

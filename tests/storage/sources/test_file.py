@@ -65,8 +65,7 @@ def test_a_root_may_itself_be_a_link(root: Path, with_: Callable[..., Settings])
     (root / "a.raw").write_bytes(b"image")
     (root.parent / "alias").symlink_to(root)
     assert (
-        fetch(open_source(f"file://{root.parent}/alias/a.raw", with_(file_roots=(root.parent / "alias",))))
-        == b"image"
+        fetch(open_source(f"file://{root.parent}/alias/a.raw", with_(file_roots=(root.parent / "alias",)))) == b"image"
     )
 
 

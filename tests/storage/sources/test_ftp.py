@@ -116,9 +116,7 @@ def test_450_where_no_folder_is_listed_is_tried_again(settings: Settings) -> Non
         open_source(server.url, settings).probe()
 
 
-@pytest.mark.parametrize(
-    "said", [b"213 \xb2\r\n", b"213 " + b"9" * 5000 + b"\r\n", b"213 -1\r\n", b"213 many\r\n"]
-)
+@pytest.mark.parametrize("said", [b"213 \xb2\r\n", b"213 " + b"9" * 5000 + b"\r\n", b"213 -1\r\n", b"213 many\r\n"])
 def test_a_size_that_is_no_number_is_unknown(settings: Settings, said: bytes) -> None:
     with scripted_ftp(ScriptedFtp(answers={"SIZE": said})) as server:
         info = open_source(server.url, settings).probe()

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.settings import Settings
 from storage.sources import open_plain
-from storage.sources.http import HttpSource
+from storage.sources.http.source import HttpSource
 from tests.contracts.source_servers import Parallel
 from tests.services.nginx import nginx
 

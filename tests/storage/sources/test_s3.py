@@ -14,7 +14,7 @@ from catalog.errors import InvalidRequest, SourceForbidden
 from catalog.settings import Settings
 from storage.sources import open_source
 from storage.sources.credentials import Credentials
-from storage.sources.s3_signature import sign
+from storage.sources.s3.signature import sign
 from storage.sources.urls import parse_url
 from tests.services.faulty_http import Faults, FaultyHttp, faulty_http
 from tests.storage.sources.reading import fetch
@@ -128,9 +128,7 @@ def test_a_bucket_just_made_is_asked_where_it_lives_signed_anew(
     assert not foreign.connections
 
 
-@pytest.mark.parametrize(
-    "host", ["s3.eu-west-1.amazonaws.com.evil.example", "bucket.s3-website.evil.example"]
-)
+@pytest.mark.parametrize("host", ["s3.eu-west-1.amazonaws.com.evil.example", "bucket.s3-website.evil.example"])
 def test_a_redirect_elsewhere_is_followed_without_a_signature(
     server: FaultyHttp, amazon: tuple[FaultyHttp, FaultyHttp], settings: Settings, host: str
 ) -> None:
@@ -160,7 +158,7 @@ def test_a_region_that_is_no_region_is_not_asked(server: FaultyHttp, settings: S
 
 
 def test_the_default_endpoint_is_that_of_the_region(settings: Settings) -> None:
-    from storage.sources.s3 import S3Source, open_s3
+    from storage.sources.s3.source import S3Source, open_s3
 
     source = open_s3(parse_url("s3://bucket/k"), settings, Credentials(), None)
     assert isinstance(source, S3Source)
@@ -184,7 +182,7 @@ def test_the_default_endpoint_is_that_of_the_region(settings: Settings) -> None:
 def test_only_amazons_own_endpoint_moves_with_the_region(
     settings: Settings, endpoint: str, host: str, moved: str
 ) -> None:
-    from storage.sources.s3 import S3Source, open_s3
+    from storage.sources.s3.source import S3Source, open_s3
 
     source = open_s3(parse_url(f"s3://bucket/k?endpoint={endpoint}"), settings, Credentials(), None)
     assert isinstance(source, S3Source)

@@ -104,9 +104,7 @@ def test_a_folder_is_no_image(running: Sshd, with_: Callable[..., Settings]) -> 
         open_source(f"{running.url}{running.root}/absent", settings).probe()
 
 
-def test_a_name_that_is_not_utf_8_is_asked_for_as_it_is_escaped(
-    running: Sshd, with_: Callable[..., Settings]
-) -> None:
+def test_a_name_that_is_not_utf_8_is_asked_for_as_it_is_escaped(running: Sshd, with_: Callable[..., Settings]) -> None:
     Path(f"{running.root}/caf\udce9.raw").write_bytes(b"image")
     settings = with_(ssh_host_policy="accept-new")
     assert fetch(open_source(f"{running.url}{running.root}/caf%E9.raw", settings)) == b"image"

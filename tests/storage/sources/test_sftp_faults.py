@@ -9,7 +9,7 @@ import pytest
 from catalog.errors import SourceForbidden, TransferInterrupted
 from catalog.settings import Settings
 from storage.sources import open_source
-from storage.sources.sftp import PIECE
+from storage.sources.sftp.source import PIECE
 from tests.services.faulty_sftp import CONTENT, PASSWORD, FaultySftp, faulty_sftp
 from tests.storage.sources.reading import fetch, read_until_broken
 
@@ -30,18 +30,14 @@ def test_an_honest_answer_is_the_file(running: FaultySftp, accepting: Settings) 
 
 
 @pytest.mark.parametrize("announced", [0, 1, len(CONTENT) - 1])
-def test_a_file_longer_than_announced_is_no_image(
-    running: FaultySftp, accepting: Settings, announced: int
-) -> None:
+def test_a_file_longer_than_announced_is_no_image(running: FaultySftp, accepting: Settings, announced: int) -> None:
     running.announced = announced
     with pytest.raises(SourceForbidden, match=f"more than the {announced} bytes it announced") as caught:
         fetch(open_source(running.url, accepting))
     assert not caught.value.retryable, "what was kept would pass for the whole"
 
 
-def test_a_file_shorter_than_announced_is_said_where_it_ends(
-    running: FaultySftp, accepting: Settings
-) -> None:
+def test_a_file_shorter_than_announced_is_said_where_it_ends(running: FaultySftp, accepting: Settings) -> None:
     running.announced = len(CONTENT) + 1
     source = open_source(running.url, accepting)
     with source.open(0, source.probe()) as stream:
@@ -59,17 +55,13 @@ def test_a_server_that_falls_silent_is_given_up_in_time(running: FaultySftp, acc
     assert time.monotonic() - began < 10 * accepting.read_timeout_s
 
 
-def test_an_answer_longer_than_asked_for_is_no_part_of_the_file(
-    running: FaultySftp, accepting: Settings
-) -> None:
+def test_an_answer_longer_than_asked_for_is_no_part_of_the_file(running: FaultySftp, accepting: Settings) -> None:
     running.more = 2 * PIECE
     with pytest.raises(TransferInterrupted, match="more than was asked for"):
         fetch(open_source(running.url, accepting))
 
 
-def test_a_refusal_that_repeats_the_password_does_not_show_it(
-    running: FaultySftp, accepting: Settings
-) -> None:
+def test_a_refusal_that_repeats_the_password_does_not_show_it(running: FaultySftp, accepting: Settings) -> None:
     running.refusal = f"\x1b[31mno, not with {PASSWORD}"
     with pytest.raises(TransferInterrupted) as caught:
         fetch(open_source(running.url, accepting))

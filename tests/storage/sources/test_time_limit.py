@@ -1,7 +1,6 @@
 """A whole transfer has an end, however a server spins it out; what came before is kept."""
 
 import gzip
-import random
 import time
 from collections.abc import Callable
 
@@ -13,9 +12,15 @@ from storage.protocols import SourceInfo
 from storage.sources import open_source
 from storage.sources.time_limit import TimedSource
 from tests.services.faulty_http import Faults, FaultyHttp
+from tests.services.payload import payload, random_bytes
 from tests.storage.sources.reading import fetch, read, read_until_broken
 
-BODY = random.Random(5).randbytes(16 << 20)
+
+@payload
+def body() -> bytes:
+    return random_bytes(16 << 20, 5)
+
+
 SLOW = 0.1  # between blocks of 64 KiB: 0.6 MB/s, far above the minimum pace, 25 s for all
 LIMIT_S = 1.5
 PATIENCE_S = 15  # on a busy machine
@@ -31,7 +36,7 @@ def limited(with_: Change) -> Settings:
 def test_a_trickle_above_the_minimum_pace_ends_with_what_came(
     server: FaultyHttp, limited: Settings, mirrors: int
 ) -> None:
-    url = " ".join([server.serve("/x", Faults(content=BODY, block_delay_s=SLOW))] * mirrors)
+    url = " ".join([server.serve("/x", Faults(content=body(), block_delay_s=SLOW))] * mirrors)
     source, began = open_source(url, limited), time.monotonic()
     with source.open(0, source.probe()) as stream:
         kept, error = read_until_broken(stream)
@@ -39,12 +44,12 @@ def test_a_trickle_above_the_minimum_pace_ends_with_what_came(
     assert isinstance(error, TransferTooLong)
     assert "all 1.5 s that a transfer may take are over" in str(error)
     assert kept
-    assert BODY.startswith(kept)
+    assert body().startswith(kept)
     assert error.offset == len(kept)
 
 
 def test_the_limit_is_one_for_all_attempts(server: FaultyHttp, limited: Settings) -> None:
-    url = server.serve("/x", Faults(content=BODY, block_delay_s=SLOW))
+    url = server.serve("/x", Faults(content=body(), block_delay_s=SLOW))
     source = open_source(url, limited)
     info = source.probe()
     with source.open(0, info) as stream:
@@ -56,7 +61,7 @@ def test_the_limit_is_one_for_all_attempts(server: FaultyHttp, limited: Settings
     again = open_source(url, limited)  # another add of the same image
     server.change("/x", block_delay_s=0.0)
     with again.open(len(kept), info) as stream:
-        assert kept + read(stream) == BODY
+        assert kept + read(stream) == body()
 
 
 def test_packed_bytes_that_unpack_to_nothing_end_too(server: FaultyHttp, limited: Settings) -> None:
@@ -67,17 +72,17 @@ def test_packed_bytes_that_unpack_to_nothing_end_too(server: FaultyHttp, limited
 
 
 def test_skipping_ends_too(server: FaultyHttp, limited: Settings) -> None:
-    url = server.serve("/x", Faults(content=BODY))
+    url = server.serve("/x", Faults(content=body()))
     info = open_source(url, limited).probe()
     server.change("/x", ranges=False, block_delay_s=SLOW)
     with pytest.raises(TransferTooLong):
-        open_source(url, limited).open(len(BODY) - 1, info)
+        open_source(url, limited).open(len(body()) - 1, info)
 
 
 def test_the_time_begins_with_the_reading_and_0_is_no_limit(
     server: FaultyHttp, with_: Change, settings: Settings
 ) -> None:
-    url = server.serve("/x", Faults(content=BODY))
+    url = server.serve("/x", Faults(content=body()))
     moments = [0.0]
     plain = open_source(url, with_(total_timeout_s=0))
     timed = TimedSource(plain, 10, "x", lambda: moments[-1])
@@ -89,4 +94,4 @@ def test_the_time_begins_with_the_reading_and_0_is_no_limit(
         moments.append(110.0)
         with pytest.raises(TransferTooLong):
             stream.readinto(memoryview(bytearray(8)))
-    assert fetch(open_source(url, settings)) == BODY
+    assert fetch(open_source(url, settings)) == body()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import SourceForbidden
-from storage.sources import mask
+from storage.sources import mask, split_urls
 from storage.sources.urls import parse_url
 
 MASKED = {
@@ -78,7 +78,10 @@ def test_an_international_name_is_encoded() -> None:
         "http://-h/x",
         "http://h..x/x",
         "http://h/%zz",
-        "http://h/a b",
+        "http://h h/a",
+        "http://u:p w@h/a",
+        "http://h/a\tb",
+        "http://h/a\u00a0b",
         "http://h/x#part",
         "http://[::1/x",
         "http://[::1]x/x",
@@ -89,3 +92,20 @@ def test_an_international_name_is_encoded() -> None:
 def test_a_doubtful_spelling_is_refused(url: str) -> None:
     with pytest.raises(SourceForbidden):
         parse_url(url)
+
+
+def test_a_space_within_a_name_is_escaped_and_no_other_character_is_guessed() -> None:
+    assert parse_url("file:///images/Windows Server 2022.raw").decoded_path == "/images/Windows Server 2022.raw"
+    assert parse_url("http://h/a b?c=d e").target == "/a%20b?c=d%20e"
+    with pytest.raises(SourceForbidden, match=r"the character '\|', which must be written as %7C"):
+        parse_url("http://h/a|b")
+    with pytest.raises(SourceForbidden, match=r"the character U\+0009, which must be written as %09"):
+        parse_url("http://h/a\tb")
+
+
+@pytest.mark.parametrize("pasted", ["{}", " {}\n", '"{}"', "'{}'", "<{}>", "“{}”", "\u200b{}\ufeff", "\u2066{}\u2069"])
+def test_what_is_pasted_along_with_an_address_is_dropped(pasted: str) -> None:
+    url = "https://h/Windows Server 2022.raw"
+    assert split_urls(pasted.format(url)) == [url]
+    assert split_urls(f"{pasted.format(url)} {pasted.format(url)}") == [url, url]
+    assert mask(pasted.format("http://u:p@h/x")) == "http://u:***@h/x"

@@ -1,0 +1,1 @@
+"""Converting inside a pool, proven."""

@@ -1,0 +1,1 @@
+"""qcow2 files kept as the guest's blocks in place."""

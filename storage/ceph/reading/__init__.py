@@ -1,0 +1,1 @@
+"""Reading images of a pool."""

@@ -1,1 +1,0 @@
-"""The chip engine: content-addressed, compressed pieces in packs, on any object store."""

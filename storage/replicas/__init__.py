@@ -1,0 +1,1 @@
+"""One whole replica: copied, synced, converted, exported, proven."""

@@ -1,0 +1,122 @@
+"""A complete file of a replica on this host: the room it takes, its bytes, proven, and what dead exports left."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Container
+from pathlib import Path
+
+from catalog.errors import StorageError, StorageRefused
+from catalog.files import made_aside
+from catalog.privacy import make_folder
+from catalog.records import ImageFormat, Replica
+from catalog.settings import Settings
+from storage.formats.convert import convert_reader, data_bytes, write_sparse
+from storage.local_files import LocalReader, measure
+from storage.protocols import Digests, ImageStorage, Progress
+from storage.replicas.copy import recorded, require_equal
+from storage.replicas.source import reader_of
+from storage.scratch import scratch_folder
+
+HoleEnd = Callable[[int], int]
+OVERHEAD_BYTES = 1 << 20
+OVERHEAD_PARTS = 64  # tables of a qcow2 or VMDK, of the data
+STEP_BYTES = 64 << 10  # guest bytes counted at once: a cluster of qcow2 and of VMDK
+
+
+def write_export(
+    storage: ImageStorage,
+    replica: Replica,
+    wanted: ImageFormat,
+    target: Path,
+    settings: Settings,
+    progress: Progress,
+) -> Digests:
+    """Write the file under its name, durable, and return what it is; nothing is left of one that is not whole.
+
+    Raises DigestMismatch where it is not what was recorded when the image was added, ConversionFailed, CapacityExceeded.
+    """
+    if wanted != replica.format:
+        return _convert(storage, replica, wanted, target, settings, progress)
+    digests = storage.export(replica.image_id, target, progress)
+    try:
+        require_equal(f"export {target}", recorded(replica) or digests, digests)
+    except StorageError:
+        target.unlink(missing_ok=True)
+        raise
+    return digests
+
+
+def _convert(
+    storage: ImageStorage, replica: Replica, wanted: ImageFormat, target: Path, settings: Settings, progress: Progress
+) -> Digests:
+    with scratch_folder(settings, "export") as scratch:
+        with reader_of(storage, replica.image_id) as reader:
+            file = convert_reader(reader, replica.format, wanted, scratch, progress)
+        with made_aside(target) as aside:
+            _bring(file, aside)
+            return measure(aside)
+
+
+def _bring(file: Path, aside: Path) -> None:
+    """Give a finished file another name, sparse also on another file system."""
+    try:
+        file.replace(aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with LocalReader(file) as made:
+            write_sparse(made, aside, lambda _done, _total: None)
+
+
+def make_export_folder(folder: Path) -> None:
+    """Make the folder of an image's exports. Raises StorageRefused."""
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise StorageRefused(f"exports at {folder.parent}", error.strerror or str(error)) from error
+
+
+def sweep_exports(folder: Path, known: Container[str]) -> None:
+    """Delete what exports of an image that died left in its folder: every file but the known ones, by their paths."""
+    for file in folder.iterdir():
+        if str(file) not in known and file.is_file():
+            file.unlink(missing_ok=True)
+
+
+def disk_of(folder: Path) -> str:
+    """Return the name under which room for exports on this host's disk is promised."""
+    return f"exports on {os.uname().nodename}, disk {folder.stat().st_dev}"
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that are free where a folder is or will be made."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+
+
+def room_needed(storage: ImageStorage, replica: Replica, wanted: ImageFormat, enough: int) -> int:
+    """Return how many bytes the file will take at most, holes left out: it is written sparse.
+
+    enough: counting stops past it, since tables can claim more data than there are disks.
+    """
+    with reader_of(storage, replica.image_id) as reader:
+        if wanted == replica.format:
+            return data_bytes(reader)
+        from storage.formats.blocks import Cached
+        from storage.formats.guest_disk import open_disk
+
+        disk = open_disk(Cached(reader), replica.format)
+        hole_end = getattr(disk, "hole_end", None)
+        data = data_bytes(reader) if hole_end is None else _guest_bytes(disk.size_bytes, hole_end, enough)
+    return data + data // OVERHEAD_PARTS + OVERHEAD_BYTES
+
+
+def _guest_bytes(size: int, hole_end: HoleEnd, enough: int) -> int:
+    at, data = 0, 0
+    while at < size and data <= enough:
+        end = hole_end(at)
+        if end == at:
+            end = min(at + STEP_BYTES, size)
+            data += end - at
+        at = end
+    return data

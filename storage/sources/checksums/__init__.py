@@ -1,0 +1,1 @@
+"""Checksums that publishers put beside their files: found, read, understood."""

@@ -1,0 +1,1 @@
+"""Connections: addresses, wire, stall."""

@@ -1,0 +1,90 @@
+"""From a URL to a source: one table row a scheme."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import Protocol, cast
+from urllib.parse import parse_qsl
+
+from catalog.settings import Settings
+from storage.sources.credentials import Credentials, parse_credentials
+from storage.sources.masking import mask, split_urls
+from storage.sources.packed.source import PackedSource
+from storage.sources.streams import PeekableSource
+from storage.sources.time_limit import timed
+from storage.sources.urls import SourceUrl, parse_url
+
+OPENERS: Mapping[str, str] = MappingProxyType(
+    {
+        "http": "storage.sources.http.source:open_http",
+        "https": "storage.sources.http.source:open_http",
+        "ftp": "storage.sources.ftp.source:FtpSource",
+        "sftp": "storage.sources.sftp.source:SftpSource",
+        "s3": "storage.sources.s3.source:open_s3",
+        "file": "storage.sources.file:FileSource",
+        "upload": "storage.sources.upload:UploadSource",
+    }
+)
+"""Scheme → what makes its source, imported when it is used. What else holds for it: `catalog.rules.storages.sources.SCHEMES`."""
+
+
+class _Maker(Protocol):
+    def __call__(
+        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None, /
+    ) -> PeekableSource: ...
+
+
+def open_source(
+    url: str,
+    settings: Settings,
+    *,
+    credentials: str | None = None,
+    source_address: str | None = None,
+    packed_algorithm: str | None = None,
+) -> PackedSource:
+    """Return the source at `url`; packed files are unpacked on the way. Nothing is connected to yet.
+
+    url: one, or several of the same image (mirrors) separated by white space.
+    credentials: what a secret holds: `user:password`, a private key or a JSON object (see `Credentials`); wins over the URL's;
+    of several mirrors only those on the first one's host are given it.
+    source_address: local address to connect from. All reading together is bounded by the setting `total_timeout_s`.
+    packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
+    Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
+    """
+    urls = split_urls(url)
+    mirrors = [
+        open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address) for one in urls
+    ]
+    source = timed(_one_of(mirrors), settings.total_timeout_s, mask(url))
+    return PackedSource(source, settings, mask(url), packed_algorithm)
+
+
+def _one_of(mirrors: Sequence[PeekableSource]) -> PeekableSource:
+    if len(mirrors) == 1:
+        return mirrors[0]
+    from storage.sources.mirrors import MirrorSource
+
+    return MirrorSource(mirrors)
+
+
+def same_host(one: str, other: str) -> bool:
+    """Tell whether the credentials for one URL may be shown to the other's server: same scheme, host and port."""
+    return one == other or _server(one) == _server(other)
+
+
+def _server(url: str) -> tuple[str, str, int, str]:
+    """Return the origin of a URL; of an s3 URL that names a bucket only, the endpoint with it."""
+    parsed = parse_url(url)
+    endpoint = dict(parse_qsl(parsed.query)).get("endpoint", "") if parsed.scheme == "s3" else ""
+    return (*parsed.origin, endpoint.rstrip("/"))
+
+
+def open_plain(
+    url: str, settings: Settings, credentials: str | None = None, source_address: str | None = None
+) -> PeekableSource:
+    """Return the source at one URL, its bytes as the server has them. Raises as `open_source`."""
+    parsed = parse_url(url)
+    module, _, name = OPENERS[parsed.scheme].partition(":")
+    maker = cast("_Maker", getattr(import_module(module), name))
+    given = parse_credentials(credentials).require_use(parsed.scheme)
+    return maker(parsed, settings, given, source_address)

@@ -1,0 +1,113 @@
+"""Small documents over HTTP, asked for only if they changed (RFC 9110, section 13): the guards and limits of a source hold."""
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+
+from catalog.errors import SourceForbidden, TransferInterrupted
+from catalog.settings import Settings
+from storage.sources.credentials import parse_credentials
+from storage.sources.http.answers import MAX_VALIDATOR, WHOLE, length
+from storage.sources.http.body import body_of
+from storage.sources.http.exchange import Answer, refusal
+from storage.sources.http.source import open_http
+from storage.sources.http.stream import HttpStream, decoded
+from storage.sources.network.wire import Broken
+from storage.sources.streams import read_up_to
+from storage.sources.urls import SourceUrl, parse_url
+
+UNCHANGED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """By what a server tells whether a document changed. Empty: ask for it whatever it is."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request for what is not this."""
+        said = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in said.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a server says of a document. url: where it lies, redirects followed."""
+
+    url: SourceUrl
+    known: Known
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Head):
+    """A document whole."""
+
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """Return its SHA-256, hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+NEW = Known()
+
+
+def fetch(url: str, settings: Settings, most_bytes: int, known: Known = NEW) -> Document | None:
+    """Return a document, None where it is the one that is known. Raises as sources do; SourceForbidden for a larger one."""
+    parsed = parse_url(url)
+    answer = _ask(parsed, settings, known)
+    with closing(answer.wire):
+        if answer.status == UNCHANGED and known != NEW:
+            return None
+        if answer.status not in WHOLE:
+            raise refusal(answer, parsed.masked)
+        data = _body(answer, settings, parsed.masked, most_bytes)
+        return Document(answer.url, _known(answer), len(data), data)
+
+
+def look(url: str, settings: Settings, known: Known = NEW) -> Head | None:
+    """Return what a server says of a file, None where it is the one that is known. Nothing of its body is read."""
+    parsed = parse_url(url)
+    answer = _ask(parsed, settings, known)
+    with closing(answer.wire):
+        if answer.status == UNCHANGED and known != NEW:
+            return None
+        if answer.status not in WHOLE:
+            raise refusal(answer, parsed.masked)
+        try:
+            size = length(answer)
+        except Broken as error:
+            raise TransferInterrupted(parsed.masked, 0, str(error)) from error
+        return Head(answer.url, _known(answer), size)
+
+
+def _ask(url: SourceUrl, settings: Settings, known: Known) -> Answer:
+    if url.scheme not in ("http", "https"):
+        raise SourceForbidden(url.masked, "only http:// and https:// are watched")
+    return open_http(url, settings, parse_credentials(None), None).client.request("GET", url, known.headers, brief=True)
+
+
+def _body(answer: Answer, settings: Settings, masked: str, most_bytes: int) -> bytes:
+    try:
+        body = body_of(answer)
+    except Broken as error:
+        raise TransferInterrupted(masked, 0, str(error)) from error
+    stream, _ = decoded(HttpStream(answer, body, 0, body.length, settings, masked), answer, 0, settings, masked)
+    data = read_up_to(stream, most_bytes + 1)
+    if len(data) > most_bytes:
+        raise SourceForbidden(masked, f"it has more than {most_bytes} bytes, which no list of builds has")
+    return data
+
+
+def _known(answer: Answer) -> Known:
+    return Known(_shown(answer.header("ETag")), _shown(answer.header("Last-Modified")))
+
+
+def _shown(value: str) -> str | None:
+    """Return a validator that can be kept and sent again, None for none."""
+    return value if value and value.isascii() and value.isprintable() and len(value) <= MAX_VALIDATOR else None

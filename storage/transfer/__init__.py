@@ -1,0 +1,1 @@
+"""One pass over the bytes: read, measure, land, within bounds."""
