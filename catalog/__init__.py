@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from catalog.repository import Catalog
+    from catalog.repository.catalog import Catalog
 
 __all__ = ["open_catalog"]
 
@@ -14,12 +14,16 @@ __all__ = ["open_catalog"]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def open_catalog(url: str | None = None, *, clock: "Callable[[], datetime] | None" = None) -> "Catalog":
+def open_catalog(
+    url: str | None = None, *, clock: "Callable[[], datetime] | None" = None, strict: bool = False
+) -> "Catalog":
     """Open the catalog; use it as a context manager.
 
     url: SQLAlchemy URL of SQLite or PostgreSQL, or `memory://` for one that ends with the process; None: the settings.
-    clock: returns timezone-aware UTC. Raises CatalogUnavailable, CatalogOutdated, InvalidRequest for another URL.
+    clock: returns timezone-aware UTC; None: the database's own, for SQLite this host's. strict: a row that holds no record
+    ends a listing; else it is logged, named in the catalog's `unreadable`, and left out. Raises CatalogUnavailable,
+    CatalogOutdated, InvalidRequest for another URL.
     """
-    from catalog.opening import open_at  # not at import: `import catalog` costs nothing
+    from catalog.repository.opening import open_at  # not at import: `import catalog` costs nothing
 
-    return open_at(url, clock)
+    return open_at(url, clock, strict=strict)

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from catalog.files import open_locked
+from catalog.privacy import closed, file_mode, make_folder
 from catalog.quality.facts import ImageFacts
 from catalog.records import QualityReport
 from catalog.settings import Settings
@@ -48,14 +50,18 @@ def start_agent(settings: Settings) -> None:
     path = socket_path(settings)
     if _answers(path):
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = (path.parent / "quality.log").open("ab")
+    make_folder(path.parent)
     environment = {**os.environ, "GX_ANALYTICS_ENABLED": "false"}
-    subprocess.Popen(
-        [sys.executable, "-m", "catalog.quality.agent", str(path)],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    with open(path.parent / "quality.log", "ab", opener=closed) as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "catalog.quality.agent", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
+            cwd=Path(__file__).parents[2],
+        )
 
 
 def check_image(facts: ImageFacts, settings: Settings) -> QualityReport:
@@ -113,24 +119,28 @@ def _line(connection: socket.socket) -> bytes:
 
 def serve(path: Path, idle_s: float = IDLE_S) -> None:
     """Listen at `path` until idle for `idle_s` seconds. Returns at once if another agent holds the place."""
-    import fcntl
+    try:
+        lock = open_locked(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, wait=False)
+    except BlockingIOError:
+        return
+    try:
+        _listen(path, idle_s)
+    finally:
+        os.close(lock)
 
-    with (path.with_suffix(".lock")).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        import catalog.quality.run  # noqa: F401  # loaded before anybody is answered
 
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            with _short(path) as address:
-                listener.bind(address)
-            path.chmod(0o600)
-            listener.listen(64)
-            listener.settimeout(POLL_S)
-            _answer_until_idle(listener, path, idle_s)
-        path.unlink(missing_ok=True)
+def _listen(path: Path, idle_s: float) -> None:
+    import catalog.quality.run  # noqa: F401  # loaded before anybody is answered
+
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        with _short(path) as address:
+            listener.bind(address)
+        path.chmod(file_mode())
+        listener.listen(64)
+        listener.settimeout(POLL_S)
+        _answer_until_idle(listener, path, idle_s)
+    path.unlink(missing_ok=True)
 
 
 def _answer_until_idle(listener: socket.socket, path: Path, idle_s: float) -> None:

@@ -1,5 +1,7 @@
 """The measured facts of one image, as its quality suite sees them."""
 
+from collections.abc import Iterable
+
 from catalog.records import Record
 
 
@@ -23,5 +25,10 @@ class ImageFacts(Record):
     expected_stored_sha256: str
     expected_checksum: str  # `algorithm:hex`, or the measured one where none was given
     measured_checksum: str  # of the same algorithm
-    safety_errors: int
-    boot_errors: int
+    refusals: dict[str, str]  # findings that keep it out of Ready: rule → sentence
+
+    def row(self, rules: Iterable[str]) -> dict[str, object]:
+        """Return the columns of the suite: one for each rule with the sentence that refuses, or nothing, and `safety` for all others."""
+        known = {rule: self.refusals.get(rule, "") for rule in rules}
+        others = "; ".join(sentence for rule, sentence in self.refusals.items() if rule not in known)
+        return {**self.model_dump(exclude={"refusals"}), **known, "safety": others}

@@ -1,6 +1,6 @@
 """Running the suites. Importing this module imports Great Expectations: only the quality agent does."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ import pandas as pd
 from catalog.quality.facts import ImageFacts
 from catalog.quality.suites import catalog_suite, image_suite
 from catalog.records import QualityCheck, QualityReport
+from catalog.rules.images.contradictions import REFUSING
+from catalog.units import utc_now
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -25,12 +27,10 @@ def check_image(facts: ImageFacts) -> QualityReport:
         .add_batch_definition_whole_dataframe("one")
     )
     suite = context.suites.add(image_suite())
-    validation = context.validation_definitions.add(
-        gx.ValidationDefinition(name="image", data=batch, suite=suite)
-    )
-    frame = pd.DataFrame([facts.model_dump()])
-    result = validation.run(batch_parameters={"dataframe": frame})
-    return _report("image", result.results, docs_url=None)
+    validation = context.validation_definitions.add(gx.ValidationDefinition(name="image", data=batch, suite=suite))
+    row = facts.row(REFUSING)
+    result = validation.run(batch_parameters={"dataframe": pd.DataFrame([row])})
+    return _report("image", [_check(one, row) for one in result.results], docs_url=None)
 
 
 def check_catalog(catalog_url: str, docs_folder: Path) -> QualityReport:
@@ -54,7 +54,7 @@ def check_catalog(catalog_url: str, docs_folder: Path) -> QualityReport:
     )
     outcome = checkpoint.run()
     results = [r for run in outcome.run_results.values() for r in run.results]
-    return _report("catalog", results, docs_url=(docs_folder / "index.html").as_uri())
+    return _report("catalog", [_check(one) for one in results], docs_url=(docs_folder / "index.html").as_uri())
 
 
 def _docs_site(folder: Path) -> dict[str, Any]:
@@ -69,31 +69,46 @@ def _sql_source(context: Any, catalog_url: str) -> Any:
     return context.data_sources.add_postgres("catalog", connection_string=catalog_url)
 
 
-def _report(suite: str, results: "list[ExpectationValidationResult]", docs_url: str | None) -> QualityReport:
-    checks = tuple(_check(result) for result in results)
+def _report(suite: str, checks: list[QualityCheck], docs_url: str | None) -> QualityReport:
     return QualityReport(
         suite=suite,
         success=all(c.success for c in checks),
-        checks=checks,
-        checked_at=datetime.now(UTC),
+        checks=tuple(checks),
+        checked_at=utc_now(),
         docs_url=docs_url,
     )
 
 
-def _check(result: "ExpectationValidationResult") -> QualityCheck:
-    rule = result.expectation_config
+def _check(result: "ExpectationValidationResult", row: Mapping[str, object] | None = None) -> QualityCheck:
+    """Say what an expectation found. row: the values it was asked about, where there is only one row."""
+    rule, meta = result.expectation_config, result.expectation_config.meta or {}
     columns = [rule.kwargs[k] for k in ("column", "column_A", "column_B") if k in rule.kwargs]
-    sentence = str((rule.meta or {}).get("sentence", rule.type))
+    sentence = str(meta.get("sentence", rule.type))
     if not result.success:
-        sentence = f"not so: {sentence}; {_found(result)}"
-    return QualityCheck(
-        name=f"{rule.type}({', '.join(columns)})", success=bool(result.success), sentence=sentence
-    )
+        sentence = _failed(result, sentence, {c: row[c] for c in columns} if row else None, bool(meta.get("rule")))
+    name = str(meta.get("rule") or f"{rule.type}({', '.join(columns)})")
+    return QualityCheck(name=name, success=bool(result.success), sentence=sentence)
 
 
-def _found(result: "ExpectationValidationResult") -> str:
+def _failed(
+    result: "ExpectationValidationResult", sentence: str, given: Mapping[str, object] | None, refused: bool
+) -> str:
+    """Say what was given and what is allowed; the finding of a rule says so itself."""
     if result.exception_info and result.exception_info.get("raised_exception"):
-        return f"the check itself failed: {result.exception_info.get('exception_message')}"
-    values = result.result.get("partial_unexpected_list") or []
-    count = result.result.get("unexpected_count", len(values))
-    return f"{count} unexpected, e.g. {values[0]!r}" if values else f"{count} unexpected"
+        return f"not so: {sentence}; the check itself failed: {result.exception_info.get('exception_message')}"
+    if given is not None and refused:
+        return str(next(iter(given.values())))
+    if given is not None:
+        values = ", ".join(f"{column} is {value!r}" for column, value in given.items())
+        return f"not so: {sentence}; {values}{_allowed(result.expectation_config.kwargs)}"
+    found = result.result.get("partial_unexpected_list") or []
+    count = result.result.get("unexpected_count", len(found))
+    return f"not so: {sentence}; {count} of the images differ" + (f", one has {found[0]!r}" if found else "")
+
+
+def _allowed(kwargs: Mapping[str, Any]) -> str:
+    if kwargs.get("value_set"):
+        return f"; allowed: {', '.join(map(str, kwargs['value_set']))}"
+    if kwargs.get("regex"):
+        return f"; allowed: what matches {kwargs['regex']}"
+    return f"; allowed: {kwargs['min_value']} and more" if kwargs.get("min_value") is not None else ""

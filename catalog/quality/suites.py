@@ -4,17 +4,20 @@ Importing this module imports Great Expectations (seconds, 240 MB): only the qua
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
+from catalog.records import ImageFormat, ImageStatus
+from catalog.rules.images.contradictions import REFUSING
+from catalog.rules.images.naming import MAX_NAME, NAME_PATTERN
+
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-FORMATS = ["raw", "qcow2", "vmdk", "iso"]
-STATUSES = ["Creating", "Downloading", "Ready", "Error", "Deleted", "Migrating"]
-NAME = r"^(?! )[\u3400-\u4dbf\u4e00-\u9fffA-Za-z0-9 _.():+-]{1,128}(?<! )$"
+FORMATS = list(get_args(ImageFormat))
+STATUSES = [status.value for status in ImageStatus]
 
 
 def said(sentence: str) -> dict[str, Any]:
@@ -32,11 +35,16 @@ def equal(column: str, other: str, sentence: str) -> "Expectation":
     return gxe.ExpectColumnPairValuesToBeEqual(column_A=column, column_B=other, meta=said(sentence))
 
 
+def finds_nothing(column: str, sentence: str) -> "Expectation":
+    """Return the expectation that a rule refused nothing; where it did, its own sentence is the column's value."""
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[""], meta={**said(sentence), "rule": column})
+
+
 def image_suite() -> gx.ExpectationSuite:
     """Return the suite that gates Ready: it runs over one row of `ImageFacts`."""
     rules: list[Expectation] = [
         *present(["image_id", "md5", "sha256", "size_bytes", "virtual_size_bytes", "stored_sha256"]),
-        gxe.ExpectColumnValuesToMatchRegex(column="name", regex=NAME, meta=said("the name follows the naming rules")),
+        gxe.ExpectColumnValuesToMatchRegex(column="name", regex=NAME_PATTERN, meta=said("the name follows the naming rules")),
         gxe.ExpectColumnValuesToMatchRegex(column="md5", regex="^[0-9a-f]{32}$", meta=said("md5 is 32 hex digits")),
         gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$", meta=said("sha256 is 64 hex digits")),
         gxe.ExpectColumnValuesToBeInSet(column="detected_format", value_set=FORMATS, meta=said("the format is one that is kept")),
@@ -50,8 +58,8 @@ def image_suite() -> gx.ExpectationSuite:
         equal("stored_size_bytes", "expected_stored_size_bytes", "the storage describes a file of the size that was measured"),
         equal("stored_sha256", "expected_stored_sha256", "the storage describes the bytes that were measured"),
         equal("expected_checksum", "measured_checksum", "the checksum is the one that was expected"),
-        gxe.ExpectColumnValuesToBeInSet(column="safety_errors", value_set=[0], meta=said("no safety rule refused the bytes")),
-        gxe.ExpectColumnValuesToBeInSet(column="boot_errors", value_set=[0], meta=said("the image can boot as it was declared")),
+        finds_nothing("safety", "no safety rule refused the bytes"),
+        *(finds_nothing(rule, sentence) for rule, sentence in REFUSING.items()),
     ]  # fmt: skip
     return gx.ExpectationSuite(name="image", expectations=rules)
 
@@ -62,7 +70,7 @@ def catalog_suite() -> gx.ExpectationSuite:
     rules: list[Expectation] = [
         *present(["id", "name", "status", "format", "owner", "version"]),
         gxe.ExpectColumnValuesToBeUnique(column="id", meta=said("image ids are unique")),
-        gxe.ExpectColumnValueLengthsToBeBetween(column="name", min_value=1, max_value=128, meta=said("names have 1 to 128 characters")),
+        gxe.ExpectColumnValueLengthsToBeBetween(column="name", min_value=1, max_value=MAX_NAME, meta=said("names have 1 to 128 characters")),
         gxe.ExpectColumnValuesToBeInSet(column="format", value_set=FORMATS, meta=said("formats are known")),
         gxe.ExpectColumnValuesToBeInSet(column="status", value_set=STATUSES, meta=said("statuses are known")),
         gxe.ExpectColumnValueLengthsToEqual(column="md5", value=32, meta=said("every md5 has 32 digits")),

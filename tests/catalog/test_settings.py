@@ -6,6 +6,7 @@ from catalog.settings import Settings, load_settings
 
 PATHS = (
     "home", "scratch", "receiving", "exports", "uploads", "ca_file", "ssh_key", "ssh_known_hosts", "quality_socket",
+    "tls_certificate", "tls_key",
 )  # fmt: skip
 
 

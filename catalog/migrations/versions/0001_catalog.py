@@ -94,9 +94,7 @@ def upgrade() -> None:
         sa.Column("created_at", TIME, nullable=False),
     )
     op.create_index("ix_exported_images_created_at_id", "exported_images", ["created_at", "id"])
-    op.create_index(
-        "ix_exported_images_image_id_image_storage", "exported_images", ["image_id", "image_storage"]
-    )
+    op.create_index("ix_exported_images_image_id_image_storage", "exported_images", ["image_id", "image_storage"])
     op.create_table(
         "leftovers",
         sa.Column("id", TEXT, primary_key=True, nullable=False),
@@ -133,9 +131,7 @@ def upgrade() -> None:
         sa.Column("last_used_at", TIME, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
     )
-    op.create_index(
-        "ix_cached_images_primary_storage_image_id", "cached_images", ["primary_storage", "image_id"]
-    )
+    op.create_index("ix_cached_images_primary_storage_image_id", "cached_images", ["primary_storage", "image_id"])
     op.create_table(
         "image_storages",
         sa.Column("name", TEXT, primary_key=True, nullable=False),

@@ -1,0 +1,30 @@
+"""What every error of this system is; see `catalog.errors`, which has them all."""
+
+from typing import Any, ClassVar
+
+
+class ImagewrightError(Exception):
+    """Root of all errors of this system."""
+
+    retryable: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have copies made of the finished sentence and the values; as inherited, `__init__` would get the sentence alone."""
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(kind: type[ImagewrightError], *args: object) -> ImagewrightError:
+    return kind.__new__(kind, *args)
+
+
+class NotFound(ImagewrightError):
+    """A record that was asked for does not exist, or its account may not see it."""
+
+    kind: ClassVar[str] = "record"
+    command: ClassVar[str] = ""  # that lists what there is
+
+    def __init__(self, name: str, where: str = "") -> None:
+        self.name, self.where = name, where
+        asked = f"{name!r} {where}" if where else repr(name)
+        remedy = f"; `imagewright {self.command}` lists what there is" if self.command else ""
+        super().__init__(f"no {self.kind} {asked}: it does not exist or is not visible to this account{remedy}")

@@ -1,0 +1,1 @@
+"""The event log: a chain of entries, moments, differences, lineage."""

@@ -1,0 +1,13 @@
+"""Exports remember how their file looked when its digests were proven."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.add_column("exported_images", sa.Column("proven", TEXT, nullable=True))

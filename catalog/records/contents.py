@@ -1,0 +1,81 @@
+"""What is inside an image. Part of `catalog.records`, which everybody imports them from."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from catalog.records.measured import Finding
+from catalog.records.record import Record
+
+
+class Package(Record):
+    """An installed package."""
+
+    kind: Literal["deb", "rpm", "apk"]
+    name: str
+    version: str
+    arch: str = ""
+
+
+class GuestUser(Record):
+    """Somebody who may come in. password: whether there is one."""
+
+    name: str
+    uid: int
+    password: Literal["set", "locked", "empty"]
+    shell: str = ""
+    authorized_keys: int = 0
+
+
+class Contents(Record):
+    """What is inside an image, read from its bytes and never by running them. unread: a sentence for each thing that could not be read.
+
+    cyclonedx: where the bill of materials lies (CycloneDX JSON), on the host that read it; None where nothing was found.
+    """
+
+    image_id: str
+    os_release: dict[str, str] = Field(default_factory=dict)
+    guest_os: str | None = None
+    kernels: tuple[str, ...] = ()
+    packages: tuple[Package, ...] = ()
+    users: tuple[GuestUser, ...] = ()
+    cloud_init: bool | None = None
+    guest_agent: bool | None = None
+    findings: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
+    cyclonedx: str | None = None
+    inspected_at: datetime
+
+
+class ContentsSeen(Record):
+    """What a look inside an image came to, as the log keeps it."""
+
+    guest_os: str | None = None
+    packages: int = 0
+    findings: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class PackageChange(Record):
+    """A package that differs between two images. before, after: versions; None: it is not there."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+class Comparison(Record):
+    """How the contents of image b differ from those of image a."""
+
+    a: str
+    b: str
+    guest_os: tuple[str | None, str | None] = (None, None)
+    kernels_before: tuple[str, ...] = ()
+    kernels_after: tuple[str, ...] = ()
+    packages: tuple[PackageChange, ...] = ()
+    findings_new: tuple[str, ...] = ()
+    findings_gone: tuple[str, ...] = ()
+    size_change_bytes: int | None = None
+    virtual_size_change_bytes: int | None = None
+    unread: tuple[str, ...] = ()

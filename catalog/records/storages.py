@@ -1,0 +1,75 @@
+"""Where images and volumes live: storages, volumes, cached images."""
+
+from datetime import datetime
+
+from catalog.records.record import (
+    Connection,
+    PrimaryKind,
+    Record,
+    State,
+    StorageKind,
+)
+
+
+class Capacity(Record):
+    """Room on a storage, in bytes."""
+
+    total_bytes: int
+    used_bytes: int
+    available_bytes: int  # after the reserve
+
+
+class ImageStorage(Record):
+    """Where images are kept: an ImageStore (chips) or a Ceph pool."""
+
+    name: str
+    kind: StorageKind
+    url: str
+    credentials: str | None = None  # name of a secret, never the secret
+    endpoint: str | None = None
+    sync_network: str | None = None  # CIDR
+    capacity_bytes: int | None = None
+    reserve_bytes: int = 1 << 30
+    bandwidth_bytes_s: int | None = None  # of all that comes into it; None: no cap
+    state: State = "Enabled"
+    connection: Connection = "Connected"
+    host: str | None = None  # whose directory it is; None: of no host, or of a catalog's only one
+    shared: bool = False  # a directory that all hosts see, proven by its token
+    created_at: datetime
+
+
+class PrimaryStorage(Record):
+    """Where VMs and volumes live."""
+
+    name: str
+    kind: PrimaryKind
+    url: str
+    credentials: str | None = None
+    host: str | None = None  # as of an image storage
+    shared: bool = False
+    created_at: datetime
+
+
+class Volume(Record):
+    """A volume or VM disk made from an image."""
+
+    id: str
+    name: str
+    image_id: str
+    primary_storage: str
+    location: str
+    backing: str
+    size_bytes: int
+    owner: str = "admin"
+    created_at: datetime
+
+
+class CachedImage(Record):
+    """An image downloaded to a primary storage, from which volumes are made."""
+
+    image_id: str
+    primary_storage: str
+    location: str
+    size_bytes: int
+    last_used_at: datetime
+    created_at: datetime

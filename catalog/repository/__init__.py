@@ -1,0 +1,1 @@
+"""The catalog: reading, changing, leases, reservations, visibility."""

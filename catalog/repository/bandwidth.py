@@ -1,0 +1,56 @@
+"""The bandwidth of an image storage, shared by everybody who writes to it, in whatever process or host.
+
+One row a storage says until when its bandwidth is given away. Whoever wants to write takes the next slice of time behind
+that and waits for it, so all of them together stay under the cap, nobody has to be counted, what one leaves another
+uses, and one that died just asks no more.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from catalog.records import Pacing
+from catalog.store import record_kinds
+from catalog.store.protocol import Store, Transaction
+
+LONGEST = timedelta(seconds=60)
+"""Nobody waits longer: a row that far ahead was left by a clock that was put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What may be written next. wait_s: seconds until then; size_bytes: how much, at once."""
+
+    wait_s: float
+    size_bytes: int
+
+
+def next_slice(store: Store, image_storage: str, seconds: float) -> Slice | None:
+    """Take the next `seconds` of a storage's bandwidth; None if the storage has no cap, or is not there any more."""
+    with store.reading() as transaction:  # where there is no cap no writer has to wait for another
+        if _cap(transaction, image_storage) is None:
+            return None
+    with store.writing() as transaction:
+        cap = _cap(transaction, image_storage)
+        if cap is None:
+            return None
+        return Slice(_take(transaction, image_storage, timedelta(seconds=seconds)), int(cap * seconds))
+
+
+def _cap(transaction: Transaction, image_storage: str) -> int | None:
+    storage = transaction.get(record_kinds.IMAGE_STORAGE, (image_storage,))
+    return storage.bandwidth_bytes_s if storage else None
+
+
+def _take(transaction: Transaction, image_storage: str, length: timedelta) -> float:
+    known, now = transaction.get(record_kinds.PACING, (image_storage,)), transaction.now()
+    begins = _begins(known.free_at if known else now, now)
+    after = Pacing(image_storage=image_storage, free_at=begins + length)
+    if known is None:
+        transaction.insert(record_kinds.PACING, after)
+    else:
+        transaction.update(record_kinds.PACING, after)
+    return (begins - now).total_seconds()
+
+
+def _begins(free_at: datetime, now: datetime) -> datetime:
+    return free_at if now < free_at <= now + LONGEST else now

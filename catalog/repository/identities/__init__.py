@@ -1,0 +1,1 @@
+"""Persons and robots: reading and changing them, what proves them, signing in."""

@@ -1,0 +1,73 @@
+"""Persons whom somebody else knows: made at their first sign-in, and each time what their groups come to now."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from catalog.errors import IdentityNotFound, SignInRefused
+from catalog.log import events
+from catalog.records import Identity, NewSession, Session
+from catalog.repository.catalog import Catalog
+from catalog.repository.change import Change
+from catalog.repository.identities import proofs
+from catalog.repository.identities.sign_in import NOBODY
+
+WHAT = "the sign-in at the provider"
+
+
+def sign_in_proven(
+    catalog: Catalog, name: str, proof: str, belongs: Mapping[str, object] | None, address: str, hours: float
+) -> NewSession:
+    """Begin a session of a person that a provider proved.
+
+    proof: tells them from whoever else has their name; belongs: account, role and projects, None where they have no place
+    here. Raises SignInRefused, LastAdministrator, InvalidRequest.
+    """
+    kept = proofs.foreign(proof)
+    reason = _why_not(catalog, name, kept, belongs)
+    if reason or belongs is None:
+        with catalog.changing(NOBODY) as change:
+            change.note_sign_in(events.IDENTITY_SIGN_IN_FAILED, name if _is_there(catalog, name) else "", address)
+        raise SignInRefused(WHAT, reason)
+    secret = proofs.new_secret(proofs.SESSION)
+    with catalog.changing(str(belongs["account"])) as change:
+        who = _placed(change, name, kept, belongs)
+        begun = change.now()
+        session = Session(
+            id=secret.id, identity=who.name, digest=secret.digest, created_at=begun,
+            expires_at=begun + timedelta(hours=hours),
+        )  # fmt: skip
+        change.begin_session(session, address)
+    return NewSession(token=secret.text, expires_at=session.expires_at)
+
+
+def _why_not(catalog: Catalog, name: str, kept: str, belongs: Mapping[str, object] | None) -> str:
+    """Return what keeps somebody out, "" where nothing does."""
+    if belongs is None:
+        return "none of their groups has a place here"
+    if not _is_there(catalog, name):
+        return ""
+    known = catalog.password_of(name)
+    if known is None or known.hash != kept:
+        return f"the name {name!r} is somebody else's here"
+    return "this identity is disabled" if catalog.identity(name).disabled else ""
+
+
+def _is_there(catalog: Catalog, name: str) -> bool:
+    with suppress(IdentityNotFound):
+        return bool(catalog.identity(name))
+    return False
+
+
+def _placed(change: Change, name: str, kept: str, belongs: Mapping[str, object]) -> Identity:
+    """Return the person as their groups have them now. Raises SignInRefused where they changed meanwhile."""
+    try:
+        known = change.identity(name)
+    except IdentityNotFound:
+        made = {"name": name, "kind": "person", **belongs, "created_at": change.now(), "updated_at": change.now()}
+        return change.add_identity(Identity.model_validate(made), kept)
+    proven = change.password_of(name)
+    if proven is None or proven.hash != kept or known.disabled:
+        raise SignInRefused(WHAT, f"the name {name!r} is somebody else's here")
+    changes = {field: value for field, value in belongs.items() if getattr(known, field) != value}
+    return change.change_identity(name, changes) if changes else known

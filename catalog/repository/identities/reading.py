@@ -1,0 +1,58 @@
+"""Reading who there is, which tokens they have, and what proves them, which only `sign_in` asks for."""
+
+from collections.abc import Iterator
+
+from catalog.errors import IdentityNotFound, TokenNotFound
+from catalog.records import Attempts, Identity, ListedToken, Password, Session, Token, TokenSecret
+from catalog.store import record_kinds
+from catalog.store.listing import Listing, where
+
+
+class IdentityReading(Listing):
+    """Persons, robots and tokens."""
+
+    def identities(self) -> Iterator[Identity]:
+        """List persons and robots by name."""
+        return self._all(record_kinds.IDENTITY)
+
+    def identity(self, name: str) -> Identity:
+        """Return a person or robot. Raises IdentityNotFound."""
+        found = self._get(record_kinds.IDENTITY, name)
+        if found is None:
+            raise IdentityNotFound(name)
+        return found
+
+    def has_person(self) -> bool:
+        """Tell whether there is any person: then the one-time link makes none any more."""
+        return any(identity.kind == "person" for identity in self.identities())
+
+    def tokens(self, identity: str | None = None) -> Iterator[ListedToken]:
+        """List tokens, newest first, of one identity or all."""
+        return map(self._listed, self._all(record_kinds.TOKEN, where(identity=identity)))
+
+    def token(self, token_id: str) -> ListedToken:
+        """Return one token. Raises TokenNotFound."""
+        found = self._get(record_kinds.TOKEN, token_id)
+        if found is None:
+            raise TokenNotFound(token_id)
+        return self._listed(found)
+
+    def password_of(self, name: str) -> Password | None:
+        """Return what proves a person, None where nothing does."""
+        return self._get(record_kinds.PASSWORD, name)
+
+    def token_secret(self, token_id: str) -> TokenSecret | None:
+        """Return what proves a token, None where there is none."""
+        return self._get(record_kinds.TOKEN_SECRET, token_id)
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a session, None where there is none."""
+        return self._get(record_kinds.SESSION, session_id)
+
+    def attempts(self, subject: str) -> Attempts | None:
+        """Return how many sign-ins were tried, None where none was."""
+        return self._get(record_kinds.ATTEMPTS, subject)
+
+    def _listed(self, token: Token) -> ListedToken:
+        secret = self._get(record_kinds.TOKEN_SECRET, token.id)
+        return ListedToken(**dict(token), last_used_at=secret.last_used_at if secret else None)

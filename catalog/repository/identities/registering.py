@@ -1,0 +1,82 @@
+"""What persons and robots are made, changed and given, whoever asks: the service and the commands of this host."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from catalog.errors import InvalidRequest
+from catalog.records import Identity, IdentityKind, NewToken, Role, Scope, Token
+from catalog.repository.catalog import Catalog
+from catalog.repository.identities import proofs
+from catalog.rules.accounts.roles import check_scope
+from catalog.rules.accounts.sharing import ADMIN
+from catalog.rules.accounts.sign_in import check_name, check_names, check_password
+
+
+def add(
+    catalog: Catalog, actor: str, name: str, account: str, *, role: Role, projects: tuple[str, ...] = (),
+    kind: IdentityKind | None = None, password: str | None = None, first: bool = False,
+) -> Identity:  # fmt: skip
+    """Add a person or robot; without a kind, a person if there is a password. first: only while there is no person.
+
+    Raises InvalidRequest, IdentityExists.
+    """
+    kind = kind or ("robot" if password is None else "person")
+    if kind == "robot" and password is not None:
+        raise InvalidRequest("password", "one", "leave it out for a robot, which has tokens")
+    kept = proofs.hashed(check_password(check_name(name), password)) if password is not None else None
+    check_names(account, projects)
+    with catalog.changing(actor) as change:
+        if first and change.has_person():
+            raise InvalidRequest("name", name, "there is a person already: an administrator adds others")
+        now = change.now()
+        identity = Identity(
+            name=check_name(name), kind=kind, account=account, projects=tuple(sorted(set(projects))), role=role,
+            created_at=now, updated_at=now,
+        )  # fmt: skip
+        return change.add_identity(identity, kept)
+
+
+def change(
+    catalog: Catalog, actor: str, name: str, changes: Mapping[str, object], password: str | None = None
+) -> Identity:
+    """Change the fields given and, if there is one, the password. Raises as `Change.change_identity`."""
+    found = catalog.identity(name)
+    if password is not None and found.kind == "robot":
+        raise InvalidRequest("password", "one", "leave it out for a robot, which has tokens")
+    kept = proofs.hashed(check_password(name, password)) if password is not None else None
+    after = found.model_copy(update=dict(changes))
+    check_names(after.account, after.projects)
+    with catalog.changing(actor) as changing:
+        return changing.change_identity(name, changes, kept)
+
+
+def create_token(
+    catalog: Catalog, actor: str, by: str, identity: str, scope: Scope, expires_at: datetime | None
+) -> NewToken:
+    """Make a token of an identity. by: who makes it. Raises IdentityNotFound, InvalidRequest."""
+    check_scope(scope)
+    if expires_at is not None and expires_at <= catalog.now():
+        raise InvalidRequest("expires_at", expires_at.isoformat(), "a moment to come")
+    secret = proofs.new_secret(proofs.TOKEN)
+    with catalog.changing(actor) as changing:
+        token = Token(
+            id=secret.id,
+            identity=identity,
+            scope=scope,
+            created_by=by,
+            created_at=changing.now(),
+            expires_at=expires_at,
+        )
+        added = changing.add_token(token, secret.digest)
+    return NewToken(**dict(added), token=secret.text)
+
+
+def revoke_token(catalog: Catalog, actor: str, token_id: str) -> Token:
+    """Revoke a token. Raises TokenNotFound."""
+    with catalog.changing(actor) as changing:
+        return changing.revoke_token(token_id)
+
+
+def first_administrator(catalog: Catalog, name: str, password: str) -> Identity:
+    """Make the first administrator. Raises InvalidRequest where there is a person already."""
+    return add(catalog, ADMIN, name, ADMIN, role="admin", kind="person", password=password, first=True)

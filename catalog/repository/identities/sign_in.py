@@ -1,0 +1,134 @@
+"""Signing in with a password, and being known by a token or a session.
+
+A wrong name takes as long as a wrong password: the same transactions, the same hash, the same sentence. Attempts are counted
+before the password is looked at and in the catalog, so neither many at once nor many hosts get more of them.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from catalog.errors import IdentityNotFound, NotSignedIn, SignInFailed, SignInLimited
+from catalog.log import events
+from catalog.records import Identity, NewSession, Password, Session, SignedIn
+from catalog.repository.catalog import Catalog
+from catalog.repository.change import Change
+from catalog.repository.identities import proofs
+from catalog.rules.accounts.sign_in import NAME, counted, one_more, wait_s
+
+USED_EVERY = timedelta(minutes=1)
+"""How exactly the last use of a token is kept: a change for each request would have all others wait."""
+NOBODY = "nobody"
+
+
+def sign_in(catalog: Catalog, name: str, password: str, address: str, hours: float) -> NewSession:
+    """Begin a session of a person. hours: how long it lasts. Raises SignInFailed, SignInLimited."""
+    _count(catalog, name, address)
+    found = _person(catalog, name)
+    kept = catalog.password_of(found.name) if found else catalog.password_of("")  # as long, whoever is asked for
+    right = proofs.is_right(kept.hash if kept else None, password)
+    if not right or found is None or kept is None or found.disabled:
+        with catalog.changing(found.account if found else NOBODY) as change:
+            change.note_sign_in(events.IDENTITY_SIGN_IN_FAILED, found.name if found else "", address)
+        raise SignInFailed
+    again = proofs.hashed(password) if proofs.is_outdated(kept.hash) else None
+    return _begin(catalog, kept, address, hours, again)
+
+
+def _person(catalog: Catalog, name: str) -> Identity | None:
+    with suppress(IdentityNotFound):
+        found = catalog.identity(name if NAME.fullmatch(name) else "")  # others are nobody's, and no database takes all
+        return found if found.kind == "person" else None
+    return None
+
+
+def _count(catalog: Catalog, name: str, address: str) -> None:
+    """Count an attempt before it is made. Raises SignInLimited."""
+    with catalog.changing(NOBODY) as change:
+        wait, now = _wait_s(change, name, address), change.now()
+        if not wait:
+            for subject in counted(name, address).values():
+                change.keep_attempts(one_more(change.attempts(subject), subject, now))
+            if _wait_s(change, name, address):  # told once, when it begins: what is refused from now on leaves nothing
+                change.note_sign_in(events.IDENTITY_SIGN_IN_LIMITED, "", address)
+    if wait:
+        raise SignInLimited(wait)
+
+
+def _wait_s(change: Change, name: str, address: str) -> int:
+    now = change.now()
+    return max(wait_s(change.attempts(subject), kind, now) for kind, subject in counted(name, address).items())
+
+
+def _begin(catalog: Catalog, proven: Password, address: str, hours: float, password_hash: str | None) -> NewSession:
+    """Begin a session of whoever proved a password that is still theirs."""
+    secret, who = proofs.new_secret(proofs.SESSION), catalog.identity(proven.identity)
+    with catalog.changing(who.account) as change:
+        if change.password_of(who.name) != proven:  # it was changed while it was looked at
+            raise SignInFailed
+        begun = change.now()
+        session = Session(
+            id=secret.id, identity=who.name, digest=secret.digest, created_at=begun,
+            expires_at=begun + timedelta(hours=hours),
+        )  # fmt: skip
+        change.begin_session(session, address)
+        change.forget_attempts(counted(who.name, address))
+        if password_hash is not None:
+            change.keep_password(who.name, password_hash)
+    return NewSession(token=secret.text, expires_at=session.expires_at)
+
+
+def signed_in(catalog: Catalog, text: str) -> SignedIn:
+    """Return whom a token or a session proves. Raises NotSignedIn."""
+    given = proofs.given(text)
+    if given is None:
+        raise NotSignedIn
+    return _by_token(catalog, given) if given.sort == proofs.TOKEN else _by_session(catalog, given)
+
+
+def _by_token(catalog: Catalog, given: proofs.Given) -> SignedIn:
+    secret, now = catalog.token_secret(given.id), catalog.now()
+    if not given.proves(secret.digest if secret else None) or secret is None:
+        raise NotSignedIn
+    token = catalog.token(given.id)
+    if token.revoked_at is not None:
+        raise NotSignedIn("this token was revoked")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise NotSignedIn("this token has expired")
+    who = _enabled(catalog, token.identity)
+    if secret.last_used_at is None or not secret.last_used_at <= now < secret.last_used_at + USED_EVERY:
+        with catalog.changing(who.account) as change:
+            change.note_use(token.id, now)
+    return SignedIn(identity=who, scope=token.scope, proof=f"token:{token.id}", expires_at=token.expires_at)
+
+
+def _by_session(catalog: Catalog, given: proofs.Given) -> SignedIn:
+    session, now = catalog.session(given.id), catalog.now()
+    if not given.proves(session.digest if session else None) or session is None:
+        raise NotSignedIn
+    if session.expires_at <= now:
+        raise NotSignedIn("this session has expired")
+    who = _enabled(catalog, session.identity)
+    return SignedIn(identity=who, proof=f"session:{session.id}", expires_at=session.expires_at)
+
+
+def _enabled(catalog: Catalog, name: str) -> Identity:
+    who = catalog.identity(name)
+    if who.disabled:
+        raise NotSignedIn("this identity is disabled")
+    return who
+
+
+def require_password(catalog: Catalog, name: str, password: str) -> None:
+    """Raise SignInFailed, SignInLimited unless it is the present password of a person who is signed in already."""
+    _count(catalog, name, f"session of {name}")
+    kept = catalog.password_of(name)
+    if not proofs.is_right(kept.hash if kept else None, password):
+        raise SignInFailed
+
+
+def sign_out(catalog: Catalog, who: SignedIn) -> None:
+    """End the session that somebody is known by; a token stays."""
+    sort, _, session_id = who.proof.partition(":")
+    if sort == "session":
+        with catalog.changing(who.identity.account) as change:
+            change.end_session(session_id)

@@ -1,0 +1,32 @@
+"""Reading webhooks and what became of their deliveries."""
+
+from collections.abc import Iterator
+
+from catalog.errors import WebhookNotFound
+from catalog.records import Delivery, Webhook
+from catalog.store import record_kinds
+from catalog.store.listing import Listing, where
+
+
+class WebhookReading(Listing):
+    """Who is told of events."""
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """List webhooks by name."""
+        return self._all(record_kinds.WEBHOOK)
+
+    def webhook(self, name: str) -> Webhook:
+        """Return one webhook. Raises WebhookNotFound."""
+        webhook = self._get(record_kinds.WEBHOOK, name)
+        if webhook is None:
+            raise WebhookNotFound(name)
+        return webhook
+
+    def webhook_position(self, name: str) -> int:
+        """Return the entry of the log up to which deliveries to a webhook were made out; 0 for one that is not there."""
+        cursor = self._get(record_kinds.WEBHOOK_CURSOR, name)
+        return cursor.sequence if cursor else 0
+
+    def deliveries(self, webhook: str | None = None, *, status: str | None = None) -> Iterator[Delivery]:
+        """List deliveries by webhook, oldest event first."""
+        return self._all(record_kinds.DELIVERY, where(webhook=webhook, status=status))

@@ -1,0 +1,1 @@
+"""Rules about accounts: sharing, quotas, configuring."""

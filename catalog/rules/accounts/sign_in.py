@@ -1,0 +1,70 @@
+"""Names, passwords, and how many sign-ins may fail.
+
+| counted by | failures within 15 minutes |
+|---|---|
+| name and address together | 5: the owner of a name is not shut out by who guesses from elsewhere |
+| address | 30 |
+| name | 50 |
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from catalog.errors import InvalidRequest
+from catalog.records import Attempts
+
+WINDOW = timedelta(minutes=15)
+MOST: Mapping[str, int] = {"both": 5, "address": 30, "name": 50}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+SHORTEST, LONGEST = 8, 1024
+"""Characters of a password: fewer are guessed, more only cost time."""
+
+
+def check_name(name: str) -> str:
+    """Return the name of an identity. Raises InvalidRequest."""
+    if not NAME.fullmatch(name):
+        raise InvalidRequest("name", name, "1 to 64 letters, digits and . _ @ + -, the first a letter or digit")
+    return name
+
+
+def check_names(account: str, projects: tuple[str, ...]) -> None:
+    """Raise InvalidRequest for names of accounts and projects that are empty or have spaces at their ends."""
+    for parameter, given in (("account", (account,)), ("projects", projects)):
+        if not all(name and name == name.strip() and len(name) <= LONGEST for name in given):
+            raise InvalidRequest(parameter, given, "names that are not empty and have no space at either end")
+
+
+def check_password(name: str, password: str) -> str:
+    """Return a password that somebody chose. Raises InvalidRequest, which never repeats it."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise InvalidRequest("password", f"one of {len(password)} characters", f"{SHORTEST} to {LONGEST} of them")
+    if password.casefold() == name.casefold():
+        raise InvalidRequest("password", "the name itself", "another word")
+    return password
+
+
+def counted(name: str, address: str) -> Mapping[str, str]:
+    """Return what an attempt counts for, by the kinds of `MOST`. Names are hashed: people type passwords there, too."""
+    hashed = hashlib.sha256(name.encode(errors="replace")).hexdigest()
+    return {"both": f"both:{hashed}:{address}", "address": f"address:{address}", "name": f"name:{hashed}"}
+
+
+def is_old(attempts: Attempts, now: datetime) -> bool:
+    """Tell whether attempts count no longer; those of a moment to come are a clock's that was put back."""
+    return not attempts.since <= now < attempts.since + WINDOW
+
+
+def one_more(known: Attempts | None, subject: str, now: datetime) -> Attempts:
+    """Return the attempts after one more."""
+    if known is None or is_old(known, now):
+        return Attempts(subject=subject, count=1, since=now)
+    return known.model_copy(update={"count": known.count + 1})
+
+
+def wait_s(known: Attempts | None, kind: str, now: datetime) -> int:
+    """Return how many seconds have to pass before the next attempt, 0 for none."""
+    if known is None or known.count < MOST[kind] or is_old(known, now):
+        return 0
+    return max(1, round((known.since + WINDOW - now).total_seconds()))

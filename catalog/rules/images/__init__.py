@@ -1,0 +1,1 @@
+"""Rules about images: naming, formats, boot, checksums, transitions, retention."""

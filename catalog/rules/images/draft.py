@@ -1,0 +1,71 @@
+"""What an add asks for, checked before anything is recorded: every rule of the form, in one call.
+
+| field | refused | by |
+|---|---|---|
+| name, description, family | a letter that is not allowed, too long | `naming` |
+| version, labels | what is none | `builds` |
+| expected_checksum | `sums:` alone for an upload: no list lies next to it | here |
+| credentials | no host that takes them, or a URL that holds a password already | `storages.sources` |
+| BIOS mode, CSM, OS, bare metal | what contradicts each other, or a volume image has not | `boot` |
+| boot_check | an architecture that can't be tried | here |
+"""
+
+from collections.abc import Collection
+
+from pydantic import Field
+
+from catalog.errors import InvalidRequest
+from catalog.records import Architecture, Image, Record
+from catalog.rules.images.boot import check_image
+from catalog.rules.images.builds import check_labels, check_version
+from catalog.rules.images.checksums import SUMS, Checksum, ChecksumList
+from catalog.rules.images.naming import check_description, check_name
+from catalog.rules.storages.sources import UPLOAD, check_credentials, scheme_of
+
+
+class Draft(Record):
+    """An image that was asked for. Of a URL's secrets the image knows nothing; `urls` and `expected` have them.
+
+    urls: of the file, mirrors of each other. secret_in_url: one of them holds a password. credentials: name of a secret.
+    boots: the image is to be booted before it becomes Ready.
+    """
+
+    image: Image
+    urls: tuple[str, ...] = Field(repr=False)
+    expected: Checksum | ChecksumList | None = None
+    secret_in_url: bool = False
+    credentials: str | None = None
+    boots: bool = False
+
+
+def check_draft(draft: Draft, tried: Collection[Architecture]) -> None:
+    """Raise InvalidRequest for the first rule of the form that a draft breaks. tried: architectures that can be booted here."""
+    check_name(draft.image.name)
+    check_description(draft.image.description)
+    if draft.image.family is not None:
+        check_name(draft.image.family, "family")
+    if draft.image.build_version is not None:
+        check_version(draft.image.build_version)
+    check_labels(draft.image.labels)
+    _check_neighbour(draft)
+    check_credentials(draft.credentials, draft.urls, secret_in_url=draft.secret_in_url)
+    check_image(draft.image)
+    _check_trial(draft, tried)
+
+
+def _check_neighbour(draft: Draft) -> None:
+    """Refuse `sums:` alone for a file that was sent: no list of checksums lies next to it."""
+    beside = isinstance(draft.expected, ChecksumList) and not draft.expected.url
+    if beside and any(scheme_of(url) == UPLOAD for url in draft.urls):
+        raise InvalidRequest(
+            "expected_checksum",
+            SUMS,
+            "no list of checksums lies next to an upload; give the checksum itself, or sums: and the URL of a list",
+        )
+
+
+def _check_trial(draft: Draft, tried: Collection[Architecture]) -> None:
+    architecture = draft.image.cpu_architecture
+    if draft.boots and architecture not in tried:
+        allowed = f"{architecture} can't be tried here, only {' and '.join(tried)}; choose none"
+        raise InvalidRequest("boot_check", "boots", allowed)

@@ -1,0 +1,1 @@
+"""Rules about storages: kinds, sources, registering, drift."""

@@ -1,0 +1,1 @@
+"""Rules about upkeep: recovery, deferred work."""

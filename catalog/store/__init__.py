@@ -1,0 +1,1 @@
+"""Rows in memory, SQLite and PostgreSQL, and their schema."""

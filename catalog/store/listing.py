@@ -1,0 +1,77 @@
+"""Asking a store for one record, or for a listing in pages."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
+from datetime import datetime
+from logging import getLogger
+from typing import Self, TypeVar
+
+from catalog.errors import RecordUnreadable
+from catalog.records import Record
+from catalog.store.protocol import EVERYTHING, Page, Query, Transaction
+from catalog.store.record_kinds import Place, RecordKind
+
+R = TypeVar("R", bound=Record)
+log = getLogger("imagewright.catalog")
+
+
+class Listing:
+    """Answers questions. Listings are iterators that ask for pages underneath; each page is one moment.
+
+    strict: a row that holds no record ends a listing with RecordUnreadable, as who deletes what is not listed needs it;
+    else it is left out, logged, and named in `unreadable` (by subject).
+    """
+
+    strict = True
+
+    def __init__(
+        self,
+        reading: Callable[[], AbstractContextManager[Transaction]],
+        clock: Callable[[], datetime],
+        page_size: int,
+    ) -> None:
+        self._reading, self._clock, self._page_size = reading, clock, page_size
+        self.unreadable: dict[str, RecordUnreadable] = {}
+
+    def tolerant(self) -> Self:
+        """Return the same catalog, whose listings leave out rows that hold no record: for work on each thing by itself."""
+        other = copy(self)
+        other.strict = False
+        return other
+
+    def now(self) -> datetime:
+        """Return the moment by the clock that all users of the catalog share; ages of what it keeps count by it alone."""
+        return self._clock()
+
+    def _get(self, kind: RecordKind[R], *key: str | int) -> R | None:
+        with self._reading() as transaction:
+            return transaction.get(kind, key)
+
+    def _all(self, kind: RecordKind[R], query: Query = EVERYTHING, after: Place | None = None) -> Iterator[R]:
+        limit = self._page_size
+        while True:
+            with self._reading() as transaction:
+                page = transaction.page(kind, query, after, limit)
+            yield from self._readable(page)
+            if page.rows < limit:
+                return
+            if page.end in (None, after):  # rows without a place fill it: the next one is behind all of them
+                limit *= 2
+            else:
+                after, limit = page.end, self._page_size
+
+    def _readable(self, page: Page[R]) -> Sequence[R]:
+        """Return the records of a page. Rows that hold none: see `strict`."""
+        if self.strict:
+            return page.all()
+        for error in page.unreadable:
+            if error.subject not in self.unreadable:
+                self.unreadable[error.subject] = error
+                log.warning("%s", error)
+        return page.records
+
+
+def where(**fields: str | None) -> Query:
+    """Return the query for these fields, those that are None left out."""
+    return Query(among={name: (value,) for name, value in fields.items() if value is not None})

@@ -1,0 +1,125 @@
+"""Is the database's schema the one we know? Creates it where there is none, upgrades SQLite, refuses the rest.
+
+The look costs one query; alembic (0.2 s to import) is loaded only when there is something to upgrade.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from catalog.errors import CatalogOutdated, CatalogUnavailable
+from catalog.files import locked
+from catalog.privacy import make_folder
+from catalog.store.sql import WRITER_LOCK, SqlStore, unavailable
+from catalog.store.tables import METADATA, OLDEST, SCHEMA
+
+_VERSION = sa.Table(
+    "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True), sa.Column("readers", sa.Text)
+)  # fmt: skip
+
+
+def prepare(store: SqlStore, *, upgrade_shared: bool = False) -> None:
+    """Make the schema ready for use. Raises CatalogOutdated, CatalogUnavailable.
+
+    An older PostgreSQL is left alone unless asked: other hosts may still run the older program. A newer one is used if
+    whoever made it says that programs of ours still may.
+    """
+    file = _file(store.engine)
+    try:
+        if file is not None:
+            make_folder(file.parent)
+            store.make_ready()
+        found = revision(store.engine)
+        if found is None and file is not None:
+            _require_ours(store)
+        if found is None or (found < SCHEMA and (file is not None or upgrade_shared)):
+            found = _bring_up(store)
+    except DBAPIError as error:
+        raise unavailable(store.address, error) from error
+    except OSError as error:
+        raise CatalogUnavailable(store.address, str(error)) from error
+    if found != SCHEMA and not (found or "") > SCHEMA >= _oldest_reader(store.engine, found or ""):
+        raise CatalogOutdated(store.address, found or "", SCHEMA)
+
+
+def revision(engine: sa.Engine) -> str | None:
+    """Return the revision of a database's schema, None for an empty database."""
+    with engine.connect() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    found = connection.execute(sa.select(_VERSION.c.version_num)).scalar()
+    return None if found is None else str(found)
+
+
+def _oldest_reader(engine: sa.Engine, found: str) -> str:
+    """Return the oldest revision whose programs may use a newer schema: that schema's own where nothing is said of it."""
+    try:
+        with engine.connect() as connection:
+            said = connection.execute(sa.select(_VERSION.c.readers)).scalar()
+    except DBAPIError:
+        said = None
+    newest, _, oldest = str(said or "").partition(":")
+    return oldest if newest == found and oldest else found
+
+
+def _bring_up(store: SqlStore) -> str | None:
+    """Create or upgrade the schema, one process at a time; return its revision."""
+    with _alone(store.engine) as connection:
+        found = _revision(connection)
+        if found is None:
+            METADATA.create_all(connection)
+            _VERSION.create(connection)
+            connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA, "readers": f"{SCHEMA}:{OLDEST}"})
+        elif found < SCHEMA:
+            from catalog.store.upgrade import upgrade
+
+            upgrade(connection)
+            connection.execute(sa.update(_VERSION), {"readers": f"{SCHEMA}:{OLDEST}"})
+        return _revision(connection)
+
+
+def _require_ours(store: SqlStore) -> None:
+    """Raise CatalogUnavailable where a file has another program's tables. A PostgreSQL database may well be shared."""
+    with store.engine.connect() as connection:
+        tables = sa.inspect(connection).get_table_names()
+    if tables and revision(store.engine) is None:  # in this order: another process may create the catalog right now
+        reason = "it is another program's database; name a new file or one that imagewright made"
+        raise CatalogUnavailable(store.address, reason)
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    file = _file(engine)
+    with locked(file.parent) if file is not None else _nobody_else():
+        if file is not None:
+            _switch_to_wal(engine)
+        with engine.connect() as connection, connection.execution_options(imagewright_writing=True).begin():
+            if file is None:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+            yield connection
+
+
+@contextmanager
+def _nobody_else() -> Iterator[None]:
+    yield
+
+
+def _switch_to_wal(engine: sa.Engine) -> None:
+    """Let readers go on beside a writer. Kept in the file; can't be done inside a transaction, nor by two at once."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL").close()
+    finally:
+        connection.close()
+
+
+def _file(engine: sa.Engine) -> Path | None:
+    name = engine.url.database
+    return Path(name) if engine.dialect.name == "sqlite" and name else None

@@ -1,0 +1,260 @@
+"""A store in SQLite or PostgreSQL, over SQLAlchemy Core.
+
+One writer at a time, on both: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an advisory lock that the transaction holds.
+The event log is one chain, so its writers would queue anyway; queueing before the first read makes every change
+see all earlier ones, and no change ever has to be retried for a conflict.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
+
+from catalog.errors import CatalogFull, CatalogUnavailable
+from catalog.records import Event, Image, Record, Replica
+from catalog.rules.accounts.sharing import grantees
+from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
+from catalog.store.protocol import Page, Query, Total
+from catalog.store.record_kinds import EVENT, IMAGE, REPLICA, Key, Place, RecordKind
+from catalog.store.rows import from_json, page_from, record_from
+from catalog.store.sql_queries import names_asked, names_in_order, page_of
+from catalog.store.sql_totals import total_from, totals_of
+from catalog.store.tables import LABELS_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES, UtcTime, row_of
+from catalog.units import utc_now
+
+R = TypeVar("R", bound=Record)
+WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
+BUSY_TIMEOUT_S = 30
+CACHE_KIB = 32 << 10  # of pages, at most: the inner nodes of every index of a million images stay in it
+FEW = 2000
+"""Images whose names begin alike are found by their names up to here: sorting them costs what walking 50,000 does, the
+most that a page of 100 needs where there are more of them among a million."""
+MAY_BE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says of a full disk where it can't make or enlarge its files beside the database."""
+OUR_FAULT = (DataError, IntegrityError, ProgrammingError)
+
+
+class SqlTransaction:
+    """Reads and writes rows on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: RecordKind[R], key: Key) -> R | None:
+        """Return a record, or None."""
+        table = TABLES[kind.table]
+        rows = self._connection.execute(sa.select(table).where(*_at(kind, key))).mappings()
+        row = rows.first()
+        return None if row is None else record_from(kind, dict(row))
+
+    def page(self, kind: RecordKind[R], query: Query, after: Place | None, limit: int) -> Page[R]:
+        """Walk an index from `after` on: a page costs the same wherever it is."""
+        by_name = kind.table == IMAGE.table and self._finds_by_name(query)
+        statement = page_of(kind, query, after, limit, self._connection.dialect.name, by_name=by_name)
+        rows = self._connection.execute(statement)
+        return page_from(kind, tuple(rows.keys()), rows)
+
+    def count(self, kind: RecordKind[Record]) -> int:
+        """Return how many records there are."""
+        return int(self._connection.execute(sa.select(sa.func.count(TABLES[kind.table].c[kind.key[0]]))).scalar_one())
+
+    def totals(
+        self, kind: RecordKind[Record], by: Sequence[str], sums: Sequence[str] = (), moments: Sequence[str] = ()
+    ) -> Sequence[Total]:
+        """Count records by the values of fields, in the database."""
+        rows = self._connection.execute(totals_of(kind, by, sums, moments))
+        return tuple(total_from(tuple(row), len(by), len(sums)) for row in rows)
+
+    def last_event(self, until: datetime | None = None) -> Event | None:
+        """Return the newest event (at a moment), or None."""
+        table = TABLES[EVENT.table]
+        newest = sa.select(table).order_by(table.c.sequence.desc()).limit(1)
+        if until is not None:  # moments never go back, so their index finds it as well
+            newest = sa.select(table).where(table.c.at <= until)
+            newest = newest.order_by(table.c.at.desc(), table.c.sequence.desc()).limit(1)
+        row = self._connection.execute(newest).mappings().first()
+        return None if row is None else record_from(EVENT, dict(row))
+
+    def now(self) -> datetime:
+        """Return the moment, of this host for SQLite: all its users are on it."""
+        if self._connection.dialect.name != "postgresql":
+            return utc_now()
+        return self._connection.execute(sa.select(sa.func.clock_timestamp(type_=UtcTime()))).scalar_one()
+
+    def insert(self, kind: RecordKind[R], record: R) -> None:
+        """Add a record."""
+        self.insert_all(kind, (record,))
+
+    def insert_all(self, kind: RecordKind[R], records: Sequence[R]) -> None:
+        """Add records of one kind whose keys are not there yet, together: for a whole catalog one by one takes hours."""
+        rows = [row_of(kind, record) for record in records]
+        if rows:  # a single one by itself: as one of many it would cost a round trip more
+            self._connection.execute(sa.insert(TABLES[kind.table]), rows if len(rows) > 1 else rows[0])
+        for record in records:
+            if isinstance(record, Image):
+                self._list(record)
+            elif isinstance(record, Replica):
+                self._connection.execute(placing(record))
+
+    def update(self, kind: RecordKind[R], record: R) -> None:
+        """Replace the record that has this key."""
+        key = kind.key_of(record)
+        self._connection.execute(sa.update(TABLES[kind.table]).where(*_at(kind, key)), row_of(kind, record))
+        if isinstance(record, Image):
+            self._unlist(record.id)
+            self._list(record)
+            here = PLACES_TABLE.c.image_id == record.id
+            self._connection.execute(sa.update(PLACES_TABLE).where(here), {"created_at": record.created_at})
+
+    def delete(self, kind: RecordKind[Record], key: Key) -> None:
+        """Delete a record; a no-op if there is none."""
+        if kind.table == IMAGE.table:
+            self._unlist(str(key[0]))
+        elif kind.table == REPLICA.table:
+            places = PLACES_TABLE.c
+            here = (places.image_id == key[0]) & (places.image_storage == key[1])
+            self._connection.execute(sa.delete(PLACES_TABLE).where(here))
+        self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
+
+    def _list(self, image: Image) -> None:
+        place = {"image_id": image.id, "created_at": image.created_at}
+        rows = [{"grantee": grantee, **place} for grantee in sorted(grantees(image))]
+        if rows:
+            self._connection.execute(sa.insert(SHARES_TABLE), rows)
+        labels = [{"label": label, **place} for label in sorted(set(image.labels))]
+        if labels:
+            self._connection.execute(sa.insert(LABELS_TABLE), labels)
+
+    def _unlist(self, image_id: str) -> None:
+        for table in (SHARES_TABLE, LABELS_TABLE):
+            self._connection.execute(sa.delete(table).where(table.c.image_id == image_id))
+
+    def _finds_by_name(self, query: Query) -> bool:
+        """Tell whether the index of names finds a page at once, or few enough to be sorted."""
+        asked = names_asked(query)
+        if asked is None or names_in_order(query):
+            return asked is not None
+        found = sa.select(sa.func.count()).select_from(asked.limit(FEW + 1).subquery())
+        return int(self._connection.execute(found).scalar_one()) <= FEW
+
+
+def placing(replica: Replica) -> sa.Insert:
+    """Return the statement that enters a replica where its storage's images are listed."""
+    images = TABLES[IMAGE.table]
+    here = sa.literal(replica.image_storage), images.c.created_at, images.c.id
+    image = sa.select(*here).where(images.c.id == replica.image_id)
+    return sa.insert(PLACES_TABLE).from_select(["image_storage", "created_at", "image_id"], image)
+
+
+def _at(kind: RecordKind[Record], key: Key) -> list[sa.ColumnElement[bool]]:
+    table = TABLES[kind.table]
+    return [table.c[field] == value for field, value in zip(kind.key, key, strict=True)]
+
+
+class SqlStore:
+    """Keeps rows in a database that many threads, processes and hosts may share."""
+
+    page_size = 500
+
+    def __init__(self, engine: sa.Engine, reserve_bytes: int = 0) -> None:
+        self.engine = engine
+        frozen = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+        self._reader = engine.execution_options(**frozen)
+        self.shared = engine.dialect.name != "sqlite"
+        self.address = engine.url.render_as_string(hide_password=True)
+        database = engine.url.database
+        self._ballast = Ballast(Path(database), reserve_bytes) if not self.shared and database else None
+
+    @contextmanager
+    def _connected(self, *, writing: bool) -> Iterator[sa.Connection]:
+        self.make_ready()
+        if writing and self._ballast is not None and self._ballast.refuses():
+            raise CatalogFull(self.address, str(self._ballast.folder), free_bytes(self._ballast.folder))
+        try:
+            with (self.engine if writing else self._reader).connect() as connection:
+                connection.execution_options(imagewright_writing=writing)
+                with connection.begin():
+                    yield connection
+        except OUR_FAULT:
+            raise  # no waiting helps: a retry would only hide it
+        except DBAPIError as error:
+            raise unavailable(self.address, error) from error
+
+    def make_ready(self) -> None:
+        """Let go of the reserve on the catalog's disk where what comes next may use it; see `catalog.store.ballast`."""
+        if self._ballast is not None:
+            self._ballast.before_use()
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlTransaction]:
+        """Read one moment of the database."""
+        with self._connected(writing=False) as connection:
+            yield SqlTransaction(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[SqlTransaction]:
+        """Wait for the writers before, then read and write; commit at the end."""
+        with self._connected(writing=True) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
+            yield SqlTransaction(connection)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+def unavailable(address: str, error: DBAPIError) -> CatalogUnavailable:
+    """Translate a database's own error; only its first line is a sentence."""
+    folder = Path(address.removeprefix("sqlite:///")).parent
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest says in which call
+    if code == sqlite3.SQLITE_FULL or (code in MAY_BE_FULL and 0 <= free_bytes(folder) < LITTLE_BYTES):
+        return CatalogFull(address, str(folder), max(0, free_bytes(folder)))
+    lines = str(error.orig).splitlines()
+    return CatalogUnavailable(address, lines[0] if lines else "it gave no reason")
+
+
+def parse(url: str) -> sa.URL | None:
+    """Return the URL with its driver filled in, or None if it names no database that we know."""
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        return None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed if backend == "sqlite" and parsed.database not in (None, "", ":memory:") else None
+
+
+def connect(url: sa.URL, reserve_bytes: int = 0) -> SqlStore:
+    """Make a store for a database; nothing is contacted yet. reserve_bytes: kept on SQLite's disk, see `catalog.store.ballast`."""
+    if url.get_backend_name() == "sqlite":
+        return SqlStore(_sqlite_engine(url), reserve_bytes)
+    engine = sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, json_deserializer=from_json)
+    return SqlStore(engine)
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_deserializer=from_json)
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own begins too late to be a snapshot
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")  # a Ready image stays Ready through a power cut
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("imagewright_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+ALLOWED = "a URL that starts with sqlite:///, postgresql+psycopg:// or memory://"

@@ -1,0 +1,146 @@
+"""The tables of the catalog, derived from the records: no second definition of a field.
+
+Text, numbers, truth values and times are columns of their own, so that SQL (listings, data quality) can ask for
+them; whatever is nested is JSON. A new field needs a migration beside it: a test compares both.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin
+
+import sqlalchemy as sa
+
+from catalog.records import Record
+from catalog.store.record_kinds import RECORD_KINDS, RecordKind
+
+SCHEMA = "0011"  # newest revision in migrations/versions
+OLDEST = "0008"
+"""The revision whose programs may still use this schema: it stays while revisions only add, so that hosts are upgraded one by one."""
+SHARES = "image_shares"
+PLACES = "image_places"
+LABELS = "image_labels"
+
+Column = str | int | float | bool | datetime | list[object] | dict[str, object] | None
+
+
+@dataclass(frozen=True)
+class Unparsed:
+    """What stands for a cell whose text is not of its column's type; no field of a record takes it. told: what it is."""
+
+    told: str
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """A timezone-aware moment, kept as UTC; SQLite has no time zones of its own."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive times rather than guess their zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; times in the catalog are aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Name the zone that SQLite forgot."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Let one cell that holds no moment not end the answer that it is in."""
+        process = super().result_processor(dialect, coltype)
+
+        def tolerant(value: Any) -> Any:
+            try:
+                return process(value) if process else value
+            except (ValueError, TypeError):
+                return Unparsed(f"is no moment: {value!r}")
+
+        return tolerant
+
+
+_JSON = sa.JSON(none_as_null=True)  # not JSONB: its dialect costs every start 40 ms, and nothing searches inside
+# byte order everywhere: a page must not depend on the language of the database
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TYPES: Mapping[type, sa.types.TypeEngine[object]] = cast(
+    "Mapping[type, sa.types.TypeEngine[object]]",
+    {bool: sa.Boolean(), int: _BIG, float: sa.Float(), datetime: UtcTime(), str: _TEXT},
+)
+
+
+def _base(annotation: object) -> tuple[object, bool]:
+    """Return the annotation without None, and whether None was allowed."""
+    if get_origin(annotation) in (Union, UnionType):
+        rest = [part for part in get_args(annotation) if part is not NoneType]
+        return (rest[0], len(rest) < len(get_args(annotation))) if len(rest) == 1 else (annotation, True)
+    return annotation, False
+
+
+def column_type(annotation: object) -> sa.types.TypeEngine[object]:
+    """Return the column type of a record field."""
+    base, _ = _base(annotation)
+    if get_origin(base) is Literal or (isinstance(base, type) and issubclass(base, Enum)):
+        base = str
+    return _TYPES.get(cast("type", base), cast("sa.types.TypeEngine[object]", _JSON))
+
+
+def _column(kind: RecordKind[Record], name: str, annotation: object) -> "sa.Column[object]":
+    parent = sa.ForeignKey(f"{kind.references}.id") if kind.references and name == "image_id" else None
+    return sa.Column(
+        name,
+        column_type(annotation),
+        *([parent] if parent is not None else []),
+        primary_key=name in kind.key,
+        nullable=_base(annotation)[1],
+        autoincrement=False,
+    )
+
+
+def _table(kind: RecordKind[Record]) -> sa.Table:
+    columns = [_column(kind, name, field.annotation) for name, field in kind.record.model_fields.items()]
+    indexes = [sa.Index(f"ix_{kind.table}_{'_'.join(fields)}", *fields) for fields in kind.indexes]
+    return sa.Table(kind.table, METADATA, *columns, *indexes)
+
+
+def _keys_table(name: str, found_by: str) -> sa.Table:
+    """Return a table of images in the order of listings, found by something that is not a column of theirs."""
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column(found_by, _TEXT, primary_key=True),
+        sa.Column("created_at", UtcTime(), primary_key=True),
+        sa.Column("image_id", _TEXT, sa.ForeignKey("images.id"), primary_key=True),
+        sa.Index(f"ix_{name}_image_id", "image_id"),
+    )
+
+
+METADATA = sa.MetaData()
+TABLES: Mapping[str, sa.Table] = {kind.table: _table(kind) for kind in RECORD_KINDS}
+SHARES_TABLE = _keys_table(SHARES, "grantee")
+"""Whom a sharing names, so that "what does this account see" needs no look into JSON."""
+PLACES_TABLE = _keys_table(PLACES, "image_storage")
+"""Which images a storage holds: replicas know not how old an image is."""
+LABELS_TABLE = _keys_table(LABELS, "label")
+"""Which images bear a label."""
+JSON_FIELDS: Mapping[str, frozenset[str]] = {
+    name: frozenset(c.name for c in table.columns if c.type is _JSON) for name, table in TABLES.items()
+}
+
+
+def row_of(kind: RecordKind[Record], record: Record) -> dict[str, Column]:
+    """Return a record's columns."""
+    nested = JSON_FIELDS[kind.table]
+    row = record.model_dump(mode="json", include=set(nested)) if nested else {}
+    for name in kind.record.model_fields:
+        if name not in nested:
+            value = getattr(record, name)
+            row[name] = value.value if isinstance(value, Enum) else value
+    return row
