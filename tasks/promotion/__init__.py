@@ -1,0 +1,1 @@
+"""Tasks about families: their rules, what their latest is, and recalls."""

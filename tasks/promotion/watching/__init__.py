@@ -1,0 +1,1 @@
+"""Looking at what publishers have put out: one kind of watch a file. Nothing is added here."""

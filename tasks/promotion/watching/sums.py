@@ -1,0 +1,58 @@
+"""The checksum that a publisher gives for a build, and who signed it."""
+
+import posixpath
+from urllib.parse import unquote, urljoin, urlsplit
+
+from catalog.errors import SignatureRefused, SourceForbidden
+from catalog.records import Build, Watch
+from catalog.rules.promotion.patterns import Match, filled
+from catalog.settings import Settings
+from storage.programs.gpgv import MOST_BYTES as MOST_SIGNATURE
+from storage.programs.gpgv import verified
+from storage.sources.checksums.published import MAX_BYTES, published
+from storage.sources.masking import mask
+from storage.sources.watched.documents import Document, fetch
+
+
+def build_at(watch: Watch, url: str, found: Match, settings: Settings) -> Build:
+    """Return a build with its checksum. Raises SignatureRefused, SourceForbidden where no list has it, and as sources do."""
+    build = Build(version=found.version, url=url)
+    if watch.checksums_url is None:
+        return build
+    path = unquote(urlsplit(url).path)
+    place = urljoin(url, filled(watch.checksums_url, found.version, found.arch, posixpath.basename(path)))
+    listed = required(fetch(place, settings, MAX_BYTES))
+    data, signed_by = _signed(watch, listed, url, found, settings)
+    list_name = posixpath.basename(unquote(urlsplit(place).path))
+    checksum = published(data, path, mask(place), list_name)
+    if checksum is None:
+        raise SourceForbidden(mask(place), f"it has no checksum of {posixpath.basename(path)!r} (yet)")
+    return build.model_copy(update={"checksum": str(checksum), "list_url": mask(place), "signed_by": signed_by})
+
+
+def _signed(
+    watch: Watch, listed: Document, url: str, found: Match, settings: Settings
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return what is to be believed of a list: all of it, or what a key of the watch signed."""
+    if not watch.public_keys:
+        return listed.data, ()
+    signature = None
+    if watch.signature_url is not None:
+        name = posixpath.basename(unquote(urlsplit(url).path))
+        place = urljoin(url, filled(watch.signature_url, found.version, found.arch, name))
+        signature = required(fetch(place, settings, MOST_SIGNATURE)).data
+    return by_keys(watch, listed, signature)
+
+
+def by_keys(watch: Watch, document: Document, signature: bytes | None) -> tuple[bytes, tuple[str, ...]]:
+    """Return what a key of the watch signed of a document, and the keys. Raises SignatureRefused."""
+    signed = verified(document.data, signature, watch.public_keys)
+    if not signed.signed_by:
+        raise SignatureRefused(document.url.masked, signed.reason)
+    return signed.data, signed.signed_by
+
+
+def required(document: Document | None) -> Document:
+    """Return a document that was asked for without condition, so that there is one."""
+    assert document is not None
+    return document
