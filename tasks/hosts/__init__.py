@@ -1,0 +1,1 @@
+"""Hosts: signs of life, draining, runs handed from one to another."""

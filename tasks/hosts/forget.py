@@ -1,0 +1,18 @@
+"""What hosts told each other and nobody waits for any more."""
+
+from datetime import timedelta
+
+from prefect import task
+
+from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.retries import retrying
+
+KEPT = timedelta(days=7)
+"""Longer than anybody waits for a run on another host."""
+
+
+@task(task_run_name="forget what runs for other hosts returned", **retrying())
+def forget_outcomes() -> int:
+    """Remove what runs left for other hosts long ago; return how many."""
+    with open_resources() as (_, catalog), changing(catalog, "system") as change:
+        return change.forget_run_outcomes(KEPT)

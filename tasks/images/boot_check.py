@@ -1,0 +1,150 @@
+"""Boot an image in a virtual machine, and show what came of it."""
+
+import base64
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+
+from catalog.errors import BootFailed, InvalidRequest
+from catalog.log import events
+from catalog.records import BootCheckReport, BootPoint, Image, ImageFormat, Replica
+from catalog.rules.images.transitions import status_after
+from catalog.settings import Settings
+from storage.boot import machine
+from storage.boot.scratch_copy import boot_copy
+from storage.boot.trial import BootOutcome
+from storage.formats.convert import write_sparse
+from storage.protocols import Progress
+from storage.replicas.convert import StoredCopy
+from storage.replicas.source import landing_reader
+from tasks.images.changes import owned
+from tasks.replicas.readable import whole_replicas
+from tasks.runtime.resources import changing, open_image_storage, open_resources
+from tasks.runtime.retries import once, retrying
+from tasks.runtime.runs.notify import quietly
+from tasks.runtime.runs.progress import progress
+
+if TYPE_CHECKING:
+    from catalog.repository.catalog import Catalog
+
+MAX_EMBEDDED_BYTES = 256 << 10
+"""A larger picture is named in the artifact, not carried in it."""
+
+
+BEFORE_READY_S = 300
+"""Seconds that an image which shall boot before it is Ready gets for it; one that does not is mostly known much sooner."""
+
+
+@task(task_run_name="boot {image.name}", **once("it takes minutes, and a person asked for it"))
+def boot_check(
+    image: Image, account: str, timeout_s: float, *, may_disable: bool = False, until: BootPoint = "boots"
+) -> BootCheckReport:
+    """Boot a scratch copy of the image; what the guest writes is lost with it.
+
+    until: how far it has to come. may_disable: the account must be one that may disable the image.
+    Raises IllegalTransition unless the image is whole, InvalidRequest for what can't be booted here, MissingProgram, AccessDenied.
+    """
+    status_after(image, "export")
+    if image.image_type != "System" or image.cpu_architecture is None:
+        raise InvalidRequest("image_id", image.id, "a system image: a volume image holds data and boots nothing")
+    with open_resources() as (settings, catalog):
+        if may_disable:
+            owned(catalog, image.id, account, "disable")
+        replica = _whole(catalog, image)
+        storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
+        outcome = _boot(image, replica.format, partial(storage.export, image.id), settings, timeout_s, until)
+        return _reported(image, outcome, catalog, account, until)
+
+
+@task(
+    task_run_name="look for a machine to boot {image.name}",
+    **once("what is not installed will not be by waiting"),
+)
+def require_machine(image: Image) -> None:
+    """Raise MissingProgram or InvalidRequest where the image can't be booted, before anything is fetched for it."""
+    assert image.cpu_architecture is not None
+    machine.require_machine(image.bios_mode or "Legacy", image.cpu_architecture)
+
+
+@task(task_run_name="boot {image.name} before it is Ready", **retrying())
+def require_boot(image: Image, kept: StoredCopy) -> BootCheckReport:
+    """Boot a scratch copy of what will be published. Raises BootFailed, MissingProgram, CapacityExceeded."""
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage(kept.image_storage), settings)
+        with landing_reader(storage, kept.landing_id) as reader:
+            write = partial(write_sparse, reader)
+            outcome = _boot(image, kept.format, write, settings, BEFORE_READY_S)
+        report = _reported(image, outcome, catalog, image.owner)
+    if not report.booted:
+        raise BootFailed(image.name, report.bios_mode, report.cpu_architecture, report.evidence)
+    return report
+
+
+def _reported(
+    image: Image, outcome: BootOutcome, catalog: "Catalog", account: str, until: BootPoint = "boots"
+) -> BootCheckReport:
+    """Log what came of it, in the event log, the run's log and an artifact."""
+    report = BootCheckReport.model_validate(
+        {
+            "image_id": image.id,
+            "cpu_architecture": image.cpu_architecture,
+            "bios_mode": image.bios_mode or "Legacy",
+            "checked_at": catalog.now(),
+            "until": until,
+            **outcome.model_dump(),
+        }
+    )
+    with changing(catalog, account) as change:
+        change.record(events.IMAGE_BOOT_CHECKED, f"image:{image.id}", after=report)
+    get_run_logger().info("%s: %s", "booted" if report.booted else "did not boot", report.evidence)
+    quietly(lambda: create_markdown_artifact(markdown(image, report), key=f"boot-{image.id}"))
+    return report
+
+
+def markdown(image: Image, report: BootCheckReport) -> str:
+    """Return the report as GitHub-flavoured markdown, the picture in it."""
+    verdict = "boots" if report.booted else "did not boot"
+    parts = [f"# {_plain(image.name)} {verdict} in {report.bios_mode} mode on {report.cpu_architecture}"]
+    parts.append(f"{_plain(report.evidence)} ({report.seconds:.1f} s)")
+    if report.screenshot:
+        parts.append(_picture(Path(report.screenshot)))
+    if report.console:
+        indented = "\n".join(f"    {line}" for line in report.console.splitlines())
+        parts.append(f"Serial console:\n\n{indented}")
+    return "\n\n".join(parts)
+
+
+def _picture(file: Path) -> str:
+    data = file.read_bytes()
+    if len(data) > MAX_EMBEDDED_BYTES:
+        return f"Screen: `{file}`"
+    return f"![screen](data:image/png;base64,{base64.b64encode(data).decode()})"
+
+
+def _plain(text: str) -> str:
+    return text.replace("<", "&lt;").replace("\n", " ")
+
+
+def _whole(catalog: "Catalog", image: Image) -> Replica:
+    for replica in whole_replicas(catalog, image.id):
+        return replica
+    raise InvalidRequest("image_id", image.id, "an image with an undamaged replica; verify its replicas first")
+
+
+def _boot(
+    image: Image,
+    image_format: ImageFormat,
+    write: Callable[[Path, Progress], object],
+    settings: Settings,
+    timeout_s: float,
+    until: BootPoint = "boots",
+) -> BootOutcome:
+    def copy(file: Path) -> None:
+        with progress(f"boot-copy-{image.id}", f"copy {image.name} to boot it") as meter:
+            write(file, meter)
+
+    return boot_copy(image, image_format, copy, settings, timeout_s, until)

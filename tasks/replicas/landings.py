@@ -1,0 +1,49 @@
+"""Landings: which are still needed."""
+
+from typing import TYPE_CHECKING
+
+from catalog.rules.storages.landings import image_of_landing, landing_needed
+from storage.protocols import ImageStorage
+from tasks.replicas.readable import whole_replicas
+from tasks.runtime.holders import is_busy
+from tasks.runtime.known import known_image
+from tasks.runtime.resources import open_image_storage
+
+if TYPE_CHECKING:
+    from catalog.repository.catalog import Catalog
+    from catalog.settings import Settings
+
+
+def open_to_delete(catalog: "Catalog", settings: "Settings", name: str) -> ImageStorage:
+    """Open a storage to delete something that may be there. Raises StorageUnavailable where its disk is not mounted, or another host's.
+
+    Opening it then would make an empty store in its place, without the bytes, and they would count as deleted.
+    """
+    from storage.registry import require_present
+
+    record = catalog.image_storage(name)
+    if any(True for _ in catalog.replicas(image_storage=name)):  # else nothing may ever have been kept there
+        require_present(record, settings.host_name)
+    return open_image_storage(record, settings)
+
+
+SYNC = "sync-"
+"""How the landing of a batch of images on their way between two ImageStores begins."""
+COMPACTION = "compaction-"
+"""How the landing begins that pins what a compaction rewrites."""
+
+
+def needed_landings(catalog: "Catalog", storage: ImageStorage) -> frozenset[str]:
+    """Return the landings on a storage that somebody may still go on with."""
+    ids = [found.landing_id for found in storage.landings()]
+    return frozenset(i for i in ids if is_needed(catalog, storage.name, i))
+
+
+def is_needed(catalog: "Catalog", storage: str, landing_id: str) -> bool:
+    """Tell whether somebody may still go on with a landing."""
+    image_id = image_of_landing(landing_id) or landing_id
+    if landing_id.startswith((SYNC, COMPACTION)):  # locked under its own name while a run works on it
+        return is_busy(catalog, landing_id)
+    image = known_image(catalog, image_id)
+    ready = {replica.image_storage for replica in whole_replicas(catalog, image_id)}
+    return landing_needed(landing_id, image, whole_here=storage in ready, busy=is_busy(catalog, image_id))

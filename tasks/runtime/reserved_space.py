@@ -1,0 +1,48 @@
+"""Room for bytes that count for no account, exports and caches: promised once, given back however the work ended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasks.runtime.holders import is_dead
+from tasks.runtime.resources import changing
+
+if TYPE_CHECKING:
+    from catalog.repository.catalog import Catalog
+
+MARK = "#"
+
+
+@contextmanager
+def reserved_space(
+    catalog: "Catalog",
+    account: str,
+    lock: str,
+    what: str,
+    place: str,
+    available_bytes: int,
+    needed: int,
+    name: str = "",
+) -> Iterator[None]:
+    """Set room aside at a place for the block. Raises CapacityExceeded if it does not fit beside what others were promised.
+
+    lock: under which the work is done; what the dead were promised is given back, their locks tell.
+    name: of the place, in the error; default: the place.
+    """
+    subject = f"{lock}{MARK}{what}"
+    dead = {r.subject for r in catalog.reservations("") if _abandoned(catalog, r.subject)} - {subject}
+    with changing(catalog, account) as change:
+        for one in dead:
+            change.release(one)
+        change.reserve_room(subject=subject, place=place, size_bytes=needed, available_bytes=available_bytes, name=name)
+    try:
+        yield
+    finally:
+        with changing(catalog, account) as change:
+            change.release(subject)
+
+
+def _abandoned(catalog: "Catalog", subject: str) -> bool:
+    lock, mark, _ = subject.partition(MARK)
+    holder = catalog.lease(lock).holder
+    return bool(mark) and (holder is None or is_dead(holder))

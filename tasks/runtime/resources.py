@@ -1,0 +1,122 @@
+"""What tasks open: the catalog, image storages, secrets. Opened per task, closed with it; nothing is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from catalog import open_catalog
+from catalog.errors import StorageElsewhere, StorageRefused, StorageUnavailable
+from catalog.records import ImageStorage as StorageRecord
+from catalog.records import Lease, ReplicaStatus
+from catalog.records import PrimaryStorage as PrimaryRecord
+from catalog.settings import Settings, load_settings
+from storage.protocols import ImageStorage, PrimaryStorage
+from tasks.runtime.holders import run_id
+from tasks.runtime.runs.acting import caller
+from tasks.runtime.secrets import secret, with_secrets
+
+if TYPE_CHECKING:
+    from catalog.repository.catalog import Catalog
+    from catalog.repository.change import Change
+    from storage.protocols import ObjectStore
+    from storage.sources.packed.source import PackedSource
+
+
+@contextmanager
+def open_resources() -> "Iterator[tuple[Settings, Catalog]]":
+    """Yield the settings and the catalog they name, for whom this run works."""
+    settings = load_settings()
+    with open_catalog(settings.catalog_address, strict=True) as catalog:
+        yield settings, catalog.on_behalf_of(*caller())
+
+
+@contextmanager
+def changing(catalog: "Catalog", actor: str, lease: Lease | None = None) -> "Iterator[Change]":
+    """Change records in one transaction as `Catalog.changing` does, under the run that we are in.
+
+    Raises ImageBusy if the lock of `lease` was taken over.
+    """
+    with catalog.changing(actor, run_id(), lease=lease) as change:
+        yield change
+
+
+def open_image_storage(record: StorageRecord, settings: Settings, source_address: str | None = None) -> ImageStorage:
+    """Open an image storage by its record, its credentials resolved. A directory without images is made if it is not there.
+
+    source_address: local address that connections are bound to, e.g. of the sync network.
+    """
+    from storage.registry import open_image_storage as open_storage
+
+    credentials = _checked(record, settings)
+    return open_storage(record, settings=settings, credentials=credentials, source_address=source_address)
+
+
+def open_objects(record: StorageRecord, settings: Settings) -> "ObjectStore":
+    """Open what an ImageStore of ours is built on, by its record, as `open_image_storage` does. Raises InvalidRequest for another."""
+    from storage.registry import open_objects as open_store
+
+    credentials = _checked(record, settings)
+    return open_store(record, settings=settings, credentials=credentials)
+
+
+def _checked(record: StorageRecord, settings: Settings) -> str | None:
+    """Return a storage's secret, if it may be opened here."""
+    if record.state == "Disabled":
+        raise StorageRefused(record.name, "it is disabled; enable it first")
+    _require_mounted(record, settings)
+    _require_shared(record, settings)
+    return secret(record.credentials) if record.credentials else None
+
+
+def _require_mounted(record: StorageRecord, settings: Settings) -> None:
+    """Raise StorageUnavailable if a directory that has images, by the catalog, is not there: opening would make it anew.
+
+    Else a disk that is not mounted would look like one that lost its images, and the one below its mount point be filled.
+    Where several hosts share a catalog that does not say whose the directory is, it is whose has it, and nobody makes it.
+    """
+    from storage.registry import require_present
+
+    try:
+        require_present(record, settings.host_name)
+    except StorageElsewhere:
+        raise
+    except StorageUnavailable:
+        if settings.catalog_is_shared and record.host is None:
+            raise
+        with open_catalog(settings.catalog_address) as catalog:
+            here = catalog.replicas(image_storage=record.name)
+            if any(replica.status is not ReplicaStatus.LANDING for replica in here):
+                raise
+
+
+def _require_shared(record: StorageRecord | PrimaryRecord, settings: Settings) -> None:
+    """Raise StorageUnavailable where a directory that hosts share is another one on this host."""
+    if record.shared:
+        from storage.shared_folder import require_token
+
+        with open_catalog(settings.catalog_address) as catalog:
+            require_token(record, catalog.share_token(record))
+
+
+def open_primary_storage(record: PrimaryRecord, settings: Settings) -> PrimaryStorage:
+    """Open a primary storage by its record, its credentials resolved."""
+    from storage.primary.registry import open_primary_storage as open_storage
+
+    _require_shared(record, settings)
+    credentials = secret(record.credentials) if record.credentials else None
+    return open_storage(record, settings=settings, credentials=credentials)
+
+
+def open_image_source(
+    url: str, credentials: str | None, settings: Settings, *, packed_algorithm: str | None = None
+) -> "PackedSource":
+    """Open where an image comes from, its secrets resolved.
+
+    url, credentials: as in the request; credentials is the name of a secret. Raises InvalidRequest, SourceForbidden.
+    """
+    from storage.sources import open_source
+
+    return open_source(
+        with_secrets(url), settings, credentials=secret(credentials) if credentials else None,
+        packed_algorithm=packed_algorithm,
+    )  # fmt: skip

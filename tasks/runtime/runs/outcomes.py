@@ -1,0 +1,58 @@
+"""How a deployment's run ended, kept for whoever asked for it from afar: a worker's disk and memory are not theirs."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import pydantic_core
+from prefect.context import FlowRunContext
+from pydantic import BaseModel
+
+from catalog.errors import ImagewrightError
+from catalog.errors.describing import described
+from catalog.records import Outcome
+from tasks.runtime.resources import open_resources
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MOST = 1 << 20
+"""Characters of a result that are kept: some hundred images. Of more the run's state tells."""
+log = logging.getLogger("imagewright.outcomes")
+
+
+def told(operation: str, function: Callable[P, R]) -> Callable[P, R]:
+    """Return a flow's function that keeps how it ends, where it runs for a deployment."""
+
+    @wraps(function)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            result = function(*args, **kwargs)
+        except ImagewrightError as error:
+            _keep(operation, None, described(error))
+            raise
+        _keep(operation, result_json(result), None)
+        return result
+
+    return telling
+
+
+def result_json(result: object) -> str | None:
+    """Return what a flow returned as the command's `--json` prints it, None where that is too much to keep."""
+    text = pydantic_core.to_json(result).decode() if isinstance(result, BaseModel | Sequence) else None
+    return text if text is not None and len(text) <= MOST else None
+
+
+def _keep(operation: str, result: str | None, error: dict[str, object] | None) -> None:
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None:
+        return
+    try:
+        with open_resources() as (_, catalog):
+            at = catalog.now()
+            catalog.keep_outcome(
+                Outcome(run_id=str(run.id), operation=operation, result=result, error=error, created_at=at)
+            )
+    except ImagewrightError as error_of_ours:  # the run's own end counts, and its state has the sentence
+        log.warning("how the run ended could not be kept: %s", error_of_ours)

@@ -1,0 +1,84 @@
+"""Making images that were not written lately smaller, at low priority."""
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import NAMESPACE_URL, uuid5
+
+from prefect import get_run_logger, task
+
+from catalog.errors import ImagewrightError
+from catalog.records import CompactionReport, ItemOutcome
+from catalog.units import utc_now
+from storage.abilities import Compacting
+from tasks.replicas.landings import COMPACTION
+from tasks.runtime.locks import held
+from tasks.runtime.resources import open_image_storage, open_resources
+from tasks.runtime.retries import retrying
+
+if TYPE_CHECKING:
+    from catalog.repository.catalog import Catalog
+
+NICE = 15  # of the thread that compacts, and of those that it begins: whoever waits for something goes first
+
+
+@task(task_run_name="compact {image_storage}", **retrying())
+def compact(
+    image_storage: str, older_than_days: int, budget_bytes: int | None, *, plan_only: bool
+) -> CompactionReport | None:
+    """Compact what was written to a storage so many days ago or earlier; None where the storage has nothing to compact.
+
+    budget_bytes: of images to look at. A storage that fails is reported and never stops the others. Raises ImageBusy where
+    another run is at it, StorageUnavailable.
+    """
+    until = utc_now() - timedelta(days=older_than_days)
+    try:
+        with open_resources() as (settings, catalog):
+            storage = open_image_storage(catalog.image_storage(image_storage), settings)
+            if not isinstance(storage, Compacting):
+                return None
+            report = _compacted(catalog, storage, until, budget_bytes, plan_only=plan_only)
+    except ImagewrightError as error:
+        if error.retryable:
+            raise
+        failed = ItemOutcome(subject=image_storage, outcome="failed", reason=str(error))
+        return CompactionReport(image_storage=image_storage, items=(failed,))
+    get_run_logger().info(
+        "%s: %s images, %s bytes instead of %s", image_storage, report.images, report.bytes_after, report.bytes_before
+    )
+    return report
+
+
+def _compacted(
+    catalog: "Catalog", storage: Compacting, until: datetime, budget_bytes: int | None, *, plan_only: bool
+) -> CompactionReport:
+    landing_id = f"{COMPACTION}{uuid5(NAMESPACE_URL, storage.name)}"
+    if plan_only:
+        return storage.compact(until, landing_id, plan_only=True)
+    with held(catalog, landing_id), ThreadPoolExecutor(1, "compact", initializer=_step_back) as pool:
+        return pool.submit(storage.compact, until, landing_id, budget_bytes=budget_bytes).result()
+
+
+def _step_back() -> None:
+    with suppress(OSError):  # where it is not allowed, it goes on as everybody
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+SUMS = (
+    "bytes_freed", "bytes_before", "bytes_after", "images", "images_left", "bytes_read", "logical_bytes",
+    "saved_by_dedup_bytes", "saved_by_compression_bytes", "saved_by_compaction_bytes",
+)  # fmt: skip
+
+
+def joined(reports: Sequence[CompactionReport]) -> CompactionReport:
+    """Return one report of several storages."""
+    return CompactionReport(
+        image_storage=", ".join(report.image_storage for report in reports),
+        items=tuple(item for report in reports for item in report.items),
+        seconds=sum(report.seconds for report in reports),
+        **{name: sum(getattr(report, name) for report in reports) for name in SUMS},
+    )

@@ -1,0 +1,1 @@
+"""Runs recovered, work retried, catalog checked."""

@@ -1,0 +1,1 @@
+"""Tasks about webhooks: who is told of events, and the telling."""
