@@ -1,0 +1,220 @@
+"""Runs as forked processes under Prefect's own supervision: states, hooks, cancellation and crashes are told by its runner.
+
+The parts are those that Prefect's process worker puts together for each run; here all runs of a host share them, which saves
+a client, a listener and a WebSocket a run.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+import anyio
+import anyio.abc
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
+from prefect.runner._cancellation_manager import CancellationManager
+from prefect.runner._control_channel import ControlChannel
+from prefect.runner._event_emitter import EventEmitter
+from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutor
+from prefect.runner._process_manager import ProcessHandle, ProcessManager, create_isolated_termination_scope
+from prefect.runner._state_proposer import StateProposer
+from prefect.states import Pending
+
+from deployments.worker.keeper import Keeper
+from deployments.worker.orders import Order
+from tasks.runtime.runs.server import HEARTBEAT
+
+BEAT_S = 30.0
+"""Between two heartbeats of a run; `recover_runs` believes one dead after three."""
+TOLD_AHEAD_S = (0.0, 0.3, 1.0)
+LEAVES_WITHIN_S = 10.0
+"""How long a suspended run may go on before its process is ended."""
+
+log = logging.getLogger("prefect.imagewright.worker")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run that is to be forked. operation: its row's name; environment: all of it, without the run's own secrets."""
+
+    flow_run: FlowRun
+    operation: str
+    environment: Mapping[str, str]
+
+    def order(self, **more: object) -> Order:
+        """Return the order that begins a process for it."""
+        return Order.model_validate(
+            {"number": 0, "job": "run", "operation": self.operation, "environment": self.environment, **more}
+        )
+
+
+class Launcher:
+    """Begins runs, beats for them, and ends them as Prefect's cancellation wants. An async context."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._launches: dict[UUID, Launch] = {}
+        self._left: dict[UUID, asyncio.Event] = {}
+        self._stack = AsyncExitStack()
+        self.preparing = asyncio.Lock()
+        """Held by one of those who share it while it prepares."""
+        self._endings: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        client = self._client = await self._stack.enter_async_context(get_client())
+        self._control = ControlChannel()
+        self._processes = await self._stack.enter_async_context(ProcessManager(on_remove=self._forget))
+        self._states = StateProposer(client=client)
+        self._hooks = Hooks(self._keeper, self._launches)
+        emitter = await self._stack.enter_async_context(EventEmitter(runner_name="imagewright", client=client))
+        await self._stack.enter_async_context(self._control)
+        self._cancellations = CancellationManager(
+            process_manager=self._processes, hook_runner=self._hooks, state_proposer=self._states, event_emitter=emitter,
+            client=client, control_channel=self._control,
+        )  # fmt: skip
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """End the runs that are left, in order."""
+        await asyncio.gather(*map(self._processes.kill, self._processes.flow_run_ids()))
+        await self._stack.aclose()
+
+    async def run(self, launch: Launch, begun: Callable[[int], None]) -> FlowRunExecutionResult | None:
+        """Run it to its end. begun: called with its process id. What becomes of it is told to the server."""
+        run_id = launch.flow_run.id
+        self._launches[run_id], self._left[run_id] = launch, asyncio.Event()
+        executor = FlowRunExecutor(
+            flow_run=launch.flow_run, starter=_Starter(self._keeper, self._control, launch), process_manager=self._processes,
+            state_proposer=self._states, hook_runner=self._hooks, propose_submitting=False,
+            get_attempt_conclusion=self._control.get_conclusion,
+        )  # fmt: skip
+        result: FlowRunExecutionResult | None = None
+
+        async def execute(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
+            nonlocal result
+            result = await executor.submit(task_status=task_status)
+
+        try:
+            async with anyio.create_task_group() as group:
+                handle = await group.start(execute)
+                begun(handle.pid or 0)
+        finally:
+            await asyncio.gather(*self._ending(run_id), return_exceptions=True)  # its hooks are told what was launched
+            self._launches.pop(run_id, None)
+            self._left.pop(run_id, None)
+        return result
+
+    def running(self) -> set[UUID]:
+        """Return the runs that have a process now."""
+        return self._processes.flow_run_ids()
+
+    def cancel(self, run_id: UUID) -> None:
+        """End a run of ours whose cancellation somebody asked for; of others, or asked again, a no-op."""
+        if run_id in self.running() and not self._ending(run_id):
+            self._soon(self._cancel(run_id), run_id)
+
+    def suspend(self, run_id: UUID) -> None:
+        """End the process of a run of ours that somebody suspended; its state stays, and whoever resumes it starts it again."""
+        if run_id in self.running() and not self._ending(run_id):
+            self._soon(self._relinquish(run_id), run_id)
+
+    async def _cancel(self, run_id: UUID) -> None:
+        if flow_run := await self._now(run_id, State.is_cancelling):
+            await self._cancellations.cancel(flow_run)
+
+    async def _relinquish(self, run_id: UUID) -> None:
+        if await self._now(run_id, State.is_paused) and not await self._leaves(run_id):
+            await self._control.signal(run_id, "relinquish")
+            await self._processes.kill(run_id)
+
+    async def _leaves(self, run_id: UUID) -> bool:
+        """Tell whether a run ends by itself: one that suspended itself writes down what it asks after it is Suspended."""
+        with anyio.move_on_after(LEAVES_WITHIN_S):
+            await self._left[run_id].wait()
+        return run_id not in self.running()
+
+    async def _now(self, run_id: UUID, expected: Callable[[State], bool]) -> FlowRun | None:
+        """Return a run if it is as was told: what is heard may be a minute old, or a moment ahead."""
+        for wait_s in TOLD_AHEAD_S:
+            await asyncio.sleep(wait_s)
+            flow_run = await self._client.read_flow_run(run_id)
+            if flow_run.state is not None and expected(flow_run.state):
+                return flow_run
+        return None
+
+    def _soon(self, work: Coroutine[object, object, None], run_id: UUID) -> None:
+        task = asyncio.create_task(work, name=str(run_id))
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    def _ending(self, run_id: UUID) -> list[asyncio.Task[None]]:
+        return [task for task in self._endings if task.get_name() == str(run_id)]
+
+    async def _forget(self, run_id: UUID) -> None:
+        self._control.unregister(run_id)
+        if run_id in self._left:
+            self._left[run_id].set()
+
+
+class _Starter:
+    """Prefect's process starter: forks, and returns when the process has ended."""
+
+    def __init__(self, keeper: Keeper, control: ControlChannel, launch: Launch) -> None:
+        self._keeper, self._control, self._launch = keeper, control, launch
+
+    async def start(
+        self, flow_run: FlowRun, task_status: anyio.abc.TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        port, token = self._control.register(flow_run.id)
+        own = {
+            "PREFECT__CONTROL_PORT": str(port),
+            "PREFECT__CONTROL_TOKEN": token,
+            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",  # the worker has them run
+        }
+        begun = flow_run.model_copy(update={"state": Pending()}).model_dump_json()  # as the server has it by now
+        order = self._launch.order(environment={**self._launch.environment, **own}, flow_run=begun)
+        process = await self._keeper.fork(order)
+        scope = create_isolated_termination_scope(process.pid)
+        task_status.started(ProcessHandle(process, scope))  # type: ignore[arg-type]  # it asks for no more than Forked has
+        while process.returncode is None:
+            with anyio.move_on_after(BEAT_S):
+                await process.wait()
+                return
+            _beat(flow_run)
+
+
+def _beat(flow_run: FlowRun) -> None:
+    """Say that a run lives: in its own process that would be a thread, and a second at its end."""
+    resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": flow_run.name}
+    emit_event(HEARTBEAT, resource)
+
+
+class Hooks:
+    """Prefect's runner of hooks: each in a process of its own, as the run's has ended."""
+
+    def __init__(self, keeper: Keeper, launches: Mapping[UUID, Launch]) -> None:
+        self._keeper, self._launches = keeper, launches
+
+    async def run_cancellation_hooks(self, flow_run: FlowRun, state: State) -> None:
+        """Run what a flow has for its cancellation."""
+        if state.is_cancelling():
+            await self._run("cancellation", flow_run, state)
+
+    async def run_crashed_hooks(self, flow_run: FlowRun, state: State) -> None:
+        """Run what a flow has for its crash."""
+        if state.is_crashed():
+            await self._run("crashed", flow_run, state)
+
+    async def _run(self, job: str, flow_run: FlowRun, state: State) -> None:
+        launch = self._launches.get(flow_run.id)
+        if launch is None:
+            return
+        order = launch.order(job=job, flow_run=flow_run.model_dump_json(), state=state.model_dump_json())
+        code = await (await self._keeper.fork(order)).wait()
+        if code:
+            log.warning("the %s hooks of run %s ended with %s", job, flow_run.id, code)
