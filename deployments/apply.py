@@ -1,13 +1,17 @@
-"""Put every deployment of `prefect.yaml` on the server: `python -m deployments.apply`. Safe to repeat."""
+"""Put every operation's deployment on the server: `python -m deployments.apply`. Safe to repeat."""
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from catalog.rules.upkeep.queues import queues_of_all_hosts
 from catalog.settings import load_settings
-from deployments.definitions import ROOT, DeploymentDefinition, definitions
-from flows.environment import prepare
+from deployments.definitions import POOL, ROOT, DeploymentDefinition, definitions
+from flows.server.environment import prepare
+from flows.server.same_catalog import remember_server
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -15,30 +19,68 @@ if TYPE_CHECKING:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
 WORK_DIRECTORY = "prefect.deployments.steps.set_working_directory"
+RUN_ENVIRONMENT = "imagewright_run_environment"
+_PLACEHOLDER = f"prefect.variables.{RUN_ENVIRONMENT}"
+JOB_TEMPLATE = {
+    # A value written here would be joined with a run's own `env`, any other placeholder be replaced by it: a Prefect variable is neither.
+    "job_configuration": {"env": f"{{{{ {_PLACEHOLDER} }}}}"},
+    "variables": {
+        "type": "object",
+        "properties": {_PLACEHOLDER: {"not": {}, "title": "Nothing to choose here"}},  # Prefect wants it named
+        "additionalProperties": False,
+    },
+}
+"""Nothing of how a run is started can be chosen with the run or its deployment: no command, environment or folder."""
+HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
 async def apply() -> tuple[str, ...]:
-    """Create or update the work pool, the deployments and the automations; return their names."""
+    """Create or update the work pool, and the deployments; return their names."""
     from prefect.client.orchestration import get_client
 
-    from deployments.automations import apply_automations
+    from deployments.automations import remove_automations
 
     rows = definitions()
     async with get_client() as client:
-        await put_work_pool(client, rows[0].work_pool.name)
+        await put_work_pool(client)
+        await _drop_job_variables(client)
         for row in rows:
             await put_deployment(client, row)
-    return (*(row.name for row in rows), *await apply_automations())
+    await remove_automations()
+    return tuple(row.name for row in rows)
 
 
-async def put_work_pool(client: "PrefectClient", name: str) -> None:
-    """Create or update the work pool: processes on the worker's host."""
+async def put_work_pool(client: "PrefectClient") -> None:
+    """Create or update the work pool and its queues: processes on the worker's host, all started the same way."""
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.workers.process import ProcessWorker
+    from prefect.variables import Variable
 
-    template = ProcessWorker.get_default_base_job_template()
-    pool = WorkPoolCreate(name=name, type="process", base_job_template=template)
+    await Variable.aset(RUN_ENVIRONMENT, HEARTBEAT, overwrite=True)
+    pool = WorkPoolCreate(name=POOL, type="process", base_job_template=JOB_TEMPLATE)
     await client.create_work_pool(pool, overwrite=True)
+    await put_queues(client, queues_of_all_hosts())
+
+
+async def put_queues(client: "PrefectClient", names: Mapping[str, int | None]) -> None:
+    """Create the queues of the work pool that are not there yet, each with its priority, None for the last."""
+    from prefect.exceptions import ObjectAlreadyExists
+
+    known = {queue.name for queue in await client.read_work_queues(work_pool_name=POOL)}
+    for name, priority in names.items():
+        if name not in known:
+            with suppress(ObjectAlreadyExists):  # another host's worker was quicker
+                await client.create_work_queue(name=name, priority=priority, work_pool_name=POOL)
+
+
+async def _drop_job_variables(client: "PrefectClient") -> None:
+    """Take from the deployments that are there what an older version, or somebody else, wrote about how runs are started."""
+    from prefect.client.schemas.actions import DeploymentUpdate
+    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+
+    in_pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+    for found in await client.read_deployments(work_pool_filter=in_pool):
+        if found.job_variables:
+            await client.update_deployment(found.id, DeploymentUpdate(job_variables={}))
 
 
 async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
@@ -47,7 +89,6 @@ async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> 
     from prefect.utilities.callables import parameter_schema
 
     flow = load_flow(row.entrypoint)
-    limit = row.concurrency_limit
     return await client.create_deployment(
         flow_id=await client.create_flow(flow),
         name=row.name,
@@ -59,14 +100,14 @@ async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> 
         enforce_parameter_schema=False,
         entrypoint=row.entrypoint,
         pull_steps=[{WORK_DIRECTORY: {"directory": str(ROOT)}}],
-        work_pool_name=row.work_pool.name,
-        job_variables=dict(row.work_pool.job_variables),
+        work_pool_name=POOL,
+        work_queue_name=row.queue,
         schedules=_schedules(row),
-        concurrency_limit=limit.limit if limit else None,
+        concurrency_limit=1 if row.single else None,
         concurrency_options=ConcurrencyOptions(
-            collision_strategy=ConcurrencyLimitStrategy(limit.collision_strategy)
+            collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=row.grace_s
         )
-        if limit
+        if row.single
         else None,
     )
 
@@ -78,10 +119,12 @@ def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":
     return [
         DeploymentScheduleCreate(
             schedule=CronSchedule(cron=s.cron, timezone=s.timezone),
-            active=s.active, slug=s.slug, parameters=dict(s.parameters),
+            active=s.active,
+            slug=s.slug,
+            parameters=dict(s.parameters),
         )
         for s in row.schedules
-    ]  # fmt: skip
+    ]
 
 
 def load_flow(entrypoint: str) -> "Flow[..., object]":
@@ -93,9 +136,12 @@ def load_flow(entrypoint: str) -> "Flow[..., object]":
 
 def main() -> None:
     """Apply everything and say what is there."""
-    prepare(load_settings())
+    settings = load_settings()
+    server = prepare(settings)
     for name in asyncio.run(apply()):
         print(name)
+    if server:
+        remember_server(settings, server)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
-"""What `prefect.yaml` says, as typed records."""
+"""The deployments, as the operations' rows say."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from catalog.records import Record
+from catalog.rules.upkeep.queues import queue_name
+from flows.registry import OPERATIONS, Cron, Operation
 
-FILE = Path(__file__).with_name("prefect.yaml")
 ROOT = Path(__file__).parents[1]
+POOL = "images"
+"""The work pool whose workers take the runs."""
 
 
 class Schedule(Record):
-    """When a deployment runs by itself: a cron line in UTC."""
+    """When a deployment runs by itself: a cron line in UTC. parameters: empty for the deployment's own."""
 
     cron: str
     timezone: str = "UTC"
@@ -21,37 +24,40 @@ class Schedule(Record):
     parameters: dict[str, object] = Field(default_factory=dict)
 
 
-class ConcurrencyLimit(Record):
-    """How many runs of a deployment may be under way, and what happens to one more."""
-
-    limit: int
-    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
-
-
-class WorkPool(Record):
-    """Where runs of a deployment are executed."""
-
-    name: str
-    job_variables: dict[str, object] = Field(default_factory=dict)
-
-
 class DeploymentDefinition(Record):
-    """One deployment."""
+    """One deployment. queue: of the work pool, where its runs wait. single: one run at a time, another is cancelled; grace_s: how long one that died keeps its place."""
 
     name: str
     entrypoint: str
     description: str
+    queue: str
     tags: tuple[str, ...] = ()
     parameters: dict[str, object] = Field(default_factory=dict)
-    work_pool: WorkPool
     schedules: tuple[Schedule, ...] = ()
-    concurrency_limit: ConcurrencyLimit | None = None
+    single: bool = False
+    grace_s: int | None = None
 
 
-def definitions(file: Path = FILE) -> tuple[DeploymentDefinition, ...]:
-    """Return every deployment that the file defines."""
-    import yaml
+def definitions() -> tuple[DeploymentDefinition, ...]:
+    """Return every deployment: one an operation."""
+    return tuple(map(definition_of, OPERATIONS.values()))
 
-    return tuple(
-        DeploymentDefinition.model_validate(row) for row in yaml.safe_load(file.read_text())["deployments"]
+
+def definition_of(row: Operation) -> DeploymentDefinition:
+    """Return an operation's deployment. What is scheduled can be run without a request, and is told apart by a tag."""
+    return DeploymentDefinition(
+        name=row.deployment,
+        entrypoint=f"{row.module}.{row.name}",
+        description=row.about,
+        queue=queue_name(row.queue),
+        tags=(row.room, "scheduled") if row.schedules else (row.room,),
+        parameters={"request": dict(row.defaults)} if row.schedules else {},
+        schedules=tuple(_schedule(cron, row.defaults) for cron in row.schedules),
+        single=row.single,
+        grace_s=row.grace_s,
     )
+
+
+def _schedule(cron: Cron, defaults: Mapping[str, object]) -> Schedule:
+    parameters = {"request": {**defaults, **cron.request}} if cron.request else {}
+    return Schedule(cron=cron.line, slug=cron.slug, parameters=parameters)

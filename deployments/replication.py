@@ -13,16 +13,17 @@ from cyclopts import App, Parameter
 
 from catalog.errors import ImagewrightError, InvalidRequest
 from catalog.records import Record
-from catalog.rules.naming import check_name
+from catalog.rules.images.naming import check_name
 from catalog.settings import load_settings
-from deployments.definitions import ConcurrencyLimit, DeploymentDefinition, Schedule, definitions
-from flows.environment import prepare
-from flows.output import print_table
+from deployments.definitions import DeploymentDefinition, Schedule, definition_of
+from flows.command.output import print_table
+from flows.registry import row_of
+from flows.requests import SyncImages
+from flows.server.environment import prepare
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-FLOW = "sync-images"
 PREFIX = "replicate-"
 FIELDS = (
     "source",
@@ -53,7 +54,7 @@ class ReplicationRule(Record):
 
     def definition(self) -> DeploymentDefinition:
         """Return the deployment. One run at a time: a rule that takes longer than its interval skips a turn."""
-        plain = next(row for row in definitions() if row.name == FLOW)
+        plain = definition_of(row_of(SyncImages))
         request = self.model_dump(mode="json", include=set(FIELDS), exclude_none=True)
         slug = f"{PREFIX}rule"
         return plain.model_copy(
@@ -65,7 +66,7 @@ class ReplicationRule(Record):
                 "schedules": (
                     Schedule(cron=self.cron, slug=slug, active=self.active, parameters={"request": request}),
                 ),
-                "concurrency_limit": ConcurrencyLimit(limit=1, collision_strategy="CANCEL_NEW"),
+                "single": True,
             }
         )
 
@@ -82,7 +83,7 @@ async def add_rule(rule: ReplicationRule) -> str:
         raise InvalidRequest("target", rule.target, "another ImageStore than the source")
     definition = rule.definition()
     async with get_client() as client:
-        await put_work_pool(client, definition.work_pool.name)
+        await put_work_pool(client)
         await put_deployment(client, definition)
     return definition.name
 

@@ -4,23 +4,22 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
-import socket
-import subprocess
+import secrets
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
+from catalog import open_catalog, privacy
+from catalog.privacy import make_folder
 from catalog.settings import Settings, load_settings
-from deployments.definitions import ROOT, definitions
-from flows.embedded import answers
-from flows.environment import QUIET, address_file, leave_address
+from deployments.processes import HOST, listens, require_free, running, until_told, wait_until, watch
+from flows.server.embedded import answers
+from flows.server.environment import QUIET, ServerAddress, address_file, logs_of, write_address
+from flows.server.password import set_password, where_it_lies
+from flows.server.same_catalog import identity, remember_server
+from tasks.hosts.beat import beating
 
-START_S = 180.0
-HOST = "127.0.0.1"
-PICKED_UP = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-"""How often the worker asks for runs: a person waits for it. Prefect's 10 s are meant for many workers on one server."""
+LINK_BYTES = 32
 
 
 def main() -> None:
@@ -30,100 +29,69 @@ def main() -> None:
     parser.add_argument("--console-port", type=int, default=4201)
     options = parser.parse_args()
     settings = load_settings()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background job starts with it ignored
-    with contextlib.suppress(KeyboardInterrupt):
-        signal.pthread_sigmask(
-            signal.SIG_UNBLOCK, {signal.SIGINT}
-        )  # the command held it back while we loaded
+    with until_told():
         serve(settings, options.port, options.console_port)
 
 
 def serve(settings: Settings, port: int, console_port: int) -> None:
     """Start everything, say where it is, and watch it. Exits with a sentence where a port is taken."""
     _check_free(port, console_port)
+    privacy.close(settings)
     url = f"http://{HOST}:{port}/api"
     environment = {
         **QUIET,
-        **PICKED_UP,
+        **logs_of(settings),
         **os.environ,
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
     }
+    given = set_password(settings, environment)
     os.environ.update(environment)
     logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    make_folder(logs)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            _running(
-                "server", logs, environment, "prefect", "server", "start", "--host", HOST, "--port", str(port)
-            )
+            running("server", logs, environment, "flows.server.app", "--host", HOST, "--port", str(port))
         )
-        _wait(server, "server", lambda: answers(port), logs)
+        wait_until(lambda: answers(port), server, "server", logs)
         _apply()
-        pool = definitions()[0].work_pool.name
-        worker = stack.enter_context(
-            _running(
-                "worker", logs, environment, "prefect", "worker", "start", "--pool", pool, "--type", "process"
-            )
-        )
+        remember_server(settings, url)
+        worker = stack.enter_context(running("worker", logs, environment, "deployments.worker.workers"))
         console = stack.enter_context(
-            _running("console", logs, environment, "console", "--host", HOST, "--port", str(console_port))
+            running("console", logs, environment, "console", "--host", HOST, "--port", str(console_port))
         )
-        _wait(console, "console", lambda: _listens(console_port), logs)
-        leave_address(settings, url)
+        wait_until(lambda: listens(console_port), console, "console", logs)
+        address = _address(settings, port, console_port)
+        write_address(address_file(settings), address)
         stack.callback(address_file(settings).unlink, missing_ok=True)
+        first = f"first person   {address.setup} (once, on this machine)\n" if address.setup else ""
         print(
-            f"images         http://{HOST}:{console_port}\nPrefect UI     http://{HOST}:{port}\n"
+            f"console        {address.console}\nAPI            {address.api}\nPrefect UI     {address.prefect}\n{first}"
+            f"sign in        with {where_it_lies(settings, given)} (user:password)\n"
             f"logs           {logs}\nstop with Ctrl-C",
             flush=True,
         )
-        _watch({"server": server, "worker": worker, "console": console}, logs)
+        threading.Thread(target=_warn_when_overdue, daemon=True).start()
+        stack.enter_context(beating(settings))
+        watch({"server": server, "worker": worker, "console": console}, logs)
 
 
-@contextlib.contextmanager
-def _running(
-    name: str, logs: Path, environment: dict[str, str], *arguments: str
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a module with its output in a log; end it, gently first, when the block ends."""
-    with (logs / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=environment, cwd=ROOT,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait(process: "subprocess.Popen[bytes]", name: str, ready: Callable[[], bool], logs: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit(f"imagewright: the {name} did not start; see {logs / name}.log")
-        time.sleep(0.1)
+def _address(settings: Settings, port: int, console_port: int) -> ServerAddress:
+    """Return where everything is, with the link that makes the first administrator while there is no person."""
+    console = f"{'https' if settings.speaks_https else 'http'}://{HOST}:{console_port}"
+    with open_catalog(settings.catalog_address) as catalog:
+        setup = "" if catalog.has_person() else f"{console}/setup#{secrets.token_urlsafe(LINK_BYTES)}"
+    return ServerAddress(
+        api_url=f"http://{HOST}:{port}/api", pid=os.getpid(), catalog=identity(settings.catalog_address),
+        prefect=f"http://{HOST}:{port}", console=console, api=f"{console}/api/v1", setup=setup,
+    )  # fmt: skip
 
 
 def _check_free(port: int, console_port: int) -> None:
     """Exit where something listens already: the deployments would be put on a server that is somebody else's."""
     if port == console_port:
         sys.exit(f"imagewright: --port and --console-port are both {port}; give two different ports")
-    for option, one in {"--port": port, "--console-port": console_port}.items():
-        if _listens(one):
-            sys.exit(f"imagewright: port {one} is taken by another program; give a free one with {option}")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
+    require_free({"--port": port, "--console-port": console_port})
 
 
 def _apply() -> None:
@@ -132,12 +100,16 @@ def _apply() -> None:
     print(f"deployments    {', '.join(asyncio.run(apply()))}", flush=True)
 
 
-def _watch(processes: dict[str, "subprocess.Popen[bytes]"], logs: Path) -> None:
+def _warn_when_overdue() -> None:
+    """Say on stderr, every ten minutes, that no run is recovered. Begins when the first one had its time."""
+    from flows.registry import row_of
+    from flows.requests import RecoverRuns
+    from tasks.upkeep.overdue import LATE, recovery_overdue
+
     while True:
-        for name, process in processes.items():
-            if process.poll() is not None:
-                sys.exit(f"imagewright: the {name} ended by itself; see {logs / name}.log")
-        time.sleep(1)
+        time.sleep(LATE.total_seconds())
+        if late := recovery_overdue(row_of(RecoverRuns).deployment):
+            print(f"imagewright: {late}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Backup and restore of all that is not images: the catalog, keys, Prefect's database."""

@@ -1,0 +1,1 @@
+"""What is missing, misconfigured, stale or out of reach here: `imagewright doctor`."""
