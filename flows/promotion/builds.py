@@ -1,0 +1,43 @@
+"""The add that a build asks for: what its watch says, and what only the build knows."""
+
+import posixpath
+import re
+from urllib.parse import unquote, urlsplit
+
+from catalog.records import Build, ImageFormat, Look, Watch
+from catalog.rules.images.naming import MAX_NAME
+from flows.requests.add import AddSystemImage, AddVolumeImage, add_of
+from flows.requests.promotion import with_lists
+from tasks.promotion.look import image_id_of, storages_of
+
+ENDINGS: tuple[tuple[str, ImageFormat], ...] = ((".raw", "raw"), (".vmdk", "vmdk"), (".iso", "iso"))
+"""What a file's name says of its format; any other one is qcow2, and the bytes are checked against it."""
+PACKED = re.compile(r"\.(?:gz|xz|zst|bz2|lzma|tar|zip)\Z", re.IGNORECASE)
+
+
+def add_for(watch: Watch, look: Look) -> AddSystemImage | AddVolumeImage:
+    """Return the request that adds the build of a look. Raises InvalidRequest."""
+    build = look.build
+    assert build is not None
+    given = with_lists(dict(watch.add))
+    told = {
+        "image_format": format_of(build.url), "account": watch.owner, "image_storages": storages_of(watch),
+        **({"cpu_architecture": watch.cpu_architecture} if given.get("image_type") != "Volume" else {}), **given,
+    }  # fmt: skip
+    return add_of({
+        **told, "name": name_of(watch, build), "image_path": build.url, "expected_checksum": build.checksum,
+        "family": watch.family, "version": build.version, "image_id": image_id_of(watch, build), "patience_s": 0,
+    })  # fmt: skip
+
+
+def name_of(watch: Watch, build: Build) -> str:
+    """Return what the image of a build is called: debian-12.5-20240211."""
+    return re.sub(r"[^A-Za-z0-9 \-_.():+]", "-", f"{watch.family}-{build.version}")[:MAX_NAME].strip()
+
+
+def format_of(url: str) -> ImageFormat:
+    """Return the format that a file's name speaks of."""
+    name = posixpath.basename(unquote(urlsplit(url).path)).lower()
+    while (found := PACKED.search(name)) is not None:
+        name = name[: found.start()]
+    return next((image_format for ending, image_format in ENDINGS if name.endswith(ending)), "qcow2")

@@ -1,0 +1,77 @@
+"""Check watches: look → add → gates → latest. Each watch for itself: what one refuses holds up no other."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from catalog.errors import ImagewrightError
+from catalog.records import Action, Image, Look, Plan, Watch, WatchOutcome, WatchReport
+from flows.add.image import add_system_image, add_volume_image
+from flows.operation import flow_of
+from flows.promotion.builds import add_for
+from flows.promotion.proving import prove
+from flows.requests import AddVolumeImage, CheckWatches
+from tasks.promotion.look import choose_watches, keep_new, keep_refused, look_at, watched
+from tasks.promotion.rollback import leave_unusable
+from tasks.promotion.settle import NOTHING, Settled, settle, waiting_image
+from tasks.runtime.batches import cut
+
+
+@flow_of(CheckWatches)
+def check_watches(request: CheckWatches) -> WatchReport | Plan:
+    """Look what publishers have put out, and bring in what is new. Raises WatchNotFound; what is refused is in the report."""
+    names = choose_watches(request.names, request.account)
+    if request.plan_only:
+        return _plan(names)
+    leave_unusable()
+    looks = [look for some in cut(names) for look in look_at(some)]
+    return WatchReport(watches=tuple(_outcome(look) for look in looks))
+
+
+def _plan(names: Sequence[str]) -> Plan:
+    actions = [
+        Action(verb="look", subject=f"watch:{watch.name}", reason=watch.url)
+        for some in cut(names)
+        for watch in watched(some)
+    ]
+    return Plan(operation="check watches", actions=tuple(actions), summary=f"{len(actions)} publishers are asked")
+
+
+def _outcome(look: Look) -> WatchOutcome:
+    """Bring in what a look found, and see what becomes of the build that waits."""
+    outcome = WatchOutcome(watch=look.watch, seen=look.seen, unchanged=look.unchanged, refused=look.refused)
+    image: Image | None = None
+    if look.build is not None:
+        (watch,) = watched((look.watch,))
+        image, refused = _added(watch, look)
+        outcome = outcome.model_copy(update={"new": int(image is not None), "refused": refused})
+    settled = _settled(look.watch) if image is not None or look.state.waiting else NOTHING  # a task run less for most
+    said = {"image_id": image.id if image else settled.image_id, "promoted": settled.outcome == "promoted"}
+    if settled.outcome == "waiting":
+        said["waiting_for"] = settled.sentence
+    if settled.outcome == "refused":
+        said["refused"] = settled.sentence
+    return outcome.model_copy(update=said)
+
+
+def _added(watch: Watch, look: Look) -> tuple[Image | None, str | None]:
+    """Add a build by the flow of every add, on the host that its storages are on; return it, or why it failed."""
+    try:
+        request = add_for(watch, look)
+        added = add_volume_image(request) if isinstance(request, AddVolumeImage) else add_system_image(request)
+        image = cast("Image", added)
+    except ImagewrightError as error:
+        keep_refused(look.watch, str(error), look, lasting=not error.retryable)
+        return None, str(error)
+    keep_new(look, image)
+    return image, None
+
+
+def _settled(name: str) -> Settled:
+    image = waiting_image(name)
+    if image is None:
+        return NOTHING
+    try:
+        prove(image.id, image.family or "", "admin")
+        return settle(name, image)
+    except ImagewrightError as error:  # it could not be tried: the next check does
+        return Settled(outcome="refused", image_id=image.id, sentence=str(error))

@@ -1,0 +1,20 @@
+"""Make an image the latest of its family."""
+
+from catalog.records import Plan, Promotion
+from flows.operation import flow_of
+from flows.promotion.proving import prove
+from flows.requests import PromoteImage
+from tasks.promotion.promote import plan_promotion, promote
+
+
+@flow_of(PromoteImage)
+def promote_image(request: PromoteImage) -> Promotion | Plan:
+    """Make an image the latest of a family if it passes the family's gates; it is booted and looked into now if that was never done.
+
+    Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest, PromotionRefused, MissingProgram.
+    """
+    image_id, family, account = request.image_id, request.family, request.account
+    if request.plan_only:
+        return plan_promotion(image_id, family, account)
+    prove(image_id, family, account)
+    return promote(image_id, family, request.reason, account)
