@@ -1,0 +1,28 @@
+"""How far what is done afar is, on the terminal where it was asked for."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flows.client.records import RunState
+from flows.client.transfers.progress import Moved, ProgressLine, nobody
+
+
+@contextmanager
+def shown(*, quiet: bool) -> Iterator[tuple[Moved, Callable[[RunState], None]]]:
+    """Yield whom to tell how far it is: a line on the terminal, or nobody."""
+    if quiet or not sys.stderr.isatty():
+        yield nobody, nobody
+        return
+    line = ProgressLine(sys.stderr)
+    try:
+        yield line, lambda state: _show(line, state)
+    finally:
+        line.end()
+
+
+def _show(line: ProgressLine, state: RunState) -> None:
+    if progress := state.progress:
+        line(progress.done_bytes, progress.total_bytes, progress.step or state.state)
+    elif not state.finished:
+        line.say(" ".join(f"{state.operation}: {state.state} {state.message}".split()))

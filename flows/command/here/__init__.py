@@ -1,0 +1,1 @@
+"""What commands ask on the host itself: its own catalog."""
