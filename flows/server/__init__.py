@@ -1,0 +1,1 @@
+"""Which Prefect server a call uses."""

@@ -1,0 +1,86 @@
+"""Prefect's API by plain requests, for who must answer sooner than Prefect is imported (2.5 s), or than its client gives up."""
+
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from catalog.errors import ImagewrightError
+from storage.sources.masking import mask
+
+
+class ServerSilent(ImagewrightError):
+    """The Prefect server does not answer as it should."""
+
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"the Prefect server at {mask(url)} does not answer: {reason}; see whether it runs, and its log"
+        )
+
+
+class PasswordRefused(ImagewrightError):
+    """The Prefect server asks for a password that was not given, or another one."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"the Prefect server at {mask(url)} refuses the password; set PREFECT_API_AUTH_STRING to its `user:password`"
+        )
+
+
+class ServerApi:
+    """One server. auth: `user:password`, or empty. timeout_s: for each request; nothing is asked twice."""
+
+    def __init__(self, url: str, auth: str = "", timeout_s: float = 5.0) -> None:
+        user, _, password = auth.partition(":")
+        given = httpx.BasicAuth(user, password) if auth else None
+        self.url, self._proof = url, dict[str, str]()
+        self._client = httpx.Client(base_url=f"{url.rstrip('/')}/", auth=given, timeout=timeout_s, trust_env=False)
+
+    def get(self, path: str) -> Any:
+        """Return what a GET answers, from JSON; None for nothing and for what is not there. Raises ServerSilent, PasswordRefused."""
+        return self._answered("GET", path, None)
+
+    def post(self, path: str, body: object) -> Any:
+        """Return what a POST answers, from JSON. Raises ServerSilent, PasswordRefused."""
+        if not self._proof:
+            self._proof = self._proven()
+        return self._answered("POST", path, body)
+
+    def _proven(self) -> dict[str, str]:
+        """Return the headers that a server with CSRF protection wants; one without says that it has none."""
+        client = str(uuid4())
+        found = self._sent("GET", f"csrf-token?client={client}", None)
+        token = found.json()["token"] if found.status_code == HTTPStatus.OK else ""
+        return {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
+
+    def _answered(self, method: str, path: str, body: object) -> Any:
+        answer = self._sent(method, path, body)
+        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise PasswordRefused(self.url)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        try:
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
+        except (httpx.HTTPStatusError, ValueError) as error:
+            raise ServerSilent(self.url, f"it answered {answer.status_code} to {path}") from error
+
+    def _sent(self, method: str, path: str, body: object) -> httpx.Response:
+        try:
+            return self._client.request(method, path, json=body, headers=self._proof)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerSilent(self.url, str(error) or type(error).__name__) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()

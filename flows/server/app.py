@@ -1,0 +1,80 @@
+"""Prefect's server as we run it, closed to web pages: `create_app` for uvicorn, `python -m flows.server [--host] [--port]`."""
+
+import argparse
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from catalog.privacy import OPEN, close
+from catalog.settings import Settings, load_settings
+from flows.server.environment import CLOSED, QUIET, SCHEDULED, log_config, logs_of
+from flows.server.password import set_password
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def create_app() -> "ASGIApp":
+    """Return Prefect's application behind our guard, with the home's password where none is set."""
+    settings = load_settings()
+    close(settings)
+    for name, value in {**QUIET, **CLOSED, **SCHEDULED, **logs_of(settings)}.items():
+        os.environ.setdefault(name, value)
+    set_password(settings, os.environ)
+
+    # What follows reads the environment when it is imported.
+    import prefect
+    from prefect.server.api.server import create_app as prefect_app
+
+    from flows.server.guard import Guard
+
+    # The switch to V2, which calls an analytics host, is a cookie that any page may keep: V2 must not be there at all.
+    prefect.__ui_v2_static_path__ = Path(os.devnull, "no-v2")
+    _close_database()
+    return Guard(prefect_app(final=True), answered_names(settings), settings.server_patience_s)
+
+
+def _close_database() -> None:
+    """Take from others what an older version left open: Prefect's database keeps every request."""
+    from prefect.settings import get_current_settings
+
+    for file in get_current_settings().home.glob("prefect.db*"):
+        with suppress(OSError):  # of another user, or gone meanwhile
+            file.chmod(file.stat().st_mode & ~OPEN)
+
+
+def answered_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names that the server answers to: loopback's, the one that clients are told, those of the settings."""
+    from flows.server.guard import LOOPBACK, host_name
+
+    configured = urlsplit(os.environ.get("PREFECT_API_URL", "")).netloc.rpartition("@")[2]
+    return (*LOOPBACK, *((host_name(configured),) if configured else ()), *settings.server_hosts)
+
+
+def main() -> None:
+    """Serve until Ctrl-C. Clients and workers on other hosts need PREFECT_API_AUTH_STRING and PREFECT_API_URL."""
+    parser = argparse.ArgumentParser(prog="python -m flows.server", description=main.__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=4200)
+    options = parser.parse_args()
+
+    import uvicorn
+
+    from flows.server.slow_clients import Watched
+
+    settings, app = load_settings(), create_app()
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        server_header=False,
+        http=Watched.with_patience(settings.server_patience_s),
+        log_config=log_config(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()
