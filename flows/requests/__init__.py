@@ -2,75 +2,18 @@
 
 Each model is the form in the Prefect UI, the body of `prefect deployment run`, the options of the command and the
 argument of the Python call. Fields carry `title`, `description` and `position`; the rules live in `catalog.rules`.
+A class in any module of this package that bears `@operation` is found here and nowhere noted. What type checkers see is
+in `__init__.pyi`, which `python -m deployments.generate` writes.
 """
 
-from flows.requests.accounts import SetAccount
-from flows.requests.adding import AddSystemImage, AddVolumeImage
-from flows.requests.form import ChangingRequest, ImagesRequest, Request
-from flows.requests.managing import (
-    BootCheck,
-    DeleteExportedImage,
-    DeleteImage,
-    DisableImage,
-    EditImage,
-    EnableImage,
-    ExportImage,
-    ExpungeImage,
-    RecoverImage,
-    SetSharingMode,
-)
-from flows.requests.moving import ChangeImageStorage, CleanUpLeftovers, SyncImages
-from flows.requests.scheduled import (
-    CheckQuality,
-    PurgeRecycleBin,
-    ReclaimSpace,
-    ReconcileStorages,
-    RecoverRuns,
-    RetryDeferred,
-    VerifyReplicas,
-)
-from flows.requests.storages import (
-    AdoptStorage,
-    CleanImageCache,
-    CreateVolume,
-    DeleteVolume,
-    RegisterImageStorage,
-    RegisterPrimaryStorage,
-    SetImageStorageState,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "AddSystemImage",
-    "AddVolumeImage",
-    "AdoptStorage",
-    "BootCheck",
-    "ChangeImageStorage",
-    "ChangingRequest",
-    "CheckQuality",
-    "CleanImageCache",
-    "CleanUpLeftovers",
-    "CreateVolume",
-    "DeleteExportedImage",
-    "DeleteImage",
-    "DeleteVolume",
-    "DisableImage",
-    "EditImage",
-    "EnableImage",
-    "ExportImage",
-    "ExpungeImage",
-    "ImagesRequest",
-    "PurgeRecycleBin",
-    "ReclaimSpace",
-    "ReconcileStorages",
-    "RecoverImage",
-    "RecoverRuns",
-    "RegisterImageStorage",
-    "RegisterPrimaryStorage",
-    "Request",
-    "RetryDeferred",
-    "SetAccount",
-    "SetImageStorageState",
-    "SetSharingMode",
-    "SyncImages",
-    "VerifyReplicas",
-]
+from flows.registry import OPERATIONS
+from flows.requests.form import ChangingRequest, ImagesRequest, Request
+
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")
+globals().update({row.request.__name__: row.request for row in OPERATIONS.values()})
+
+__all__ = ["ChangingRequest", "ImagesRequest", "Request", *(row.request.__name__ for row in OPERATIONS.values())]  # noqa: PLE0604

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from catalog.records import RetentionPolicy
 from catalog.settings import LONGEST_DAYS
+from flows.registry import operation
 from flows.requests.form import ChangingRequest, at
 
 Configured = Literal[
@@ -13,16 +14,13 @@ Configured = Literal[
 ]
 
 
+@operation("flows.accounts.configure", rights="admin", run="configure account {name}", bytes_at="none")
 class SetAccount(ChangingRequest):
     """Set an account's projects, quotas and recycle bin; what is left empty stays as it is."""
 
     name: str = Field(**at(0, "Name", "Name of the account to configure."))
-    projects: tuple[str, ...] | None = Field(
-        None, **at(1, "Projects", "All projects that the account is a member of.")
-    )
-    quota_images: int | None = Field(
-        None, **at(2, "Images", "Most images, recycle bin included; 0: no limit.", ge=0)
-    )
+    projects: tuple[str, ...] | None = Field(None, **at(1, "Projects", "All projects that the account is a member of."))
+    quota_images: int | None = Field(None, **at(2, "Images", "Most images, recycle bin included; 0: no limit.", ge=0))
     quota_bytes: int | None = Field(
         None, **at(3, "Logical bytes", "Most bytes of files added, recycle bin included; 0: no limit.", ge=0)
     )

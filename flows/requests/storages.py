@@ -5,19 +5,29 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from catalog.records import PrimaryKind, State, StorageKind
-from flows.requests.form import ChangingRequest, at, plain_options
+from catalog.units import GIB
+from flows.registry import Cron, Present, operation
+from flows.requests.form import ChangingRequest, UpkeepRequest, at, plain_options
 
 CLEAR = "What goes back to its default: an input left empty leaves its field as it is."
 BANDWIDTH = (
     "Cap on all that comes into this storage together (adds, syncs, moves, whatever worker runs them), bytes per "
     "second, at least 65536; default: none. Register the storage again to change it: what runs already follows."
 )
+SHARED = (
+    "A directory that all hosts see, such as one on NFS: it is used on another host only where a token that is left in it "
+    "is found there. Otherwise a directory belongs to the host that registers it."
+)
+HOST = (
+    "Whose directory it is, where several hosts work on one catalog: it is registered there. Empty: the host that does it, "
+    "or whose it is already. Give it to let a directory follow its disk to another machine."
+)
 ImageStorageClearable = Literal[
     "credentials", "endpoint", "sync_network", "capacity_bytes", "reserve_bytes", "bandwidth_bytes_s"
 ]
 
 
-FILLED = ("kind", "url", "reserve_bytes")
+FILLED = ("kind", "url", "reserve_bytes", "shared", "host")
 """Fields that no storage is without."""
 
 
@@ -28,6 +38,8 @@ def _nothing_prefilled(schema: dict[str, Any]) -> None:
         schema.get("properties", {}).get(name, {}).pop("default", None)
 
 
+KEPT = ("name", "kind", "url")
+"""Of a storage that is registered again: what never changes."""
 NOT_OF_THE_RECORD = ("account", "plan_only", "clear")
 
 
@@ -37,6 +49,8 @@ class RegisterStorage(ChangingRequest):
     model_config = ConfigDict(json_schema_extra=_nothing_prefilled)
 
     name: str = Field(**at(0, "Name", "Name of the storage; the rules of image names apply."))
+    shared: bool | None = Field(None, **at(20, "Shared", SHARED))
+    host: str | None = Field(None, **at(21, "Host", HOST))
 
     @model_validator(mode="before")
     @classmethod
@@ -53,11 +67,14 @@ class RegisterStorage(ChangingRequest):
 
     def fields(self) -> dict[str, object]:
         """Return the fields of the storage's record, defaults filled in."""
-        return {
-            name: getattr(self, name) for name in type(self).model_fields if name not in NOT_OF_THE_RECORD
-        }
+        given = {name: getattr(self, name) for name in type(self).model_fields if name not in NOT_OF_THE_RECORD}
+        return {**given, "shared": bool(given["shared"])}
 
 
+@operation(
+    "flows.storages.register", rights="admin", run="register {name}", buttons=("image storage", "storages"),
+    present=Present("image storage", fixed=KEPT), bytes_at="own storage",
+)  # fmt: skip
 class RegisterImageStorage(RegisterStorage):
     """Register an image storage, or change one that is registered: what is left empty stays as it is."""
 
@@ -70,7 +87,8 @@ class RegisterImageStorage(RegisterStorage):
         **at(
             2,
             "URL",
-            "file:///dir, s3://bucket/prefix, or rbd://pool?conf=/etc/ceph/ceph.conf; a new storage needs one.",
+            "file:///dir, s3://bucket/prefix, https://host/storages/NAME of another Imagewright, or "
+            "rbd://pool?conf=/etc/ceph/ceph.conf; a new storage needs one.",
         ),
     )
     credentials: str | None = Field(
@@ -83,62 +101,89 @@ class RegisterImageStorage(RegisterStorage):
     capacity_bytes: int | None = Field(
         None, **at(6, "Capacity", "Bytes this storage may use; default: the medium's size.", gt=0)
     )
-    reserve_bytes: int = Field(
-        1 << 30, **at(7, "Reserve", "Bytes always left free; of a new one: 1 GiB.", ge=0)
-    )
+    reserve_bytes: int = Field(GIB, **at(7, "Reserve", "Bytes always left free; of a new one: 1 GiB.", ge=0))
     bandwidth_bytes_s: int | None = Field(None, **at(8, "Bandwidth", BANDWIDTH, ge=1 << 16))
     clear: tuple[ImageStorageClearable, ...] = Field((), **at(9, "Clear", CLEAR))
 
 
+@operation(
+    "flows.storages.state", rights="admin", run="set {name} {state}", buttons=("image storage",),
+    present=Present("image storage", fixed=("name",)), bytes_at="own storage",
+)  # fmt: skip
 class SetImageStorageState(ChangingRequest):
     """Enable or disable an image storage."""
 
-    name: str = Field(**at(0, "Name", "Name of the storage."))
+    name: str = Field(**at(0, "Name", "Name of the storage.", names="image_storage"))
     state: State = Field(**at(1, "State", "A disabled storage takes no new images."))
 
 
+@operation(
+    "flows.storages.adopt", rights="admin", run="adopt {image_storage}", buttons=("image storage",),
+    lock="none: 100 images a transaction", left="what was adopted; run again it goes on",
+    bytes_at="named storages",
+)  # fmt: skip
 class AdoptStorage(ChangingRequest):
     """Rebuild the catalog's image rows from what an image storage says about itself."""
 
     image_storage: str = Field(**at(0, "Image Storage", "Name of the storage to adopt from."))
 
 
+@operation(
+    "flows.storages.register", rights="admin", run="register {name}", buttons=("primary storage", "primary"),
+    present=Present("primary storage", fixed=KEPT), bytes_at="own storage",
+)  # fmt: skip
 class RegisterPrimaryStorage(RegisterStorage):
     """Register a primary storage, where VMs and volumes live, or change one: what is left empty stays as it is."""
 
-    kind: PrimaryKind = Field(
-        "local", **at(1, "Kind", "local (a directory) or ceph (RBD); a new one: local.")
-    )
+    kind: PrimaryKind = Field("local", **at(1, "Kind", "local (a directory) or ceph (RBD); a new one: local."))
     url: str | None = Field(
         None, **at(2, "URL", "file:///dir or rbd://pool?conf=/etc/ceph/ceph.conf; a new storage needs one.")
     )
-    credentials: str | None = Field(
-        None, **at(3, "Credentials", "Name of a Prefect Secret block, or env:NAME.")
-    )
+    credentials: str | None = Field(None, **at(3, "Credentials", "Name of a Prefect Secret block, or env:NAME."))
     clear: tuple[Literal["credentials"], ...] = Field((), **at(4, "Clear", CLEAR))
 
 
-class CreateVolume(ChangingRequest):
-    """Create a volume or VM disk from an image: downloaded once, cached, then an overlay or a clone."""
+@operation(
+    "flows.storages.reclaim", rights="admin", single=True, schedule=Cron("30 4 * * *", "nightly"),
+    buttons=("image storage",),
+    lock="none: epochs, see `storage/imagestore`; on Ceph what a writer has open is left alone",
+    left="an epoch that the next reclaim finishes",
+    bytes_at="each host",
+)  # fmt: skip
+class ReclaimSpace(UpkeepRequest):
+    """Delete what no image, recycle bin or landing needs."""
 
-    image_id: str = Field(**at(0, "Image", "Id of the image."))
-    primary_storage: str = Field("default", **at(1, "Primary Storage", "Where the volume lives."))
-    name: str = Field(**at(2, "Name", "Name of the volume."))
-    size_bytes: int | None = Field(
-        None, **at(3, "Size", "Bytes, at least the image's virtual size, which is the default.", gt=0)
+    image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: all."))
+
+
+@operation(
+    "flows.storages.compact", rights="admin", single=True,
+    schedule=Cron("0 2 * * *", "nightly", {"budget_bytes": 256 * GIB}), buttons=("image storage",),
+    lock="the storage's compaction; adds, reads and reclaims go on beside it",
+    left="packs that nobody names: deleted by the next run or by reclaim-space",
+    bytes_at="each host",
+)  # fmt: skip
+class CompactStorage(UpkeepRequest):
+    """Make images that were not written lately smaller: similar older chips lean on newer ones. Every byte reads as before."""
+
+    image_storage: str = Field("", **at(0, "Image Storage", "Name of an image storage; empty: all."))
+    older_than_days: int = Field(
+        14, **at(1, "Older Than", "Days since an image was written to the storage.", ge=0, le=36_500)
     )
-
-
-class DeleteVolume(ChangingRequest):
-    """Delete a volume."""
-
-    volume_id: str = Field(**at(0, "Volume", "Id of the volume."))
-
-
-class CleanImageCache(ChangingRequest):
-    """Drop cached images that no volume uses, least recently used first."""
-
-    primary_storage: str = Field("default", **at(0, "Primary Storage", "Whose cache to clean."))
     budget_bytes: int | None = Field(
-        None, **at(1, "Budget", "Bytes the cache may keep; default: drop only what is gone.", ge=0)
+        None, **at(2, "Budget", "Bytes of images to look at in this run; default: everything due.", gt=0)
     )
+
+
+@operation(
+    "flows.storages.reconcile", rights="admin", single=True, schedule=Cron("0 5 * * *", "nightly-plan"),
+    defaults={"plan_only": True}, buttons=("storages",), lock="the image's, each by itself",
+    left="the drift that was not corrected yet", bytes_at="each host",
+)  # fmt: skip
+class ReconcileStorages(UpkeepRequest):
+    """Compare catalog and storages both ways and correct the differences.
+
+    The scheduled run only plans: read it, then run without plan only.
+    """
+
+    image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: all."))

@@ -12,9 +12,10 @@ from catalog.settings import load_settings
 from storage import protocols
 from storage.protocols import Digests, SourceInfo
 from storage.registry import open_image_storage
-from tasks.delete import delete
-from tasks.each import all_done
-from tasks.expunge import expunge
+from tasks.images.delete import delete
+from tasks.images.expunge import expunge
+from tasks.runtime import resources
+from tasks.runtime.batches import all_done
 
 MIB = 1 << 20
 
@@ -26,9 +27,11 @@ def opened(name: str = "default") -> protocols.ImageStorage:
 
 
 def register(name: str, folder: Path) -> ImageStorage:
-    """Register one more ImageStore in a folder."""
+    """Register one more ImageStore in a folder, of this host where others may work on the catalog, too."""
+    settings = load_settings()
+    host = settings.host_name if settings.catalog_is_shared else None
     record = ImageStorage(
-        name=name, kind="imagestore", url=folder.as_uri(), reserve_bytes=0, created_at=datetime.now(UTC)
+        name=name, kind="imagestore", url=folder.as_uri(), reserve_bytes=0, host=host, created_at=datetime.now(UTC)
     )
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         change.save_image_storage(record)
@@ -43,9 +46,7 @@ def landed(storage: protocols.ImageStorage, landing_id: str, data: bytes) -> Dig
     landing.write(memoryview(data))
     landing.finish()
     landing.close()
-    return Digests(
-        size_bytes=len(data), md5=hashlib.md5(data).hexdigest(), sha256=hashlib.sha256(data).hexdigest()
-    )
+    return Digests(size_bytes=len(data), md5=hashlib.md5(data).hexdigest(), sha256=hashlib.sha256(data).hexdigest())
 
 
 def placed(data: bytes | None = None, storages: tuple[str, ...] = ("default",), **fields: object) -> Image:
@@ -55,7 +56,7 @@ def placed(data: bytes | None = None, storages: tuple[str, ...] = ("default",), 
     with open_catalog() as catalog:
         replicas = []
         for name in storages:
-            storage = open_image_storage(catalog.image_storage(name), settings=load_settings())
+            storage = resources.open_image_storage(catalog.image_storage(name), load_settings())  # with its credentials
             digests = landed(storage, image.id, content)
             image = image.model_copy(
                 update={"size_bytes": digests.size_bytes, "md5": digests.md5, "sha256": digests.sha256}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import TypeVar
 from uuid import uuid4
 
@@ -14,12 +13,13 @@ import pytest
 
 from catalog import open_catalog
 from catalog.records import Image, ImageStorage, Replica, ReplicaStatus
-from catalog.repository import Catalog
+from catalog.repository.catalog import Catalog
 from catalog.settings import Settings, load_settings
 from storage import protocols, registry
-from storage.chips.directory import DirectoryObjects
-from storage.imagestore import ImageStore
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
+from tests.services.payload import random_bytes
 from tests.storage.stores import SMALL, image_store, land
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -134,7 +134,7 @@ def read_all(storage: protocols.ImageStorage, image_id: str) -> bytes:
 
 def noise(size: int, seed: int = 0) -> bytes:
     """Return bytes that nothing compresses."""
-    return Random(seed).randbytes(size)
+    return random_bytes(size, seed)
 
 
 def damage(folder: Path, pattern: str = "packs/*/*", at: float = 0.5) -> Path:

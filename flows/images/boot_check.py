@@ -1,0 +1,23 @@
+"""Try whether an image boots as it was declared."""
+
+from catalog.records import BootCheckReport
+from flows.operation import flow_of
+from flows.requests import BootCheck
+from tasks.images.boot_check import boot_check as boot
+from tasks.images.changes import find_image
+from tasks.images.enable import set_state
+from tasks.runtime.batches import all_done
+
+
+@flow_of(BootCheck)
+def boot_check(request: BootCheck) -> BootCheckReport:
+    """Boot an image under QEMU in its declared mode, from a copy, and keep the screen.
+
+    An image that fails is not changed, unless it shall be disabled.
+    Raises ImageNotFound, IllegalTransition, InvalidRequest, MissingProgram, DigestMismatch, AccessDenied.
+    """
+    image, disable = find_image(request.image_id, request.account), request.disable_on_failure
+    report = boot(image, request.account, request.timeout_s, may_disable=disable, until=request.until)
+    if disable and not report.booted:
+        all_done("disable", set_state((image.id,), request.account, "Disabled"))
+    return report

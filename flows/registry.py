@@ -1,0 +1,205 @@
+"""The operations, one row each: what its request's decorator says, and what follows from it everywhere else."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from inspect import cleandoc
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from catalog.rules.upkeep.queues import Queue
+
+REQUESTS = "flows.requests"
+"""The package whose classes bear the rows."""
+Rights = Literal["admin", "owner, admin", "whoever sees the image", "anybody"]
+Button = Literal[
+    "image", "export", "leftover", "image storage", "primary storage", "volume", "upload",
+    "images", "bin", "storages", "primary",
+]  # fmt: skip
+"""Where the console offers an operation: on each line of a kind, or (the last four) once above a tab."""
+BytesAt = Literal[
+    "", "none", "named storages", "own storage", "a replica", "exports", "all of the image", "primary storage",
+    "primary storage and a replica", "volume", "each host",
+]  # fmt: skip
+"""Where the bytes lie that an operation touches: what decides which host does it (`tasks/hosts/places.py`)."""
+R = TypeVar("R", bound=BaseModel)
+ONE_TRANSACTION = "none: one transaction"
+"""The lock of what takes none: it ends at once, whatever the image weighs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """When a deployment runs by itself. line: cron in UTC; slug: by which the server knows it; request: its fields."""
+
+    line: str
+    slug: str
+    request: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What a form begins with: the fields of a record that the request has, too, as they are when it is opened.
+
+    of: the record that `image_id` or `name` of the request names. named: fields of the request that the record has under
+    another name. fixed: fields that are never changed.
+    """
+
+    of: Literal["image", "image storage", "primary storage"]
+    named: Mapping[str, str] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row.
+
+    module: where the flow is defined, under the row's name. run: name of a run, the request's fields in braces.
+    rights, lock, left: for the README; left is what a death in the middle leaves. single: one run at a time, another is cancelled; grace_s: how long the place of
+    a run that died is kept (None: the server's default). defaults: fields of a run that gives none.
+    queue: where its runs wait for a worker. transition: of an image, by `catalog.rules.images.transitions`: offered where that takes it. irreversible: asked a
+    second time, always or only with `field=value`. adds: the type of image that it brings in; asks: a run of it may
+    wait for a person's answer; present: what its form begins with.
+    bytes_at: "" is not said yet, and taken as none.
+    """
+
+    name: str
+    module: str
+    request: type[BaseModel]
+    rights: Rights
+    run: str
+    lock: str
+    left: str
+    single: bool
+    grace_s: int | None
+    schedules: tuple[Cron, ...]
+    defaults: Mapping[str, object]
+    queue: Queue
+    transition: str
+    buttons: tuple[Button, ...]
+    irreversible: bool | str
+    adds: Literal["", "System", "Volume"]
+    asks: bool
+    present: Present | None
+    bytes_at: BytesAt
+
+    @property
+    def deployment(self) -> str:
+        """Return the name of the flow and its deployment, and the subcommand."""
+        return self.name.replace("_", "-")
+
+    @property
+    def title(self) -> str:
+        """Return what a button says."""
+        return self.name.replace("_", " ").capitalize()
+
+    @property
+    def room(self) -> str:
+        """Return the folder of the flow's module."""
+        return self.module.split(".")[-2]
+
+    @property
+    def about(self) -> str:
+        """Return what it does, in the request's own words."""
+        return cleandoc(self.request.__doc__ or "")
+
+    def load(self) -> Callable[..., Any]:
+        """Return the flow; imports Prefect."""
+        flow: Callable[..., Any] = getattr(import_module(self.module), self.name)
+        return flow
+
+
+class Operations(Mapping[str, Operation]):
+    """Every row by its flow's name. The first look at them loads the requests, and nothing of Prefect."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Operation] = {}
+
+    def add(self, row: Operation) -> None:
+        """Take a row in. Raises ValueError for a name that is taken: one of the two could never be called."""
+        known = self._rows.get(row.name)
+        if known is not None and known.request.__module__ != row.request.__module__:
+            raise ValueError(f"{row.name} is an operation of {known.module} already")
+        self._rows[row.name] = row
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._collected()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._collected())
+
+    def __len__(self) -> int:
+        return len(self._collected())
+
+    def _collected(self) -> Mapping[str, Operation]:
+        import_module(REQUESTS)
+        return self._rows
+
+
+OPERATIONS = Operations()
+
+
+def row_of(request: type[BaseModel]) -> Operation:
+    """Return the row that a request class bears."""
+    return next(row for row in OPERATIONS.values() if row.request is request)
+
+
+def operation(
+    module: str,
+    *,
+    rights: Rights,
+    run: str = "",
+    lock: str = ONE_TRANSACTION,
+    left: str = "nothing or all of it",
+    single: bool = False,
+    grace_s: int | None = None,
+    schedule: Cron | tuple[Cron, ...] = (),
+    defaults: Mapping[str, object] | None = None,
+    transition: str = "",
+    buttons: tuple[Button, ...] = (),
+    irreversible: bool | str = False,
+    adds: Literal["", "System", "Volume"] = "",
+    asks: bool = False,
+    present: Present | None = None,
+    queue: Queue | None = None,
+    bytes_at: BytesAt = "",
+) -> Callable[[type[R]], type[R]]:
+    """Give a request class its row, see `Operation`. The flow is named as the class, in small letters with underscores.
+
+    queue: left out, `prompt` for what is one transaction and `bulk` for all else.
+    """
+
+    def register(request: type[R]) -> type[R]:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", request.__name__).lower()
+        schedules = (schedule,) if isinstance(schedule, Cron) else schedule
+        OPERATIONS.add(
+            Operation(
+                name,
+                module,
+                request,
+                rights,
+                run or name.replace("_", " "),
+                lock,
+                left,
+                single,
+                grace_s,
+                schedules,
+                defaults or {},
+                queue or _usual_queue(lock),
+                transition,
+                buttons,
+                irreversible,
+                adds,
+                asks,
+                present,
+                bytes_at,
+            )
+        )
+        return request
+
+    return register
+
+
+def _usual_queue(lock: str) -> Queue:
+    return "prompt" if lock.startswith(ONE_TRANSACTION) else "bulk"

@@ -1,0 +1,1 @@
+"""Operations on replicas: move, sync, verify, leftovers."""

@@ -1,0 +1,1 @@
+"""Operations on volumes and cached images."""
