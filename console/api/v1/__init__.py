@@ -1,0 +1,1 @@
+"""The API, version 1: who asks, reading, operations, runs, contents."""

@@ -1,0 +1,111 @@
+"""The exact bytes of images and exports, and which ranges of them are data."""
+
+import json
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from catalog.errors import DigestMismatch
+from catalog.records import ExportedImage, Replica
+from catalog.rules.images.naming import download_name, file_name
+from console.api.v1.listings import Id, one
+from console.api.v1.signing import Here, Who
+from console.sight import Sight
+from console.thread_pools import catalogs
+from console.transfers.downloads import ExportedFiles, headers_of, proven_file
+from console.transfers.ranges import Offer, RangedAnswer
+from console.transfers.replica_contents import OpenReaders, same_file, whole_file
+
+router = APIRouter(tags=["Contents"])
+BYTES: dict[int | str, dict[str, object]] = {
+    200: {"description": "All bytes.", "content": {"application/octet-stream": {}}},
+    206: {
+        "description": "The bytes asked for.",
+        "content": {"application/octet-stream": {}, "multipart/byteranges": {}},
+    },
+    304: {"description": "The asker has them already."},
+    412: {"description": "They are others than the asker expects."},
+    416: {"description": "There are no such bytes."},
+}
+AT_ONCE = 1000
+"""Ranges that are written together."""
+
+
+class Extent(BaseModel):
+    """A stretch of a file. data: whether anything is there; what is not reads as zeros."""
+
+    start: int
+    length: int
+    data: bool
+
+
+@router.head("/images/{image_id}/content", response_class=Response, responses=BYTES, operation_id="image_content_head")
+@router.get("/images/{image_id}/content", response_class=Response, responses=BYTES, operation_id="image_content")
+async def image_content(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
+    """Send the file as the storage keeps it, straight from its pieces; each is proven when it is read."""
+    replicas, name = await catalogs(one, settings, who, lambda sight: _stored(sight, image_id))
+    readers: OpenReaders = request.app.state.readers
+    first = replicas[0]
+    return RangedAnswer(
+        Offer(size_bytes=first.size_bytes, etag=_etag(first), headers=headers_of(first.md5, first.sha256, name)),
+        lambda: whole_file(readers, replicas),
+    )
+
+
+def _stored(sight: Sight, image_id: str) -> tuple[list[Replica], str]:
+    image = sight.image(image_id)
+    replicas = list(same_file(sight.catalog, image))
+    return replicas, file_name(image.name, image.version, replicas[0].format)
+
+
+def _etag(replica: Replica) -> str:
+    """Return the tag of a file; one that a storage converted and nobody measured yet is told by where and when it was made."""
+    if replica.sha256 is not None:
+        return f'"sha256:{replica.sha256}"'
+    return f'"{replica.image_id}@{replica.created_at.timestamp()}:{replica.size_bytes}"'
+
+
+@router.get("/images/{image_id}/extents", response_model=list[Extent])
+async def image_extents(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
+    """Say which ranges of the file are data; the others are zeros and need not be fetched."""
+    replicas, _ = await catalogs(one, settings, who, lambda sight: _stored(sight, image_id))
+    readers: OpenReaders = request.app.state.readers
+
+    def extents() -> Iterator[tuple[int, int, bool]]:
+        with whole_file(readers, replicas) as file:
+            yield from file.extents()
+
+    return StreamingResponse(_array(extents()), media_type="application/json", headers={"ETag": _etag(replicas[0])})
+
+
+def _array(extents: Iterator[tuple[int, int, bool]]) -> Iterator[str]:
+    """Yield a JSON array a thousand ranges at a time: a file may have millions of them."""
+    begun, some = "[", list[str]()
+    for start, end, is_hole in extents:
+        some.append(json.dumps({"start": start, "length": end - start, "data": not is_hole}))
+        if len(some) == AT_ONCE:
+            yield begun + ",".join(some)
+            begun, some = ",", []
+    yield (begun + ",".join(some) if some else "[" if begun == "[" else "") + "]"
+
+
+@router.head(
+    "/exports/{export_id}/content", response_class=Response, responses=BYTES, operation_id="export_content_head"
+)
+@router.get("/exports/{export_id}/content", response_class=Response, responses=BYTES, operation_id="export_content")
+async def export_content(export_id: Id, request: Request, who: Who, settings: Here) -> Response:
+    """Send an exported file, for as long as it is what was proven when it was made."""
+    files: ExportedFiles = request.app.state.exported
+
+    def found(sight: Sight) -> tuple[ExportedImage, str]:
+        export = sight.export(export_id)
+        return export, download_name(sight.catalog.image(export.image_id), export)
+
+    export, _ = await catalogs(one, settings, who, found)
+    offered = await files.proven(export.id)
+    if offered is None:
+        raise DigestMismatch(export.path, f"sha256:{export.sha256}", "another file, or none; export the image again")
+    return proven_file(offered, f'"sha256:{export.sha256}"', settings)

@@ -1,0 +1,142 @@
+"""Reading how the service is: hosts, work that waits, what accounts use and have, who is told of events, how the catalog changed.
+
+All of it is an administrator's, but for what one's own account uses and where an image that one sees comes from.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, Field
+
+from catalog.errors import InvalidRequest, OtherAccount
+from catalog.log.difference import Difference
+from catalog.log.lineage import statement
+from catalog.records import Account, Deferred, Delivery, Host, SignedIn, Usage, Webhook
+from catalog.rules.accounts.roles import require, sees_as
+from catalog.rules.accounts.sharing import ADMIN
+from catalog.settings import Settings
+from catalog.store import record_kinds
+from catalog.store.record_kinds import Place
+from console.api.v1.listings import PLAIN, Asked, Id, listing, one
+from console.api.v1.pages import Page
+from console.api.v1.signing import Here, Who
+from console.sight import Sight
+from console.thread_pools import catalogs
+
+router = APIRouter(tags=["Reading"])
+Text = Annotated[str | None, Query(max_length=256, pattern=PLAIN)]
+
+
+class AskedPending(Asked):
+    """What the list of waiting work can be asked for."""
+
+    storage: str | None = Field(None, max_length=256, pattern=PLAIN, description="Only what waits for this storage.")
+
+
+class AskedDeliveries(Asked):
+    """What the list of deliveries can be asked for."""
+
+    webhook: str | None = Field(None, max_length=256, pattern=PLAIN, description="Only to this webhook.")
+    status: Literal["Pending", "Delivered", "Failed"] | None = None
+
+
+def _everything(_sight: Sight, _record: object) -> bool:
+    return True
+
+
+@router.get("/hosts")
+async def hosts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Host]:
+    """List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs."""
+    require(who, "administer", "list hosts")
+
+    def found(sight: Sight, after: Place | None) -> Iterator[Host]:
+        return (host for host in sight.catalog.hosts() if after is None or host.name > str(after[0]))
+
+    return await catalogs(listing, settings, who, asked, record_kinds.HOST, found, _everything)
+
+
+@router.get("/pending")
+async def pending(asked: Annotated[AskedPending, Query()], who: Who, settings: Here) -> Page[Deferred]:
+    """List work that could not be done yet and is tried again, with the reason."""
+    require(who, "administer", "list what waits")
+    return await catalogs(
+        listing, settings, who, asked, record_kinds.DEFERRED,
+        lambda sight, after: sight.catalog.listed(record_kinds.DEFERRED, after, storage=asked.storage), _everything,
+    )  # fmt: skip
+
+
+@router.get("/accounts")
+async def accounts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Account]:
+    """List the accounts that something is configured for; what is null is as the whole system is set."""
+    require(who, "administer", "list accounts")
+    return await catalogs(
+        listing, settings, who, asked, record_kinds.ACCOUNT,
+        lambda sight, after: sight.catalog.listed(record_kinds.ACCOUNT, after), _everything,
+    )  # fmt: skip
+
+
+@router.get("/webhooks")
+async def webhooks(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Webhook]:
+    """List who is told of events, by name."""
+    require(who, "administer", "list webhooks")
+    return await catalogs(
+        listing, settings, who, asked, record_kinds.WEBHOOK,
+        lambda sight, after: sight.catalog.listed(record_kinds.WEBHOOK, after), _everything,
+    )  # fmt: skip
+
+
+@router.get("/deliveries")
+async def deliveries(asked: Annotated[AskedDeliveries, Query()], who: Who, settings: Here) -> Page[Delivery]:
+    """List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first."""
+    require(who, "administer", "list deliveries")
+
+    def found(sight: Sight, after: Place | None) -> Iterator[Delivery]:
+        if asked.webhook is not None:
+            sight.catalog.webhook(asked.webhook)
+        return sight.catalog.listed(record_kinds.DELIVERY, after, webhook=asked.webhook, status=asked.status)
+
+    return await catalogs(listing, settings, who, asked, record_kinds.DELIVERY, found, _everything)
+
+
+@router.get("/usage")
+async def usage(who: Who, settings: Here, account: Text = None) -> Page[Usage]:
+    """List what accounts use, the recycle bin counted in and apart: one's own; for an administrator all, or one of them."""
+    return Page(items=await catalogs(one, settings, who, lambda sight: _usage(sight, who, account)))
+
+
+def _usage(sight: Sight, who: SignedIn, account: str | None) -> tuple[Usage, ...]:
+    own = sees_as(who)
+    if own == ADMIN:
+        return (sight.catalog.usage(account),) if account else tuple(sight.catalog.usages())
+    if account not in (None, own):
+        raise OtherAccount(who.identity.name, account, own)
+    return (sight.catalog.usage(own),)
+
+
+@router.get("/images/{image_id}/lineage")
+async def lineage(image_id: Id, who: Who, settings: Here) -> dict[str, object]:
+    """Show where an image comes from: an in-toto statement with SLSA provenance, made from the event log."""
+
+    def found(sight: Sight) -> dict[str, object]:
+        image = sight.image(image_id)
+        return dict(statement(image.id, sight.catalog.events(image.id)))
+
+    return await catalogs(one, settings, who, found)
+
+
+@router.get("/differences")
+async def differences(who: Who, settings: Here, since: AwareDatetime, until: AwareDatetime | None = None) -> Difference:
+    """Show how the catalog differs between two moments; left out, the second is now."""
+    require(who, "administer", "compare moments of the catalog")
+    return await catalogs(_difference, settings, who, since, until)
+
+
+def _difference(settings: Settings, who: SignedIn, since: AwareDatetime, until: AwareDatetime | None) -> Difference:
+    def found(sight: Sight) -> Difference:
+        end = until or sight.catalog.now()
+        if since > end:
+            raise InvalidRequest("since", since.isoformat(), f"a moment before {end.isoformat()}")
+        return sight.catalog.difference(since, end)
+
+    return one(settings, who, found)

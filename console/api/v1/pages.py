@@ -1,0 +1,88 @@
+"""Pages of listings, and the cursors that lead from one to the next.
+
+A cursor is the place of the last row that was looked at, which whoever asks may not know: so it is encrypted, and good for the
+same listing, the same filters and the same identity only.
+"""
+
+import hmac
+import json
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from catalog.errors import InvalidRequest
+from catalog.files import made_once
+from catalog.records import Record
+from catalog.settings import Settings
+from catalog.store.record_kinds import Place, RecordKind
+
+R = TypeVar("R", bound=Record)
+USUAL, MOST = 100, 500
+LOOKED_AT = 2000
+"""Rows that are looked at for one page: whoever sees little of much gets shorter pages, and keeps nobody waiting."""
+NONCE_BYTES, KEY_BYTES = 12, 32
+
+
+class Page(Record, Generic[R]):
+    """A part of a listing. next: the cursor of what follows, null at the end; a page before that may be short or empty."""
+
+    items: tuple[R, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """The cursors of one listing. about: what they are good for: listing, filters, identity."""
+
+    key: bytes
+    about: bytes
+
+    def read(self, text: str | None) -> Place | None:
+        """Return the place that a cursor names. Raises InvalidRequest for one that is not of this listing."""
+        if text is None:
+            return None
+        try:
+            raw = urlsafe_b64decode(text.encode())
+            plain = AESGCM(self.key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], self.about)
+        except (ValueError, InvalidTag) as error:
+            raise InvalidRequest("cursor", text[:40], "the `next` of a page of the same listing and filters") from error
+        return tuple(
+            datetime.fromisoformat(part["at"]) if isinstance(part, dict) else part for part in json.loads(plain)
+        )
+
+    def write(self, place: Place) -> str:
+        """Return the cursor of a place."""
+        parts = [{"at": part.isoformat()} if isinstance(part, datetime) else part for part in place]
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = AESGCM(self.key).encrypt(nonce, json.dumps(parts).encode(), self.about)
+        return urlsafe_b64encode(nonce + sealed).decode()
+
+
+def cursors(settings: Settings, *about: object) -> Cursors:
+    """Return the cursors of a listing, under a key that only this installation has."""
+    key = made_once(settings.home / "console.key", secrets.token_bytes(KEY_BYTES))
+    return Cursors(hmac.digest(key, b"cursors", "sha256"), repr(about).encode())
+
+
+def cut(
+    found: Iterable[R], seen: Callable[[R], bool], limit: int, kind: RecordKind[Record]
+) -> tuple[Sequence[R], Place | None]:
+    """Return a page of what somebody sees, and the place it ends at, None at the end of the listing.
+
+    found: from the place on where the page begins.
+    """
+    items: list[R] = []
+    place: Place | None = None
+    for looked_at, record in enumerate(found):
+        if len(items) == limit or looked_at == LOOKED_AT:
+            return items, place
+        place = tuple(getattr(record, field) for field in kind.order())
+        if seen(record):
+            items.append(record)
+    return items, None

@@ -1,0 +1,164 @@
+"""Coming in: the first administrator, sessions of persons, who one is."""
+
+import hmac
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from catalog.errors import SetupClosed
+from catalog.records import Identity, NewSession, Record, Role, Scope, SignedIn
+from catalog.repository.identities.registering import first_administrator
+from catalog.repository.identities.sign_in import sign_in, sign_out
+from catalog.settings import Settings
+from console.api.v1.signing import Here, Who, address_of, opened
+from console.entrance.proxies import is_local
+from console.entrance.rates import Rates
+from console.oidc.signing_in import DeviceCode, OidcSignIn
+from console.thread_pools import catalogs, passwords
+from flows.requests.identities import Setup, SignIn
+from flows.server.environment import address_file, read_address, write_address
+
+router = APIRouter(tags=["Signing in"])
+
+
+class WhoAmI(Record):
+    """Who asks, and what the token that was given leaves of what they may. expires_at: of that token or session."""
+
+    name: str
+    kind: str
+    account: str
+    projects: tuple[str, ...]
+    role: Role
+    scope: Scope
+    expires_at: datetime | None
+
+
+def _address(request: Request) -> str:
+    return address_of(request)
+
+
+def _local(request: Request) -> bool:
+    return is_local(request)
+
+
+@router.post("/setup", status_code=201)
+async def setup(asked: Setup, settings: Here, local: Annotated[bool, Depends(_local)]) -> Identity:
+    """Make the first administrator with the one-time link that `imagewright serve` prints; on its machine only, and once."""
+    if not local or not await catalogs(_is_ours, settings, asked.token):
+        raise SetupClosed
+    return await passwords(_set_up, settings, asked)
+
+
+def _is_ours(settings: Settings, token: str) -> bool:
+    """Tell whether a token is that of the link, and nobody has used it yet."""
+    found = read_address(address_file(settings))
+    link = found.setup if found else ""
+    genuine = hmac.compare_digest(token.encode(errors="replace"), link.partition("#")[2].encode())
+    with opened(settings) as catalog:
+        return genuine and bool(token) and not catalog.has_person()
+
+
+def _set_up(settings: Settings, asked: Setup) -> Identity:
+    with opened(settings) as catalog:
+        made = first_administrator(catalog, asked.name, asked.password.get_secret_value())
+    if found := read_address(address_file(settings)):
+        write_address(address_file(settings), found.model_copy(update={"setup": ""}))
+    return made
+
+
+@router.post("/session")
+async def begin_session(asked: SignIn, settings: Here, address: Annotated[str, Depends(_address)]) -> NewSession:
+    """Sign in with name and password. The token is shown once."""
+    return await passwords(_sign_in, settings, asked, address)
+
+
+def _sign_in(settings: Settings, asked: SignIn, address: str) -> NewSession:
+    with opened(settings) as catalog:
+        return sign_in(catalog, asked.name, asked.password.get_secret_value(), address, settings.session_hours)
+
+
+class Ways(Record):
+    """How persons sign in here. oidc: what the provider's page is called, null where there is none."""
+
+    password: bool = True
+    oidc: str | None = None
+
+
+class Device(BaseModel):
+    """What a device code was made with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = Field(max_length=8192, description="As it was answered when the code was made.")
+
+
+class Waiting(Record):
+    """A code that nobody has typed yet."""
+
+    state: str = "pending"
+
+
+def _oidc(request: Request) -> OidcSignIn:
+    oidc: OidcSignIn = request.app.state.oidc
+    return oidc
+
+
+Oidc = Annotated[OidcSignIn, Depends(_oidc)]
+
+
+@router.get("/session/ways")
+async def ways_to_sign_in(oidc: Oidc) -> Ways:
+    """Say how persons sign in here."""
+    return Ways(oidc=oidc.title or None)
+
+
+@router.post("/session/device")
+async def begin_device_sign_in(request: Request, oidc: Oidc, address: Annotated[str, Depends(_address)]) -> DeviceCode:
+    """Make a code that a person types at the provider's page, for a program that has no browser."""
+    _take(request, address)
+    return await oidc.begin_device()
+
+
+@router.post(
+    "/session/device/token", response_model=NewSession,
+    responses={202: {"model": Waiting, "description": "Nobody has typed the code yet: ask again after the interval."}},
+)  # fmt: skip
+async def end_device_sign_in(
+    asked: Device, request: Request, oidc: Oidc, address: Annotated[str, Depends(_address)]
+) -> Response:
+    """Begin the session of whoever typed the code. The token is shown once."""
+    _take(request, address)
+    session = await oidc.end_device(asked.device, address)
+    if session is None:
+        return JSONResponse(Waiting().model_dump(mode="json"), 202)
+    return JSONResponse(session.model_dump(mode="json"))
+
+
+def _take(request: Request, address: str) -> None:
+    rates: Rates = request.app.state.device_rates
+    rates.take(address)
+
+
+@router.delete("/session", status_code=204, response_class=Response)
+async def end_session(who: Who, settings: Here) -> None:
+    """Sign out: the session is over. Of a token nothing changes."""
+    await catalogs(_sign_out, settings, who)
+
+
+def _sign_out(settings: Settings, who: SignedIn) -> None:
+    with opened(settings, who) as catalog:
+        sign_out(catalog, who)
+
+
+@router.get("/whoami")
+async def whoami(who: Who) -> WhoAmI:
+    """Say who asks."""
+    one = who.identity
+    return WhoAmI(
+        name=one.name, kind=one.kind, account=one.account, projects=one.projects, role=one.role, scope=who.scope,
+        expires_at=who.expires_at,
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""Sending files: tus 1.0 (https://tus.io/protocols/resumable-upload), as pages send them, by whoever has a token."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.api.v1.problems import OF_UPLOADS
+from console.api.v1.signing import Who
+from console.transfers.uploads import BODY, NotKept, TusServer, require_protocol
+
+router = APIRouter(tags=["Uploads"])
+UploadId = Annotated[str, Path(max_length=64, description="The last part of the Location that a creation answers.")]
+Spoken = Annotated[str | None, Header(alias="Tus-Resumable", description="1.0.0")]
+Length = Annotated[str | None, Header(alias="Upload-Length", description="Bytes of the file.")]
+Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Where these bytes begin: what is kept.")]
+Metadata = Annotated[
+    str | None,
+    Header(
+        alias="Upload-Metadata",
+        description="`flow`, `request` (JSON of what the flow is asked with, but for `image_path`) and `filename`, each with "
+        "its value in base64, separated by commas.",
+    ),
+]
+EMPTY: dict[str, object] = {"description": "Done; what is kept is told by the headers."}
+PIECE = {"requestBody": {"required": True, "content": {BODY: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def _tus(request: Request) -> TusServer:
+    tus: TusServer = request.app.state.tus
+    return tus
+
+
+Tus = Annotated[TusServer, Depends(_tus)]
+
+
+@router.options("/uploads", status_code=204, response_class=Response)
+async def describe_uploads(tus: Tus) -> Response:
+    """Say which version and extensions of tus are spoken."""
+    return tus.describe()
+
+
+@router.post("/uploads", status_code=201, response_class=Response, responses={201: EMPTY, **OF_UPLOADS})
+async def create_upload(
+    request: Request, who: Who, tus: Tus, _spoken: Spoken = None, _length: Length = None, _said: Metadata = None
+) -> Response:
+    """Begin an upload for an add that could go through as far as can be told now; Location says where its bytes go."""
+    require_protocol(request)
+    try:
+        return await tus.create(request, who)
+    except OSError as error:
+        raise NotKept(error.strerror or "the disk refuses it") from error
+
+
+@router.head("/uploads/{upload_id}", response_class=Response, responses={200: EMPTY, **OF_UPLOADS})
+async def upload_offset(upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None) -> Response:
+    """Say by Upload-Offset how much is kept."""
+    require_protocol(request)
+    return await tus.tell(upload_id, who)
+
+
+@router.patch(
+    "/uploads/{upload_id}", status_code=204, response_class=Response, responses={204: EMPTY, **OF_UPLOADS},
+    openapi_extra=PIECE,
+)  # fmt: skip
+async def append_to_upload(
+    upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None, _offset: Offset = None
+) -> Response:
+    """Send the next bytes; whatever comes is kept however it ends. The last one begins the add: its image has the upload's id."""
+    require_protocol(request)
+    try:
+        return await tus.append(upload_id, request, who)
+    except OSError as error:
+        raise NotKept(error.strerror or "the disk refuses it") from error
+
+
+@router.delete("/uploads/{upload_id}", status_code=204, response_class=Response, responses={204: EMPTY, **OF_UPLOADS})
+async def discard_upload(upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None) -> Response:
+    """Forget an upload."""
+    require_protocol(request)
+    return await tus.discard(upload_id, who)
