@@ -1,0 +1,83 @@
+"""Signing in with a browser at somebody else's page: there, and back with what proves it.
+
+What is brought back is bound to the browser that went: by a cookie that only it has, for ten minutes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from catalog.errors import ImagewrightError, NoSuchSignIn, TooManyRequests
+from catalog.settings import Settings
+from console.entrance.proxies import Proxies
+from console.entrance.rates import Rates
+from console.login.cookies import keep
+from console.login.pages import place_of
+from console.oidc.signing_in import BROWSER_S, OidcSignIn
+
+PATH = "/login/oidc"
+BACK = f"{PATH}/callback"
+COOKIE = "imagewright-oidc"
+PER_MINUTE = 60
+"""Times that an address may go there or come back: each may make us ask the provider."""
+STATUSES: Mapping[type[ImagewrightError], int] = {NoSuchSignIn: 404, TooManyRequests: 429}
+TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates")
+
+
+class OidcPages:
+    """The endpoints of the browser."""
+
+    def __init__(self, settings: Settings, proxies: Proxies, oidc: OidcSignIn) -> None:
+        self._settings, self._proxies, self._oidc = settings, proxies, oidc
+        self._rates = Rates(PER_MINUTE)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route(PATH, self.go), Route(BACK, self.back)]
+
+    async def go(self, request: Request) -> Response:
+        """Send a browser to the provider. next: where it goes afterwards, a path of ours."""
+        https = self._proxies.is_https(request.scope)
+        place = f"{'https' if https else 'http'}://{self._proxies.host_of(request.scope)}{BACK}"
+        try:
+            self._rates.take(self._proxies.address_of(request))
+            begun = await self._oidc.begin(place, place_of(request.query_params.get("next", "")))
+        except ImagewrightError as error:
+            return _told(request, error)
+        answer = RedirectResponse(begun.url, 303)
+        # Lax: the provider's page is another site, and what it sends back has to bring this along.
+        answer.set_cookie(COOKIE, begun.kept, max_age=BROWSER_S, path=PATH, secure=https, httponly=True, samesite="lax")
+        return answer
+
+    async def back(self, request: Request) -> Response:
+        """Let in whom the provider proved.
+
+        It answers a page that goes on by itself: the cookie of the session is sent with nothing that another site began, and
+        a redirect would still be part of that.
+        """
+        said = {name: request.query_params[name] for name in ("state", "code", "iss") if name in request.query_params}
+        try:
+            self._rates.take(self._proxies.address_of(request))
+            session, then = await self._oidc.end(
+                request.cookies.get(COOKIE, ""), said, self._proxies.address_of(request)
+            )
+        except ImagewrightError as error:
+            return _told(request, error)
+        answer = TEMPLATES.TemplateResponse(request, "signed_in.html", {"next": then})
+        https = self._proxies.is_https(request.scope)
+        answer.delete_cookie(COOKIE, path=PATH, secure=https, httponly=True, samesite="lax")
+        keep(answer, session, self._settings.session_hours, https=https)
+        return answer
+
+
+def _told(request: Request, error: ImagewrightError) -> Response:
+    status = next(
+        (status for kind, status in STATUSES.items() if isinstance(error, kind)), 503 if error.retryable else 401
+    )
+    answer = TEMPLATES.TemplateResponse(request, "signed_in.html", {"trouble": str(error)}, status)
+    answer.delete_cookie(COOKIE, path=PATH)
+    return answer
