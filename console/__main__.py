@@ -1,10 +1,13 @@
 """`python -m console [--host HOST] [--port PORT]`: serve the console until Ctrl-C. `imagewright serve` does it as well."""
 
 import argparse
+import os
 import sys
 
 from catalog.settings import load_settings
-from flows.environment import prepare
+from console.serving import be_impatient, run
+from flows.server.environment import prepare
+from flows.server.same_catalog import OtherCatalog, require_same_catalog
 
 
 def main() -> None:
@@ -13,19 +16,23 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=4201)
     options = parser.parse_args()
+    be_impatient()
     settings = load_settings()
     if prepare(settings) is None:
         sys.exit("imagewright: the console starts runs on a Prefect server; `imagewright serve` starts both")
+    try:
+        require_same_catalog(settings, os.environ)
+    except OtherCatalog as error:
+        sys.exit(f"imagewright: {error}")
 
     # What follows reads the environment when it is imported.
-    import uvicorn
     from prefect.settings import get_current_settings
 
     from console.app import create_app
 
     secret = get_current_settings().api.auth_string
     app = create_app(settings, secret.get_secret_value() if secret else "")
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", server_header=False)
+    run(app, options.host, options.port, settings)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,51 @@
 """Runs: starting one with a checked request, planning one, how one ended, how far images on their way are."""
 
+import asyncio
 import re
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from uuid import UUID, uuid4
 
-import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.exceptions import ObjectNotFound, PrefectException
-from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.exceptions import ObjectNotFound
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import flows
 from catalog import open_catalog
-from catalog.errors import ImagewrightError, InvalidRequest
-from catalog.records import Plan, Record
-from console.named import named_plan
-from console.starting import ServerUnavailable, start
+from catalog.errors import AccessDenied, ImagewrightError, NotAllowed, NotSignedIn, OtherAccount
+from catalog.records import Plan, Record, SignedIn
+from catalog.rules.accounts.sharing import ADMIN
+from catalog.settings import load_settings
+from catalog.units import utc_now
+from console.approvals import may_answer, question_of
+from console.authority import checked
+from console.entrance.bodies import body_of
+from console.entrance.run_sight import sees_run
+from console.entrance.visitors import DOOR, caller_of, visitor_of
+from console.plan_names import named_plan
+from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, start
+from console.thread_pools import TookTooLong, catalogs, plans
 from flows import requests
-from flows.command import request_model
-from flows.sentences import sentence
+from flows.add.draft import draft_image
+from flows.registry import OPERATIONS
+from flows.requests.sentences import sentence
+from tasks.add.register import check_places
+from tasks.runtime.runs.acting import tags_of
 
 MAX_BODY = 16 << 20
 """Bytes of a request at the most: the ids of some hundred thousand images."""
+STATUSES: Mapping[type[ImagewrightError], int] = {
+    NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, AccessDenied: 403, ServerUnavailable: 503,
+    TookTooLong: 503,
+}  # fmt: skip
 OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w+: )?")
 
 
@@ -48,26 +68,37 @@ def routes() -> list[Route]:
 async def begin(request: Request) -> Response:
     """Start a run of a flow: 202 with its id and its page in the Prefect UI."""
     try:
-        flow, asked = await _asked(request)
-        started = await start(flow, asked.model_dump(mode="json", exclude_unset=True))
+        who = visitor_of(request)
+        flow, asked = await _asked(request, who)
+        if isinstance(asked, requests.AddSystemImage | requests.AddVolumeImage):
+            await catalogs(check_add, asked)
+        started = await start(flow, asked.model_dump(mode="json", exclude_unset=True), tags=tags_of(caller_of(who)))
     except (ValidationError, ImagewrightError, LookupError) as error:
-        return _refused(error)
-    return JSONResponse(started.model_dump(mode="json"), 202)
+        return refused(error)
+    url = started.url if who.identity.role == ADMIN else ""  # its page is the operators'
+    return JSONResponse(started.model_copy(update={"url": url}).model_dump(mode="json"), 202)
+
+
+def check_add(asked: requests.AddSystemImage | requests.AddVolumeImage) -> None:
+    """Raise what the form is wrong about, so that it is said there instead of on an image that failed."""
+    draft = draft_image(asked, str(uuid4()), utc_now()).image
+    with open_catalog() as catalog:
+        check_places(catalog, draft)
 
 
 async def plan(request: Request) -> Response:
     """Say what a run would do; nothing is changed."""
     try:
-        flow, asked = await _asked(request)
+        flow, asked = await _asked(request, visitor_of(request))
         if "plan_only" not in type(asked).model_fields:
             raise LookupError(f"{flow} has no plan")
-        found = await run_in_threadpool(_planned, flow, asked)
+        found = await plans(_planned, flow, asked)
     except (ValidationError, ImagewrightError, LookupError) as error:
-        return _refused(error)
+        return refused(error)
     return JSONResponse(found.model_dump(mode="json") if isinstance(found, Plan) else {"summary": str(found)})
 
 
-def _planned(flow: str, asked: requests.Request) -> object:
+def _planned(flow: str, asked: BaseModel) -> object:
     """Return the plan of a flow, its subjects by their names."""
     found = getattr(flows, flow)(asked.model_copy(update={"plan_only": True}))
     if not isinstance(found, Plan):
@@ -79,12 +110,15 @@ def _planned(flow: str, asked: requests.Request) -> object:
 async def ended(request: Request) -> Response:
     """Say where a run is: {"state", "finished", "failed", "message"}."""
     try:
-        async with get_client() as client:
-            run = await client.read_flow_run(UUID(request.path_params["id"]))
+        async with asyncio.timeout(LIMIT_S), get_client() as client:
+            run, who = await client.read_flow_run(UUID(request.path_params["id"])), visitor_of(request)
+            if not sees_run(who, run):
+                return JSONResponse({"error": "no such run"}, 404)
+            asked = await question_of(client, run) if may_answer(who, run) else None
     except (ObjectNotFound, ValueError):
         return JSONResponse({"error": "no such run"}, 404)
-    except (httpx.HTTPError, PrefectException) as error:
-        return _refused(ServerUnavailable(type(error).__name__))
+    except UNREACHABLE:
+        return refused(ServerUnavailable(SILENT))
     state = run.state
     if state is None:
         return JSONResponse({"state": "Scheduled", "finished": False, "failed": False, "message": ""})
@@ -93,7 +127,8 @@ async def ended(request: Request) -> Response:
         "finished": state.is_final(),
         "failed": state.is_final() and not state.is_completed(),
     }
-    return JSONResponse({**told, "message": OUR_ERROR.sub("", state.message or "")})
+    asks = {"asks": asked.model_dump(mode="json")} if asked else {}
+    return JSONResponse({**told, **asks, "message": OUR_ERROR.sub("", state.message or "")})
 
 
 async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
@@ -102,42 +137,55 @@ async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
         return {}
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"add-{image_id}" for image_id in image_ids]))
     try:
-        async with get_client() as client:
+        async with asyncio.timeout(GLANCE_S), get_client() as client:
             found = await client.read_artifacts(artifact_filter=wanted)
-    except (httpx.HTTPError, PrefectException):
+    except UNREACHABLE:
         return {}
     newest = sorted((a for a in found if a.key and a.created), key=lambda a: str(a.created))
     return {
-        str(a.key).removeprefix("add-"): Progress(percent=_percent(a.data), sentence=(a.description or "").rpartition(": ")[2]) for a in newest
-    }  # fmt: skip
+        str(a.key).removeprefix("add-"): Progress(
+            percent=_percent(a.data), sentence=(a.description or "").rpartition(": ")[2]
+        )
+        for a in newest
+    }
+
+
+async def failures_of(runs: Sequence[str]) -> dict[str, str]:
+    """Return why runs ended badly, by id; nothing of others, or if the server does not answer."""
+    if not runs:
+        return {}
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run) for run in runs]))
+    try:
+        async with asyncio.timeout(GLANCE_S), get_client() as client:
+            found = await client.read_flow_runs(flow_run_filter=wanted)
+    except UNREACHABLE:
+        return {}
+    return {
+        str(run.id): OUR_ERROR.sub("", run.state.message or run.state.name or "")
+        for run in found
+        if run.state is not None and run.state.is_final() and not run.state.is_completed()
+    }
 
 
 def _percent(data: object) -> float:
     return float(data) if isinstance(data, int | float) else 0.0
 
 
-async def _asked(request: Request) -> tuple[str, requests.Request]:
+async def _asked(request: Request, who: SignedIn) -> tuple[str, BaseModel]:
+    """Return the flow that a request is for, and what it asks as whoever sends it may. Raises as `console.authority.checked`."""
     flow = request.path_params["flow"]
-    if flow not in flows.FLOWS:
+    if flow not in OPERATIONS:
         raise LookupError(f"no flow {flow!r}")
-    return flow, request_model(flow).model_validate_json(await _body(request))
+    row = OPERATIONS[flow]
+    asked: BaseModel = row.request.model_validate_json(await body_of(request, MAX_BODY))
+    return flow, await catalogs(checked, load_settings(), who, row, asked, DOOR)
 
 
-async def _body(request: Request) -> bytes:
-    """Read no more than MAX_BODY into memory. Raises InvalidRequest."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise InvalidRequest(
-                "request", f"more than {MAX_BODY} bytes", f"at most {MAX_BODY} bytes of JSON"
-            )
-    return bytes(body)
-
-
-def _refused(error: Exception) -> JSONResponse:
+def refused(error: Exception) -> JSONResponse:
+    """Say what is wrong with a request, or who does not answer."""
     if isinstance(error, ValidationError):
         return JSONResponse({"error": sentence(error)}, 422)
     if isinstance(error, LookupError):
         return JSONResponse({"error": str(error.args[0])}, 404)
-    return JSONResponse({"error": str(error)}, 503 if isinstance(error, ServerUnavailable) else 422)
+    kinds = (status for kind, status in STATUSES.items() if isinstance(error, kind))
+    return JSONResponse({"error": str(error)}, next(kinds, 422))

@@ -1,15 +1,28 @@
-"""What every request passes: the name it was sent to, the password where one is set, and proof that our own page sent it.
+"""What every request passes: the name it was sent to, who it comes from, and proof that our own page sent it.
 
 A page of somebody else in the same browser can send forms to loopback. It can't set headers of its own without asking first, and
-nobody answers that question; and a name that was rebound to 127.0.0.1 is not one of ours.
+nobody answers that question; it can't leave out its origin; and a name that was rebound to 127.0.0.1 is not one of ours.
 """
 
 import secrets
 from base64 import b64decode
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from catalog.errors import ImagewrightError, SignInLimited
+from catalog.records import SignedIn
+from catalog.rules.accounts.sharing import ADMIN
+from console.entrance.guesses import Guesses
+from console.entrance.proxies import Proxies
+from console.entrance.visitors import OPERATORS, let_in
+from flows.server.guard import host_name
 
 OURS = "X-Imagewright"
 TUS = "Tus-Resumable"
@@ -20,53 +33,180 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+HTTPS_ONLY = "max-age=31536000"
+
+OPEN = ("/download/", "/setup", "/static/", "/login")
+"""What begins so asks for no sign-in: links are signed, the one-time link proves itself, style sheets are no secret."""
+OPERATORS_DOOR = "/operators"
+"""Where a browser is asked for the operators' password although there are persons: once given, it is sent for all pages."""
+OF_ADMINISTRATORS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What tells of all accounts; see `console/health/access.py` for who needs no sign-in there."""
+BY_TOKEN = ("/api/v1", "/storages", "/f", "/simplestreams")
+"""What programs ask: they are known by a token and by nothing that a browser sends by itself."""
+
+
+class Persons(Protocol):
+    """Those who sign in with a name."""
+
+    async def signed_in(self, request: HTTPConnection) -> SignedIn | None:
+        """Return whose session a request's cookie names, None where it names none."""
+        ...
+
+    async def are_there(self) -> bool:
+        """Tell whether there is any person: while there is none, nobody is sent to the page where they sign in."""
+        ...
+
+    async def note_limit(self, address: str) -> None:
+        """Log that an address has tried too many passwords of the operators."""
+        ...
+
+
+class Nobody:
+    """No persons: the operators are alone."""
+
+    async def signed_in(self, request: HTTPConnection) -> SignedIn | None:  # noqa: ARG002
+        """Return nobody."""
+        return None
+
+    async def are_there(self) -> bool:
+        """Tell that there is none."""
+        return False
+
+    async def note_limit(self, address: str) -> None:
+        """Log nothing."""
+
+
+def is_api(path: str) -> bool:
+    """Tell whether a path is for programs."""
+    return any(path == one or path.startswith(f"{one}/") for one in BY_TOKEN)
 
 
 class Guard:
-    """ASGI middleware. hosts: names that the console answers to; auth: `user:password`, or empty for none."""
+    """ASGI middleware. hosts: names that the console answers to; auth: `user:password` of the operators, or empty for none.
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...], auth: str) -> None:
-        self._app, self._hosts, self._auth = app, hosts, auth
+    open_to: tells of a request that it needs no sign-in. Whoever comes is noted in the scope (`console.entrance.visitors`).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: tuple[str, ...],
+        auth: str,
+        open_to: Callable[[Scope], bool] = lambda _scope: False,
+        persons: Persons | None = None,
+        proxies: Proxies | None = None,
+    ) -> None:
+        self._app, self._hosts, self._auth, self._open_to = app, hosts, auth, open_to
+        self._persons, self._proxies, self._guesses = persons or Nobody(), proxies or Proxies(()), Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with a sentence, or pass on and add headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        https = self._proxies.is_https(scope)
+        scope["scheme"] = "https" if https else "http"  # what addresses in answers begin with
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update({**HEADERS, **({"Strict-Transport-Security": HTTPS_ONLY} if https else {})})
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
+        refusal = await self._judged(scope, Headers(scope=scope))
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, path: str, headers: Headers) -> JSONResponse | None:
-        host = _name(headers.get("Host", ""))
+    async def _judged(self, scope: Scope, headers: Headers) -> Response | None:
+        host = host_name(headers.get("Host", ""))
         if "*" not in self._hosts and host not in self._hosts:
             return _refused(
                 421, f"this console does not answer to {host!r}; IMAGEWRIGHT_CONSOLE_HOSTS names what it does"
             )
-        if not path.startswith("/download/") and not self._knows(headers.get("Authorization", "")):
-            return _refused(401, "give user and password", {"WWW-Authenticate": 'Basic realm="Imagewright"'})
-        if method not in SAFE and OURS not in headers and TUS not in headers:
-            return _refused(403, f"what changes something has to carry the header {OURS}")
+        if is_api(scope["path"]):
+            return self._foreign(scope, headers)
+        if scope["path"].startswith(OPEN) or self._open_to(scope):
+            return self._forged(scope, headers)
+        try:
+            who = await self._visitor(HTTPConnection(scope), headers)
+            return await self._unwelcome(scope, headers, who) or self._forged(scope, headers)
+        except SignInLimited as error:
+            return _refused(429, str(error), {"Retry-After": str(error.retry_after_s)})
+        except ImagewrightError:  # which names what lies behind us: nobody is known yet who may hear that
+            return _refused(503, "the catalog is unavailable: nobody can be known; try again")
+
+    async def _visitor(self, request: HTTPConnection, headers: Headers) -> SignedIn | None:
+        """Return who comes, and note it; None for nobody known. Raises SignInLimited."""
+        who = await self._persons.signed_in(
+            request
+        )  # first: a browser goes on sending a password that it was once given
+        who = who or await self._operators(request, headers.get("Authorization", ""))
+        if who is None and not self._auth and not await self._persons.are_there():
+            who = OPERATORS  # there is nothing that anybody could be asked for
+        if who is not None:
+            let_in(request.scope, who)
+        return who
+
+    async def _operators(self, request: HTTPConnection, authorization: str) -> SignedIn | None:
+        scheme, _, given = authorization.partition(" ")
+        if not self._auth or scheme.lower() != "basic":
+            return None
+        address = self._proxies.address_of(request)
+        self._guesses.check(address)
+        if self._is_right(given):
+            return OPERATORS
+        if self._guesses.note(address, given):
+            await self._persons.note_limit(address)
         return None
 
-    def _knows(self, authorization: str) -> bool:
-        scheme, _, given = authorization.partition(" ")
-        if not self._auth:
-            return True
+    def _is_right(self, given: str) -> bool:
         try:
-            return scheme.lower() == "basic" and secrets.compare_digest(b64decode(given), self._auth.encode())
+            return secrets.compare_digest(b64decode(given), self._auth.encode())
         except ValueError:  # not base64, or not even ASCII
             return False
 
+    async def _unwelcome(self, scope: Scope, headers: Headers, who: SignedIn | None) -> Response | None:
+        """Ask who does not say who they are, and refuse who may not come here."""
+        if who is None:
+            return await self._asked(scope, headers)
+        if scope["path"] in OF_ADMINISTRATORS and who.identity.role != ADMIN:
+            return _refused(403, f"{who.identity.name!r} may not ask for {scope['path']}: the role admin is needed")
+        return None
 
-def _name(host: str) -> str:
-    """Return the host of a Host header without its port."""
-    return host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0].lower()
+    async def _asked(self, scope: Scope, headers: Headers) -> Response:
+        """Send a person to the page where they sign in; ask programs, and whoever is alone here, for the operators' password."""
+        there = await self._persons.are_there()
+        by_page = "Sec-Fetch-Mode" in headers or OURS in headers or TUS in headers
+        if there and scope["path"] != OPERATORS_DOOR:
+            if scope["method"] == "GET" and "text/html" in headers.get("Accept", ""):
+                return RedirectResponse(f"/login?next={quote(_place(scope), safe='')}", HTTPStatus.SEE_OTHER)
+            if by_page:  # the browser would ask the person for a password that is not theirs
+                return _refused(401, "sign in again: this session is over")
+        challenge = {"WWW-Authenticate": 'Basic realm="Imagewright"'} if self._auth else {}
+        return _refused(401, "give user and password", challenge)
+
+    def _forged(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuse what changes something and was not sent by a page of ours, or by a program."""
+        if scope["method"] in SAFE:
+            return None
+        if OURS not in headers and TUS not in headers:
+            return _refused(403, f"what changes something has to carry the header {OURS}")
+        if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return _refused(403, "a page of another site may not change anything here")
+        return self._foreign(scope, headers)
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
+        """Refuse what a page of another origin sends: it is to learn nothing by trying."""
+        origin = headers.get("Origin")
+        if origin is None or origin.partition("://")[2].lower() == self._proxies.host_of(scope).lower():
+            return None
+        return _refused(403, "pages of other origins are not served")
+
+
+def _place(scope: Scope) -> str:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
 
 
 def _refused(status: int, sentence: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -1,15 +1,28 @@
 """Starting a flow's deployment: a run that a worker takes up."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
+from pydantic import ValidationError
 
-from catalog.errors import ImagewrightError
+from catalog.errors import ImagewrightError, KeyReused
 from catalog.records import Record
+from catalog.settings import load_settings
+from flows.registry import OPERATIONS
+from tasks.hosts.routing import queue_for
+
+LIMIT_S = 15.0
+"""How long the server is waited for: a person waits for the answer."""
+GLANCE_S = 2.0
+"""How long a page waits for what it can do without."""
+SILENT = "the Prefect server does not answer"
+UNREACHABLE = (httpx.HTTPError, PrefectException, TimeoutError)
 
 
 class ServerUnavailable(ImagewrightError):
@@ -19,7 +32,7 @@ class ServerUnavailable(ImagewrightError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"no run was started: {reason}; try again")
+        super().__init__(f"{reason}; nothing was done, try again")
 
 
 class Started(Record):
@@ -27,27 +40,51 @@ class Started(Record):
 
     flow_run_id: UUID
     url: str
+    state: str = "Scheduled"
 
 
-async def start(flow_name: str, request: Mapping[str, object], key: str | None = None) -> Started:
+async def start(
+    flow_name: str,
+    request: Mapping[str, object],
+    key: str | None = None,
+    tags: Sequence[str] = (),
+    *,
+    exact: bool = False,
+) -> Started:
     """Schedule a run of a flow, named as in `flows`. key: asked for again with it, the same run comes back.
 
-    Raises ServerUnavailable.
+    tags: of a new run; see `tasks.runtime.runs.acting`. exact: the key is one request's alone. Raises ServerUnavailable, KeyReused.
     """
     name = flow_name.replace("_", "-")
+    queue = await asyncio.to_thread(_queue, flow_name, request)
     try:
-        async with get_client() as client:
+        async with asyncio.timeout(LIMIT_S), get_client() as client:
             deployment = await client.read_deployment_by_name(f"{name}/{name}")
             run = await client.create_flow_run_from_deployment(
-                deployment.id, parameters={"request": dict(request)}, idempotency_key=key
+                deployment.id,
+                parameters={"request": dict(request)},
+                idempotency_key=key,
+                tags=tags,
+                work_queue_name=queue,
             )
     except ObjectNotFound as error:
         raise ServerUnavailable(
             f"the server has no deployment {name}; `python -m deployments.apply` puts it there"
         ) from error
-    except (httpx.HTTPError, PrefectException) as error:
-        raise ServerUnavailable(f"the Prefect server does not answer ({type(error).__name__})") from error
-    return Started(flow_run_id=run.id, url=run_page(run.id))
+    except UNREACHABLE as error:
+        raise ServerUnavailable(SILENT) from error
+    if exact and key is not None and run.parameters.get("request") != dict(request):
+        raise KeyReused(key, name)
+    state = run.state.name if run.state is not None and run.state.name else "Scheduled"
+    return Started(flow_run_id=run.id, url=run_page(run.id), state=state)
+
+
+def _queue(flow_name: str, request: Mapping[str, object]) -> str | None:
+    """Return the queue of the host that has to do it, None for the one that all serve; the run itself finds the others."""
+    row = OPERATIONS[flow_name]
+    with suppress(ImagewrightError, ValidationError):
+        return queue_for(row.bytes_at, row.queue, row.request.model_validate(dict(request)), load_settings())
+    return None
 
 
 def run_page(run_id: object) -> str:

@@ -6,7 +6,7 @@ export function confirmed(dialog, { word, verb, plan }) {
   const form = document.createElement("form");
   form.innerHTML = `<h2 id="dialog-title">This can't be undone</h2><pre class="plan" tabindex="0"></pre>
     <div class="field"><label for="f-sure"></label><input id="f-sure" autocomplete="off" spellcheck="false"></div>
-    <div class="buttons"><button class="main grave" disabled></button><button type="button" data-back>Back</button></div>`;
+    <div class="buttons"><button class="main danger" disabled></button><button type="button" data-back>Back</button></div>`;
   form.querySelector("pre").textContent = plan;
   form.querySelector("label").textContent = `Type “${word}” to go on`;
   form.querySelector(".main").textContent = `${verb} for good`;

@@ -1,5 +1,6 @@
 // The page: buttons open dialogs, the table renews itself, uploads that broke off go on.
-import { goOn, link, open, sentence } from "./forms.js";
+import { approve, goOn, link, open, retry, sentence } from "./forms.js";
+import { localTimes } from "./times.js";
 import { difference, discard } from "./tus.js";
 
 const RENEW_MS = 2000;
@@ -17,8 +18,11 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     sorted(column.href);
   }
+  if (button?.dataset.answer) approve(button.dataset.answer).catch((error) => sentence("Not now", error.message));
   if (button?.dataset.link) link(button.dataset.link, button);
+  if (button?.dataset.retry) retry(button.dataset.retry, button);
   if (button?.dataset.discard) remove(button);
+  if (button && "signOut" in button.dataset) signOut(button);
   for (const menu of document.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
@@ -52,6 +56,7 @@ function replace(html) {
   if (next === last) return;
   const column = document.activeElement?.dataset.sort;
   table.innerHTML = next;
+  localTimes(table);
   last = next;
   if (column) table.querySelector(`[data-sort="${CSS.escape(column)}"]`)?.focus();
 }
@@ -71,13 +76,14 @@ async function sorted(place) {
 async function renew() {
   if (!busy()) {
     const asked = table.dataset.renew;
-    const answer = await fetch(asked).catch(() => null);
+    const answer = await fetch(asked, { headers: { "X-Imagewright": "1" } }).catch(() => null);
+    if (answer?.status === 401 && document.querySelector("[data-sign-out]")) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
     document.body.classList.toggle("stale", !answer?.ok);
     const html = answer?.ok ? await answer.text().catch(() => null) : null;
     // Asked again here, not before the text came: a menu may have been opened meanwhile.
     if (html !== null && !busy() && asked === table.dataset.renew) replace(html);
   }
-  setTimeout(renew, RENEW_MS);
+  return setTimeout(renew, RENEW_MS);
 }
 
 async function resume(upload, file) {
@@ -104,4 +110,14 @@ async function remove(button) {
   delete button.dataset.sure;
 }
 
+// The session ends on the server; what the browser kept of its pages goes with it.
+async function signOut(button) {
+  button.disabled = true;
+  const answer = await fetch("/logout", { method: "POST", headers: { "X-Imagewright": "1" } }).catch(() => null);
+  if (answer?.ok || answer?.status === 401) return location.assign("/login");
+  button.disabled = false;
+  return sentence("Sign out", "The console does not answer; you are still signed in. Try again.");
+}
+
+localTimes(document);
 if (table) renew();

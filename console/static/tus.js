@@ -1,6 +1,7 @@
 // A tus 1.0 client: one file, in pieces, from the offset that the server has. https://tus.io/protocols/resumable-upload
 const TUS = { "Tus-Resumable": "1.0.0" };
 const PIECE = 16 * 1024 * 1024;
+const FIRST = 1024 * 1024 + 64 * 1024; // what tells of every format; the server judges it before more is sent
 const LONGEST_WAIT_MS = 30000;
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -30,7 +31,8 @@ async function offsetOf(place) {
 
 async function sendPiece(place, file, offset, signal) {
   const headers = { ...TUS, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
-  return fetch(place, { method: "PATCH", headers, body: file.slice(offset, offset + PIECE), signal });
+  const end = offset < FIRST ? FIRST : offset + PIECE;
+  return fetch(place, { method: "PATCH", headers, body: file.slice(offset, end), signal });
 }
 
 // Sends what the server lacks, trying again for as long as the network or the server is away.

@@ -16,13 +16,21 @@ import pytest
 
 from tests.console.tus import creation, piece
 from tests.services.browser import SHOTS, chromium_page
+from tests.services.payload import payload
 from tests.services.serving import COMMAND, Serving, serving
+from tests.services.signed import basic
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+READY_MS = 180_000
+"""A run of a server that has just begun waits for the scheduler, which makes the first runs of all schedules."""
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
-CONTENT = random.Random(3).randbytes(5 << 20)
+
+
+@payload
+def image_content() -> bytes:
+    return random.Random(3).randbytes(5 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +40,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="module")
-def page() -> "Iterator[Page]":
-    with chromium_page(900) as page:
+def page(served: Serving) -> "Iterator[Page]":
+    with chromium_page(900, auth=served.auth) as page:
         yield page
 
 
@@ -79,7 +87,7 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     file = tmp_path / "hand <b>made.raw"
-    file.write_bytes(CONTENT)
+    file.write_bytes(image_content())
     page.goto(served.console)
     shot(page, "empty")
     page.get_by_role("button", name="Add volume image").click()
@@ -90,10 +98,10 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     page.locator("dialog .main").click()
     page.locator("dialog .told", has_text="Sent.").wait_for()
     page.get_by_role("button", name="Close").click()
-    page.locator(".status.ready").wait_for()
+    page.locator(".status.ready").wait_for(timeout=READY_MS)
     shot(page, "ready")
     page.get_by_role("link", name="by hand").click()
-    assert hashlib.sha256(CONTENT).hexdigest() in page.content()
+    assert hashlib.sha256(image_content()).hexdigest() in page.content()
     page.screenshot(path=SHOTS / "console-image.png", full_page=True)
     assert troubles == []
 
@@ -116,17 +124,17 @@ def export_and_download(served: Serving, page: "Page") -> None:
     page.get_by_role("button", name="Link").click()
     with page.expect_download() as started:
         page.get_by_role("link", name="Download").click()
-    assert Path(started.value.path()).read_bytes() == CONTENT
+    assert Path(started.value.path()).read_bytes() == image_content()
     shot(page, "exported")
 
 
 def sure(page: "Page", name: str) -> None:
     """Answer the second question, which takes nothing but the name."""
     page.locator("#f-sure").fill(name[:-1])
-    assert page.locator("dialog .grave").is_disabled()
+    assert page.locator("dialog .danger").is_disabled()
     page.locator("#f-sure").fill(name)
     shot(page, "sure")
-    page.locator("dialog .grave").click()
+    page.locator("dialog .danger").click()
     page.locator("dialog .told", has_text="Completed").wait_for()
     assert page.get_by_role("link", name="Run in the Prefect UI").get_attribute("href")
     page.get_by_role("button", name="Close").click()
@@ -146,10 +154,13 @@ def expunge(served: Serving, page: "Page") -> None:
 
 
 def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
-    with httpx.Client(base_url=served.console, timeout=60) as client:
-        place = client.post("/uploads", headers=creation(len(CONTENT), name="cut off")).headers["Location"]
-        client.patch(place, content=CONTENT[: 2 << 20], headers=piece(0))
-    for folder, content in {"other": CONTENT[:100] + b"x" + CONTENT[101:], "same": CONTENT}.items():
+    with httpx.Client(base_url=served.console, headers=basic(served.auth), timeout=60) as client:
+        place = client.post("/uploads", headers=creation(len(image_content()), name="cut off")).headers["Location"]
+        client.patch(place, content=image_content()[: 2 << 20], headers=piece(0))
+    for folder, content in {
+        "other": image_content()[:100] + b"x" + image_content()[101:],
+        "same": image_content(),
+    }.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.raw").write_bytes(content)
     page.goto(f"{served.console}/?tab=uploads")
@@ -161,7 +172,7 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
     page.locator("dialog .told", has_text="Sent.").wait_for()
     page.get_by_role("button", name="Close").click()
     page.goto(served.console)
-    page.locator(".status.ready").wait_for()
+    page.locator(".status.ready").wait_for(timeout=READY_MS)
 
 
 def sort_by_hand_and_by_keyboard(served: Serving, page: "Page") -> None:
@@ -221,7 +232,7 @@ def delete_and_recover(served: Serving, page: "Page") -> None:
     shot(page, "bin")
     act(page, "Recover image")
     page.goto(served.console)
-    page.locator(".status.ready").wait_for()
+    page.locator(".status.ready").wait_for(timeout=READY_MS)
     for tab in re.findall(r"/\?tab=(\w+)", page.content()):
         page.goto(f"{served.console}/?tab={tab}")
         assert page.locator("main").inner_text()
@@ -239,3 +250,43 @@ def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path)
     sort_by_hand_and_by_keyboard(served, page)
     look_at_it_on_a_telephone(served, page)
     disable_and_delete_for_good(served, page)
+
+
+def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Page", tmp_path: Path) -> None:
+    file = tmp_path / "wrong.raw"
+    file.write_bytes(image_content())
+    page.goto(served.console)
+    page.get_by_role("button", name="Add volume image").click()
+    page.get_by_label("Name *").fill("a disk")
+    page.get_by_label("or a file of this computer").set_input_files(file)
+    page.locator("dialog .main").click()  # the format says qcow2
+    page.locator("dialog .told.bad", has_text="what was sent is kept").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.goto(f"{served.console}/?tab=uploads")
+    page.locator("tr.trouble", has_text="raw").wait_for()
+    shot(page, "refused-upload")
+    page.get_by_text("Actions on a disk").click()
+    page.get_by_role("button", name="Add volume image", exact=True).click()
+    page.get_by_label("Image Format").select_option("raw")
+    page.locator("dialog .main").click()
+    page.locator("dialog .told", has_text="Continue with the same file").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.locator("input[data-upload]").set_input_files(file)
+    page.locator("dialog .told", has_text="Sent.").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.goto(served.console)
+    page.locator("tr", has_text="a disk").locator(".status.ready").wait_for(timeout=180_000)
+
+
+def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Page") -> None:
+    page.goto(served.console)
+    page.get_by_role("button", name="Add volume image").click()
+    page.get_by_label("Name *").fill("nobody has it")
+    page.get_by_label("Image Path *").fill("file:///srv/nothing.raw")
+    page.locator("dialog .main").click()
+    page.locator("dialog .told.bad", has_text="Failed").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.locator("tr", has_text="nobody has it").get_by_role("button", name="Retry").click()
+    page.locator("dialog .told.bad", has_text="Failed: ").wait_for()
+    shot(page, "retried")
+    page.get_by_role("button", name="Close").click()

@@ -1,19 +1,25 @@
 """The tus server, up to the last byte but one: what is kept, refused and answered."""
 
+import bz2
+import gzip
 import hashlib
+import lzma
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
+from httpx import Response
 from starlette.testclient import TestClient
 
+from catalog import open_catalog
 from catalog.settings import Settings, load_settings
-from console.kept import Kept
-from console.uploads import TusServer
+from console.transfers.upload_pieces import UploadPieces
+from console.transfers.upload_routes import UploadRoutes
 from storage.uploads import Uploads
+from tests.console.operators import as_operators
 from tests.console.tus import TUS, creation, metadata, piece
+from tests.flows.conftest import qcow2
 
 NESTED = f"flow {b64encode(b'add_volume_image').decode()},request {b64encode(b'[' * 20_000).decode()}"
 
@@ -27,7 +33,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=TusServer(settings).routes())) as client:
+    with TestClient(as_operators(UploadRoutes(settings).routes())) as client:
         yield client
 
 
@@ -58,7 +64,7 @@ def test_bytes_come_in_pieces(client: TestClient, settings: Settings) -> None:
 def test_what_is_kept_tells_another_file(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_QUOTA_BYTES", "0")
     content = bytes(range(256)) * (3 << 12)  # 3 MiB
-    both = Starlette(routes=[*TusServer(settings).routes(), *Kept(settings).routes()])
+    both = as_operators([*UploadRoutes(settings).routes(), *UploadPieces(settings).routes()])
     with TestClient(both) as client:
         upload_id = begun(client, len(content)).rpartition("/")[2]
         place = f"/api/uploads/{upload_id}/kept"
@@ -77,7 +83,7 @@ def test_a_wrong_offset_changes_nothing(client: TestClient) -> None:
     client.patch(place, content=b"0123", headers=piece(0))
     for offset in (0, 3, 5):
         answer = client.patch(place, content=b"xxx", headers=piece(offset))
-        assert (answer.status_code, answer.json()) == (409, {"error": "the next byte is 4"})
+        assert (answer.status_code, answer.json()) == (409, {"error": "the next byte is 4; go on from there"})
     assert client.head(place, headers=TUS).headers["Upload-Offset"] == "4"
 
 
@@ -124,6 +130,7 @@ def test_other_names_are_nothing(client: TestClient, name: str) -> None:
         (creation(5, name=" spaced "), 422, "name"),
         (creation(5, nonsense=1), 422, "nonsense"),
         (creation(5, image_format="exe"), 422, "image_format"),
+        (creation(0), 422, "not empty"),
         (creation(5, image_storages=["nowhere"]), 422, "nowhere"),
         (creation(2_000_000), 422, "do not fit"),
         (creation(5, "add_system_image", cpu_architecture="aarch64", bios_mode="Legacy"), 422, "UEFI"),
@@ -138,6 +145,101 @@ def test_what_could_never_be_added_is_refused_before_a_byte_comes(
     assert not settings.uploads_folder.exists() or not list(settings.uploads_folder.iterdir())
 
 
-def test_an_announcement_reserves_nothing_for_good(client: TestClient) -> None:
-    places = {begun(client, 900_000) for _ in range(3)}
-    assert len(places) == 3
+def test_room_is_promised_to_what_still_comes(client: TestClient) -> None:
+    place = begun(client, 700_000)
+    answer = client.post("/uploads", headers=creation(700_000))
+    assert (answer.status_code, "do not fit" in answer.json()["error"]) == (422, True), answer.text
+    client.delete(place, headers=TUS)
+    begun(client, 700_000)
+
+
+def test_what_is_refused_for_room_keeps_no_room(client: TestClient, settings: Settings) -> None:
+    for _ in range(3):
+        assert client.post("/uploads", headers=creation(2_000_000)).status_code == 422
+    assert not list(Uploads(settings).all())
+    begun(client, 900_000)
+
+
+def test_a_crowd_of_unfinished_uploads_is_refused(client: TestClient, settings: Settings) -> None:
+    answers = [client.post("/uploads", headers=creation(1)).status_code for _ in range(25)]
+    assert answers == [201] * settings.uploads_unfinished + [422] * (25 - settings.uploads_unfinished)
+    assert client.post("/uploads", headers=creation(1, account="other")).status_code == 201
+
+
+def send(client: TestClient, data: bytes, length: int = 8 << 20, image_format: str = "raw") -> tuple[str, Response]:
+    """Begin an upload and send its first bytes."""
+    place = client.post("/uploads", headers=creation(length, image_format=image_format)).headers["Location"]
+    return place, client.patch(place, content=data, headers=piece(0))
+
+
+VHDX = b"vhdxfile" + bytes(1 << 20)
+DISK = bytes(range(256)) * 4096 + bytes(64 << 10)  # nobody's signature
+
+
+@pytest.fixture
+def roomy(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    monkeypatch.setenv("IMAGEWRIGHT_QUOTA_BYTES", "0")
+    return client
+
+
+@pytest.mark.parametrize("size", [64 << 10, 1 << 20, 2 << 20])
+def test_what_is_no_disk_of_ours_is_refused_with_its_first_bytes(
+    roomy: TestClient, settings: Settings, size: int
+) -> None:
+    place, answer = send(roomy, VHDX.ljust(size, b"\0")[:size], image_format="raw")
+    assert (answer.status_code, "vhdx" in answer.json()["error"].lower()) == (422, True), answer.text
+    assert roomy.head(place, headers=TUS).status_code == 404
+    assert not list(settings.uploads_folder.iterdir())
+    with open_catalog() as catalog:
+        assert not list(catalog.reservations())
+
+
+def test_in_small_pieces_it_is_refused_as_soon_as_it_shows(roomy: TestClient) -> None:
+    place = roomy.post("/uploads", headers=creation(8 << 20, image_format="raw")).headers["Location"]
+    answers = []
+    for start in range(0, 1 << 20, 30_000):
+        answers.append(roomy.patch(place, content=VHDX[start : start + 30_000], headers=piece(start)).status_code)
+        if answers[-1] != 204:
+            break
+    assert answers == [204, 204, 422]
+
+
+def test_a_page_is_no_disk(roomy: TestClient) -> None:
+    page = b"<!DOCTYPE html><html><title>Sign in</title>".ljust(2 << 20, b" ")
+    _, answer = send(roomy, page, image_format="raw")
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, bz2.compress])
+@pytest.mark.parametrize(("said", "right"), [("qcow2", "raw"), ("raw", "qcow2")])
+def test_another_format_than_announced_is_said_at_once_and_the_bytes_are_kept(
+    roomy: TestClient,
+    settings: Settings,
+    tmp_path: Path,
+    pack: Callable[[bytes], bytes],
+    said: str,
+    right: str,
+) -> None:
+    data = pack(qcow2(tmp_path)[: 2 << 20] if right == "qcow2" else DISK)
+    place, answer = send(roomy, data, len(data) + 10, image_format=said)
+    assert (answer.status_code, f"{right}" in answer.json()["error"]) == (422, True), answer.text
+    assert roomy.head(place, headers=TUS).headers["Upload-Offset"] == str(len(data))
+    again = roomy.patch(place, content=b"x", headers=piece(len(data)))
+    assert (again.status_code, again.json()) == (422, answer.json())  # whoever goes on hears it again
+    assert Uploads(settings).offset(place.rpartition("/")[2]) == len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [DISK, gzip.compress(DISK, mtime=0), b"\x1f\x8b\x08 cut or damaged" + DISK, DISK[:1000]],
+    ids=["raw", "packed", "damaged", "short"],
+)
+def test_what_may_be_right_comes_in(roomy: TestClient, data: bytes) -> None:
+    _, answer = send(roomy, data, image_format="raw")
+    assert answer.status_code == 204, answer.text
+
+
+def test_a_list_next_to_an_upload_is_refused_before_the_bytes(roomy: TestClient) -> None:
+    for given in ("sums:", " sums: "):
+        answer = roomy.post("/uploads", headers=creation(1 << 20, expected_checksum=given))
+        assert (answer.status_code, "list" in answer.json()["error"]) == (422, True), answer.text

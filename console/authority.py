@@ -1,0 +1,102 @@
+"""Whether somebody may ask for an operation: by the rights of its row, their role, the scope of their token, and the images named.
+
+Asked before a run is begun, in the words of the flows, which ask again by the account that was put in.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from catalog.errors import ImagewrightError, LeftoverNotFound, NotAllowed
+from catalog.records import Door, Image, SignedIn
+from catalog.rules.accounts.roles import acting_account, in_scope, is_limited, require, verb_of
+from catalog.rules.accounts.sharing import ADMIN, require_owner
+from catalog.settings import Settings
+from console.entrance.visitors import is_operator, opened
+from console.sight import Sight
+from flows.registry import Operation
+from flows.requests.add import AddImage
+from flows.requests.subjects import held, images_named, means_of_the_host
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def allowed(who: SignedIn, row: Operation, asked: R) -> R:
+    """Return a request with the account that it is made for. Raises NotAllowed, OtherAccount."""
+    require(who, verb_of(row.rights), row.deployment)
+    named = getattr(asked, "account", None) if "account" in asked.model_fields_set else None
+    account = acting_account(who, row.rights, named)
+    if who.identity.role != ADMIN and (field := means_of_the_host(asked)):
+        raise NotAllowed(who.identity.name, row.deployment, f"the role admin for such a {field}")
+    many = [_under(account, one) for one in held(asked)]
+    if not many:
+        return asked.model_copy(update={"account": account})
+    return asked.model_copy(update={"account": account, "requests": tuple(allowed(who, row, one) for one in many)})
+
+
+def checked(settings: Settings, who: SignedIn, row: Operation, asked: R, door: Door) -> R:
+    """Return a request as it may be made by whoever comes by a door. The operators' is as they sent it.
+
+    Raises as `allowed` and `check_subjects`.
+    """
+    if is_operator(who):
+        return asked
+    request = allowed(who, row, asked)
+    with opened(settings, who, door) as catalog:
+        check_subjects(Sight(catalog, who, getattr(request, "account", None)), who, row, request)
+    return request
+
+
+def _under(account: str, asked: BaseModel) -> BaseModel:
+    """Return a request that another one holds, for its account where it names none itself."""
+    return asked if "account" in asked.model_fields_set else asked.model_copy(update={"account": account})
+
+
+def check_subjects(sight: Sight, who: SignedIn, row: Operation, asked: BaseModel) -> None:
+    """Raise what keeps somebody from doing this with what a request names: what they don't see does not exist.
+
+    Of several images, some that are not there stop no others: the run says so of each.
+    """
+    _check_images(sight, who, row, asked)
+    for volume_id in _ids(asked, "volume_id"):
+        sight.volume(volume_id)
+    for leftover_id in _ids(asked, "leftover_ids"):
+        if not sight.of(sight.catalog.leftover(leftover_id).image_id):
+            raise LeftoverNotFound(leftover_id)
+
+
+def _check_images(sight: Sight, who: SignedIn, row: Operation, asked: BaseModel) -> None:
+    named, limited = images_named(asked), is_limited(who.scope)
+    if limited and not named:
+        _check_name(who, row, asked)
+    seen: list[Image] = []
+    refused: list[ImagewrightError] = []
+    for image_id in named:
+        try:
+            seen.append(_usable(sight, row, image_id))
+        except ImagewrightError as error:
+            refused.append(error)
+    if refused and (limited or not seen):
+        raise refused[0]
+
+
+def _usable(sight: Sight, row: Operation, image_id: str) -> Image:
+    """Return an image that somebody may do this with. Raises ImageNotFound, AccessDenied."""
+    image = sight.image(image_id)
+    if verb_of(row.rights) == "change":
+        require_owner(image, sight.catalog.viewer(sight.account), row.title.lower())
+    return image
+
+
+def _check_name(who: SignedIn, row: Operation, asked: BaseModel) -> None:
+    """Raise NotAllowed unless what is added, by a token for some images only, is one of them."""
+    for one in held(asked) or (asked,):
+        name, family = getattr(one, "name", ""), getattr(one, "family", None)
+        if not isinstance(one, AddImage) or not in_scope(who.scope, name, family):
+            raise NotAllowed(who.identity.name, row.deployment, "a token that is not limited to other images")
+
+
+def _ids(asked: BaseModel, field: str) -> Sequence[str]:
+    value = getattr(asked, field, None)
+    return (value,) if isinstance(value, str) else tuple(value or ())

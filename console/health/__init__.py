@@ -1,0 +1,1 @@
+"""Whether all is well: health, readiness and metrics, for machines that ask again and again."""

@@ -1,0 +1,43 @@
+"""Who may ask how all is without a sign-in: by the address that the connection comes from, and by nothing that it says."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from catalog.errors import InvalidRequest
+
+PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+"""Who sends one of these came through a proxy, whose own address says nothing of who asks; what stands in them anybody can write."""
+
+
+class Watchers:
+    """The networks whose members may ask. Raises InvalidRequest for what is no network."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        given = tuple(networks)
+        try:
+            self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in given)
+        except ValueError as error:
+            allowed = "networks such as 10.0.0.0/8, separated by commas"
+            raise InvalidRequest("IMAGEWRIGHT_MONITORING_NETWORKS", ",".join(given), allowed) from error
+
+    def may_ask(self, scope: Scope) -> bool:
+        """Tell whether a request needs no sign-in: it only asks how all is, and comes straight from one of the networks."""
+        if scope["path"] not in PATHS or scope["method"] not in ("GET", "HEAD"):
+            return False
+        headers = Headers(scope=scope)
+        if any(name in headers for name in FORWARDED):
+            return False
+        return self._contains((scope.get("client") or ("", 0))[0])
+
+    def _contains(self, host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:  # a socket of this machine has no address
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        address = mapped or address
+        return any(address.version == network.version and address in network for network in self._networks)

@@ -1,0 +1,35 @@
+"""What can't be undone, so that a second question names what goes."""
+
+from collections.abc import Mapping
+
+from catalog.errors import IllegalTransition, ImageNotFound
+from catalog.records import ImageStatus
+from catalog.rules.images.retention import retention_of
+from catalog.rules.images.transitions import GONE, status_after
+from catalog.settings import Settings
+from console.sight import Sight
+from flows.registry import OPERATIONS
+
+
+def confirmation_of(sight: Sight, settings: Settings, flow: str, given: Mapping[str, object]) -> str | None:
+    """Return when a flow asks a second time: empty for always, `field=value` for only then, None for never.
+
+    given: what its form begins with. What ends images asks only where one of them would not rest in the recycle bin.
+    """
+    row, ids = OPERATIONS[flow], given.get("image_ids")
+    if row.irreversible:
+        return "" if row.irreversible is True else row.irreversible
+    if row.transition and isinstance(ids, list):
+        return "" if any(_vanishes(sight, settings, str(one), row.transition) for one in ids) else None
+    return None
+
+
+def _vanishes(sight: Sight, settings: Settings, image_id: str, transition: str) -> bool:
+    """Tell whether an operation is the end of an image: it is still arriving, or its owner's are expunged at once."""
+    try:
+        image = sight.image(image_id)
+        after = status_after(image, transition)
+    except (ImageNotFound, IllegalTransition):
+        return False
+    direct = retention_of(sight.catalog.account(image.owner), settings).policy == "direct"
+    return after is GONE or (after is ImageStatus.DELETED and direct)

@@ -1,0 +1,157 @@
+"""Forms from request models: the same titles, order, help and choices as in the Prefect UI, with no second definition."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from catalog.records import Record, SignedIn
+from catalog.rules.accounts.sharing import ADMIN
+from catalog.rules.storages.sources import UPLOAD
+from flows.requests.form import ZONE
+
+Kind = Literal["text", "number", "checkbox", "choice", "choices", "list", "date"]
+FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
+"""Fields that say which thing is meant: shown, not edited, where the row says it."""
+IMAGE_STORAGE = ("image_storage", "image_storages", "source", "target")
+PRIMARY_STORAGE = ("primary_storage",)
+LAST = 80
+"""Position from which on fields are for few: account, plan."""
+NAME = "name"
+"""Says which storage is meant, where its name is not what changes."""
+CLEAR = "clear"
+"""Field that names those to be emptied."""
+OF_ADMINISTRATORS = ("account", "credentials")
+NOT_KNOWN: Mapping[str, tuple[str, ...]] = {}
+NOTHING: Mapping[str, object] = {}
+
+
+class Field(Record):
+    """An input. options: of a choice; value: what stands there at first; chosen: of several choices.
+
+    present: that is how it is, so it is sent only if it was changed; clears: emptied, it is named in `clear`;
+    only_with: `field=value` without which it is not sent; hidden: what another input says.
+    """
+
+    name: str
+    title: str
+    description: str
+    kind: Kind
+    options: tuple[str, ...] = ()
+    value: str = ""
+    chosen: tuple[str, ...] = ()
+    required: bool = False
+    fixed: bool = False
+    present: bool = False
+    clears: bool = False
+    only_with: str = ""
+    hidden: bool = False
+
+
+def fields_of(
+    model: type[BaseModel],
+    given: Mapping[str, object],
+    names: Mapping[str, tuple[str, ...]] = NOT_KNOWN,
+    present: Mapping[str, object] = NOTHING,
+) -> tuple[Field, ...]:
+    """Return a request's inputs in their order.
+
+    given: values to begin with, by field name. names: fields that name something registered, with what there is.
+    present: how what is changed is now, by field name.
+    """
+    schema = model.model_json_schema()
+    required = schema.get("required", ())
+    properties = sorted(schema["properties"].items(), key=lambda item: item[1].get("position", LAST))
+    fields = tuple(
+        _field(
+            name,
+            _named(_resolved(schema, facts), names.get(facts.get("names", name), ())),
+            {**given, **present},
+            required=name in required,
+        )
+        for name, facts in properties
+        if name != "plan_only"
+    )
+    return tuple(_with_present(field, fields, present) for field in fields)
+
+
+def _with_present(field: Field, fields: Sequence[Field], present: Mapping[str, object]) -> Field:
+    """Return the field with what it means that the form shows how things are: emptying an input empties its field."""
+    clearable = next((f.options for f in fields if f.name == CLEAR), ())
+    update = {
+        "present": field.name in present,
+        "clears": field.name in present and field.name in clearable,
+        "hidden": field.name == CLEAR and set(clearable) <= set(present),
+        "fixed": field.fixed or (field.name == NAME and bool(present) and NAME not in present),
+    }
+    return field.model_copy(update=update)
+
+
+def fills_in(who: SignedIn, field: str) -> bool:
+    """Tell whether somebody is asked for a field: their account is known, and secrets of the host are an administrator's."""
+    return who.identity.role == ADMIN or field not in OF_ADMINISTRATORS
+
+
+def storage_names(image: tuple[str, ...], primary: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    """Return, for each field that names a storage, the names of those that are registered."""
+    return {**dict.fromkeys(IMAGE_STORAGE, image), **dict.fromkeys(PRIMARY_STORAGE, primary)}
+
+
+def _named(facts: Mapping[str, Any], known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return a field's facts with the known names as its choices."""
+    if not known:
+        return facts
+    if facts.get("type") == "array":
+        return {**facts, "items": {"enum": known}}
+    return {**facts, "enum": known}
+
+
+def _field(name: str, facts: Mapping[str, Any], given: Mapping[str, object], *, required: bool) -> Field:
+    value = given.get(name, facts.get("default", ""))
+    several = tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+    options = dict.fromkeys((*map(str, _choices(facts)), *(several if _kind(facts) == "choices" else ())))
+    return Field(
+        name=name,
+        title=facts.get("title", name),
+        description=facts.get("description", "").replace(f"; {ZONE}", ""),
+        kind=_kind(facts),
+        options=tuple(options),
+        value=" ".join(several) if isinstance(value, list | tuple) else _text(value, _kind(facts)),
+        chosen=several,
+        required=required,
+        only_with=facts.get("only_with", ""),
+        fixed=name in given and (name in FIXED or str(value).startswith(f"{UPLOAD}://")),
+    )
+
+
+def _text(value: object, kind: Kind) -> str:
+    """Return a value as its input holds it: a moment as inputs of the browser write it, in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+    if isinstance(value, bool) and kind == "choice":
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _kind(facts: Mapping[str, Any]) -> Kind:
+    if _choices(facts):
+        return "choices" if facts.get("type") == "array" else "choice"
+    if facts.get("format") == "date-time":
+        return "date"
+    kinds: dict[str, Kind] = {"boolean": "checkbox", "integer": "number", "number": "number", "array": "list"}
+    return kinds.get(facts.get("type", ""), "text")
+
+
+def _choices(facts: Mapping[str, Any]) -> tuple[object, ...]:
+    if facts.get("type") == "boolean" and "default" not in facts:
+        return ("true", "false")  # and neither: left as it is
+    if facts.get("type") == "array":
+        return tuple(facts.get("items", {}).get("enum", ()))
+    return tuple(facts.get("enum", ())) or ((facts["const"],) if "const" in facts else ())
+
+
+def _resolved(schema: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a field's facts with what it refers to put in its place."""
+    reference = facts.get("$ref")
+    return {**schema["$defs"][reference.rpartition("/")[2]], **facts} if reference else facts

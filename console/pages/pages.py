@@ -1,0 +1,214 @@
+"""The pages: tabs, details of an image, forms. What the catalog says, as HTML; every value is escaped."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from catalog.errors import ImageNotFound, InvalidRequest
+from catalog.records import SignedIn
+from catalog.repository.reading.image_filter import AVAILABLE
+from catalog.rules.accounts.sharing import ADMIN
+from catalog.rules.images.naming import download_name
+from catalog.rules.storages.sources import UPLOAD
+from catalog.settings import Settings
+from console.approvals import waiting
+from console.entrance.visitors import named_visitor, opened, visitor_of
+from console.overdue import Overdue
+from console.pages.actions import offered, permitted
+from console.pages.confirmations import confirmation_of
+from console.pages.details import Details, details_of
+from console.pages.forms import fields_of, fills_in, storage_names
+from console.pages.present_values import present_values
+from console.pages.rows import Row, left_to, stopped
+from console.pages.sorting import MOST
+from console.pages.storage_usage import StorageUsage
+from console.pages.tabs import DEPRECATED, FORMATS, KINDS, PAGE, TABS, View, page_of
+from console.pages.values import size, when
+from console.runs import failures_of, progress_of
+from console.sight import Sight, sees_upload
+from console.starting import run_page
+from console.thread_pools import catalogs
+from flows.registry import OPERATIONS
+from storage.uploads import Uploads
+
+
+def _greeted(request: Request) -> dict[str, object]:
+    """Return who a page is shown to: a person by name; None for the operators."""
+    return {"person": named_visitor(request)}
+
+
+TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_greeted])
+TEMPLATES.env.filters.update(size=size, when=when, verb=lambda flow: OPERATIONS[flow].title)
+TEMPLATES.env.globals["overdue"] = Overdue()
+MAX_GIVEN = 64 << 10
+
+
+async def trouble(request: Request, error: Exception) -> Response:
+    """Say in a sentence what keeps a page from being made, e.g. a catalog that does not answer, or a filter that can't be."""
+    return _sentence(request, str(error), 422 if isinstance(error, InvalidRequest) else 503)
+
+
+def _sentence(request: Request, sentence: str, status: int) -> Response:
+    return TEMPLATES.TemplateResponse(request, "error.html", {"tabs": TABS, "sentence": sentence}, status)
+
+
+class Pages:
+    """The endpoints of HTML, over a catalog."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._uploads, self._usage = settings, Uploads(settings), StorageUsage(settings)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/", self.page),
+            Route("/table", self.table),
+            Route("/images/{id}", self.image),
+            Route("/forms/{flow}", self.form),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """Give the whole page."""
+        return await self._listed(request, "page.html")
+
+    async def table(self, request: Request) -> Response:
+        """Give only the table, for a page that renews itself."""
+        return await self._listed(request, "table.html")
+
+    async def image(self, request: Request) -> Response:
+        """Give everything that is known about an image."""
+        try:
+            found = await catalogs(self._details, request.path_params["id"], visitor_of(request))
+        except ImageNotFound as error:
+            return _sentence(request, str(error), 404)
+        shown = {
+            "tabs": TABS,
+            "tab": "images",
+            "found": found,
+            "run_page": run_page if visitor_of(request).identity.role == ADMIN else None,
+            "download_name": download_name,
+        }
+        return TEMPLATES.TemplateResponse(request, "image.html", shown)
+
+    async def form(self, request: Request) -> Response:
+        """Give the form of a flow; `given` in the query, a JSON object, is what stands there at first."""
+        flow, text = request.path_params["flow"], request.query_params.get("given", "{}")
+        try:
+            given = json.loads(text) if len(text) <= MAX_GIVEN else None
+            json.dumps(given, ensure_ascii=False).encode()
+        except (
+            ValueError,
+            RecursionError,
+        ):  # no JSON, nested too deeply, or half a character that no page can show
+            given = None
+        if flow not in OPERATIONS or not isinstance(given, dict):
+            return JSONResponse({"error": f"no form of {flow!r} with {text[:40]!r}"}, 404)
+        who = visitor_of(request)
+        if not permitted(who, flow):
+            return JSONResponse(
+                {"error": f"{who.identity.name!r} may not do this by the role {who.identity.role}"}, 403
+            )
+        model, names = OPERATIONS[flow].request, await catalogs(self._storage_names)
+        present, sendable = await catalogs(self._present, flow, given, who), flow in offered("upload")
+        shown = {
+            "flow": flow,
+            "about": (model.__doc__ or "").partition("\n")[0],
+            "fields": [field for field in fields_of(model, given, names, present) if fills_in(who, field.name)],
+            "plans": "plan_only" in model.model_fields,
+            "sendable": sendable,
+            "confirm": await catalogs(self._confirmation, flow, given, who),
+            "upload": _upload_of(given) if sendable else "",
+        }
+        return TEMPLATES.TemplateResponse(request, "form.html", shown)
+
+    async def _listed(self, request: Request, template: str) -> Response:
+        query = request.query_params
+        name = query.get("tab", "images")
+        if name not in TABS:
+            return _sentence(request, f"no tab {name!r}", 404)
+        text = query.get("page", "0")
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+        who = visitor_of(request)
+        rows, more, unreadable = await catalogs(self._rows, name, dict(query), number, who)
+        if name == "uploads":
+            rows = [left_to(who, row) for row in await self._with_failures(rows)]
+        asking = await waiting(who) if name == "leftovers" else ()
+        arriving = await progress_of([row.id for row in rows if row.arriving])
+        shown = {
+            "tabs": TABS,
+            "tab": name,
+            "rows": rows,
+            "actions": [flow for flow in TABS[name].actions if permitted(who, flow)],
+            "page": number,
+            "more": more,
+            "progress": arriving,
+            "query": query,
+            "asking": asking,
+            "sort": query.get("sort", ""),
+            "filters": await catalogs(self._filters) if template == "page.html" else {},
+            "unreadable": unreadable,
+            "waiting": await catalogs(self._count_uploads, who),
+            "most": MOST,
+            "cut": bool(query.get("sort")) and not more and number * PAGE + len(rows) >= MOST,
+        }
+        return TEMPLATES.TemplateResponse(request, template, shown)
+
+    async def _with_failures(self, rows: list[Row]) -> list[Row]:
+        """Return the lines of uploads, those marked whose run failed before there was an image that could say so."""
+        runs = {row.id: self._uploads.runs(row.id)[-1:] for row in rows if row.cells[1] == "Adding"}
+        failed = await failures_of([run for last in runs.values() for run in last])
+        whys = {row_id: failed.get(run, "") for row_id, last in runs.items() for run in last}
+        return [stopped(row, whys[row.id]) if whys.get(row.id) else row for row in rows]
+
+    def _count_uploads(self, who: SignedIn) -> int:
+        return sum(sees_upload(who, upload) for upload in self._uploads.all())
+
+    def _rows(
+        self, name: str, query: Mapping[str, str], number: int, who: SignedIn
+    ) -> tuple[list[Row], bool, tuple[str, ...]]:
+        """Return the rows of a page, whether there are more, and what could not be read of the catalog."""
+        with opened(self._settings, who) as catalog:
+            view = View(Sight(catalog, who), query, self._usage, self._uploads)
+            rows, more = page_of(TABS[name], view, number)
+            unreadable = tuple(map(str, catalog.unreadable.values()))
+            return rows, more, unreadable if who.identity.role == ADMIN else ()
+
+    def _details(self, image_id: str, who: SignedIn) -> Details:
+        with opened(self._settings, who) as catalog:
+            return details_of(Sight(catalog, who), self._uploads, image_id)
+
+    def _present(self, flow: str, given: Mapping[str, object], who: SignedIn) -> Mapping[str, object]:
+        with opened(self._settings, who) as catalog:
+            return present_values(Sight(catalog, who), flow, given)
+
+    def _confirmation(self, flow: str, given: Mapping[str, object], who: SignedIn) -> str | None:
+        with opened(self._settings, who) as catalog:
+            return confirmation_of(Sight(catalog, who), self._settings, flow, given)
+
+    def _filters(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what images can be filtered by, with the values there are, in the order of the page."""
+        return {
+            "status": tuple(status.value for status in AVAILABLE),
+            "kind": KINDS,
+            "format": FORMATS,
+            "storage": self._storage_names()["image_storage"],
+            "deprecated": tuple(way for way in DEPRECATED if way),
+        }
+
+    def _storage_names(self) -> Mapping[str, tuple[str, ...]]:
+        with opened(self._settings) as catalog:
+            return storage_names(
+                tuple(storage.name for storage in catalog.image_storages()),
+                tuple(storage.name for storage in catalog.primary_storages()),
+            )
+
+
+def _upload_of(given: Mapping[str, object]) -> str:
+    """Return the id of the upload that a form is about, empty where it is about none."""
+    scheme, _, upload_id = str(given.get("image_path", "")).partition("://")
+    return upload_id if scheme == UPLOAD else ""

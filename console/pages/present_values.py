@@ -1,0 +1,32 @@
+"""What forms begin with: the present values of what they change, read when a form is opened and not when its line was drawn."""
+
+from collections.abc import Callable, Mapping
+
+from catalog.errors import NotFound
+from catalog.records import Record
+from console.sight import Sight
+from flows.registry import OPERATIONS, Present
+
+READ: Mapping[str, Callable[[Sight, Mapping[str, object]], Record]] = {
+    "image": lambda sight, given: sight.image(str(given.get("image_id", ""))),
+    "image storage": lambda sight, given: sight.catalog.image_storage(str(given.get("name", ""))),
+    "primary storage": lambda sight, given: sight.catalog.primary_storage(str(given.get("name", ""))),
+}
+"""`Present.of` → the record."""
+
+
+def present_values(sight: Sight, flow: str, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the present values of what a flow would change; nothing where it is not seen, which the run will say."""
+    row = OPERATIONS[flow]
+    if row.present is None:
+        return {}
+    try:
+        record = READ[row.present.of](sight, given)
+    except NotFound:
+        return {}
+    return _values(row.present, row.request.model_fields, record)
+
+
+def _values(present: Present, fields: Mapping[str, object], record: Record) -> Mapping[str, object]:
+    of_record = {field: present.named.get(field, field) for field in fields if field not in present.fixed}
+    return {field: getattr(record, own) for field, own in of_record.items() if own in type(record).model_fields}

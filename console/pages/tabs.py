@@ -1,0 +1,149 @@
+"""What each tab lists."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast, get_args
+
+from catalog.errors import InvalidRequest, UploadNotFound
+from catalog.records import ImageFormat, ImageType
+from catalog.repository.reading.image_filter import AVAILABLE
+from catalog.repository.reading.reading import Reading
+from console.pages import rows
+from console.pages.actions import offered
+from console.pages.image_lists import image_rows
+from console.pages.rows import Row
+from console.pages.sorting import ordered
+from console.pages.storage_usage import StorageUsage
+from console.sight import Sight, sees_upload, storage_as_seen
+from storage.uploads import Uploads
+
+PAGE = 50
+DEPRECATED: Mapping[str, bool | None] = {"": None, "hidden": False, "only": True}
+KINDS, FORMATS = get_args(ImageType), get_args(ImageFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What tabs are made from. sight: of whoever looks; query: of the page's address, e.g. the `name` pattern."""
+
+    sight: Sight
+    query: Mapping[str, str]
+    usage: StorageUsage
+    uploads: Uploads
+
+    @property
+    def catalog(self) -> Reading:
+        """What there is, seen or not."""
+        return self.sight.catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A list. actions: that need no row; empty: what is said where there is nothing."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Callable[[View], Iterable[Row]]
+    actions: tuple[str, ...] = ()
+    empty: str = "Nothing here."
+
+
+def _images(view: View) -> Iterable[Row]:
+    query = view.query
+    found = view.catalog.images(
+        status=query.get("status") or AVAILABLE,
+        name_pattern=query.get("name") or "*",
+        image_storage=query.get("storage") or None,
+        image_type=cast("ImageType | None", _one_of("kind", query, KINDS)),
+        format=cast("ImageFormat | None", _one_of("format", query, FORMATS)),
+        deprecated=DEPRECATED[_one_of("deprecated", query, tuple(DEPRECATED)) or ""],
+        account=view.sight.account,
+    )
+    return image_rows(view.sight, view.uploads, filter(view.sight.sees, found))
+
+
+def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) -> str | None:
+    given = query.get(parameter)
+    if given and given not in allowed:
+        raise InvalidRequest(parameter, given, f"one of {', '.join(allowed)}")
+    return given or None
+
+
+def _uploads(view: View) -> Iterator[Row]:
+    for upload in view.uploads.all():
+        with suppress(UploadNotFound):
+            if sees_upload(view.sight.who, upload):
+                yield rows.upload_row(view.catalog, view.uploads, upload)
+
+
+def _exports(view: View) -> Iterator[Row]:
+    for export in view.catalog.exports():
+        if view.sight.of(export.image_id):
+            yield rows.export_row(view.catalog, export)
+
+
+def _bin(view: View) -> Iterable[Row]:
+    return map(rows.bin_row, filter(view.sight.sees, view.catalog.bin(view.sight.account)))
+
+
+def _leftovers(view: View) -> Iterator[Row]:
+    for left in view.catalog.leftovers():
+        if view.sight.of(left.image_id):
+            yield rows.leftover_row(view.catalog, left)
+
+
+def _volumes(view: View) -> Iterator[Row]:
+    for volume in view.catalog.volumes():
+        if view.sight.owns(volume.owner, volume.image_id):
+            yield rows.volume_row(volume)
+
+
+def _storages(view: View) -> Iterator[Row]:
+    for storage in view.catalog.image_storages():
+        yield rows.storage_row(storage_as_seen(view.sight.who, storage), view.usage.image_storage(storage))
+
+
+def _primaries(view: View) -> Iterator[Row]:
+    for storage in view.catalog.primary_storages():
+        yield rows.primary_row(storage, view.usage.primary_storage(storage))
+
+
+TABS: Mapping[str, Tab] = {
+    "images": Tab(
+        "Images", ("Kind", "Format", "Status", "State", "Virtual size", "Storages", "Owner", "Added"), _images,
+        offered("images"), "No images: add one from a URL, or a file of this computer.",
+    ),
+    "uploads": Tab("Uploads", ("File", "State", "Sent", "Begun", "Kept until"), _uploads, empty="No file is on its way."),
+    "exports": Tab(
+        "Exported", ("Format", "Size", "Storage", "MD5", "Exported"), _exports,
+        empty="Nothing is exported: choose Export image among the actions on an image.",
+    ),
+    "bin": Tab(
+        "Recycle bin", ("Kind", "Size", "Owner", "Deleted"), _bin,
+        offered("bin"),
+    ),
+    "leftovers": Tab(
+        "Leftovers", ("Storage", "Location", "Size", "Moved to", "Since"),
+        _leftovers,
+    ),
+    "storages": Tab(
+        "Image storages", ("Kind", "URL", "State", "Connection", "Used", "Images kept", "Cap", "Sync network"), _storages,
+        offered("storages"),
+    ),
+    "primary": Tab("Primary storages", ("Kind", "URL", "Used"), _primaries, offered("primary")),
+    "volumes": Tab("Volumes", ("Primary storage", "Size", "Location"), _volumes),
+}  # fmt: skip
+"""Every tab: adding one adds a row here and its function in `rows`."""
+
+
+def page_of(tab: Tab, view: View, number: int) -> tuple[list[Row], bool]:
+    """Return a page of rows, and whether there are more. number: from 0.
+
+    Raises InvalidRequest for a filter or an order that can't be.
+    """
+    listed, sort = tab.rows(view), view.query.get("sort")
+    rows_ = ordered(listed, tab.columns, sort) if sort else listed
+    found = list(islice(rows_, number * PAGE, (number + 1) * PAGE + 1))
+    return [rows.left_to(view.sight.who, row) for row in found[:PAGE]], len(found) > PAGE

@@ -1,0 +1,1 @@
+"""What other sites do here: keep images in an image storage of this one."""

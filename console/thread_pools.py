@@ -1,0 +1,65 @@
+"""Threads for what waits for others: few, and nobody waits for them for long. What needs nobody else never waits behind them.
+
+Starlette has one pool for everything, the style sheet included: 40 plans for a source that never answers emptied it.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from catalog.errors import ImagewrightError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class TookTooLong(ImagewrightError):
+    """What was asked for waits for somebody who does not answer, or for others who wait likewise."""
+
+    retryable = True
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} {reason}; try again later")
+
+
+class Waiting:
+    """A pool of threads. What takes longer than `limit_s` is given up; its thread is free again when it ends by itself."""
+
+    def __init__(self, what: str, threads: int, queue: int, limit_s: float) -> None:
+        """Begin with no thread.
+
+        what: that is waited for, as the subject of a sentence. threads: at once; queue: how many more may wait for one.
+        """
+        self._what, self._limit_s, self._most = what, limit_s, threads + queue
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=what.replace(" ", "-"))
+        self._asked = 0
+
+    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `function` returns. Raises what it raises, or TookTooLong."""
+        if self._asked >= self._most:
+            raise TookTooLong(self._what, f"waits for others, as {self._asked} more do")
+        called = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
+        self._asked += 1
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._pool, called)
+            return await asyncio.wait_for(done, self._limit_s)
+        except TimeoutError as error:
+            raise TookTooLong(self._what, f"did not end within {self._limit_s:g} s") from error
+        finally:
+            self._asked -= 1
+
+
+plans = Waiting("the plan", threads=8, queue=32, limit_s=20)
+"""What asks sources and storages."""
+rooms = Waiting("the check of the storages", threads=8, queue=32, limit_s=20)
+"""What asks storages how much room they have, before an upload."""
+catalogs = Waiting("the catalog", threads=16, queue=500, limit_s=20)
+"""What asks the catalog: an SQLite file, or a server."""
+passwords = Waiting("the sign-in", threads=2, queue=64, limit_s=20)
+"""What hashes passwords: 64 MiB and a tenth of a second of a processor each."""
+stores = Waiting("the image storage", threads=8, queue=200, limit_s=120)
+"""What reads and writes objects of a store for another site."""

@@ -1,0 +1,1 @@
+"""Bytes through the console: uploads and downloads."""

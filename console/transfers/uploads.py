@@ -1,0 +1,183 @@
+"""tus 1.0 (https://tus.io/protocols/resumable-upload): creation, expiration, termination. The last byte starts the add.
+
+One implementation, mounted twice: below `/uploads` for pages (`upload_routes.py`), below `/api/v1/uploads` for programs.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from email.utils import format_datetime
+from uuid import uuid4
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from catalog.errors import ImagewrightError, InvalidRequest, UploadNotFound
+from catalog.records import Door, Image, SignedIn
+from catalog.rules.accounts.roles import require
+from catalog.settings import Settings
+from console.authority import checked
+from console.entrance.visitors import caller_of
+from console.sight import sees_upload
+from console.thread_pools import rooms
+from console.transfers.adding import Adding
+from console.transfers.announcing import announced, metadata_of, object_of, request_for, row_named
+from console.transfers.receiving import Receiving, Refused
+from storage.uploads import Upload, Uploads
+from tasks.add.uploads import discard_upload, promise_room
+
+VERSION = "1.0.0"
+PROTOCOL: Mapping[str, str] = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
+RUN = "Imagewright-Run"
+"""Header that names the run which adds an upload."""
+BODY = "application/offset+octet-stream"
+
+
+class OtherProtocol(ImagewrightError):
+    """A request in another version of tus, or in none."""
+
+    def __init__(self, given: str) -> None:
+        self.given, self.spoken = given, VERSION
+        super().__init__(f"Tus-Resumable: {given!r} is not allowed; only tus {VERSION} is spoken here")
+
+
+class NoPiece(ImagewrightError):
+    """A piece of a file that is not sent as one."""
+
+    def __init__(self, given: str) -> None:
+        self.given, self.allowed = given, BODY
+        super().__init__(f"Content-Type: {given!r} is not allowed; send bytes as {BODY}")
+
+
+class WrongOffset(ImagewrightError):
+    """A piece that does not begin where what is kept ends."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        super().__init__(f"the next byte is {offset}; go on from there")
+
+
+class NotKept(ImagewrightError):
+    """The disk did not take what was sent."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the upload could not be kept: {reason}")
+
+
+class TusServer:
+    """What is done with uploads, for whom it is asked. place: the path that they lie below; door: by which they come.
+
+    Every method raises errors of ours, of pydantic for a request that breaks its form, and OSError for a disk that is full.
+    """
+
+    def __init__(self, settings: Settings, place: str, door: Door) -> None:
+        self._uploads, self._settings, self._adding = Uploads(settings), settings, Adding(settings)
+        self._place, self._door = place, door
+
+    def describe(self) -> Response:
+        """Say what is spoken here."""
+        spoken = {
+            "Tus-Version": VERSION,
+            "Tus-Extension": "creation,expiration,termination",
+            "Tus-Max-Size": str(self._settings.max_virtual_size),
+        }
+        return Response(status_code=204, headers={**PROTOCOL, **spoken})
+
+    async def create(self, request: Request, who: SignedIn) -> Response:
+        """Begin an upload for an add that could go through as far as can be told now."""
+        require(who, "add", "send files")
+        length, said = (
+            _number(request, "Upload-Length"),
+            metadata_of(request.headers.get("Upload-Metadata", "")),
+        )
+        if length > self._settings.max_virtual_size:
+            raise InvalidRequest("file", f"{length} bytes", f"at most {self._settings.max_virtual_size} bytes")
+        upload, draft = await run_in_threadpool(self._begun, said, length, who)
+        try:
+            await rooms(self._promise, draft, length)
+        except BaseException:
+            await run_in_threadpool(discard_upload, self._settings, upload.id)
+            raise
+        return Response(status_code=201, headers={"Location": f"{self._place}/{upload.id}", **self._expiry(upload)})
+
+    def _begun(self, said: dict[str, str], length: int, who: SignedIn) -> tuple[Upload, Image]:
+        upload_id, row = str(uuid4()), row_named(said.get("flow", ""))
+        asked = request_for(upload_id, row.name, object_of(said.get("request", "")))
+        asked = checked(self._settings, who, row, asked, self._door)
+        upload, draft = announced(upload_id, row.name, asked, length, said.get("filename", ""))
+        upload = upload.model_copy(update={"identity": caller_of(who).identity, "door": self._door})
+        self._uploads.create(upload)
+        return upload, draft
+
+    def _promise(self, draft: Image, length: int) -> None:
+        """Set room aside. Raises what the add would fail with before a byte moves."""
+        promise_room(draft, length)
+        try:
+            self._uploads.get(draft.id)
+        except UploadNotFound:  # it took so long that it was given up
+            discard_upload(self._settings, draft.id)
+
+    async def tell(self, upload_id: str, who: SignedIn) -> Response:
+        """Say how much is kept."""
+        upload = await self._own(upload_id, who)
+        kept = {
+            "Upload-Offset": str(self._uploads.offset(upload.id)),
+            "Upload-Length": str(upload.length),
+        }
+        return Response(headers={**kept, **self._expiry(upload), **self._run(upload)})
+
+    async def append(self, upload_id: str, request: Request, who: SignedIn) -> Response:
+        """Take the next bytes, keeping all that come however it ends; with the last one, start the add."""
+        if request.headers.get("Content-Type") != BODY:
+            raise NoPiece(request.headers.get("Content-Type", ""))
+        upload = await self._own(upload_id, who)
+        if refusal := self._uploads.refusal(upload.id):
+            raise Refused(refusal)
+        with ExitStack() as stack:
+            fd = stack.enter_context(self._uploads.appending(upload.id))
+            receiving = Receiving(self._settings, upload, fd)
+            if _number(request, "Upload-Offset") != receiving.offset:
+                raise WrongOffset(receiving.offset)
+            await receiving.take(request)
+            await run_in_threadpool(stack.close)
+        kept = {"Upload-Offset": str(receiving.offset), **self._expiry(upload)}
+        if receiving.offset == upload.length:
+            await self._adding.begin_once(upload)
+        return Response(status_code=204, headers={**kept, **self._run(upload)})
+
+    async def discard(self, upload_id: str, who: SignedIn) -> Response:
+        """Forget an upload."""
+        upload = await self._own(upload_id, who)
+        await run_in_threadpool(discard_upload, self._settings, upload.id)
+        return Response(status_code=204)
+
+    async def _own(self, upload_id: str, who: SignedIn) -> Upload:
+        """Return an upload of somebody's account; of others there is none. Raises UploadNotFound, NotAllowed."""
+        require(who, "add", "send files")
+        upload = await run_in_threadpool(self._uploads.get, upload_id)
+        if not sees_upload(who, upload):
+            raise UploadNotFound(upload_id)
+        return upload
+
+    def _run(self, upload: Upload) -> dict[str, str]:
+        """Name the run that adds an upload, once it is begun."""
+        runs = self._uploads.runs(upload.id)
+        return {RUN: runs[-1]} if runs else {}
+
+    def _expiry(self, upload: Upload) -> dict[str, str]:
+        return {"Upload-Expires": format_datetime(self._uploads.expires_at(upload.id), usegmt=True)}
+
+
+def require_protocol(request: Request) -> None:
+    """Raise OtherProtocol unless a request is in the version of tus that is spoken here."""
+    given = request.headers.get("Tus-Resumable", "")
+    if given != VERSION:
+        raise OtherProtocol(given)
+
+
+def _number(request: Request, header: str) -> int:
+    text = request.headers.get(header, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidRequest(header, text, "a number of bytes")
+    return int(text)
