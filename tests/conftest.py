@@ -1,14 +1,41 @@
-"""What every test may use: a home of its own, and one Prefect server for all tests marked `prefect`."""
+"""What every test may use: a home of its own, and a Prefect server for the tests marked `prefect`."""
 
+import ctypes
 import os
+import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+from catalog.settings import load_settings
+from flows.server.same_catalog import remember_server
 
 # Plain functions of tasks emit events: without a server to talk to, Prefect would start one in this process.
 os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Thousands of catalogs are made: a reserve of 8 MiB beside each would fill the disk that it is for.
+os.environ.setdefault("IMAGEWRIGHT_CATALOG_RESERVE_BYTES", "0")
+
+# glibc raises the size from which it asks the kernel for memory to that of the largest block freed; what is smaller stays
+# with the process for ever, and files of tests are that large. A size that was set stays: their bytes go back when freed.
+LIBC = ctypes.CDLL(None)
+LIBC.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+
+# Each thread that allocates gets an arena of its own, and what is freed there stays: two are enough for a test's servers.
+LIBC.mallopt(-8, 2)  # M_ARENA_MAX
+
+# What is asked is whether it is right: 200 ms for an example say how busy the machine is.
+hypothesis.settings.register_profile("imagewright", deadline=None)
+hypothesis.settings.load_profile("imagewright")
+
+LONGEST_ID = 80
 
 SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -22,11 +49,29 @@ SERVER = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that share the Prefect server in one process: it is started once."""
+    """Give the tests marked `prefect` a Prefect server, one in each process of the tests."""
     for item in items:
         if item.get_closest_marker("prefect"):
-            item.add_marker(pytest.mark.xdist_group("prefect"))
             item.fixturenames.insert(0, "prefect_server")  # type: ignore[attr-defined]
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long bytes and texts by their place: an id of megabytes is kept by each process and sent with each report.
+
+    Nothing of the value is in it: one made by chance differs between the processes, which must agree on ids.
+    """
+    return f"long-{argname}" if isinstance(val, bytes | str) and len(val) > LONGEST_ID else None
+
+
+def pytest_runtest_setup() -> None:
+    """Have each test begin with a shell's mask: opening a catalog sets that of the process, and services drop to other users."""
+    os.umask(0o022)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Give back to the kernel, after each file of tests, what its tests gave back to the process."""
+    if nextitem is None or nextitem.path != item.path:
+        LIBC.malloc_trim(0)
 
 
 @pytest.fixture
@@ -47,24 +92,46 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
         "CATALOG_URL": "",
     }.items():
         monkeypatch.setenv(f"IMAGEWRIGHT_{name}", value)
+    if server := os.environ.get("PREFECT_API_URL"):
+        remember_server(load_settings(), server)  # the tests' one server works for every home in turn
     return place
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as ever, but with little memory and one pass: what is asked is who comes in, not how long it takes."""
+    from argon2 import PasswordHasher
+
+    from catalog.repository.identities import proofs
+
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(proofs, "_hasher", lambda: cheap)
+    monkeypatch.setattr(proofs, "_of_nobody", lambda: NOBODYS)
+
+
+NOBODYS = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$nBvEKDP0o3BNr3RFOhWrzqcFDlVmx3H5xQ7/DnkN0jU"
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the API URL of a Prefect server that ends with the tests."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    from tests.services.prefect import migrated_database
+
+    place = tmp_path_factory.mktemp("prefect")
+    shutil.copyfile(migrated_database(), place / "prefect.db")
+    patch.setenv("PREFECT_HOME", str(place))
     for name, value in SERVER.items():
         patch.setenv(name, value)
     patch.delenv("PREFECT_API_URL", raising=False)
-    from flows.embedded import embedded_server, wait_until_ready
+    from flows.server.embedded import embedded_server, wait_until_ready
 
     with ExitStack() as stack:
         stack.callback(patch.undo)
         ready = stack.enter_context(embedded_server())
         wait_until_ready(ready)
         from prefect.settings import (
+            PREFECT_API_AUTH_STRING,
             PREFECT_API_URL,
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
             PREFECT_HOME,
@@ -78,6 +145,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             temporary_settings(
                 {
                     PREFECT_API_URL: url,
+                    PREFECT_API_AUTH_STRING: os.environ["PREFECT_API_AUTH_STRING"],
                     PREFECT_HOME: Path(os.environ["PREFECT_HOME"]),
                     PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
                     PREFECT_LOGGING_TO_API_ENABLED: False,

@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from flows.embedded import embedded_server, wait_until_ready
+from catalog.settings import load_settings
+from flows.server.embedded import embedded_server, wait_until_ready
+from flows.server.same_catalog import remember_server
 from tests.services.images import tiny_disk
 
 PLACE = Path(__file__).parents[1] / ".cache" / "demo"
@@ -34,6 +36,7 @@ def main() -> None:
     with _source(given) as (url, file, image_format), embedded_server() as ready:
         say("starting Prefect's embedded server")
         wait_until_ready(ready)
+        remember_server(load_settings(), os.environ["PREFECT_API_URL"])
         image = add(url, image_format)
     say("what is there")
     run("images")
@@ -113,11 +116,7 @@ def _format_of(name: str) -> str:
 
 def md5sum(path: str) -> str:
     """Return what the system's md5sum says."""
-    return (
-        subprocess.run(["md5sum", path], check=True, capture_output=True, text=True)
-        .stdout.split()[0]
-        .lstrip("\\")
-    )
+    return subprocess.run(["md5sum", path], check=True, capture_output=True, text=True).stdout.split()[0].lstrip("\\")
 
 
 def run(*arguments: str) -> None:

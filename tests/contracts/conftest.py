@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from catalog import open_catalog
-from catalog.repository import Catalog
+from catalog.repository.catalog import Catalog
 from storage.protocols import ImageStorage, ObjectStore
-from tests.catalog.samples import Ticking
+from tests.catalog.samples import Ticking, opened
 from tests.contracts.image_storages import IMAGE_STORAGES
 from tests.services.postgresql import STORES, url_of
 from tests.storage.stores import OBJECT_STORES, opener
@@ -24,8 +23,8 @@ def catalog(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Ticking, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Catalog]:
     monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path / "home"))
-    with open_catalog(url_of(request.param, tmp_path), clock=clock) as opened:
-        yield opened
+    with opened(url_of(request.param, tmp_path), clock=clock) as ready:
+        yield ready
 
 
 @pytest.fixture(params=OBJECT_STORES)
@@ -47,5 +46,5 @@ def objects(reopen: Callable[[], ObjectStore]) -> ObjectStore:
 )
 def image_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImageStorage]:
     """Yield an empty image storage of each kind; to add one, name it in tests/contracts/image_storages.py."""
-    with IMAGE_STORAGES[request.param](tmp_path) as opened:
-        yield opened
+    with IMAGE_STORAGES[request.param](tmp_path) as ready:
+        yield ready

@@ -5,16 +5,35 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
+from catalog.records import Image, Replica
 from catalog.settings import Settings
-from storage.protocols import ImageStorage
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.storage import ImageStore
+from storage.protocols import Digests, ImageStorage
 from storage.registry import open_image_storage
 from tests.services.ceph import fresh_pool, shared_cluster
-from tests.storage.stores import image_store, opener, record
+from tests.storage.imagestore.compacting import compact
+from tests.storage.stores import SMALL, image_store, opener, record
 
 
 @contextmanager
 def _memory(place: Path) -> Iterator[ImageStorage]:
     yield image_store(opener("memory", place)())
+
+
+class _Compacted(ImageStore):
+    """Compacts whenever something was published."""
+
+    def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
+        replica = super().publish(landing_id, image, digests)
+        compact(self)
+        return replica
+
+
+@contextmanager
+def _compacted(place: Path) -> Iterator[ImageStorage]:
+    objects = opener("memory", place)()
+    yield _Compacted(record(), objects, ChipStore(objects, SMALL))
 
 
 @contextmanager
@@ -37,6 +56,7 @@ def _ceph(number: int, place: Path) -> Iterator[ImageStorage]:
 
 IMAGE_STORAGES: dict[str, Callable[[Path], AbstractContextManager[ImageStorage]]] = {
     "memory": _memory,
+    "compacted": _compacted,
     "directory": _directory,
     "s3": _s3,
     "ceph": partial(_ceph, 0),

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
-from storage.sources.http import HttpSource
+from storage.sources.http.source import HttpSource
 from storage.uploads import Upload, Uploads, url_of
 from tests.services.nginx import nginx
 from tests.services.private_user import ESCAPED, PASSWORD, USER
@@ -131,9 +131,7 @@ def http_place(folder: Path, *, parallel: bool = False, wrapped: bool = False) -
         yield Place(
             "http",
             _write(root),
-            lambda name: " ".join(
-                [f"http://imagewright:secret@{host}/{quote(name)}"] * (2 if wrapped else 1)
-            ),
+            lambda name: " ".join([f"http://imagewright:secret@{host}/{quote(name)}"] * (2 if wrapped else 1)),
             lambda: link.bytes_sent,
             _cutter(link),
             link.cut,

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -20,7 +21,9 @@ from catalog.records import (
     Verdict,
     Volume,
 )
-from catalog.repository import Catalog
+from catalog.repository.catalog import Catalog
+from catalog.repository.reading.image_filter import ImageFilter
+from catalog.repository.reading.reading import FEW
 from tests.catalog.samples import START, a_replica, an_export, an_image, saved
 
 
@@ -160,8 +163,8 @@ def test_filters_hold_together(catalog: Catalog) -> None:
     with catalog.changing(actor="admin") as change:
         change.save_replica(a_replica(b))
 
-    def ids(**asked: object) -> set[str]:
-        return {i.id for i in catalog.images(**asked)}  # type: ignore[arg-type]
+    def ids(**asked: Unpack[ImageFilter]) -> set[str]:
+        return {i.id for i in catalog.images(**asked)}
 
     assert ids() == {a.id, b.id, c.id}
     assert ids(status="Ready") == {a.id, b.id}
@@ -199,6 +202,11 @@ def test_images_are_found_by_their_expiry(catalog: Catalog) -> None:
 def test_an_unknown_status_is_named(catalog: Catalog) -> None:
     with pytest.raises(errors.InvalidRequest, match="Creating, Downloading, Ready"):
         catalog.images(status="ready")
+
+
+def test_a_misspelt_filter_lists_nothing(catalog: Catalog) -> None:
+    with pytest.raises(TypeError, match=r"no parameter 'image_name'; it has status, name_pattern"):
+        catalog.images(image_name="web")  # type: ignore[call-arg]
 
 
 def test_denied_is_absent(catalog: Catalog) -> None:
@@ -256,6 +264,42 @@ def test_latest_of_a_family_is_the_newest_that_may_be_used(catalog: Catalog) -> 
         catalog.latest("other")
 
 
+def test_the_latest_is_of_the_architecture_that_was_asked_for(catalog: Catalog) -> None:
+    def member(hours: int, **fields: object) -> Image:
+        return an_image(family="debian", status="Ready", created_at=START + timedelta(hours=hours), **fields)
+
+    intel, *many, arm = saved(
+        catalog,
+        member(1, cpu_architecture="x86_64"),
+        *(member(hours, cpu_architecture="aarch64") for hours in range(2, 22)),
+    )
+    assert len(many) > 2 * FEW
+    assert catalog.latest("debian").id == intel.id
+    assert catalog.latest("debian", "aarch64").id == arm.id
+    with pytest.raises(errors.ImageNotFound, match="'latest' of family 'debian' for loongarch64"):
+        catalog.latest("debian", cpu_architecture="loongarch64")
+    with pytest.raises(errors.InvalidRequest, match="cpu_architecture: 'arm64' is not allowed; one of x86_64"):
+        catalog.latest("debian", "arm64")
+    (data,) = saved(catalog, an_image(family="data", status="Ready", image_type="Volume", cpu_architecture=None))
+    assert catalog.latest("data", "aarch64").id == data.id
+
+
+def test_deprecated_images_are_listed_apart(catalog: Catalog) -> None:
+    old, new = saved(catalog, an_image(deprecated=True), an_image())
+    assert [image.id for image in catalog.images(deprecated=True)] == [old.id]
+    assert [image.id for image in catalog.images(deprecated=False)] == [new.id]
+    assert len(list(catalog.images())) == 2
+
+
+def test_replicas_of_several_images_are_one_question(catalog: Catalog) -> None:
+    images = saved(catalog, *(an_image() for _ in range(3)))
+    with catalog.changing("admin") as change:
+        for image in images:
+            change.save_replica(a_replica(image))
+    assert {r.image_id for r in catalog.replicas_of([i.id for i in images[:2]])} == {i.id for i in images[:2]}
+    assert list(catalog.replicas_of([])) == []
+
+
 def test_things_are_found_by_what_they_belong_to(catalog: Catalog) -> None:
     (image,) = saved(catalog, an_image())
     replica, export = a_replica(image), an_export(image)
@@ -302,9 +346,7 @@ def test_things_are_found_by_what_they_belong_to(catalog: Catalog) -> None:
         (lambda c: c.primary_storage("x"), errors.StorageNotFound),
     ],
 )
-def test_absence_is_an_error_never_none(
-    catalog: Catalog, ask: "object", error: type[errors.ImagewrightError]
-) -> None:
+def test_absence_is_an_error_never_none(catalog: Catalog, ask: "object", error: type[errors.ImagewrightError]) -> None:
     assert callable(ask)
     with pytest.raises(error, match="'x"):
         ask(catalog)

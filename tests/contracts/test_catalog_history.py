@@ -5,13 +5,13 @@ from datetime import UTC, timedelta
 import pytest
 
 from catalog import errors
-from catalog.difference import difference
-from catalog.history import digest
-from catalog.kinds import EVENT, IMAGE
-from catalog.memory import MemoryStore
+from catalog.log.difference import difference
+from catalog.log.entries import digest
 from catalog.records import Account, Event, Image, ItemOutcome, Replica
-from catalog.repository import Catalog
-from catalog.sql import SqlStore
+from catalog.repository.catalog import Catalog
+from catalog.store.memory import MemoryStore
+from catalog.store.record_kinds import EVENT, IMAGE
+from catalog.store.sql import SqlStore
 from tests.catalog.samples import START, Ticking, a_replica, an_export, an_image, saved
 
 
@@ -58,9 +58,7 @@ def test_a_note_that_looks_like_a_record_changes_none(catalog: Catalog) -> None:
     (image,) = saved(catalog, an_image(name="kept"))
     subject = f"image:{image.id}"
     with catalog.changing(actor="admin") as change:
-        note = change.record(
-            "test.note", subject, after=ItemOutcome(subject="\0", outcome="failed", reason="x")
-        )
+        note = change.record("test.note", subject, after=ItemOutcome(subject="\0", outcome="failed", reason="x"))
         change.record("test.note", subject, before=image, after=image.model_copy(update={"name": "other"}))
         change.record("test.note", subject, before=image)
     assert (note.note, note.image_id) == (True, image.id)
@@ -224,15 +222,6 @@ def test_a_difference_says_what_it_came_to(catalog: Catalog, clock: Ticking) -> 
     ]  # fmt: skip
 
 
-def test_an_expunged_image_is_told_from_one_that_never_was(catalog: Catalog) -> None:
-    kept, gone = saved(catalog, an_image(), an_image())
-    with catalog.changing(actor="admin") as change:
-        change.remove_image(gone.id)
-    assert catalog.was_expunged(gone.id)
-    assert not catalog.was_expunged(kept.id)
-    assert not catalog.was_expunged("never")
-
-
 def test_what_was_cut_off_the_log_shows_in_the_tables(catalog: Catalog) -> None:
     saved(catalog, an_image())
     saved(catalog, an_image(id="cut"))
@@ -252,6 +241,6 @@ def test_what_was_changed_past_the_log_shows(catalog: Catalog) -> None:
     with catalog._store.writing() as transaction:
         transaction.update(IMAGE, one)
         transaction.delete(IMAGE, (two.id,))
-    with pytest.raises(errors.RecordNotLogged, match=r"image:two .* the tables don't") as caught:
+    with pytest.raises(errors.RecordNotLogged, match=r"image:two .* the catalog doesn't") as caught:
         catalog.verify_tables()
     assert caught.value.subject == "image:two"

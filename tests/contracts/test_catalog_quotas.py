@@ -8,7 +8,9 @@ import pytest
 
 from catalog import errors, open_catalog
 from catalog.records import Account, Image, ImageStatus
-from catalog.repository import Catalog
+from catalog.repository.catalog import Catalog
+from catalog.store import record_kinds
+from catalog.store.protocol import EVERYTHING
 from tests.catalog.samples import START, a_replica, an_image, saved
 from tests.services.postgresql import url_of
 
@@ -152,9 +154,7 @@ def test_a_quota_of_stored_bytes_refuses_once_it_is_full(catalog: Catalog) -> No
         reserve(catalog, 1, 1)
 
 
-def test_the_settings_hold_for_accounts_without_their_own(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_hold_for_accounts_without_their_own(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_QUOTA_IMAGES", "1")
     reserve(catalog, 1)
     with pytest.raises(errors.QuotaExceeded):
@@ -208,10 +208,52 @@ def test_the_same_run_tried_again_takes_its_lock_again(catalog: Catalog) -> None
         assert again.token == 2
 
 
+def test_who_was_faster_is_named(catalog: Catalog) -> None:
+    held = [catalog.locked("x", holder="run-0"), catalog.locked("x", holder="run-2", is_dead=lambda _: True)]
+    held[0].__enter__()
+
+    def ask(holder: str) -> bool:
+        if holder == "run-0":
+            held[1].__enter__()
+        return holder == "run-0"
+
+    with catalog.locked_together(["x", "y"], "run-1", is_dead=ask) as together:
+        assert together.busy == {"x": "run-2"}
+        assert set(together.leases) == {"y"}
+
+
+def leases(catalog: Catalog) -> set[str]:
+    with catalog._store.reading() as transaction:
+        return {lease.image_id for lease in transaction.page(record_kinds.LEASE, EVERYTHING, None, 100).records}
+
+
+@pytest.mark.parametrize("name", ["sync-1", "cache:x@primary"])
+def test_a_lock_of_work_leaves_no_row_and_its_old_holder_stays_fenced_off(catalog: Catalog, name: str) -> None:
+    with catalog.locked(name, holder="run-1") as old:
+        with catalog.locked(name, holder="run-2", is_dead=lambda _: True):
+            pass
+        assert not leases(catalog)
+        with catalog.locked(name, holder="run-1") as again:
+            assert again != old
+            with pytest.raises(errors.ImageBusy), catalog.changing("a", lease=old):
+                pytest.fail("a fenced holder changed something")
+        with catalog.locked_together([name], "run-3") as together:
+            assert set(together.leases) == {name}
+    assert not leases(catalog)
+
+
+def test_leases_that_the_dead_hold_and_that_no_image_has_are_forgotten(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image())
+    names = ("sync-1", "sync-2", "cache:x@primary", image.id, f"export:{image.id}", "gone")
+    killed = [catalog.locked(name, holder="living" if name == "sync-2" else "dead") for name in names]
+    for one in killed:
+        one.__enter__()
+    assert catalog.forget_leases(lambda holder: holder == "dead") == 3
+    assert leases(catalog) == {"sync-2", image.id, f"export:{image.id}"}
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_of_many_that_take_over_a_lock_one_gets_it(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_that_take_over_a_lock_one_gets_it(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path))
     url, inside, most = url_of(kind, tmp_path), [], []
     guard = threading.Lock()

@@ -9,9 +9,9 @@ import pytest
 
 from catalog.errors import DigestMismatch, ImageNotFound, StorageError
 from storage.abilities import Reclaimable
-from storage.digests import Digester
 from storage.protocols import Digests, ImageStorage, SourceInfo
-from storage.transfer import transfer
+from storage.transfer.digests import Digester
+from storage.transfer.transfer import transfer
 from tests.storage.stores import Bytes, add, image, land
 
 
@@ -80,9 +80,7 @@ def test_an_export_is_the_file_sparse_and_proven(image_storage: ImageStorage, tm
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out"]
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"x", bytes(1), bytes(300_000)], ids=["empty", "byte", "zero", "zeros"]
-)
+@pytest.mark.parametrize("data", [b"", b"x", bytes(1), bytes(300_000)], ids=["empty", "byte", "zero", "zeros"])
 def test_small_and_empty_files_are_kept_too(image_storage: ImageStorage, tmp_path: Path, data: bytes) -> None:
     replica = add(image_storage, data)
     assert image_storage.open(replica.image_id).read_at(0, len(data) + 1) == data
@@ -214,9 +212,7 @@ def test_a_reclaim_names_what_nobody_needs_then_frees_it_and_nothing_else(
     assert {i.landing_id for i in image_storage.landings()} == {kept, gone}
     done = image_storage.reclaim({kept})
     for report in (planned, done):
-        assert {i.subject: i.outcome for i in report.items if "landing" in i.subject} == {
-            f"landing {gone}": "done"
-        }
+        assert {i.subject: i.outcome for i in report.items if "landing" in i.subject} == {f"landing {gone}": "done"}
     assert [i.landing_id for i in image_storage.landings()] == [kept]
     assert image_storage.open(whole.image_id).read_at(0, len(DATA)) == DATA
     again = image_storage.reclaim({kept})

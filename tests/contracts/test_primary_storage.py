@@ -14,7 +14,7 @@ from catalog.errors import DigestMismatch, ReplicaInUse, StorageUnavailable
 from catalog.records import CachedImage, Image, ImageStorage, PrimaryKind, Replica
 from catalog.records import PrimaryStorage as PrimaryRecord
 from catalog.settings import Settings
-from storage.primary.opening import open_primary_storage
+from storage.primary.registry import open_primary_storage
 from storage.protocols import CachedFile, PrimaryStorage
 from storage.protocols import ImageStorage as ImageStorageRole
 from storage.registry import open_image_storage

@@ -1,6 +1,5 @@
 """What every source does, whatever its scheme, shown against real servers."""
 
-import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import SourceChanged, SourceForbidden, SourceNotFound, TransferInterrupted
+from catalog.errors import InvalidRequest, SourceChanged, SourceForbidden, SourceNotFound, TransferInterrupted
 from catalog.settings import Settings
 from storage.protocols import SourceStream
 from storage.sources import open_plain, open_source
-from storage.sources.http import HttpSource
+from storage.sources.http.source import HttpSource
 from storage.sources.streams import PeekableSource
 from tests.contracts.source_servers import (
     Parallel,
@@ -25,9 +24,16 @@ from tests.contracts.source_servers import (
     sftp_place,
     upload_place,
 )
+from tests.services.payload import payload, random_bytes
 
 SIZE = 12 << 20
-BODY = random.Random(7).randbytes(SIZE)
+
+
+@payload
+def body() -> bytes:
+    return random_bytes(SIZE, 7)
+
+
 SLACK = 300 << 10  # protocol bytes of a few requests
 _NUMBERS = count()
 
@@ -66,7 +72,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def name(place: Place) -> str:
     """A file of SIZE bytes that no other test touches."""
     made = f"disk {next(_NUMBERS)} 100% 镜像.raw"
-    place.put(made, BODY)
+    place.put(made, body())
     return made
 
 
@@ -110,7 +116,7 @@ def test_the_password_never_shows(place: Place, name: str) -> None:
 def test_whole_file_in_any_buffer(place: Place, name: str, step: int) -> None:
     made = source(place, name)
     with made.open(0, made.probe()) as stream:
-        assert read(stream, step=step) == BODY
+        assert read(stream, step=step) == body()
         assert read(stream) == b""
 
 
@@ -119,20 +125,18 @@ def test_reading_goes_on_anywhere_and_moves_only_the_rest(place: Place, name: st
     info = source(place, name).probe()
     before = place.sent()
     with source(place, name).open(offset, info) as stream:
-        assert read(stream) == BODY[offset:]
+        assert read(stream) == body()[offset:]
     assert place.sent() - before <= (SIZE - offset) * 1.01 + SLACK
 
 
-def test_a_reader_that_dies_in_the_middle_is_followed_by_one_that_fetches_the_rest(
-    place: Place, name: str
-) -> None:
+def test_a_reader_that_dies_in_the_middle_is_followed_by_one_that_fetches_the_rest(place: Place, name: str) -> None:
     half = SIZE // 2
     info = source(place, name).probe()
     with source(place, name).open(0, info) as stream:
         kept = read(stream, half)
     before = place.sent()
     with source(place, name).open(half, source(place, name).probe()) as stream:
-        assert kept + read(stream) == BODY
+        assert kept + read(stream) == body()
     assert place.sent() - before <= half * 1.01 + SLACK
 
 
@@ -146,7 +150,7 @@ def test_a_connection_cut_in_the_middle_is_said_and_resumed(place: Place, name: 
     with source(place, name).open(0, info) as stream:
         place.cut_after(SIZE // 3)
         if place.heals:
-            assert read(stream) == BODY
+            assert read(stream) == body()
             return
         error = read_until_broken(stream, kept)
     assert error.offset == len(kept)
@@ -155,14 +159,14 @@ def test_a_connection_cut_in_the_middle_is_said_and_resumed(place: Place, name: 
     assert not place.secret or place.secret not in str(error)
     before = place.sent()
     with source(place, name).open(len(kept), info) as stream:
-        assert bytes(kept) + read(stream) == BODY
+        assert bytes(kept) + read(stream) == body()
     assert place.sent() - before <= (SIZE - len(kept)) * 1.01 + SLACK
 
 
 def test_a_server_that_dies_in_the_middle_is_said_and_resumed(place: Place) -> None:
     if place.cut is None:
         pytest.skip("no server that could die")
-    big, name = BODY * 4, f"big{next(_NUMBERS)}.raw"  # more than the kernel's buffers hold
+    big, name = body() * 4, f"big{next(_NUMBERS)}.raw"  # more than the kernel's buffers hold
     place.put(name, big)
     info, kept = source(place, name).probe(), bytearray()
     with source(place, name).open(0, info) as stream:
@@ -181,13 +185,17 @@ def test_a_server_that_dies_in_the_middle_is_said_and_resumed(place: Place) -> N
 
 def test_a_file_that_changed_is_never_mixed_with_the_one_begun(place: Place, name: str) -> None:
     info = source(place, name).probe()
-    place.put(name, BODY[:-1] + b"x" * 5)
+    place.put(name, body()[:-1] + b"x" * 5)
     for offset in (0, 1000, SIZE):
         with pytest.raises(SourceChanged), source(place, name).open(offset, info) as stream:
             read(stream)
 
 
 def test_an_empty_file_has_no_bytes(place: Place) -> None:
+    if place.scheme == "upload":  # refused before it begins
+        with pytest.raises(InvalidRequest, match="not empty"):
+            place.put("empty.raw", b"")
+        return
     place.put("empty.raw", b"")
     made = source(place, "empty.raw")
     info = made.probe()
@@ -205,10 +213,8 @@ def test_what_is_not_there_is_not_found(place: Place) -> None:
 
 def test_first_bytes_can_be_looked_at_for_little(place: Place, name: str) -> None:
     before = place.sent()
-    assert source(place, name).peek(512) == BODY[:512]
-    assert place.sent() - before < (
-        SIZE // 2 if place.scheme == "ftp" else SLACK
-    )  # what the server's kernel took
+    assert source(place, name).peek(512) == body()[:512]
+    assert place.sent() - before < (SIZE // 2 if place.scheme == "ftp" else SLACK)  # what the server's kernel took
     place.put("tiny", b"abc")
     assert source(place, "tiny").peek(512) == b"abc"
 
@@ -247,6 +253,4 @@ def test_nothing_stays_open_behind(place: Place, name: str) -> None:
     for _ in range(5):
         use()
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("source-")] == []
-    assert opened() - before <= 4, (
-        "the proxy's threads may still be closing theirs, but not five times as many"
-    )
+    assert opened() - before <= 4, "the proxy's threads may still be closing theirs, but not five times as many"

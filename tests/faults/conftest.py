@@ -2,17 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
 from catalog import open_catalog
 from catalog.records import Image
-from catalog.repository import Catalog
+from catalog.repository.catalog import Catalog
 from catalog.settings import Settings
 from storage.protocols import ImageStorage
 from storage.registry import open_image_storage
@@ -114,24 +115,40 @@ def slow_source(folder: Path, size: int, rate_mib_s: int) -> Iterator[SlowSource
         yield source
 
 
-@pytest.fixture(scope="session")
-def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Machines]:
-    """Yield the machines; the server and the catalog are one for all tests, the images are each test's own."""
-    folder = tmp_path_factory.mktemp("machines")
+@contextmanager
+def started_machines(
+    folder: Path,
+    cache: pytest.Cache,
+    *,
+    scheduled: bool = False,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Machines]:
+    """Run a server and a catalog of their own for machines.
+
+    scheduled: runs begin by themselves, when they are due. more: environment.
+    """
     home = folder / "home"
     home.mkdir()
     (folder / "memory").mkdir()
-    assert request.config.cache is not None
     settings = {
         "IMAGEWRIGHT_HOME": str(home),
         "IMAGEWRIGHT_RECEIVING": str(folder / "memory"),
         "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"),
+        "IMAGEWRIGHT_QUALITY_SOCKET": str(cache.mkdir("quality") / "quality.sock"),
         "IMAGEWRIGHT_RETRY_DELAY_S": "0.05",
         "IMAGEWRIGHT_PARALLEL_RANGES": "1",  # a slow machine may take the server for a distant one
         "IMAGEWRIGHT_CATALOG_URL": "",
         "PATH": os.environ["PATH"],
+        **more,
     }
-    with prefect_server(folder / "server", request.config.cache.mkdir("prefect"), settings) as server:
+    with prefect_server(folder / "server", cache.mkdir("prefect"), settings, scheduled=scheduled) as server:
         server.command("storages")  # the catalog's first opening makes the default storages, in its own home
         yield Machines(server, home, folder)
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Machines]:
+    """Yield the machines; the server and the catalog are one for all tests, the images are each test's own."""
+    assert request.config.cache is not None
+    with started_machines(tmp_path_factory.mktemp("machines"), request.config.cache) as started:
+        yield started

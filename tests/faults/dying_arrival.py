@@ -8,10 +8,10 @@ Lands the source in an ImageStore in FOLDER; prints the byte it goes on at, and 
 import sys
 
 from catalog.settings import Settings
-from storage.arrival import Arrival
-from storage.received import Received, place
 from storage.registry import open_image_storage
 from storage.sources import open_source
+from storage.transfer.arrival import Arrival
+from storage.transfer.receive_buffer import ReceiveBuffer, place
 from tests.storage.stores import record
 
 LANDING = "killed"
@@ -25,7 +25,7 @@ def main() -> None:
     arrival = Arrival(
         {"images": store.landing(LANDING)},
         settings.max_virtual_size,
-        received=Received(place(settings, folder)),
+        received=ReceiveBuffer(place(settings, folder)),
     )
     info = source.probe()
     print(arrival.take_up(info), flush=True)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from flows import add_volume_image
 from flows.requests import AddVolumeImage
-from storage.ceph.bindings import load
+from storage.ceph.client.bindings import load
 
 IMAGE_CALLS = (
     "aio_write", "create_snap", "lock_acquire", "lock_break", "metadata_remove", "metadata_set", "protect_snap",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.requests import ChangeImageStorage
-from storage.chips.directory import DirectoryObjects
+from storage.imagestore.objects.directory import DirectoryObjects
 from tests.faults.faulty_objects import FaultyObjects, kill
 from tests.flows.moving import World
 
@@ -16,7 +16,7 @@ def main(folder: str, image_id: str, step: str) -> None:
     world = World(Path(folder), pytest.MonkeyPatch())
     world.objects["a"] = DirectoryObjects(Path(folder) / "a")
     world.objects["b"] = FaultyObjects(DirectoryObjects(Path(folder) / "b"), int(step), kill)
-    from flows.change_storage import change_image_storage
+    from flows.replicas.move import change_image_storage
 
     change_image_storage(ChangeImageStorage(image_id=image_id, source="a", target="b"))
 

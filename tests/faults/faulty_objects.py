@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TypeVar
 
 from catalog.errors import StorageUnavailable
-from storage.chips.wrapped import WrappedObjects
+from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.protocols import ObjectInfo, ObjectStore, ObjectWriter
 
 T = TypeVar("T")

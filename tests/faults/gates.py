@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from threading import Event, Lock
 from typing import TypeVar
 
-from storage.chips.wrapped import WrappedObjects
+from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.protocols import ObjectInfo, ObjectStore, ObjectWriter
 
 T = TypeVar("T")

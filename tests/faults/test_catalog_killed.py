@@ -11,7 +11,7 @@ import pytest
 
 from catalog import errors, open_catalog
 from catalog.records import Account
-from tests.catalog.samples import START
+from tests.catalog.samples import START, opened
 from tests.services.postgresql import url_of
 
 ADDS = """
@@ -63,7 +63,9 @@ def killed(process: "subprocess.Popen[bytes]") -> None:
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("IMAGEWRIGHT_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    return url_of(request.param, tmp_path)
+    url = url_of(request.param, tmp_path)
+    opened(url).close()
+    return url
 
 
 def test_adds_killed_anywhere_leave_exact_reservations_and_a_whole_log(url: str) -> None:

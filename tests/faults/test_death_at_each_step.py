@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from uuid import uuid4
 
 import pytest
@@ -21,10 +20,17 @@ from deployments.definitions import ROOT
 from flows.requests import AddVolumeImage, ExportImage
 from storage.registry import open_image_storage
 from tests.services.faulty_http import Faults, FaultyHttp, faulty_http
+from tests.services.payload import payload, random_bytes
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3600)]
 MIB = 1 << 20
-CONTENT = Random(7).randbytes(40 * MIB) + bytes(8 * MIB)
+
+
+@payload
+def content() -> bytes:
+    return random_bytes(40 * MIB, 7) + bytes(8 * MIB)
+
+
 AT_RISK = 8 * MIB
 """What is not durable yet when a process dies, at most."""
 IN_SOCKETS = 10 * MIB
@@ -74,7 +80,7 @@ def doomed(home: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
     monkeypatch.setenv("IMAGEWRIGHT_PARALLEL_RANGES", "1")
     with faulty_http() as source:
-        source.serve("/image", Faults(content=CONTENT))
+        source.serve("/image", Faults(content=content()))
         yield Doomed(source, home)
 
 
@@ -87,10 +93,10 @@ def survives(doomed: Doomed, die_at: int) -> None:
     image = doomed.add_again(image_id)
     assert (image.status, image.md5, image.error) == (
         ImageStatus.READY,
-        hashlib.md5(CONTENT).hexdigest(),
+        hashlib.md5(content()).hexdigest(),
         None,
     )
-    assert doomed.source.body_bytes - sent <= len(CONTENT) + AT_RISK + IN_SOCKETS
+    assert doomed.source.body_bytes - sent <= len(content()) + AT_RISK + IN_SOCKETS
     with open_catalog() as catalog:
         storage = open_image_storage(catalog.image_storage("default"), settings=load_settings())
         assert [replica.image_storage for replica in catalog.replicas(image_id)] == ["default"]

@@ -15,13 +15,11 @@ from storage.registry import open_image_storage
 from tests.contracts.source_servers import Place, ftp_place, http_place, s3_place, sftp_place
 from tests.storage.stores import record
 
-SIZE = 128 << 20
+SIZE = 96 << 20
 NOTED = 1 << 20  # on the same machine: what is noted at once
 NOT_DURABLE = 26 << 20  # on another one: in large blocks between the source and the store
 UNDER_WAY = 6 << 20  # in the kernels between, and in messages about the file
-LOOKED_AT = (
-    5 << 20
-)  # an FTP server's kernel takes this of each look at the first bytes, though it goes over no line
+LOOKED_AT = 5 << 20  # an FTP server's kernel takes this of each look at the first bytes, though it goes over no line
 PLACES: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
     "http": http_place, "ftp": ftp_place, "sftp": sftp_place, "s3": s3_place,
 }  # fmt: skip

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Literal
 from uuid import uuid4
 
@@ -22,11 +21,18 @@ from tests.flows.ceph import register_pool
 from tests.flows.managed import opened
 from tests.services.ceph import CephCluster
 from tests.services.nginx import Nginx, nginx
+from tests.services.payload import payload, random_bytes
 from tests.services.process import find
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3600)]
 MIB = 1 << 20
-CONTENT = Random(7).randbytes(9 * MIB) + b"imagewright " * (MIB // 4) + bytes(12 * MIB)
+
+
+@payload
+def whole() -> bytes:
+    return random_bytes(9 * MIB, 7) + b"imagewright " * (MIB // 4) + bytes(12 * MIB)
+
+
 IN_BUFFERS = 6 * MIB  # sent to a process that died before it had read it, on both sides of the connection
 Kind = Literal["raw", "qcow2", "compressed"]
 KINDS: tuple[Kind, ...] = ("raw", "qcow2", "compressed")
@@ -84,7 +90,7 @@ class Doomed:
             assert catalog.lease(image_id).holder is None
         assert list(opened("ceph").landings()) == []
         assert self.cluster.rbd("trash", "ls", "--all", self.pool) == ""
-        assert exported(image) == CONTENT
+        assert exported(image) == whole()
         self.expunge(image_id)
 
     def add_again(self, kind: Kind, image_id: str) -> Image:
@@ -127,7 +133,7 @@ def adding() -> "subprocess.Popen[str]":
 
 def make_files(folder: Path) -> None:
     """Write the content in all formats."""
-    (folder / "raw").write_bytes(CONTENT)
+    (folder / "raw").write_bytes(whole())
     convert = [find("qemu-img", "qemu-utils"), "convert", "-f", "raw", "-O", "qcow2"]
     subprocess.run([*convert, folder / "raw", folder / "qcow2"], check=True)
     subprocess.run([*convert, "-c", folder / "raw", folder / "compressed"], check=True)

@@ -1,30 +1,24 @@
 """A machine that dies in the middle of an add: another one finishes it, and the source is read once."""
 
-import asyncio
 import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from prefect.client.schemas.objects import StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from catalog.records import ImageStatus
-from catalog.rules.recovery import interrupted_sentence
-from deployments.automations import ENDED, apply_automations
-from flows.recover_runs import BEAT_S
+from catalog.rules.upkeep.recovery import interrupted_sentence
+from flows.upkeep.recover_runs import BEAT_S
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
 from tests.services.prefect import COMMAND, Worker
 
 pytestmark = [pytest.mark.xdist_group("machines"), pytest.mark.timeout(400)]
 
 
-def wait_until_kept(machines: Machines, image_id: str, size: int, within_s: float = 90) -> int:
+def wait_until_kept(machines: Machines, image_id: str, size: int, within_s: float = 180) -> int:
     """Wait until a landing keeps at least `size` bytes; return how many it does."""
     deadline = time.monotonic() + within_s
     while (kept := machines.kept(image_id)) < size:
@@ -58,20 +52,14 @@ def killed_and_finished(machines: Machines, source: SlowSource) -> list[str]:
     return machines.server.logs(run)
 
 
-def test_another_machine_finishes_an_add_and_the_source_is_read_once(
-    machines: Machines, tmp_path: Path
-) -> None:
+def test_another_machine_finishes_an_add_and_the_source_is_read_once(machines: Machines, tmp_path: Path) -> None:
     with slow_source(tmp_path, 96 * MIB, rate_mib_s=16) as source:
         logged = killed_and_finished(machines, source)
-        assert source.server.bytes_sent() <= source.size + 16 * MIB, (
-            "what is not yet durable at a kill is < 8 MiB"
-        )
+        assert source.server.bytes_sent() <= source.size + 16 * MIB, "what is not yet durable at a kill is < 8 MiB"
     assert any(line.startswith("resuming at byte ") for line in logged)
 
 
-def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(
-    machines: Machines, tmp_path: Path
-) -> None:
+def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(machines: Machines, tmp_path: Path) -> None:
     image_id = str(uuid4())
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=12) as source:
         command = (
@@ -147,6 +135,7 @@ def kept_in_memory(machine: Worker) -> list[Path]:
     return [file for file in (machine.folder / "memory").rglob("*") if file.is_file()]
 
 
+@pytest.mark.long
 def test_cancelling_while_no_machine_runs_leaves_nothing_behind(machines: Machines, tmp_path: Path) -> None:
     before = machines.stored()
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
@@ -177,17 +166,13 @@ def assert_nothing_is_left(machines: Machines, run: str, before: set[Path]) -> N
 
 def start_add(machines: Machines, source: SlowSource, kept: int) -> str:
     """Start an add and return its run once so many bytes are kept."""
-    run = machines.server.start(
-        "add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url}
-    )
+    run = machines.server.start("add-volume-image", {"name": "orphan", "image_format": "raw", "image_path": source.url})
     wait_until_kept(machines, run, kept)
     return run
 
 
 @pytest.mark.long
-def test_a_run_whose_worker_alone_was_killed_is_finished_by_another(
-    machines: Machines, tmp_path: Path
-) -> None:
+def test_a_run_whose_worker_alone_was_killed_is_finished_by_another(machines: Machines, tmp_path: Path) -> None:
     with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
         with machines.machine() as first:
             run = start_add(machines, source, kept=source.size // 4)
@@ -218,65 +203,3 @@ def test_a_run_whose_worker_alone_was_killed_can_be_cancelled(machines: Machines
             machines.recover(stale_after_s=BEAT_S)
         assert source.server.bytes_sent() < source.size, "it did not go on to its end"
     assert_nothing_is_left(machines, run, before)
-
-
-@pytest.mark.long
-def test_the_automation_finds_a_dead_machine_though_the_server_was_restarted(
-    machines: Machines, tmp_path: Path
-) -> None:
-    with slow_source(tmp_path, 64 * MIB, rate_mib_s=8) as source:
-        with machines.machine() as first:
-            run = start_add(machines, source, kept=source.size // 3)
-            first.kill()
-        machines.server.restart(2)
-        state = machines.server.wait_for(run, "CRASHED", within_s=180)["state"]
-        assert isinstance(state, dict)
-        assert "no heartbeat for" in state["message"]
-        with machines.machine():
-            machines.recover(stale_after_s=3600)  # that it is Crashed is enough
-            machines.server.wait_for(run, "COMPLETED")
-        assert source.server.bytes_sent() <= source.size + 16 * MIB
-    assert machines.image(run).md5 == source.md5()
-
-
-@contextmanager
-def automation_after(machines: Machines, silence_s: float) -> Iterator[None]:
-    """Have the heartbeat automation fire after so many seconds within the block."""
-    with temporary_settings({PREFECT_API_URL: machines.server.api}):
-        assert asyncio.run(apply_automations(silence_s)) == ("crash-silent-runs",)
-        try:
-            yield
-        finally:
-            asyncio.run(apply_automations())
-
-
-def test_the_server_itself_marks_a_run_crashed_that_stops_beating(machines: Machines) -> None:
-    request = {"name": "x", "image_format": "raw", "image_path": "http://127.0.0.1:9/x"}
-    silent, ended = (machines.server.start("add-volume-image", request) for _ in range(2))
-    with automation_after(machines, silence_s=10):
-        for run in (silent, ended):
-            machines.server.set_state(run, "RUNNING", force=True)
-            machines.server.beat(run)
-        machines.server.set_state(ended, "COMPLETED", force=True)
-        state = machines.server.wait_for(silent, "CRASHED", within_s=60)["state"]
-    assert isinstance(state, dict)
-    assert state["message"] == "no heartbeat for 10 s: its worker died"
-    assert machines.server.run(ended)["state_type"] == "COMPLETED"
-    machines.server.set_state(silent, "CANCELLED", force=True)  # no later machine takes it up
-
-
-def test_every_state_without_a_heartbeat_ends_the_waiting_for_one() -> None:
-    beating = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
-    assert {state.value for state in StateType if state not in beating} <= {name.upper() for name in ENDED}
-
-
-def test_applying_the_automation_again_leaves_it_alone(machines: Machines) -> None:
-    def known() -> object:
-        return machines.server.ask("automations/filter", {})
-
-    with temporary_settings({PREFECT_API_URL: machines.server.api}):
-        before = known()
-        asyncio.run(apply_automations())
-    assert known() == before
-    assert isinstance(before, list)
-    assert [row["name"] for row in before] == ["crash-silent-runs"]

@@ -1,27 +1,38 @@
 """A disk that really is full, at any moment: one sentence, nothing published is damaged, nothing is left, it goes on with room."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from catalog import open_catalog
-from catalog.errors import CapacityExceeded, CatalogUnavailable
-from storage.chips.directory import DirectoryObjects
-from storage.chips.landing import ChipLanding
-from storage.digests import Digester
-from storage.imagestore import ImageStore
+from catalog.errors import CapacityExceeded, CatalogFull, CatalogUnavailable
+from catalog.records import Image, ImageStatus
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.storage import ImageStore
+from storage.imagestore.writing.landing import ChipLanding
 from storage.protocols import SourceInfo
-from storage.transfer import transfer
+from storage.transfer.digests import Digester
+from storage.transfer.transfer import transfer
+from tasks.images.delete import delete
+from tasks.images.expunge import expunge
+from tasks.runtime.batches import all_done
 from tests.flows.managed import blank, saved
+from tests.services.payload import payload
 from tests.services.small_disk import SmallDisk, small_disk
 from tests.storage.stores import Bytes, add, image, image_store
 
 MIB = 1 << 20
 PAGE = 4096
 BEFORE = random.Random(1).randbytes(200_000)
-WANTED = BEFORE[:100_000] + random.Random(2).randbytes(6 * MIB) + bytes(100_000)
+
+
+@payload
+def wanted() -> bytes:
+    return BEFORE[:100_000] + random.Random(2).randbytes(6 * MIB) + bytes(100_000)
+
+
 LASTING = ("packs/", "index/", "manifests/", "epochs/", "store.json")
 
 
@@ -52,7 +63,7 @@ def go_on(storage: ImageStore) -> int:
         landing.begin(SourceInfo(url="test:", resumable=True))
     try:
         kept = landing.restore(digester.feed)
-        transfer(Bytes(WANTED[kept:]), [landing], digester, start=kept)
+        transfer(Bytes(wanted()[kept:]), [landing], digester, start=kept)
         landing.finish()
     finally:
         landing.close()
@@ -92,16 +103,14 @@ def test_an_add_goes_on_where_the_disk_was_full_once_there_is_room(
         assert not list((objects.root / "aside").iterdir())
         disk.relieve()
         kept.append(go_on(storage))
-        assert storage.open("wanted").read_at(0, len(WANTED)) == WANTED
+        assert storage.open("wanted").read_at(0, len(wanted())) == wanted()
         storage.delete("wanted")
         storage.reclaim(frozenset())
         assert [i.name for i in objects.list("") if not i.name.startswith(LASTING)] == []
     assert max(kept) > 4 * MIB
 
 
-def test_an_add_given_up_on_a_full_disk_returns_all_its_room_at_once(
-    storage: ImageStore, disk: SmallDisk
-) -> None:
+def test_an_add_given_up_on_a_full_disk_returns_all_its_room_at_once(storage: ImageStore, disk: SmallDisk) -> None:
     taken = room_of_an_add(storage, disk)
     for short in lacking(taken):
         disk.leave(taken - short)
@@ -136,16 +145,16 @@ def test_an_export_to_a_full_disk_leaves_nothing_and_is_made_once_there_is_room(
     objects = DirectoryObjects(tmp_path / "store")
     objects.prepare()
     storage = image_store(objects)
-    add(storage, WANTED, "wanted")
+    add(storage, wanted(), "wanted")
     target = disk.root / "exports" / "out.raw"
-    for free in (0, PAGE, MIB, len(WANTED) - 4 * MIB, len(WANTED) - 100_000 - PAGE):
+    for free in (0, PAGE, MIB, len(wanted()) - 4 * MIB, len(wanted()) - 100_000 - PAGE):
         disk.leave(free)
         with pytest.raises(CapacityExceeded, match="exports"):
             storage.export("wanted", target, lambda _done, _all: None)
         assert not [path for path in disk.root.rglob("*") if path.name not in ("ballast", "exports")]
         disk.relieve()
     storage.export("wanted", target, lambda _done, _all: None)
-    assert target.read_bytes() == WANTED
+    assert target.read_bytes() == wanted()
 
 
 def test_a_catalog_on_a_full_disk_says_so_and_keeps_what_it_had(
@@ -166,3 +175,52 @@ def test_a_catalog_on_a_full_disk_says_so_and_keeps_what_it_had(
 def _describe(image_id: str, text: str) -> None:
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         change.save_image(change.image(image_id).model_copy(update={"description": text}))
+
+
+@pytest.fixture
+def full_catalog(disk: SmallDisk, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Image, ...]]:
+    """Put a catalog with a reserve on the disk; return what fills it, and names its images: half of them binned."""
+    monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", f"sqlite:///{disk.root / 'catalog.db'}")
+    monkeypatch.setenv("IMAGEWRIGHT_CATALOG_RESERVE_BYTES", str(4 * MIB))
+    ready = {"status": ImageStatus.READY, "image_storages": ("default",)}
+    images = tuple(saved(blank(**ready)) for _ in range(20))
+
+    def fill() -> tuple[Image, ...]:
+        for _ in range(4):  # what is given back when a catalog is closed is taken as well
+            disk.leave(0)
+        assert disk.free_bytes == 0
+        return images
+
+    return fill
+
+
+def test_on_a_full_disk_nothing_is_added_and_the_disk_is_named(
+    disk: SmallDisk, full_catalog: Callable[[], tuple[Image, ...]]
+) -> None:
+    known, *_ = full_catalog()
+    with pytest.raises(CatalogFull, match=rf"disk is full: \d+ bytes are free in {disk.root}; expunge") as failure:
+        _describe(known.id, "x" * 2048)
+    assert (failure.value.folder, failure.value.retryable) == (str(disk.root), False)
+
+
+def test_on_a_full_disk_a_catalog_is_listed_all_the_same(
+    full_catalog: Callable[[], tuple[Image, ...]],
+) -> None:
+    images = full_catalog()
+    with open_catalog() as catalog:
+        assert {image.id for image in catalog.images()} == {image.id for image in images}
+
+
+def test_images_are_deleted_and_expunged_on_a_full_disk_with_their_entries_in_the_log(
+    disk: SmallDisk, full_catalog: Callable[[], tuple[Image, ...]]
+) -> None:
+    ids = [image.id for image in full_catalog()]
+    delete.fn(ids, "admin")
+    all_done("expunge", expunge.fn(ids, "admin"))
+    with open_catalog() as catalog:
+        assert list(catalog.images()) == []
+        assert catalog.verify_events() > 2 * len(ids)
+        assert catalog.verify_tables() >= 2
+    disk.relieve()
+    saved(blank())
+    assert (disk.root / "catalog.db-reserve").stat().st_size == 4 * MIB, "it is there for the next time"

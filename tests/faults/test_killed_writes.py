@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import random
+import shutil
 import signal
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.chips.directory import DirectoryObjects
-from storage.chips.store import ChipStore
-from storage.digests import Digester
-from storage.imagestore import ImageStore
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.storage import ImageStore
 from storage.protocols import Digests, ObjectStore, SourceInfo
-from storage.transfer import transfer
+from storage.transfer.digests import Digester
+from storage.transfer.transfer import transfer
 from tests.faults.faulty_objects import FaultyObjects, kill
+from tests.storage.imagestore.damages import DAMAGES, damage
 from tests.storage.stores import SMALL, Bytes, add, image, image_store, record
 
 BEFORE = random.Random(1).randbytes(100_000)
@@ -72,9 +74,7 @@ def forks() -> ForkServerContext:
     return context
 
 
-def dies(
-    forks: ForkServerContext, work: Callable[[Path, int, bool], None], place: Path, at: int, after: bool
-) -> bool:
+def dies(forks: ForkServerContext, work: Callable[[Path, int, bool], None], place: Path, at: int, after: bool) -> bool:
     """Run in a process of its own; tell whether it was killed. Fails if it ended otherwise than well."""
     process = forks.Process(target=work, args=(place, at, after))
     process.start()
@@ -124,9 +124,7 @@ def test_an_add_killed_at_any_step_is_completed_by_the_next_worker(
         assert storage.open("wanted").read_at(0, len(WANTED)) == WANTED
 
 
-def test_an_add_killed_at_any_step_and_given_up_leaves_nothing(
-    tmp_path: Path, forks: ForkServerContext
-) -> None:
+def test_an_add_killed_at_any_step_and_given_up_leaves_nothing(tmp_path: Path, forks: ForkServerContext) -> None:
     count = steps_of_an_add(tmp_path / "counted")
     for at in range(count):
         place = tmp_path / f"{at}"
@@ -169,9 +167,7 @@ def run_both(place: Path, at: int, _after: bool) -> None:
     add(storage, WANTED, f"image-{at}")
 
 
-def test_two_processes_adding_the_same_image_keep_one_set_of_chips(
-    tmp_path: Path, forks: ForkServerContext
-) -> None:
+def test_two_processes_adding_the_same_image_keep_one_set_of_chips(tmp_path: Path, forks: ForkServerContext) -> None:
     image_store(directory(tmp_path))
     both = [forks.Process(target=run_both, args=(tmp_path, n, False)) for n in range(2)]
     for process in both:
@@ -185,3 +181,33 @@ def test_two_processes_adding_the_same_image_keep_one_set_of_chips(
     alone = image_store(directory(tmp_path / "alone"))
     add(alone, WANTED, "alone")
     assert len(packs(storage)) == len(packs(alone))
+
+
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("work", [run_add, run_reclaim], ids=["add", "reclaim"])
+def test_damage_beside_a_death_at_any_step_condemns_only_what_lies_in_it(
+    tmp_path: Path, forks: ForkServerContext, work: Callable[[Path, int, bool], None], stride: int
+) -> None:
+    """Walk the objects that there are at each step, each damaged in one of the ways of storage/imagestore/README.md in turn."""
+    at, died = 0, True
+    while died:
+        place = tmp_path / f"{at}"
+        add(prepared(place), GARBAGE, "garbage")
+        image_store(directory(place)).delete("garbage")
+        died = dies(forks, work, place, at, after=False)
+        there = [info.name for info in directory(place).list("") if not info.name.startswith(("packs/", "manifests/"))]
+        for number, name in enumerate(there):
+            copy = tmp_path / f"{at}-{number}"
+            shutil.copytree(place, copy)
+            damage(directory(copy), name, list(DAMAGES)[(at + number) % len(DAMAGES)])
+            storage = image_store(directory(copy))
+            if not storage.contains("wanted"):
+                add_wanted(storage)
+            storage.reclaim(frozenset())
+            fresh = image_store(directory(copy))
+            assert fresh.open("before").read_at(0, len(BEFORE)) == BEFORE, (at, name)
+            assert fresh.open("wanted").read_at(0, len(WANTED)) == WANTED, (at, name)
+            assert leftovers(fresh) == [], (at, name)
+            shutil.rmtree(copy)
+        at += stride
+    assert at > 5

@@ -10,13 +10,18 @@ import pytest
 
 from catalog.records import Image, ImageStatus
 from flows.requests import ChangeImageStorage
-from storage.chips.counting import CountingObjects
 from tests.faults.faulty_objects import FaultyObjects
 from tests.flows.moving import World, in_one_run, noise, read_all
+from tests.services.payload import payload
+from tests.storage.imagestore.counted import CountingObjects
 
 pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).parents[2]
-DATA = noise(3 << 20)
+
+
+@payload
+def content() -> bytes:
+    return noise(3 << 20)
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def world(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def move(image: Image) -> None:
-    from flows.change_storage import change_image_storage
+    from flows.replicas.move import change_image_storage
 
     change_image_storage.fn(ChangeImageStorage(image_id=image.id, source="a", target="b"))
 
@@ -43,11 +48,9 @@ def die(world: World, image: Image, step: int) -> None:
 
 
 @pytest.mark.parametrize(("part", "most"), [(0.3, 1.1), (0.9, 0.5)])
-def test_a_move_that_is_killed_is_gone_on_with_by_another_process(
-    world: World, part: float, most: float
-) -> None:
+def test_a_move_that_is_killed_is_gone_on_with_by_another_process(world: World, part: float, most: float) -> None:
     rehearsal = world.add(world.open_store("a"), noise(3 << 20, 7))
-    image = world.add(world.open_store("a"), DATA)
+    image = world.add(world.open_store("a"), content())
     target = world.objects["b"]
 
     def work() -> None:
@@ -62,10 +65,10 @@ def test_a_move_that_is_killed_is_gone_on_with_by_another_process(
         world.objects["b"] = again = CountingObjects(target)
         move(image)
         world.objects["b"] = target
-        assert again.written_bytes < most * len(DATA)  # what was durable was not written again
+        assert again.written_bytes < most * len(content())  # what was durable was not written again
 
     in_one_run(work)
     assert world.wholes(image) == {"b"}
     assert world.image(image.id).status is ImageStatus.READY
-    assert read_all(world.open_store("a"), image.id) == DATA
+    assert read_all(world.open_store("a"), image.id) == content()
     assert list(world.open_store("b").landings()) == []

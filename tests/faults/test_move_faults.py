@@ -14,10 +14,10 @@ from catalog.errors import (
 )
 from catalog.records import Image, ImageStatus, Replica
 from flows.requests import ChangeImageStorage
-from storage.chips.memory import MemoryObjects
-from storage.chips.wrapped import WrappedObjects
-from storage.moving import copy_replica
+from storage.imagestore.objects.memory import MemoryObjects
+from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.protocols import ObjectStore, ObjectWriter
+from storage.replicas.copy import copy_replica
 from tests.faults.faulty_objects import FaultyObjects
 from tests.flows.moving import World, image_of, in_one_run, noise, read_all
 from tests.storage.stores import add, image_store
@@ -46,7 +46,7 @@ def world(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def move(image_id: str) -> Image:
-    from flows.change_storage import change_image_storage
+    from flows.replicas.move import change_image_storage
 
     moved = change_image_storage.fn(ChangeImageStorage(image_id=image_id, source="a", target="b"))
     assert isinstance(moved, Image)
@@ -89,9 +89,7 @@ def test_a_move_that_breaks_at_any_step_loses_nothing_and_ends_right_when_run_ag
 
     def sweep() -> None:
         for step in range(steps_of_a_move(world)):
-            image = world.add(
-                world.open_store("a"), DATA
-            )  # the same bytes: most chips are there, most steps are not
+            image = world.add(world.open_store("a"), DATA)  # the same bytes: most chips are there, most steps are not
             world.objects["b"] = FaultyObjects(target, step, fault, after=after)
             try:
                 move(image.id)
@@ -120,9 +118,7 @@ def test_a_full_target_is_said_and_nothing_is_left_on_it(world: World) -> None:
     assert world.image(image.id).status is ImageStatus.READY
     assert world.wholes(image) == {"a"}
     left = {info.name for info in world.objects["b"].list("")} - before
-    assert not {
-        name for name in left if not name.startswith("index/")
-    }  # a note that the landing was discarded
+    assert not {name for name in left if not name.startswith("index/")}  # a note that the landing was discarded
 
 
 @pytest.mark.prefect

@@ -9,11 +9,11 @@ import pytest
 
 from catalog.errors import StorageRefused
 from catalog.settings import Settings
-from storage.chips.pack import object_name
-from storage.digests import Digester
-from storage.imagestore import ImageStore
+from storage.imagestore.format.pack import object_name
+from storage.imagestore.storage import ImageStore
 from storage.protocols import Digests
 from storage.registry import open_image_storage
+from storage.transfer.digests import Digester
 from tests.services.small_disk import small_disk
 from tests.storage.stores import add, image, land, record
 
@@ -72,21 +72,15 @@ CHANGES: dict[str, Callable[[ImageStore], object]] = {
     "publish": lambda storage: storage.publish("landing", image("more"), digests_of(OTHER[7:])),
     "delete": lambda storage: storage.delete("image"),
     "reclaim": lambda storage: storage.reclaim(frozenset()),
-    "repair": lambda storage: storage.repair_object(
-        "image", 0, DATA[: int(storage.pieces("image").lengths[0])]
-    ),
+    "repair": lambda storage: storage.repair_object("image", 0, DATA[: int(storage.pieces("image").lengths[0])]),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_would_change_it_says_so_and_changes_nothing(
-    root: Path, change: Callable[[ImageStore], object]
-) -> None:
+def test_what_would_change_it_says_so_and_changes_nothing(root: Path, change: Callable[[ImageStore], object]) -> None:
     before = {path: path.stat().st_size for path in root.rglob("*")}
     storage = opened(root)
-    with pytest.raises(
-        StorageRefused, match=r"^image storage 'file://.*/store' refuses: Read-only file system"
-    ):
+    with pytest.raises(StorageRefused, match=r"^image storage 'file://.*/store' refuses: Read-only file system"):
         change(storage)
     assert {path: path.stat().st_size for path in root.rglob("*")} == before
 

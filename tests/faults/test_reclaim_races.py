@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from catalog.errors import ImagewrightError
-from storage.chips.memory import MemoryObjects
-from storage.chips.store import ChipStore
-from storage.imagestore import ImageStore
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.objects.memory import MemoryObjects
+from storage.imagestore.storage import ImageStore
+from storage.imagestore.upkeep.reclaim import _apply, survey
 from tests.faults.gates import PATIENCE_S, GatedObjects
 from tests.storage.stores import SMALL, add, image_store, record
 
@@ -150,6 +151,24 @@ def test_a_thousand_reclaims_racing_each_other_never_lose_a_chip() -> None:
     for first_at in range(48):
         for second_at in range(0, 48, 2):
             reclaims_at_once(first_at, second_at)
+
+
+@pytest.mark.parametrize("others", [1, 2, 3])
+def test_a_reclaim_that_looked_before_another_one_began_gives_up(others: int) -> None:
+    """What it saw is not so any more: chips that it would leave where they are were moved, and their packs deleted."""
+    objects = with_garbage()
+    slow = image_store(objects)
+    found = survey(slow.chips)
+    for number in range(others):
+        image_store(objects).reclaim()
+        add(image_store(objects), random.Random(10 + number).randbytes(90_000), "more")
+        image_store(objects).delete("more")
+    before = {info.name: info.size_bytes for info in objects.list("")}
+    (item,) = _apply(slow.chips, found)
+    assert (item.outcome, item.reason) == ("pending", "another reclaim is at work")
+    assert {info.name: info.size_bytes for info in objects.list("")} == before
+    add(image_store(objects), ADDED, "added")
+    prove(objects)
 
 
 def test_an_add_that_reclaim_swept_as_abandoned_never_publishes_a_broken_image() -> None:

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from catalog.errors import DigestMismatch, StorageError, StorageRefused, StorageUnavailable
-from storage.chips import s3_connection
-from storage.chips.s3 import S3Objects
-from storage.chips.s3_connection import S3Connection
+from storage.imagestore.objects import retrying
+from storage.imagestore.objects.s3 import S3Objects
+from storage.imagestore.objects.s3_connection import S3Connection
 from tests.services.faulty_s3 import Fault, Plan, faulty_s3
 from tests.services.s3 import server
 from tests.storage.stores import add, image_store
@@ -19,7 +19,7 @@ DATA = random.Random(1).randbytes(400_000)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_connection, "FIRST_DELAY_S", 0.005)
+    monkeypatch.setattr(retrying, "FIRST_DELAY_S", 0.005)
 
 
 def opened(endpoint: str, prefix: str, **changes: object) -> S3Objects:
@@ -77,9 +77,7 @@ def test_a_truncated_pack_is_named_chip_by_chip() -> None:
     objects = opened(server().endpoint, uuid4().hex)
     storage = image_store(objects)
     add(storage, DATA, "image")
-    pack = max(
-        objects.list("packs/"), key=lambda info: info.size_bytes
-    )  # names are random, and the last pack is small
+    pack = max(objects.list("packs/"), key=lambda info: info.size_bytes)  # names are random, and the last pack is small
     objects.put(pack.name, objects.get(pack.name, 0, pack.size_bytes // 2))
     damaged = [item.subject for item in storage.verify("image")[0].items]
     assert damaged

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.performance import directories, servers
+from tests.performance import directories, servers, throughput
 from tests.performance.peers import run
 from tests.performance.report import HERE, disk_speed, machine, write_results
 from tests.performance.rounds import GIB, Rounds
@@ -45,10 +45,12 @@ def _sections(bench: Rounds) -> Iterator[Callable[[], None]]:
         yield partial(directories.add, bench, name)
     yield partial(directories.beside_cp, bench)
     yield partial(directories.sizes, bench)
+    yield partial(directories.compaction, bench)
     yield partial(directories.export, bench)
     yield partial(servers.s3, bench)
     yield partial(servers.http, bench)
     yield partial(servers.flow, bench)
+    yield partial(throughput.rows, bench)
     yield partial(servers.sync, bench)
     noise, sparse = bench.folder / "random", bench.folder / "sparse"
     run(["dd", "if=/dev/urandom", f"of={noise}", "bs=4M", "count=256"])

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from catalog.history import entry
-from catalog.kinds import COUNTED, EVENT, IMAGE, REPLICA, Kind
+from catalog.log.entries import Acting, entry
 from catalog.records import Counted, Event, Image, ImageStatus, Record, Replica, ReplicaStatus
-from catalog.rules.sharing import grantees
-from catalog.sql import SqlStore
-from catalog.tables import JSON_FIELDS, PLACES_TABLE, SHARES_TABLE, TABLES, row_of
+from catalog.rules.accounts.sharing import grantees
+from catalog.store.record_kinds import COUNTED, EVENT, IMAGE, REPLICA, RecordKind
+from catalog.store.sql import SqlStore
+from catalog.store.tables import JSON_FIELDS, PLACES_TABLE, SHARES_TABLE, TABLES, row_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = 5000
@@ -87,9 +87,7 @@ def fill(stores: Sequence[SqlStore], last: Event, numbers: range) -> Event:
 def _hurry(store: SqlStore, *, synchronous: str, cache_kib: int) -> None:
     """Let SQLite keep the pages of random keys in memory instead of writing each again and again."""
     if store.engine.dialect.name == "sqlite":
-        connection = (
-            store.engine.raw_connection()
-        )  # outside of a transaction; the pool gives the same one again
+        connection = store.engine.raw_connection()  # outside of a transaction; the pool gives the same one again
         connection.cursor().execute(f"PRAGMA synchronous={synchronous}")
         connection.cursor().execute(f"PRAGMA cache_size=-{cache_kib}")
         connection.close()
@@ -99,26 +97,20 @@ def _chained(last: Event, images: Sequence[Image], replicas: Sequence[Replica]) 
     for image, replica in zip(images, replicas, strict=True):
         place = f"replica:{image.id}@{replica.image_storage}"
         for subject, record in ((f"image:{image.id}", image), (place, replica)):
-            last = entry(last, image.created_at, "test.filled", subject, "admin", None, None, record)
+            last = entry(last, image.created_at, "test.filled", subject, Acting("admin"), None, record)
             yield last
 
 
-def _rows(
-    images: Sequence[Image], replicas: Sequence[Replica], events: Sequence[Event]
-) -> dict[str, list[Row]]:
-    kinds: tuple[tuple[Kind[Record], Sequence[Record]], ...] = (
+def _rows(images: Sequence[Image], replicas: Sequence[Replica], events: Sequence[Event]) -> dict[str, list[Row]]:
+    kinds: tuple[tuple[RecordKind[Record], Sequence[Record]], ...] = (
         (IMAGE, images), (REPLICA, replicas), (EVENT, events)
     )  # fmt: skip
-    rows: dict[str, list[Row]] = {
-        kind.table: [dict(row_of(kind, r)) for r in records] for kind, records in kinds
-    }
+    rows: dict[str, list[Row]] = {kind.table: [dict(row_of(kind, r)) for r in records] for kind, records in kinds}
     keys = [{"image_id": i.id, "created_at": i.created_at} for i in images]
     rows[SHARES_TABLE.name] = [
         {"grantee": name, **key} for i, key in zip(images, keys, strict=True) for name in grantees(i)
     ]
-    rows[PLACES_TABLE.name] = [
-        {"image_storage": r.image_storage, **key} for r, key in zip(replicas, keys, strict=True)
-    ]
+    rows[PLACES_TABLE.name] = [{"image_storage": r.image_storage, **key} for r, key in zip(replicas, keys, strict=True)]
     return rows
 
 

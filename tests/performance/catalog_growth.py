@@ -15,12 +15,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from catalog import open_catalog
-from catalog.kinds import EVENT, IMAGE, RESERVATION
 from catalog.records import Image, Record
-from catalog.repository import Catalog
-from catalog.sql import SqlStore
-from tasks.expunge import plan_expunge
-from tasks.purge import due_images
+from catalog.repository.catalog import Catalog
+from catalog.store.record_kinds import EVENT, IMAGE, RESERVATION
+from catalog.store.sql import SqlStore
+from tasks.images.expunge import due_images, plan_expunge
+from tests.catalog.samples import opened
 from tests.performance.catalog_filling import START, fill, image_number, moment_of, settle
 from tests.services.postgresql import url_of
 
@@ -57,9 +57,7 @@ def questions(catalog: Catalog, images: int) -> Mapping[str, Callable[[], object
         "its events": lambda: list(catalog.events(middle.id)),
         "one image at a moment": lambda: catalog.snapshot(then)[f"image:{middle.id}"],
         "page of 100 at a moment": lambda: _page_at(catalog, middle),
-        "difference of an hour": lambda: catalog.difference(
-            moment_of(images // 2 - 3600), moment_of(images // 2)
-        ),
+        "difference of an hour": lambda: catalog.difference(moment_of(images // 2 - 3600), moment_of(images // 2)),
         "first page of 100": page(),
         "page in the middle": page(after=middle),
         "recycle bin": page(status="Deleted"),
@@ -124,14 +122,10 @@ def measure(catalog: Catalog, kind: str, images: int) -> Iterator[Cost]:
     for name in everything(catalog):
         with get_context("spawn").Pool(1) as fresh:
             spent, peak = fresh.apply(apart, (url, name))
-        yield Cost(
-            question=name, kind=kind, images=images, milliseconds=spent, linear=True, peak_mib=peak / MIB
-        )
+        yield Cost(question=name, kind=kind, images=images, milliseconds=spent, linear=True, peak_mib=peak / MIB)
     last = catalog.snapshot().sequence
     for name, ask in questions(catalog, images).items():
-        yield Cost(
-            question=name, kind=kind, images=images, milliseconds=min(_timed(ask) for _ in range(REPEAT))
-        )
+        yield Cost(question=name, kind=kind, images=images, milliseconds=min(_timed(ask) for _ in range(REPEAT)))
     _undo(catalog, last)
 
 
@@ -166,9 +160,7 @@ def growth(kinds: Sequence[str], sizes: Sequence[int]) -> Iterator[Cost]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ["IMAGEWRIGHT_HOME"] = str(folder)
-        catalogs = {
-            k: stack.enter_context(open_catalog(url_of(k, folder), clock=lambda: START)) for k in kinds
-        }
+        catalogs = {k: stack.enter_context(opened(url_of(k, folder), clock=lambda: START)) for k in kinds}
         last, filled = list(next(iter(catalogs.values())).events())[-1], 0
         for images in sizes:
             last = fill([_store(c) for c in catalogs.values()], last, range(filled, images))

@@ -13,10 +13,10 @@ from pathlib import Path
 from catalog.records import Image, ImageFormat, ImageStorage
 from catalog.settings import Settings
 from storage.ceph import CephStorage
-from storage.digests import Digester
-from storage.local import LocalFile
+from storage.local_files import LocalSource
 from storage.protocols import Digests
-from storage.transfer import transfer
+from storage.transfer.digests import Digester
+from storage.transfer.transfer import transfer
 from tests.services.ceph import GIB, CephCluster, Store, ceph_cluster
 
 ROUNDS = 5
@@ -39,9 +39,7 @@ def alone(cluster: CephCluster, file: Path, image_format: ImageFormat) -> float:
 
 def add(storage: CephStorage, file: Path, image_format: ImageFormat) -> dict[str, float]:
     """Add a file as a flow does, digests included; return the seconds of each step."""
-    image = Image(
-        id="bench", name="bench", format=image_format, format_stored="raw", created_at=NOW, updated_at=NOW
-    )
+    image = Image(id="bench", name="bench", format=image_format, format_stored="raw", created_at=NOW, updated_at=NOW)
     at = [time.monotonic()]
     digests: Digests | None = _land(storage, file)
     at.append(time.monotonic())
@@ -81,8 +79,7 @@ def main(files: list[Path]) -> None:
 def _row(store: str, cluster: CephCluster, storage: CephStorage, file: Path) -> str:
     image_format: ImageFormat = "qcow2" if file.suffix == ".qcow2" else "raw"
     rounds = [
-        (alone(cluster, file, image_format), add(storage, file, image_format), md5sum(file))
-        for _ in range(ROUNDS)
+        (alone(cluster, file, image_format), add(storage, file, image_format), md5sum(file)) for _ in range(ROUNDS)
     ]
     qemu, md5 = min(r[0] for r in rounds), min(r[2] for r in rounds)
     best = min((r[1] for r in rounds), key=lambda steps: steps["all"])
@@ -93,7 +90,7 @@ def _row(store: str, cluster: CephCluster, storage: CephStorage, file: Path) -> 
 
 def _land(storage: CephStorage, file: Path) -> Digests:
     """Read, hash and land at once, as every add does."""
-    source, landing, digester = LocalFile(file), storage.landing("bench"), Digester()
+    source, landing, digester = LocalSource(file), storage.landing("bench"), Digester()
     info = source.probe()
     landing.begin(info)
     with source.open(0, info) as stream:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.performance.engine import Measured
-from tests.performance.peers import Peer, engine, md5sum, run
+from tests.performance.peers import Peer, engine, md5sum, run, stored
 from tests.performance.report import Row
 from tests.performance.rounds import Rounds
 
@@ -16,9 +16,7 @@ def add(bench: Rounds, name: str) -> None:
     """Compare the add of a first and of a second build."""
     first, second = bench.disks / f"base{name}", bench.disks / f"rebuilt{name}"
     peers = [p for n in PEERS if (p := Peer(n, bench.folder / n)).there] if name != ".raw" else []
-    sums = bench.median(
-        lambda: md5sum(first), lambda: bench.first(first), *(_peer_first(p, first) for p in peers)
-    )
+    sums = bench.median(lambda: md5sum(first), lambda: bench.first(first), *(_peer_first(p, first) for p in peers))
     _compare(bench, f"add{name}, first build", sums, peers, 1.8, {"borg": 1.5, "restic": 3.0, "casync": 3.0})
     sums = bench.median(
         lambda: md5sum(second),
@@ -63,6 +61,27 @@ def sizes(bench: Rounds) -> None:
                 sizes[name] = peer.stored_bytes
         line = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
         bench.notes.append(f"stored MB after base + {second}: {line}")
+
+
+BUILDS = ("base", "rebuilt", "upgraded")
+
+
+def compaction(bench: Rounds) -> None:
+    """Show what three builds take before and after compaction, what it costs, and what reading costs after it."""
+    store, target = bench.fresh(), bench.folder / "exported"
+    for number, name in enumerate(BUILDS):
+        engine("add", store, bench.disks / f"{name}.qcow2", str(number))
+    before = stored(store)
+    exports = [partial(engine, "export", store, target, str(number)) for number in (0, len(BUILDS) - 1)]
+    old_before, new_before = bench.median(*exports)
+    cost = engine("compact", store)
+    old_after, new_after = bench.median(*exports)
+    bench.notes.append(
+        f"three builds (.qcow2) {before / 1e6:.1f} MB, compacted {stored(store) / 1e6:.1f} MB: {cost.cpu:.1f} CPU s for "
+        f"{cost.stored_bytes / 1e9:.2f} GB of chips ({cost.cpu / (cost.stored_bytes / 1e9):.1f} a GB), peak memory "
+        f"{cost.rss_mib} MiB, {cost.grown_mib} MiB above the imports; export of the newest {new_after.cpu / new_before.cpu:.2f} x "
+        f"the CPU it took before, of the oldest {old_after.cpu / old_before.cpu:.2f} x"
+    )
 
 
 def export(bench: Rounds) -> None:

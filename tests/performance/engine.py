@@ -8,21 +8,23 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import oslo_utils.imageutils.format_inspector  # noqa: F401  # else the first image would wait for it
 
 from catalog.records import Record
 from catalog.settings import Settings
-from storage.arrival import Arrival
-from storage.chips.counting import CountingObjects
-from storage.chips.directory import DirectoryObjects
-from storage.imagestore import ImageStore
-from storage.local import LocalFile
+from catalog.units import utc_now
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.storage import ImageStore
+from storage.local_files import LocalSource
 from storage.protocols import ObjectStore, Source
-from storage.received import Received, place
+from storage.replicas.sync import ship
 from storage.sources import open_source
-from storage.syncing import ship
+from storage.transfer.arrival import Arrival
+from storage.transfer.receive_buffer import ReceiveBuffer, place
+from tests.storage.imagestore.counted import CountingObjects
 from tests.storage.stores import image, record
 
 
@@ -39,13 +41,11 @@ class Measured(Record):
 def open_store(place: str) -> ObjectStore:
     """Open a directory, or the S3 store whose address is in a JSON file."""
     if place.endswith(".json"):
-        from storage.chips.s3 import S3Objects
-        from storage.chips.s3_connection import S3Address, S3Connection
+        from storage.imagestore.objects.s3 import S3Objects
+        from storage.imagestore.objects.s3_connection import S3Address, S3Connection
 
         remote = S3Objects(S3Connection(S3Address.model_validate_json(Path(place).read_text())))
-        remote.size(
-            "connect"
-        )  # s3fs is imported and logged in when the time begins, as it is for its own puts
+        remote.size("connect")  # s3fs is imported and logged in when the time begins, as it is for its own puts
         return remote
     objects = DirectoryObjects(Path(place))
     objects.prepare()
@@ -56,7 +56,9 @@ def add(objects: ObjectStore, source: Source, image_id: str) -> int:
     """Add a file as the flows do: digests, verdict, chips, all durable. Returns the bytes newly stored."""
     storage = ImageStore(record(), objects)
     arrival = Arrival(
-        {storage.name: storage.landing(image_id)}, 1 << 44, received=Received(place(Settings(), image_id))
+        {storage.name: storage.landing(image_id)},
+        1 << 44,
+        received=ReceiveBuffer(place(Settings(), image_id)),
     )
     info = source.probe()
     arrival.take_up(info)
@@ -93,14 +95,19 @@ def sync(objects: ObjectStore, target: ObjectStore, image_id: str) -> int:
     return counted.read_bytes
 
 
-def main(verb: str, place: str, name: str, image_id: str) -> Measured:
-    """Do one verb: add PLACE FILE-OR-URL ID, export PLACE TARGET ID, sync PLACE OTHER-PLACE ID."""
+def compact(objects: ObjectStore) -> int:
+    """Compact all images, however new; return the plain bytes read of them."""
+    return ImageStore(record(), objects).compact(utc_now() + timedelta(days=1), "compaction-bench").bytes_read
+
+
+def main(verb: str, place: str, name: str = "", image_id: str = "") -> Measured:
+    """Do one verb: add PLACE FILE-OR-URL ID, export PLACE TARGET ID, sync PLACE OTHER-PLACE ID, compact PLACE."""
     objects = open_store(place)
+    if verb == "compact":
+        return measured(lambda: compact(objects))
     if verb == "add":
         source = (
-            open_source(name, Settings(allowed_networks=("127.0.0.0/8",)))
-            if "://" in name
-            else LocalFile(Path(name))
+            open_source(name, Settings(allowed_networks=("127.0.0.0/8",))) if "://" in name else LocalSource(Path(name))
         )
         return measured(lambda: add(objects, source, image_id))
     if verb == "sync":

@@ -31,7 +31,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     return Measured(wall=wall, cpu=cpu, rss_mib=after.ru_maxrss >> 10, grown_mib=0)
 
 
-def engine(verb: str, place: Path, name: Path | str, image_id: str) -> Measured:
+def engine(verb: str, place: Path, name: Path | str = "", image_id: str = "") -> Measured:
     """Run the engine in a process of its own."""
     command = [sys.executable, "-m", "tests.performance.engine", verb, str(place), str(name), image_id]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -44,11 +44,7 @@ class Row:
 def machine() -> str:
     """Say what this was measured on, and how busy it was."""
     model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "unknown processor",
     )
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())

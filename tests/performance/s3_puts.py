@@ -18,9 +18,7 @@ def main(endpoint: str, *files: str) -> Measured:
     file_system.ls(BUCKET)
     began, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(4) as pool:
-        list(
-            pool.map(lambda n: file_system.pipe_file(f"{BUCKET}/puts/{n}", contents[n]), range(len(contents)))
-        )
+        list(pool.map(lambda n: file_system.pipe_file(f"{BUCKET}/puts/{n}", contents[n]), range(len(contents))))
     return Measured(wall=time.perf_counter() - began, cpu=time.process_time() - cpu, rss_mib=0, grown_mib=0)
 
 

@@ -63,9 +63,7 @@ def flow(bench: Rounds) -> None:
     database.mkdir()
     with prefect_server(bench.folder / "server", database, settings) as server:
         command = [sys.executable, "-m", "tests.performance.flow_overhead", str(home)]
-        done = subprocess.run(
-            command, env=dict(server.environment), capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, env=dict(server.environment), capture_output=True, text=True, check=True)
     found = Overhead.model_validate_json(done.stdout.splitlines()[-1])
     bare = f"bare flow, {found.tasks} tasks"
     bench.rows.append(Row("flow that adds 1 MiB", bare, _wall(found.ours), _wall(found.bare), 1.5))
@@ -79,9 +77,7 @@ def sync(bench: Rounds) -> None:
         engine("add", store, bench.disks / f"{name}.qcow2", str(number))
         missing = stored(store) - before
         read = engine("sync", store, other, str(number)).stored_bytes
-        bench.notes.append(
-            f"sync of {name}: {read / 1e6:.2f} MB read for {missing / 1e6:.2f} MB of new chips"
-        )
+        bench.notes.append(f"sync of {name}: {read / 1e6:.2f} MB read for {missing / 1e6:.2f} MB of new chips")
     again = engine("sync", store, other, "1").stored_bytes
     bench.notes.append(f"sync of an unchanged image: {again / 1e6:.2f} MB read (index and manifest)")
     shutil.rmtree(other)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from catalog.records import Replica
-from storage.chips import index, manifest
-from storage.chips.directory import DirectoryObjects
-from storage.chips.index import Table
-from storage.chips.manifest import ENTRY, ManifestHeader
-from storage.chips.pack import object_name
-from storage.chips.store import ChipStore
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format import index, manifest
+from storage.imagestore.format.index import Table
+from storage.imagestore.format.manifest import ENTRY, ManifestHeader
+from storage.imagestore.format.pack import object_name
+from storage.imagestore.objects.directory import DirectoryObjects
 from storage.protocols import Digests
 from tests.storage.stores import NOW, image
 
@@ -25,9 +25,9 @@ STORED = 50_000  # bytes of a chip
 SCRIPT = """
 import json, resource, sys, time
 from pathlib import Path
-from storage.chips.directory import DirectoryObjects
-from storage.chips.reclaim import reclaim
-from storage.chips.store import ChipStore
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.upkeep.reclaim import reclaim
+from storage.imagestore.chip_store import ChipStore
 chips = ChipStore(DirectoryObjects(Path(sys.argv[1])))
 began = time.process_time()
 plan = reclaim(chips, "growth", plan_only=True)
@@ -85,9 +85,7 @@ def _image_of(objects: DirectoryObjects, digests: index.U1) -> int:
 def planned(root: Path, count: int) -> tuple[float, int]:
     """Return CPU seconds and peak MiB of planning a reclaim of a store of `count` chips, in a process of its own."""
     used = store_of(root, count)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, check=True)
     seconds, mib, kept = json.loads(done.stdout)
     assert kept == used
     return seconds, mib

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from catalog.records import ImageStorage
 from catalog.settings import Settings
-from storage.imagestore import ImageStore
+from storage.imagestore.storage import ImageStore
 from storage.registry import open_image_storage
-from storage.sync_network import source_address
-from storage.syncing import ship
+from storage.replicas.sync import ship
+from storage.replicas.sync_network import source_address
 from tests.services.s3 import BUCKET, KEY, SECRET, S3Server, make_bucket
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

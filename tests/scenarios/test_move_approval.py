@@ -20,9 +20,7 @@ def world(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def server(
-    world: World, home: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[PrefectServer]:
+def server(world: World, home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PrefectServer]:
     cache = request.config.cache.mkdir("prefect")
     settings = {"IMAGEWRIGHT_HOME": str(home)}
     with ExitStack() as stack:
@@ -66,9 +64,7 @@ def answer(server: PrefectServer, run: str, **fields: object) -> None:
 
 
 @pytest.mark.long
-def test_a_wrong_count_deletes_nothing_and_the_right_one_what_was_listed(
-    world: World, server: PrefectServer
-) -> None:
+def test_a_wrong_count_deletes_nothing_and_the_right_one_what_was_listed(world: World, server: PrefectServer) -> None:
     two_leftovers(world)
     answer(server, asked(server), decision="approve", typed_count=3)
     assert len(leftovers(world)) == 2

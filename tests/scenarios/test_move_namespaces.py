@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.chips.directory import DirectoryObjects
-from storage.chips.parameters import Parameters
+from storage.imagestore.format.parameters import Parameters
+from storage.imagestore.objects.directory import DirectoryObjects
 from tests.flows.moving import noise
 from tests.services.process import free_port
 from tests.services.s3 import KEY, SECRET, weed
@@ -118,9 +118,7 @@ def sync(host: str, folder: Path, endpoint: str, network: str) -> dict[str, int]
     return answer
 
 
-def test_a_sync_goes_over_the_sync_network_only(
-    hosts: tuple[str, str], endpoint: str, tmp_path: Path
-) -> None:
+def test_a_sync_goes_over_the_sync_network_only(hosts: tuple[str, str], endpoint: str, tmp_path: Path) -> None:
     objects = DirectoryObjects(tmp_path / "store")
     objects.prepare()
     add(image_store(objects, Parameters()), noise(8 << 20))

@@ -35,9 +35,7 @@ def test_both_need_ports_of_their_own(home: object) -> None:
 
 
 def serve(*options: str) -> str:
-    ended = subprocess.run(
-        [COMMAND, "serve", *options], capture_output=True, text=True, check=False, timeout=60
-    )
+    ended = subprocess.run([COMMAND, "serve", *options], capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 1
     assert ended.stdout == ""
     return ended.stderr

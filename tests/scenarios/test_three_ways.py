@@ -6,15 +6,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.services.nginx import nginx
-from tests.services.serving import Serving, serving
+from tests.services.serving import Serving
 
-pytestmark = pytest.mark.xdist_group("serving")
+pytestmark = pytest.mark.xdist_group("browser")
 DIFFERENT = {
     "id",
     "created_at",
@@ -27,12 +26,6 @@ import json, sys
 from flows import add_volume_image
 print(add_volume_image(json.loads(sys.argv[1])).model_dump_json())
 """
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("ways"), IMAGEWRIGHT_ALLOWED_NETWORKS="127.0.0.0/8") as running:
-        yield running
 
 
 def by_call(served: Serving, request: dict[str, object]) -> dict[str, object]:

@@ -20,8 +20,11 @@ FLAGS = (
 
 
 @contextmanager
-def chromium_page(height: int) -> "Iterator[Page]":
-    """Open an empty page, 1280 pixels wide; screenshots go to SHOTS. Skips where there is no Chromium."""
+def chromium_page(height: int, timezone: str = "UTC", auth: str = "") -> "Iterator[Page]":
+    """Open an empty page, 1280 pixels wide, of a viewer in a time zone; screenshots go to SHOTS. Skips where there is no Chromium.
+
+    auth: `user:password` that the person types where a page asks for it.
+    """
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed (package chromium)")
@@ -30,7 +33,20 @@ def chromium_page(height: int) -> "Iterator[Page]":
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1280, "height": height})
+        user, _, password = auth.partition(":")
+        page = browser.new_page(
+            viewport={"width": 1280, "height": height},
+            timezone_id=timezone,
+            http_credentials={"username": user, "password": password} if auth else None,
+        )
         page.set_default_timeout(60_000)
         yield page
         browser.close()
+
+
+def sign_in(page: "Page", url: str, auth: str) -> None:
+    """Type the password into Prefect's page, which asks once and keeps it."""
+    page.goto(url)
+    page.locator("input").fill(auth)
+    page.get_by_role("button", name="Login").click()
+    page.get_by_text("Dashboard").first.wait_for()

@@ -20,7 +20,7 @@ from typing import Literal
 import pytest
 
 from catalog.errors import MissingProgram
-from storage.ceph.bindings import load
+from storage.ceph.client.bindings import load
 from tests.services.process import find, free_port
 
 START_S = 30.0
@@ -308,9 +308,7 @@ class CephCluster:
             time.sleep(0.05)
 
     def _run(self, *words: str | Path) -> str:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
 

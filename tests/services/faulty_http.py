@@ -95,9 +95,7 @@ class FaultyHttp:
 
 
 @contextmanager
-def faulty_http(
-    certificate: Path | None = None, host: str = "127.0.0.1", port: int = 0
-) -> Iterator[FaultyHttp]:
+def faulty_http(certificate: Path | None = None, host: str = "127.0.0.1", port: int = 0) -> Iterator[FaultyHttp]:
     """Run a server in threads of this process; certificate: PEM of key and chain for https; port 0: any."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=64)

@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 Fault = Literal["none", "500", "503", "drop", "lose answer", "slow", "cut body"]
 Plan = Callable[[int, str, str], Fault]
-SLOW_DOWN = (
-    b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>reduce your request rate</Message></Error>'
-)
+SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>reduce your request rate</Message></Error>'
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,9 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection.endheaders(body)
         answer = connection.getresponse()
         content = answer.read()
-        headers = {
-            k: v for k, v in answer.getheaders() if k.lower() not in ("transfer-encoding", "connection")
-        }
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("transfer-encoding", "connection")}
         connection.close()
         if fault == "lose answer":
             self._hang_up()

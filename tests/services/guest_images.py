@@ -11,9 +11,7 @@ from tests.services.windows_bytes import pe_program, registry
 
 LINUX_NAME = "Test GNU/Linux 1 (tiny)"
 WINDOWS_NAME = "Windows Server 2022 Standard"
-_MODULES = (
-    "kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/net/virtio_net.ko: kernel/net/core/failover.ko\n"
-)
+_MODULES = "kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/net/virtio_net.ko: kernel/net/core/failover.ko\n"
 
 
 def linux_tree(root: Path, *, virtio: bool = True, cloud: bool = True, agent: bool = True) -> Path:
@@ -34,9 +32,7 @@ def linux_tree(root: Path, *, virtio: bool = True, cloud: bool = True, agent: bo
     return root
 
 
-def linux_disk(
-    filesystem: str = "ext4", *, virtio: bool = True, cloud: bool = True, agent: bool = True
-) -> Path:
+def linux_disk(filesystem: str = "ext4", *, virtio: bool = True, cloud: bool = True, agent: bool = True) -> Path:
     """Return a GPT disk whose third partition holds a small Linux tree in `ext2`, `ext4`, `xfs`, or `lvm` (ext4 on LVM2)."""
     need("sgdisk", "mkfs.xfs" if filesystem == "xfs" else "mkfs.ext4")
 
@@ -47,9 +43,7 @@ def linux_disk(
         part = _filled(scratch / "part", tree, "ext4" if filesystem == "lvm" else filesystem, mib - 60)
         put_part(target, logical_volume(scratch / "pv", part) if filesystem == "lvm" else part, 42 * MIB)
 
-    name = "-".join(
-        (filesystem, *(n for n, on in (("virtio", virtio), ("cloud", cloud), ("agent", agent)) if on))
-    )
+    name = "-".join((filesystem, *(n for n, on in (("virtio", virtio), ("cloud", cloud), ("agent", agent)) if on)))
     return cached(f"linux-{name}.raw", build)
 
 
@@ -206,9 +200,7 @@ def _build_debian(target: Path, scratch: Path) -> None:
     partitioned_for_debian(target)
     early = scratch / "early.cfg"
     early.write_text(_GRUB_EARLY)
-    core, loader = (
-        _debian_grub(scratch, early, *p) for p in (("i386-pc", "core.img"), ("x86_64-efi", "BOOTX64.EFI"))
-    )
+    core, loader = (_debian_grub(scratch, early, *p) for p in (("i386-pc", "core.img"), ("x86_64-efi", "BOOTX64.EFI")))
     put_bios_core(target, core)
     put_esp(target, scratch, loader)
     start = 66 * MIB

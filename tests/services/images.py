@@ -47,9 +47,7 @@ def folder() -> Path:
 
 def need(*programs: str) -> None:
     """Skip the test if one of the programs is not installed."""
-    missing = [
-        name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None
-    ]
+    missing = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
@@ -109,9 +107,7 @@ def partitioned(target: Path, mib: int) -> None:
     run("sgdisk", *parts, target)
 
 
-def grub_program(
-    scratch: Path, platform: str, name: str, more: tuple[str, ...] = (), lib: Path | None = None
-) -> Path:
+def grub_program(scratch: Path, platform: str, name: str, more: tuple[str, ...] = (), lib: Path | None = None) -> Path:
     """Build a GRUB that holds its own configuration."""
     config, program = scratch / "grub.cfg", scratch / name
     config.write_text(_GRUB_CONFIG)
@@ -219,7 +215,5 @@ def converted(source: Path, image_format: str, *options: str) -> Path:
     name = "-".join((source.stem, *(o for o in options if o != "-o"))).replace(",", "-").replace("=", "-")
     return cached(
         f"{name}.{image_format}",
-        lambda target, _: run(
-            "qemu-img", "convert", "-f", "raw", "-O", image_format, *options, source, target
-        ),
+        lambda target, _: run("qemu-img", "convert", "-f", "raw", "-O", image_format, *options, source, target),
     )

@@ -98,8 +98,8 @@ class PostgreSQL:
     @cached_property
     def template(self) -> str:
         """Name of a database with the catalog's tables: copying it is ten times quicker than making them."""
-        from catalog.schema import prepare
-        from catalog.sql import connect, parse
+        from catalog.store.schema import prepare
+        from catalog.store.sql import connect, parse
 
         url = parse(self.new_database())
         assert url is not None

@@ -1,4 +1,17 @@
-"""A real Prefect server and real process workers, each a process of its own that can be killed like a machine."""
+"""A real Prefect server and real process workers, each a process of its own that can be killed like a machine.
+
+Which services of a Prefect server tests turn off, and why no test misses them. The product needs all of them but those
+marked so.
+
+| service | off in | why |
+|---|---|---|
+| scheduler | `prefect_server` here unless `scheduled` | nothing starts by itself while a test looks; `faults/test_schedules.py` has it on, with the schedules as they are deployed |
+| event persister | `conftest.py` | it keeps heartbeats, which only runs of workers send: their tests use the server here |
+| task run recorder, logging to the API | `conftest.py` | a third of the time; tests that read task runs or logs use the server here |
+| triggers | `conftest.py` | the product has no automation |
+| late runs | here | it renames states of runs that no worker took up; the product never asks |
+| the others | the product itself, for a server of one call (`flows/server/environment.py`) | that server ends with the call: it schedules and recovers nothing |
+"""
 
 import fcntl
 import json
@@ -10,22 +23,27 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from uuid import uuid4
 
-from deployments.definitions import ROOT, definitions
-from flows.environment import QUIET
+from deployments.definitions import POOL, ROOT
+from flows.server.environment import QUIET
+from flows.server.password import CLIENT, new_password
 from tests.services.process import children, free_port, running
+from tests.services.signed import signed
 
 COMMAND = Path(sys.executable).with_name("imagewright")
+CACHE = ROOT / ".pytest_cache" / "d" / "prefect"
+"""Where pytest keeps what lasts from run to run."""
 STATE_S = 120.0
-START_S = 120.0
+START_S = 240.0
+ANSWER_S = 120.0  # its SQLite gives writers no turn: on a busy machine one may wait long
 BUSY = 20
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -44,22 +62,32 @@ class PrefectServer:
         A server whose database is busy says 503, and is asked again.
         """
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.api}/{path}", data, {"content-type": "application/json"})
+        text = self._send(signed(f"{self.api}/{path}", self.environment[CLIENT], data))
+        return json.loads(text) if text else None
+
+    def _send(self, request: urllib.request.Request) -> bytes:
         for _ in range(BUSY):
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return json.loads(text) if (text := answer.read()) else None
+                with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+                    body: bytes = answer.read()
+                    return body
             except urllib.error.HTTPError as error:
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
                 time.sleep(1)
-        raise AssertionError(f"{path}: the server was busy {BUSY} times")
+        raise AssertionError(f"{request.full_url}: the server was busy {BUSY} times")
 
     def record(self, path: str, body: object | None = None) -> dict[str, object]:
         """Send a request whose answer is one record."""
         answer = self.ask(path, body)
         assert isinstance(answer, dict), answer
         return answer
+
+    def change(self, path: str, body: object) -> None:
+        """Send a PATCH request."""
+        request = signed(f"{self.api}/{path}", self.environment[CLIENT], json.dumps(body).encode())
+        request.method = "PATCH"
+        self._send(request)
 
     def start(self, flow: str, request: Mapping[str, object]) -> str:
         """Create a run of a deployment for the workers; return its id."""
@@ -78,22 +106,27 @@ class PrefectServer:
         """Propose a state type for a run, as a button of the UI does."""
         return self.record(f"flow_runs/{run_id}/set_state", {"state": {"type": state}, "force": force})
 
-    def beat(self, run_id: str) -> None:
-        """Send the heartbeat that a run's process sends."""
+    def beat(self, run_id: str, clock: timedelta = timedelta()) -> None:
+        """Send the heartbeat that a run's process sends. clock: how far that of its host is ahead."""
         event = {
-            "id": str(uuid4()), "event": "prefect.flow-run.heartbeat", "occurred": datetime.now(UTC).isoformat(),
+            "id": str(uuid4()), "event": "prefect.flow-run.heartbeat", "occurred": (datetime.now(UTC) + clock).isoformat(),
             "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
         }  # fmt: skip
         self.ask("events", [event])
 
-    def wait_for(self, run_id: str, *states: str, within_s: float = STATE_S) -> dict[str, object]:
-        """Wait until a run is in one of the state types; raise AssertionError if it ends otherwise or takes too long."""
+    def wait_for(
+        self, run_id: str, *states: str, within_s: float = STATE_S, passing: Sequence[str] = ()
+    ) -> dict[str, object]:
+        """Wait until a run is in one of the state types; raise AssertionError if it ends otherwise or takes too long.
+
+        passing: final state types that it may be in on its way, as a run that is started again was declared dead first.
+        """
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             run = self.run(run_id)
             if run["state_type"] in states:
                 return run
-            assert run["state_type"] not in FINAL, run["state"]
+            assert run["state_type"] not in FINAL or run["state_type"] in passing, run["state"]
             time.sleep(0.2)
         raise AssertionError(f"run {run_id} is {self.run(run_id)['state']}, not {states} within {within_s} s")
 
@@ -146,23 +179,26 @@ class Worker:
 
 
 @contextmanager
-def prefect_server(folder: Path, cache: Path, settings: Mapping[str, str]) -> Iterator[PrefectServer]:
-    """Start a server with its services, but for the scheduler, and put the deployments on it.
+def prefect_server(
+    folder: Path, cache: Path, settings: Mapping[str, str], *, scheduled: bool = False, tree: Path = ROOT
+) -> Iterator[PrefectServer]:
+    """Start a server with its services and put the deployments on it. scheduled: with the scheduler.
 
-    cache: a folder kept between runs of the tests, for the migrated database. settings: more environment.
+    cache: a folder kept between runs of the tests, for the migrated database. settings: more environment. tree: the code
+    whose deployments they are.
     """
     home, port = folder / "prefect", free_port()
     home.mkdir(parents=True)
-    shutil.copyfile(_migrated_database(cache), home / "prefect.db")
+    shutil.copyfile(migrated_database(cache), home / "prefect.db")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {**inherited, **QUIET, "PREFECT_HOME": str(home), **settings}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+    environment = {**inherited, **QUIET, "PREFECT_HOME": str(home), CLIENT: new_password(), **settings}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.server.app:create_app",
                "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]  # fmt: skip
     started = {
         **environment,
         "PREFECT_UI_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": str(scheduled).lower(),
     }
     with ExitStack() as process:
 
@@ -177,20 +213,31 @@ def prefect_server(folder: Path, cache: Path, settings: Mapping[str, str]) -> It
         start()
         api = f"http://127.0.0.1:{port}/api"
         server = PrefectServer(api, {**environment, "PREFECT_API_URL": api}, restart)
-        _apply(server)
+        _apply(server, tree)
         yield server
 
 
 @contextmanager
-def worker(server: PrefectServer, folder: Path, host: str = "") -> Iterator[Worker]:
-    """Run a process worker, with scratch folder and memory of its own. host: a host name of its own, so that it can't be asked after by its process ids."""
+def worker(
+    server: PrefectServer,
+    folder: Path,
+    host: str = "",
+    *,
+    queues: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Worker]:
+    """Run a process worker, with scratch folder and memory of its own.
+
+    host: a host name of its own, so that it can't be asked after by its process ids. queues: that it serves, all by
+    default. settings: more environment.
+    """
     (folder / "memory").mkdir(parents=True)
     environment = {**server.environment, "PREFECT_HOME": str(folder / "prefect"),
                    "IMAGEWRIGHT_SCRATCH": str(folder / "scratch"),
                    "IMAGEWRIGHT_RECEIVING": str(folder / "memory"), "PREFECT_WORKER_QUERY_SECONDS": "1",
-                   "PREFECT_RUNNER_PROCESS_LIMIT": "0"}  # fmt: skip
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", definitions()[0].work_pool.name,
-               "--type", "process", "--name", folder.name]  # fmt: skip
+                   "PREFECT_RUNNER_PROCESS_LIMIT": "0", **(settings or {})}  # fmt: skip
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL,
+               "--type", "process", "--name", folder.name, *(w for q in queues for w in ("--work-queue", q))]  # fmt: skip
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [*_on_host(host), *command],
@@ -218,20 +265,21 @@ def can_name_hosts() -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-def _apply(server: PrefectServer) -> None:
-    """Put the deployments on the server. It has no scheduler, so that nothing starts by itself."""
+def _apply(server: PrefectServer, tree: Path) -> None:
+    """Put the deployments on the server."""
     subprocess.run(
-        [sys.executable, "-m", "deployments.apply"], env=dict(server.environment), cwd=ROOT, check=True,
+        [sys.executable, "-m", "deployments.apply"], env=dict(server.environment), cwd=tree, check=True,
         capture_output=True, timeout=START_S,
     )  # fmt: skip
 
 
-def _migrated_database(cache: Path) -> Path:
+def migrated_database(cache: Path = CACHE) -> Path:
     """Return a migrated, empty database of the Prefect that is installed: the migrations take 12 s, a copy none."""
     from importlib.metadata import version
 
     place = cache / f"prefect-{version('prefect')}"
     database = place / "prefect.db"
+    cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not database.exists():

@@ -1,4 +1,4 @@
-"""A TCP proxy that counts what the server sends and can break, slow down or delay it."""
+"""A TCP proxy that counts what passes and can break, slow down or delay it."""
 
 import contextlib
 import socket
@@ -18,6 +18,8 @@ class Proxy:
     port: int
     target: tuple[str, int]
     bytes_sent: int = 0  # from server to clients
+    bytes_received: int = 0  # from clients to server
+    cut_sending_after: int | None = None  # break everything once so many more bytes of clients have passed
     connections: int = 0
     cut_after: int | None = None  # break everything once so many more bytes have passed
     delay_s: float = 0.0  # before each request: the round trip
@@ -83,6 +85,13 @@ def _up(client: socket.socket, server: socket.socket, made: Proxy) -> None:
     with contextlib.suppress(OSError):
         while block := client.recv(BLOCK):
             time.sleep(made.delay_s)
+            if made.cut_sending_after is not None:
+                made.cut_sending_after -= len(block)
+                if made.cut_sending_after < 0:
+                    made.cut_sending_after = None
+                    made.cut()
+                    return
+            made.bytes_received += len(block)
             server.sendall(block)
     _end(client, server, socket.SHUT_WR)
 

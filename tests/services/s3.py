@@ -6,8 +6,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,12 @@ from uuid import uuid4
 
 import pytest
 
-from storage.chips.s3 import S3Objects
-from storage.chips.s3_connection import S3Address, S3Connection
+from storage.imagestore.objects.s3 import S3Objects
+from storage.imagestore.objects.s3_connection import S3Address, S3Connection
 from tests.services.process import free_port, running
 
+Away = Callable[[], AbstractContextManager[None]]
+"""Takes a server away for a block."""
 KEY, SECRET = "AKTEST00000000000000", "SK0123456789SK0123456789SK0123456789abcd"
 BUCKET = "images"
 START_S = 20.0
@@ -47,8 +49,39 @@ def weed() -> str:
 def server() -> S3Server:
     """Start the server once a process; it ends with the process."""
     folder = Path(tempfile.mkdtemp(prefix="weed-"))
+    stack = ExitStack()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(stack.close)
+    started, _ = stack.enter_context(stoppable(folder))
+    return started
+
+
+@contextmanager
+def stoppable(folder: Path) -> Iterator[tuple[S3Server, Away]]:
+    """Run a server with its data in a folder; yield it and what takes it away for a block."""
     (folder / "data").mkdir()
     port = free_port(below=55000)
+    command, environment = _command(folder, port)
+    with ExitStack() as process:
+
+        def start() -> None:
+            process.enter_context(running(command, folder, port, environment))
+
+        @contextmanager
+        def away() -> Iterator[None]:
+            process.close()
+            try:
+                yield
+            finally:
+                start()
+
+        start()
+        found = S3Server(f"http://127.0.0.1:{port}")
+        make_bucket(found)
+        yield found, away
+
+
+def _command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     others = {name: free_port(below=55000) for name in ("master", "volume", "filer", "webdav", "admin")}
     command = [
         weed(),
@@ -66,13 +99,7 @@ def server() -> S3Server:
         *(f"-{name}.port={number}" for name, number in others.items()),
     ]
     environment = dict(os.environ, HOME=str(folder), AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET)
-    stack = ExitStack()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(stack.close)
-    stack.enter_context(running(command, folder, port, environment))
-    found = S3Server(f"http://127.0.0.1:{port}")
-    make_bucket(found)
-    return found
+    return command, environment
 
 
 def new_objects(_place: Path) -> Callable[[], S3Objects]:
@@ -85,9 +112,7 @@ def make_bucket(found: S3Server) -> None:
     """Make the bucket as soon as the server answers."""
     import s3fs
 
-    file_system = s3fs.S3FileSystem(
-        key=KEY, secret=SECRET, endpoint_url=found.endpoint, skip_instance_cache=True
-    )
+    file_system = s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=found.endpoint, skip_instance_cache=True)
     deadline = time.monotonic() + START_S
     while True:
         try:

@@ -6,10 +6,7 @@ import struct
 def pe_program(machine: int) -> bytes:
     """Write the head of a PE program for a machine."""
     return (
-        b"MZ".ljust(0x3C, b"\0")
-        + struct.pack("<I", 0x80).ljust(0x44, b"\0")
-        + b"PE\0\0"
-        + struct.pack("<H", machine)
+        b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x80).ljust(0x44, b"\0") + b"PE\0\0" + struct.pack("<H", machine)
     )
 
 

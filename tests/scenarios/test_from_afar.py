@@ -1,0 +1,191 @@
+"""From another machine with only an address and a password: the command, as a program of its own, from sign-in to recovery.
+
+The machine's home holds nothing but a login: no Prefect, no catalog. What the command prints is what programs read.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.definitions import ROOT
+from flows.client import Client
+from tests.services.payload import payload
+from tests.services.proxy import Proxy, proxy
+from tests.services.serving import Serving, serving
+
+pytestmark = pytest.mark.xdist_group("console")
+PASSWORD = "correct horse 7"
+MIB = 1 << 20
+
+
+@payload
+def content() -> bytes:
+    return random.Random(23).randbytes(24 * MIB + 5) + bytes(12 * MIB)
+
+
+@dataclass
+class Machine:
+    """A machine of somebody: its home, and the way to the service, which can be cut."""
+
+    home: Path
+    url: str
+    way: Proxy
+
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
+        """Start a command."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMAGEWRIGHT_"))}
+        named = {
+            "IMAGEWRIGHT_HOME": str(self.home),
+            "PYTHONPATH": str(ROOT),
+            "IMAGEWRIGHT_RETRY_DELAY_S": "0.2",
+            **more,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *words], env={**kept, **named}, cwd=self.home, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def told(self, *words: str, given: str = "", **more: str) -> tuple[int, str, str]:
+        """Run a command; return its exit status, stdout and stderr."""
+        process = self.start(*words, **more)
+        out, err = process.communicate(given, timeout=200)
+        return process.returncode, out, err
+
+    def answer(self, *words: str) -> dict[str, object]:
+        """Return what a command that goes well answers."""
+        status, out, err = self.told(*words, "--json")
+        assert status == 0, err
+        found: dict[str, object] = json.loads(out)
+        return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def machine(served: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Sign in as a person of the team, who an administrator added."""
+    said = json.loads((served.home / "run" / "server.json").read_text())
+    given = {"token": said["setup"].partition("#")[2], "name": "root", "password": PASSWORD}
+    assert httpx.post(f"{said['api']}/setup", json=given, timeout=60).status_code == 201
+    session = httpx.post(f"{said['api']}/session", json={"name": "root", "password": PASSWORD}, timeout=60).json()
+    with Client(said["console"], session["token"]) as root:
+        root.people.add_identity("alice", "team", role="user", password=PASSWORD)
+    home = tmp_path_factory.mktemp("machine")
+    port = int(said["console"].rpartition(":")[2])
+    with proxy(port) as way:
+        made = Machine(home, f"http://127.0.0.1:{way.port}", way)
+        status, _, err = made.told("login", f"{made.url}/", given=f"alice\n{PASSWORD}\n")
+        assert status == 0, err
+        yield made
+
+
+@pytest.fixture(scope="module")
+def image(machine: Machine, served: Serving) -> dict[str, object]:
+    """Send a file of the machine: the command is killed in the middle, and the way is cut in the next one."""
+    (machine.home / "disk.raw").write_bytes(content())
+    words = ("add-volume-image", "--name", "data", "--image-format", "raw", "--image-path", "./disk.raw", "--json")
+    machine.way.delay_s = 0.01  # before each 64 KiB
+    process = machine.start(*words)
+    killed_at = grown(served, 2 * MIB)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    (note,) = (machine.home / "sending").glob("*.json")
+    again = machine.start(*words)
+    cut_at = grown(served, killed_at + 2 * MIB)
+    machine.way.cut()
+    machine.way.delay_s = 0
+    out, err = again.communicate(timeout=200)
+    assert again.returncode == 0, err
+    assert cut_at < len(content())
+    assert list((machine.home / "sending").iterdir()) == []
+    found: dict[str, object] = json.loads(out)
+    assert found["id"] == note.stem  # the upload that was begun first
+    return found
+
+
+def grown(served: Serving, size: int) -> int:
+    """Return how much of the file the service has, once it has so much."""
+    until = time.monotonic() + 100
+    while (there := max([file.stat().st_size for file in (served.home / "uploads").glob("*/data")], default=0)) < size:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return there
+
+
+def test_a_file_of_the_machine_is_an_image(machine: Machine, image: dict[str, object]) -> None:
+    assert (image["status"], image["owner"], image["sha256"]) == (
+        "Ready", "team", hashlib.sha256(content()).hexdigest(),
+    )  # fmt: skip
+    assert machine.answer("show", str(image["id"])) == image
+    assert [one["id"] for one in json.loads(machine.told("images", "--json")[1])] == [image["id"]]
+
+
+def test_it_is_exported_and_downloaded_though_the_way_is_cut(machine: Machine, image: dict[str, object]) -> None:
+    export = machine.answer("export-image", "--image-id", str(image["id"]))
+    machine.way.cut_after = 9 * MIB
+    status, out, err = machine.told("download", str(export["id"]), "-o", "copy.raw", "--json", IMAGEWRIGHT_RETRIES="0")
+    assert (status, out, "goes on from there" in err) == (1, "", True), err
+    done = machine.answer("download", str(export["id"]), "-o", "copy.raw")
+    assert (machine.home / "copy.raw").read_bytes() == content()
+    assert int(str(done["received_bytes"])) < 30 * MIB
+    straight = machine.answer("download", str(image["id"]), "-o", "straight.raw")
+    assert (machine.home / "straight.raw").read_bytes() == content()
+    assert int(str(straight["received_bytes"])) < 26 * MIB  # its holes stay where they are
+
+
+def test_it_is_deleted_and_recovered(machine: Machine, image: dict[str, object]) -> None:
+    assert machine.told("delete-image", "--image-ids", str(image["id"]))[0] == 0
+    assert [one["id"] for one in json.loads(machine.told("bin", "--json")[1])] == [image["id"]]
+    assert machine.told("recover-image", "--image-ids", str(image["id"]))[0] == 0
+    assert machine.answer("show", str(image["id"]))["status"] == "Ready"
+
+
+def test_what_fails_there_fails_here(machine: Machine, image: dict[str, object]) -> None:
+    identity = str(image["id"])
+    status, out, err = machine.told("export-image", "--image-id", identity, "--image-storage", "nowhere")
+    assert (status, out, "no image storage 'nowhere'" in err) == (1, "", True)
+    status, _, err = machine.told("reclaim-space")
+    assert (status, "the role admin" in err) == (1, True)
+    plan = machine.answer("edit-image", "--image-id", identity, "--description", "new", "--plan-only")
+    assert plan["operation"]
+    assert machine.answer("show", identity)["description"] == ""
+
+
+def test_a_wrong_checksum_keeps_the_file_there_and_another_word_adds_it(machine: Machine) -> None:
+    small = machine.home / "small.raw"
+    small.write_bytes(content()[: 2 * MIB])
+    words = ("add-volume-image", "--name", "small", "--image-format", "raw", "--image-path", str(small))
+    status, _, err = machine.told(*words, "--expected-checksum", f"sha256:{'0' * 64}")
+    assert (status, "expected checksum" in err) == (1, True), err
+    passed = machine.way.bytes_sent
+    added = machine.answer(*words)
+    assert added["sha256"] == hashlib.sha256(small.read_bytes()).hexdigest()
+    assert machine.way.bytes_sent > passed
+
+
+def test_the_log_says_who_by_which_door(machine: Machine, image: dict[str, object]) -> None:
+    events = json.loads(machine.told("events", str(image["id"]), "--json")[1])
+    assert {event["actor"] for event in events} == {"team"}
+    assert {event["identity"] for event in events if event["kind"] == "imagewright.image.deleted"} == {"alice"}
+
+
+def test_the_machine_keeps_nothing_but_the_login(machine: Machine, image: dict[str, object]) -> None:
+    kept = {file.name for file in machine.home.iterdir()} - {"disk.raw", "copy.raw", "straight.raw", "small.raw"}
+    assert kept == {"login.json", "sending"}
+    assert machine.told("logout")[0] == 0
+    assert machine.told("whoami")[0] == 1
