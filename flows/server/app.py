@@ -29,10 +29,12 @@ def create_app() -> "ASGIApp":
     from prefect.server.api.server import create_app as prefect_app
 
     from flows.server.guard import Guard
+    from flows.server.turns import take_turns
 
     # The switch to V2, which calls an analytics host, is a cookie that any page may keep: V2 must not be there at all.
     prefect.__ui_v2_static_path__ = Path(os.devnull, "no-v2")
     _close_database()
+    take_turns()
     return Guard(prefect_app(final=True), answered_names(settings), settings.server_patience_s)
 
 
