@@ -19,6 +19,7 @@ env:             ## install what the main job needs (apt packages, locked Python
 
 env-test: env    ## install what the tests need besides: real services, browsers, peers
 	@bash deployments/setup/packages.sh test
+	@bash deployments/setup/oidc_provider.sh
 
 demo: env        ## add a real bootable image through Prefect, list, export, verify it (IMAGE=<url or file> for your own)
 	@bash deployments/setup/packages.sh demo

@@ -141,7 +141,49 @@ def test_the_log_names_who_by_which_door_and_in_which_run(
     last = next(event for event in events if event["kind"] == "imagewright.image.edited")
     assert last["door"] == "command"
     assert last["identity"].startswith("os:")
+    assert last["run_id"]
+    for door, told in (("console", by_page(served, image)), ("Prefect UI", by_operators(served, image))):
+        events = api.get("/events", headers=root, params={"since": last["sequence"]}).json()["items"]
+        last = next(event for event in events if event["kind"] == "imagewright.image.edited")
+        who = "root" if door == "console" else None  # whoever has the operators' password: no person is proven by it
+        assert (last["actor"], last["identity"], last["door"], last["run_id"]) == ("admin", who, door, told)
     assert served.command("events", "--verify").returncode == 0
+
+
+def by_page(served: Serving, image: dict[str, object]) -> str:
+    """Edit an image as a page does, for whoever is signed in there; return its run, ended."""
+    ours = {"X-Imagewright": "1"}
+    with Patient(base_url=served.console, timeout=WAIT_S) as page:
+        said = {"name": "root", "password": PASSWORD}
+        assert page.post("/login", json=said, headers=ours).status_code == 204
+        asked = {"image_id": image["id"], "description": "from a page"}
+        answer = page.post("/api/flows/edit_image", json=asked, headers=ours)
+        assert answer.status_code < 300, answer.text
+    return ended(served, str(answer.json()["flow_run_id"]))
+
+
+def by_operators(served: Serving, image: dict[str, object]) -> str:
+    """Edit an image as Prefect's page does; return its run, ended."""
+    deployment = served.ask("deployments/name/edit-image/edit-image")
+    assert isinstance(deployment, dict)
+    asked = {"image_id": image["id"], "description": "by the operators"}
+    body = {"parameters": {"request": asked}, "state": {"type": "SCHEDULED"}}
+    run = served.ask(f"deployments/{deployment['id']}/create_flow_run", body)
+    assert isinstance(run, dict)
+    return ended(served, str(run["id"]))
+
+
+def ended(served: Serving, run_id: str) -> str:
+    """Wait for the end of a run that goes well."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        run = served.ask(f"flow_runs/{run_id}")
+        assert isinstance(run, dict)
+        if run["state_type"] == "COMPLETED":
+            return run_id
+        assert run["state_type"] not in ("FAILED", "CRASHED", "CANCELLED"), run["state"]
+        assert time.monotonic() < until
+        time.sleep(0.5)
 
 
 def test_commands_of_the_host_add_people_and_tokens(served: Serving, api: httpx.Client, root: dict[str, str]) -> None:

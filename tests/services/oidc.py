@@ -12,12 +12,17 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.services.process import free_port, running
+from deployments.definitions import ROOT
+from tests.services.process import find, free_port, running
 
 CLIENT_ID = "imagewright"
+CLIENT_SECRET = "s3cret/+"  # signs that a form and a header spell differently
+CERTIFIED = ROOT / ".cache" / "oidc-provider"
+"""Where `deployments/setup/oidc_provider.sh` puts it."""
 
 
 @contextmanager
@@ -29,6 +34,20 @@ def provider(folder: Path, *users: Mapping[str, object]) -> Iterator[str]:
     command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true", *claims]
     with running(command, folder, port, within_s=60):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def certified_provider(folder: Path, **people: Mapping[str, object]) -> Iterator[str]:
+    """Run oidc-provider, which is certified; yield its issuer. people: claims by what is typed as login, with any password."""
+    node = find("node", "nodejs")
+    if not (CERTIFIED / ".installed").exists():
+        pytest.skip("oidc-provider is not installed (deployments/setup/oidc_provider.sh)")
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("oidc_provider") / "provider.mjs"
+    command = [node, str(script), str(CERTIFIED), str(port), CLIENT_ID, CLIENT_SECRET, json.dumps(people)]
+    with running(command, folder, port, within_s=60):
+        yield f"http://localhost:{port}"
 
 
 def consent(page: str, subject: str) -> str:

@@ -78,6 +78,10 @@ class IdentityChanges(Writing):
             self._save(record_kinds.TOKEN, token, events.TOKEN_REVOKED)
         return token
 
+    def act_as(self, identity: str) -> None:
+        """Have the log say that what follows is done by whoever proved to be this identity."""
+        self._by = self._by._replace(identity=identity)
+
     def begin_session(self, session: Session, address: str) -> None:
         """Keep a session; those that have expired go."""
         for old in tuple(self._all(record_kinds.SESSION)):

@@ -31,6 +31,7 @@ def sign_in_proven(
         raise SignInRefused(WHAT, reason)
     secret = proofs.new_secret(proofs.SESSION)
     with catalog.changing(str(belongs["account"])) as change:
+        change.act_as(name)
         who = _placed(change, name, kept, belongs)
         begun = change.now()
         session = Session(

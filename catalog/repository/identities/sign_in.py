@@ -65,6 +65,7 @@ def _begin(catalog: Catalog, proven: Password, address: str, hours: float, passw
     with catalog.changing(who.account) as change:
         if change.password_of(who.name) != proven:  # it was changed while it was looked at
             raise SignInFailed
+        change.act_as(who.name)
         begun = change.now()
         session = Session(
             id=secret.id, identity=who.name, digest=secret.digest, created_at=begun,
