@@ -61,8 +61,13 @@ def changed_while_waiting(machines: Machines, image_id: str) -> set[str]:
     return set(told[-1])
 
 
+@pytest.mark.parametrize(
+    "away_s",
+    [0, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(2400)])],
+    ids=["a while", "ten minutes"],
+)
 def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
-    far: tuple[Machines, s3.Away], tmp_path: Path
+    far: tuple[Machines, s3.Away], tmp_path: Path, away_s: float
 ) -> None:
     machines, away = far
     with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine():
@@ -70,12 +75,14 @@ def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
         for run in runs:
             machines.server.wait_for(run, "RUNNING")
         with away():
+            until = time.monotonic() + away_s
             said = [wait_until_waiting(machines, run) for run in runs]
             assert all(one.startswith("waiting for image storage 's3://images/x': ") for one in said), said
             assert all("; tried again at " in one for one in said), said
             assert "status" not in changed_while_waiting(machines, runs[0]), "it is Downloading as before"
+            time.sleep(max(0.0, until - time.monotonic()))
         for run in runs:
-            machines.server.wait_for(run, "COMPLETED", within_s=180)
+            machines.server.wait_for(run, "COMPLETED", within_s=180 + 1.5 * away_s)
         assert {(machines.image(run).status, machines.image(run).error) for run in runs} == {(ImageStatus.READY, None)}
         assert {machines.image(run).md5 for run in runs} == {source.md5()}
 

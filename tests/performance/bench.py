@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.performance import directories, servers, throughput
+from tests.performance import directories, downloads, servers, throughput
 from tests.performance.peers import run
 from tests.performance.report import HERE, disk_speed, machine, write_results
 from tests.performance.rounds import GIB, Rounds
@@ -51,6 +51,7 @@ def _sections(bench: Rounds) -> Iterator[Callable[[], None]]:
     yield partial(servers.http, bench)
     yield partial(servers.flow, bench)
     yield partial(throughput.rows, bench)
+    yield partial(downloads.rows, bench)
     yield partial(servers.sync, bench)
     noise, sparse = bench.folder / "random", bench.folder / "sparse"
     run(["dd", "if=/dev/urandom", f"of={noise}", "bs=4M", "count=256"])

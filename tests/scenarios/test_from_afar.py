@@ -5,23 +5,18 @@ The machine's home holds nothing but a login: no Prefect, no catalog. What the c
 
 import hashlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from deployments.definitions import ROOT
 from flows.client import Client
+from tests.services.machine import Machine
 from tests.services.payload import payload
-from tests.services.proxy import Proxy, proxy
+from tests.services.proxy import proxy
 from tests.services.serving import Serving, serving
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -32,42 +27,6 @@ MIB = 1 << 20
 @payload
 def content() -> bytes:
     return random.Random(23).randbytes(24 * MIB + 5) + bytes(12 * MIB)
-
-
-@dataclass
-class Machine:
-    """A machine of somebody: its home, and the way to the service, which can be cut."""
-
-    home: Path
-    url: str
-    way: Proxy
-
-    def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
-        """Start a command."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMAGEWRIGHT_"))}
-        named = {
-            "IMAGEWRIGHT_HOME": str(self.home),
-            "PYTHONPATH": str(ROOT),
-            "IMAGEWRIGHT_RETRY_DELAY_S": "0.2",
-            **more,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *words], env={**kept, **named}, cwd=self.home, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def told(self, *words: str, given: str = "", **more: str) -> tuple[int, str, str]:
-        """Run a command; return its exit status, stdout and stderr."""
-        process = self.start(*words, **more)
-        out, err = process.communicate(given, timeout=200)
-        return process.returncode, out, err
-
-    def answer(self, *words: str) -> dict[str, object]:
-        """Return what a command that goes well answers."""
-        status, out, err = self.told(*words, "--json")
-        assert status == 0, err
-        found: dict[str, object] = json.loads(out)
-        return found
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,13 @@ import pytest
 from storage.imagestore.format.parameters import Parameters
 from storage.imagestore.objects.directory import DirectoryObjects
 from tests.flows.moving import noise
+from tests.services.networks import ip
 from tests.services.process import free_port
 from tests.services.s3 import KEY, SECRET, weed
 from tests.storage.stores import add, image_store
 
 MANAGEMENT, SYNC = "10.201.1", "10.201.2"
 ROOT = Path(__file__).parents[2]
-
-
-def ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 
 @pytest.fixture

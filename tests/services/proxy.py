@@ -47,9 +47,9 @@ class Proxy:
 
 
 @contextmanager
-def proxy(target_port: int, target_host: str = "127.0.0.1") -> Iterator[Proxy]:
-    """Forward a port of our own to `target_port`."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+def proxy(target_port: int, target_host: str = "127.0.0.1", at: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Forward a port of our own, at an address of ours, to `target_port`."""
+    listener = socket.create_server((at, 0), backlog=64)
     made = Proxy(listener.getsockname()[1], (target_host, target_port))
     threading.Thread(target=_accept, args=(listener, made), daemon=True).start()
     try:

@@ -24,7 +24,7 @@ from tests.services.process import free_port
 
 AUTH = "imagewright:operators"
 QUICK = {
-    "ALLOWED_NETWORKS": "127.0.0.0/8", "RETRY_DELAY_S": "0.02", "RETRIES": "3", "CATALOG_URL": "", "READ_TIMEOUT_S": "10",
+    "ALLOWED_NETWORKS": "127.0.0.0/8", "RETRY_DELAY_S": "0.02", "RETRIES": "3", "CATALOG_URL": "", "READ_TIMEOUT_S": "60",
 }  # fmt: skip
 
 

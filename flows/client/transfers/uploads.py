@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
@@ -24,7 +25,8 @@ from flows.client.transfers.tus import Sending
 ENDED = ("Ready", "Error")
 """Statuses of an image whose add is over."""
 NO_RUN = UUID(int=0)
-BEGINS_WITHIN_S = 60.0
+BEGINS_WITHIN_S = 300.0
+"""How long a service that is busy, or whose Prefect server is, may take: it tries again by itself."""
 LATER = "the file is there whole, and its add begins as soon as the service can; ask again then"
 
 
@@ -119,22 +121,31 @@ class Uploading:
         return upload
 
     def _awaited(self, upload_id: str) -> RunState:
-        """Return how the add of what is whole went, where the service does not name its run: the image says so.
+        """Return the run that adds what is whole, once the service begins it, or how that went: the image says so.
 
         Raises ServiceRefused where none begins.
         """
         patience, since = Patience(self._settings), time.monotonic()
         while True:
             try:
-                image = self._image(upload_id)
+                found, image = self._run_of(upload_id), self._image(upload_id)
             except ImagewrightError as error:
                 patience.after(error)
                 continue
+            if found is not None:
+                return found
             if image is not None and image.status in ENDED:
                 return _as_run(self._operation, image)
             if image is None and time.monotonic() - since > BEGINS_WITHIN_S:
                 raise ServiceRefused(self._connection.url, 503, "", LATER)
             time.sleep(1)
+
+    def _run_of(self, upload_id: str) -> RunState | None:
+        """Return the run of what was sent whole, None where none is named, or the upload is an image already."""
+        with suppress(UploadNotFound):
+            _, run = self._sending.offset(upload_id)
+            return RunState(run=run, state="Scheduled") if run else None
+        return None
 
     def _image(self, image_id: str) -> Image | None:
         path = f"/images/{segment(image_id)}"

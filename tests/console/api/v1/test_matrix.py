@@ -4,8 +4,10 @@ The expectation follows from the roles and the operation's row; what is compared
 example here, a new listing a path: else this fails.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
@@ -163,6 +165,16 @@ def known(headers: dict[str, str]) -> SignedIn:
         return signed_in(catalog, headers["Authorization"].removeprefix("Bearer "))
 
 
+def without_ids(world: World, body: dict[str, object]) -> tuple[dict[str, object], dict[str, str]]:
+    """Return a request about things that nobody has, and which id stands for which in it."""
+    others = {one: str(uuid4()) for one in (world.image.id, world.export, world.volume, world.leftover)}
+    text = json.dumps(body)
+    for one, other in others.items():
+        text = text.replace(one, other)
+    changed: dict[str, object] = json.loads(text)
+    return changed, others if changed != body else {}
+
+
 def expected(name: str, who: SignedIn | None, operation: str, body: Mapping[str, object]) -> int:
     """Return the answer that roles, row and scope come to."""
     if who is None:
@@ -192,6 +204,27 @@ def test_operations(
     who = None if name in UNKNOWN else known(people[name])
     answer = api.post(f"{API}/operations/{OPERATIONS[operation].deployment}", json=body, headers=people[name])
     assert answer.status_code == expected(name, who, operation, body), answer.text
+
+
+@pytest.mark.parametrize("name", ["viewer", "user", "other", "scoped robot"])
+def test_who_may_not_see_a_thing_is_answered_as_if_it_were_not_there(
+    api: TestClient, people: Mapping[str, dict[str, str]], world: World, name: str
+) -> None:
+    hidden = 0
+    for operation, body in examples(world).items():
+        nothing, ids = without_ids(world, body)
+        who, path = known(people[name]), f"{API}/operations/{OPERATIONS[operation].deployment}"
+        status = expected(name, who, operation, body)
+        if not ids or status == 202:
+            continue
+        theirs, none = (api.post(path, json=asked, headers=people[name]) for asked in (body, nothing))
+        text = none.text
+        for one, other in ids.items():
+            text = text.replace(other, one)
+        assert (theirs.status_code, theirs.text) == (status, text), operation
+        assert theirs.headers.keys() == none.headers.keys()
+        hidden += status == 404
+    assert (hidden > 15) == (name == "other")
 
 
 @pytest.mark.parametrize("name", WHO)

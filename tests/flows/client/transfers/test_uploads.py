@@ -3,10 +3,14 @@
 The service has no Prefect server here: what is whole waits there. The adds themselves are in `tests/scenarios/test_from_afar.py`.
 """
 
+import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
@@ -102,6 +106,23 @@ def test_other_words_or_another_file_are_another_upload(served: Service, user: C
     with pytest.raises(ServiceRefused):
         sent(user, disk)
     assert len(there(served).keys() - before) == 3
+
+
+def test_a_run_that_the_service_begins_later_is_the_one_that_is_watched(
+    served: Service, user: Client, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = str(uuid4())
+
+    def begun(_seconds: float) -> None:
+        for upload in there(served).values():
+            Uploads(load_settings()).begin_run(upload.id, run)
+
+    monkeypatch.setattr(uploads, "BEGINS_WITHIN_S", 100.0)
+    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=time.monotonic, sleep=begun))
+    with pytest.raises(ImagewrightError, match="Prefect server"):  # which nobody serves here: how it went is not told
+        sent(user, disk)
+    (note,) = (served.home / "sending").glob("*.json")
+    assert json.loads(note.read_text())["run"] == run
 
 
 def test_a_file_that_changes_meanwhile_is_no_image(served: Service, user: Client, disk: Path) -> None:
