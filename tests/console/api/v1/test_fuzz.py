@@ -26,12 +26,13 @@ from schemathesis.specs.openapi.checks import (
 
 from catalog.settings import load_settings
 from console.app import create_app
-from tests.console.api.v1.people import AUTH, everybody
+from tests.console.api.v1.people import AUTH, ROLES, everybody
 
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 CHECKS = [status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance]
 WAITS_FOR = ("ServerUnavailable", "TookTooLong", "ProviderUnavailable")
 """What is answered where nobody serves: 503 is documented, and means no defect of ours."""
+WHO = ("nobody", *ROLES, "scoped robot", "expired robot")
 LEFT_OUT = ("/runs/{run_id}/events",)
 """What never ends by itself."""
 
@@ -91,7 +92,7 @@ def test_some_calls_answer_what_is_documented(schema: tuple[BaseSchema, Mapping[
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("who", ["nobody", "viewer", "user", "root", "scoped robot"])
+@pytest.mark.parametrize("who", WHO)
 def test_all_calls_answer_what_is_documented(
     schema: tuple[BaseSchema, Mapping[str, dict[str, str]]], who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
