@@ -1,0 +1,97 @@
+"""A SIGKILL of a compaction at every step, each object written, named and deleted: all reads back, the next run ends it."""
+
+import multiprocessing
+import shutil
+import signal
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.storage import ImageStore
+from tests.faults.faulty_objects import FaultyObjects, kill
+from tests.storage.imagestore.compacting import PARAMETERS, build, compact, leaning
+from tests.storage.stores import add, image_store, record
+
+BUILDS = {f"{number}": build(number, 60_000) for number in (1, 2, 3)}
+OURS = ("packs/", "index/", "manifests/", "epochs/", "store.json", "compacted")
+
+
+def directory(place: Path) -> DirectoryObjects:
+    objects = DirectoryObjects(place)
+    objects.prepare()
+    return objects
+
+
+def opened(place: Path) -> ImageStore:
+    objects = directory(place)
+    return ImageStore(record(), objects, ChipStore(objects))
+
+
+def run_compaction(place: Path, at: int, after: bool) -> None:
+    """Compact, and die at changing operation number `at`."""
+    objects = FaultyObjects(directory(place))
+    storage = ImageStore(record(), objects, ChipStore(objects))
+    objects.steps.clear()
+    objects.at, objects.after, objects.fault = at, after, kill
+    compact(storage)
+
+
+@pytest.fixture(scope="module")
+def forks() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("filled") / "store"
+    storage = image_store(directory(place), PARAMETERS)
+    for image_id, data in BUILDS.items():
+        add(storage, data, image_id)
+    return place
+
+
+def dies(forks: ForkServerContext, place: Path, at: int, after: bool) -> bool:
+    process = forks.Process(target=run_compaction, args=(place, at, after))
+    process.start()
+    process.join(120)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def prove(place: Path) -> ImageStore:
+    storage = opened(place)
+    for image_id, data in BUILDS.items():
+        assert storage.open(image_id).read_at(0, len(data)) == data
+        assert storage.verify(image_id)[0].items == ()
+    return storage
+
+
+def goes_on(place: Path) -> None:
+    """Compact and reclaim as the next night does, and look at all that is left."""
+    prove(place)
+    compact(opened(place))
+    prove(place).reclaim(frozenset())
+    storage = prove(place)
+    assert leaning(storage, "1") > 0
+    assert [info.name for info in storage.objects.list("") if not info.name.startswith(OURS)] == []
+    assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.7 * sum(map(len, BUILDS.values()))
+
+
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)], ids=["before", "after"])
+def test_a_compaction_killed_at_any_step_is_ended_by_the_next(
+    tmp_path: Path, forks: ForkServerContext, filled: Path, after: bool
+) -> None:
+    at, died = 0, True
+    while died:
+        place = tmp_path / f"{at}"
+        shutil.copytree(filled, place)
+        died = dies(forks, place, at, after)
+        goes_on(place)
+        shutil.rmtree(place)
+        at += 1
+    assert at > 20
