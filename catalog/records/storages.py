@@ -35,6 +35,13 @@ class ImageStorage(Record):
     connection: Connection = "Connected"
     host: str | None = None  # whose directory it is; None: of no host, or of a catalog's only one
     shared: bool = False  # a directory that all hosts see, proven by its token
+    recipes: bool = False  # compressed files may be kept as their contents and a recipe
+    logical_bytes: int | None = None  # of all images' files; these six as the last compaction found them
+    kept_bytes: int | None = None  # in packs, index and manifests
+    saved_by_dedup_bytes: int | None = None
+    saved_by_compression_bytes: int | None = None
+    saved_by_compaction_bytes: int | None = None
+    measured_at: datetime | None = None
     created_at: datetime
 
 

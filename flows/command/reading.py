@@ -99,11 +99,15 @@ def leftovers(*, account: Seen = None, as_json: Json = False) -> None:
 
 
 def storages(*, as_json: Json = False) -> None:
-    """List image storages."""
+    """List image storages: what their images take whole, what they take here, and what spares the rest, as last compacted."""
     with opened() as reader:
         print_listed(
             reader.storages(),
-            ("name", "kind", "url", "state", "connection", "host", "shared", "sync_network", "bandwidth_bytes_s"),
+            (
+                "name", "kind", "url", "state", "connection", "host", "shared", "sync_network", "bandwidth_bytes_s", "recipes",
+                "logical_bytes", "kept_bytes", "saved_by_dedup_bytes", "saved_by_compression_bytes",
+                "saved_by_compaction_bytes",
+            ),  # fmt: skip
             as_json,
         )
 

@@ -17,7 +17,7 @@ from catalog.units import utc_now
 from storage.abilities import Compacting
 from tasks.replicas.landings import COMPACTION
 from tasks.runtime.locks import held
-from tasks.runtime.resources import open_image_storage, open_resources
+from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 
 if TYPE_CHECKING:
@@ -60,7 +60,22 @@ def _compacted(
     if plan_only:
         return storage.compact(until, landing_id, plan_only=True)
     with held(catalog, landing_id), ThreadPoolExecutor(1, "compact", initializer=_step_back) as pool:
-        return pool.submit(storage.compact, until, landing_id, budget_bytes=budget_bytes).result()
+        report = pool.submit(storage.compact, until, landing_id, budget_bytes=budget_bytes).result()
+    _note(catalog, storage.name, report)
+    return report
+
+
+def _note(catalog: "Catalog", image_storage: str, report: CompactionReport) -> None:
+    """Keep what the storage saves in its record, where listings show it. Only what differs is a change."""
+    found = {
+        "logical_bytes": report.logical_bytes,
+        "kept_bytes": report.bytes_after,
+        **{name: getattr(report, name) for name in SUMS if name.startswith("saved_by_")},
+    }
+    with changing(catalog, "system") as change:
+        known = change.image_storage(image_storage)
+        if {name: getattr(known, name) for name in found} != found:
+            change.save_image_storage(known.model_copy(update={**found, "measured_at": change.now()}))
 
 
 def _step_back() -> None:

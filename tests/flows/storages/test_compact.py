@@ -40,6 +40,11 @@ def test_builds_are_compacted_and_read_as_before(world: World) -> None:
     assert report.bytes_after < 0.7 * report.bytes_before
     for image_id, data in images.items():
         assert world.open_store("a").open(image_id).read_at(0, len(data)) == data
+    with world.catalog() as catalog:
+        known = catalog.image_storage("a")
+    assert (known.logical_bytes, known.kept_bytes) == (sum(map(len, images.values())), report.bytes_after)
+    assert known.saved_by_compaction_bytes == report.saved_by_compaction_bytes > 0
+    assert known.measured_at is not None
     with pytest.raises(InvalidRequest):
         compact_storage(CompactStorage(image_storage="a", account="other"))
     with pytest.raises(StorageNotFound):
