@@ -1,7 +1,8 @@
 """What image storages can do besides their protocol: asked with isinstance by the operations that need it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -84,12 +85,19 @@ class Compacting(Protocol):
     name: str
 
     def compact(
-        self, until: datetime, landing_id: str, *, budget_bytes: int | None = None, plan_only: bool = False
+        self,
+        until: datetime,
+        landing_id: str,
+        *,
+        budget_bytes: int | None = None,
+        plan_only: bool = False,
+        holding: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> CompactionReport:
         """Put images written until then into the smallest form; every byte reads as before, at any moment of it.
 
         budget_bytes: of the images' bytes to read at most. landing_id: under which the work is known to others, one for the
-        storage. plan_only: says which images are due and changes nothing. What an earlier run that died left is taken away.
+        storage. plan_only: says which images are due and changes nothing. holding: holds an image's lock for a block, raises
+        ImageBusy. What an earlier run that died left is taken away.
         Raises CapacityExceeded, StaleLanding where another process did the same meanwhile.
         """
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -29,13 +30,16 @@ from storage.imagestore.format.journal import Journal
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.export import export_pieces
+from storage.imagestore.reading.files import FollowingReader, Reader, followed, reader_of
 from storage.imagestore.reading.manifests import Unreadable
 from storage.imagestore.reading.pins import landing_ids
-from storage.imagestore.reading.reader import PieceReader
+from storage.imagestore.reading.recipe_reader import RecipeReader
 from storage.imagestore.upkeep import compact, figures, health
 from storage.imagestore.upkeep import verify as verification
 from storage.imagestore.upkeep.compact import Compaction
+from storage.imagestore.upkeep.compact_plan import candidates
 from storage.imagestore.upkeep.explain import why
+from storage.imagestore.upkeep.recipes import Holding, Recipes, Turned
 from storage.imagestore.upkeep.reclaim import reclaim
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
@@ -51,6 +55,7 @@ class ImageStore:
         self.name = record.name
         self._record = record
         self.objects = objects
+        self.keeps_recipes = record.recipes
         self.chips = chips or ChipStore(objects)
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:
@@ -132,14 +137,27 @@ class ImageStore:
 
     def open(self, image_id: str) -> ImageReader:
         """Read a replica. Raises ImageNotFound."""
-        _, pieces = self._manifest(image_id)
-        return PieceReader(self.chips.source(), pieces)
+        header, pieces = self._manifest(image_id)
+        return FollowingReader(self._reader(header, pieces), lambda: self._other_form(image_id, header))
 
     def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
         """Write the complete file, sparse, verified, aside first, then renamed."""
         header, pieces = self._manifest(image_id)
-        reader = PieceReader(self.chips.source(), pieces)
-        return export_pieces(reader, header.digests, target, progress, f"image {image_id} on {self.name}")
+        what = f"image {image_id} on {self.name}"
+        return followed(
+            self._reader(header, pieces),
+            lambda: self._other_form(image_id, header),
+            lambda reader: export_pieces(reader, header.digests, target, progress, what),
+        )
+
+    def _reader(self, header: ManifestHeader, pieces: Pieces) -> Reader:
+        where = f"image {header.image.id} on {self.name}"
+        return reader_of(self.chips.source(), header, pieces, where)
+
+    def _other_form(self, image_id: str, known: ManifestHeader) -> Reader | None:
+        """Return a reader of an image that is kept as its contents and a recipe now, or no longer; None where nothing changed."""
+        header, pieces = self._manifest(image_id)
+        return None if header.recipe == known.recipe else self._reader(header, pieces)
 
     def delete(self, image_id: str) -> None:
         """Withdraw the replica; chips stay until reclaim."""
@@ -162,7 +180,13 @@ class ImageStore:
         return reclaim(self.chips, self.name, keep_landings, plan_only=plan_only)
 
     def compact(
-        self, until: datetime, landing_id: str, *, budget_bytes: int | None = None, plan_only: bool = False
+        self,
+        until: datetime,
+        landing_id: str,
+        *,
+        budget_bytes: int | None = None,
+        plan_only: bool = False,
+        holding: Holding = nullcontext,
     ) -> CompactionReport:
         """Put chips of images written until then into the smallest form, then free what held them.
 
@@ -170,25 +194,36 @@ class ImageStore:
         what is rewritten, one for the storage. plan_only: says which images are due, and changes nothing.
         Raises CapacityExceeded, StaleLanding where another process compacted or discarded the landing meanwhile.
         """
-        begun, before = monotonic(), self._kept_bytes()
+        begun, before, turned = monotonic(), self._kept_bytes(), Turned()
         if plan_only:
-            done = compact.planned(self.objects, until)
+            done = compact.planned(self.objects, until, recipes=self.keeps_recipes)
         else:
-            done = Compaction(self.chips, landing_id, self._require_room).run(until, budget_bytes)
-        if done.bytes_read:
+            turned = self._turned(until, landing_id, budget_bytes, holding)
+            left = None if budget_bytes is None else budget_bytes - turned.bytes_read
+            done = Compaction(self.chips, landing_id, self._require_room).run(until, left)
+        if done.bytes_read or turned.images:
             reclaim(self.chips, self.name, sparse_below=compact.SPARSE)
         after, saved = self._kept_bytes(), figures.saved(self.chips.view_as_it_is(), done.logical_bytes)
         return CompactionReport(
             image_storage=self.name, bytes_before=before, bytes_after=after, bytes_freed=max(0, before - after),
-            images=done.left if plan_only else done.images, images_left=done.left, bytes_read=done.bytes_read,
-            logical_bytes=done.logical_bytes, saved_by_dedup_bytes=saved.by_dedup,
+            images=done.left if plan_only else done.images, images_left=done.left,
+            bytes_read=done.bytes_read + turned.bytes_read, items=tuple(turned.items), logical_bytes=done.logical_bytes, saved_by_dedup_bytes=saved.by_dedup,
             saved_by_compression_bytes=saved.by_compression, saved_by_compaction_bytes=saved.by_compaction,
             seconds=monotonic() - begun,
         )  # fmt: skip
 
+    def _turned(self, until: datetime, landing_id: str, budget_bytes: int | None, holding: Holding) -> Turned:
+        """Turn compressed files into contents and recipes, or back, as the storage wants them."""
+        recipes = Recipes(self.chips, self.landing, landing_id, holding, wanted=self.keeps_recipes)
+        return recipes.run(candidates(self.objects), until, budget_bytes)
+
     def chip_holding(self, image_id: str, offset: int) -> bytes:
         """Return the digest of the chip with this byte of an image. Raises ImageNotFound, InvalidRequest where it is a hole."""
-        return verification.chip_holding(self.pieces(image_id), offset).tobytes()
+        header, pieces = self._manifest(image_id)
+        reader = self._reader(header, pieces)
+        if isinstance(reader, RecipeReader) and 0 <= offset < reader.size_bytes:
+            offset = reader.place_of(offset)
+        return verification.chip_holding(pieces, offset).tobytes()
 
     def why(self, digest: bytes) -> tuple[str, ...]:
         """Say why a chip is kept, or is going."""
@@ -207,8 +242,15 @@ class ImageStore:
         Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`, their bytes the length of the chip.
         Raises ImageNotFound, DigestMismatch (manifest damaged).
         """
-        _, pieces = self._manifest(image_id)
-        return verification.verify(self.chips, pieces, image_id, first_object, budget_bytes, bytes_per_second)
+        header, pieces = self._manifest(image_id)
+        report, left = verification.verify(self.chips, pieces, image_id, first_object, budget_bytes, bytes_per_second)
+        if report.items:
+            now, _ = self._manifest(image_id)
+            if now.recipe != header.recipe:  # it was put into another form meanwhile: the pieces looked for are gone
+                return self.verify(image_id, budget_bytes=budget_bytes, bytes_per_second=bytes_per_second)
+            if header.recipe is not None:  # pieces of a file that no other replica has: the replica is made anew whole
+                raise DigestMismatch(f"image {image_id} on {self.name}", "all it is made of", report.items[0].reason)
+        return report, left
 
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
         """Put a good copy of the chip at `offset` in place of a damaged one. Raises DigestMismatch if it is not that chip."""

@@ -9,20 +9,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from catalog.errors import CapacityExceeded, ImageNotFound, InvalidRequest, StaleLanding, StorageError
+from catalog.errors import (
+    CapacityExceeded,
+    DigestMismatch,
+    ImageNotFound,
+    InvalidRequest,
+    ObjectMissing,
+    StaleLanding,
+    StorageError,
+    StorageRefused,
+)
 from catalog.records import Image, Record, Replica, ReplicaStatus
 from catalog.units import utc_now
 from storage.imagestore.format import manifest
 from storage.imagestore.format.index import U1
 from storage.imagestore.format.manifest import ENTRY, Entries, ManifestHeader, Pieces
 from storage.imagestore.format.pack import RECORD
+from storage.imagestore.format.parameters import RECIPES_VERSION, raise_version
 from storage.imagestore.objects.throttled import ThrottledObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.writing.delivery import Delivery
 from storage.imagestore.writing.stored_records import stream_records
 from storage.protocols import ImageStorage, Progress, SourceInfo
-from storage.replicas.copy import silent
+from storage.replicas.copy import land, require_equal, silent
+from storage.replicas.source import ReplicaSource
 from storage.transfer.bandwidth import Pace
 
 Pair = tuple[ImageStore, ImageStore]
@@ -85,7 +96,8 @@ def ship(
     Called again with the same landing after a failure, it goes on with what had arrived. Raises CapacityExceeded before
     anything is sent, StorageUnavailable and the target's errors; then no manifest names what is not there.
     """
-    parcels, failed = _collect(source, images)
+    collected, failed = _collect(source, images)
+    parcels = [one for one in collected if one.header.recipe is None or target.keeps_recipes]
     compared = compare(source, parcels)
     delivery = Delivery(target.chips, landing_id)
     try:
@@ -104,7 +116,12 @@ def ship(
             target.delete(done.image_id)
         raise StaleLanding(landing_id)
     delivery.end()
-    return (*shipped, *failed)
+    whole = tuple(
+        _whole(source, target, one, landing_id, pace)
+        for one in collected
+        if one.header.recipe is not None and not target.keeps_recipes
+    )
+    return (*shipped, *whole, *failed)
 
 
 def lacking_bytes(source: ImageStore, target: ImageStore, images: Sequence[Image]) -> dict[str, tuple[int, int]]:
@@ -141,6 +158,22 @@ def _collect(source: ImageStore, images: Sequence[Image]) -> tuple[list[Parcel],
 
 def _contents(header: ManifestHeader, pieces: Pieces) -> tuple[ManifestHeader, Pieces, U1]:
     return header, pieces, distinct(pieces.data_digests)
+
+
+def _whole(source: ImageStore, target: ImageStore, parcel: Parcel, landing_id: str, pace: Pace | None) -> Shipped:
+    """Bring an image as its file: the target keeps no recipes."""
+    image_id, digests = parcel.image.id, parcel.header.digests
+    try:
+        made, stored = land(ReplicaSource(source, parcel.header.replica), target, landing_id, silent, pace)
+        require_equal(f"image {image_id} from {source.name}", digests, made)
+    except (DigestMismatch, ObjectMissing, StorageRefused) as error:
+        target.landing(landing_id).discard()
+        return Shipped(image_id=image_id, error=str(error))
+    replica = target.publish(landing_id, parcel.image, digests)
+    return Shipped(
+        image_id=image_id, replica=replica, chips_total=len(parcel.chips), bytes_sent=stored.stored_bytes,
+        bytes_saved=max(0, digests.size_bytes - stored.stored_bytes),
+    )  # fmt: skip
 
 
 def _described(source: ImageStore, landing_id: str) -> SourceInfo:
@@ -219,6 +252,8 @@ def _replica(target: ImageStore, parcel: Parcel, stored_bytes: int) -> Replica:
 
 def _put_manifest(target: ImageStore, parcel: Parcel, replica: Replica) -> None:
     header = parcel.header.model_copy(update={"image": parcel.image, "replica": replica})
+    if header.recipe is not None:
+        raise_version(target.objects, RECIPES_VERSION)
     target.objects.put(replica.location, manifest.encode(header, _entries(parcel.pieces)))
 
 

@@ -16,7 +16,7 @@ from catalog.records import CompactionReport, ItemOutcome
 from catalog.units import utc_now
 from storage.abilities import Compacting
 from tasks.replicas.landings import COMPACTION
-from tasks.runtime.locks import held
+from tasks.runtime.locks import held, image_lock
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 
@@ -60,7 +60,7 @@ def _compacted(
     if plan_only:
         return storage.compact(until, landing_id, plan_only=True)
     with held(catalog, landing_id), ThreadPoolExecutor(1, "compact", initializer=_step_back) as pool:
-        report = pool.submit(storage.compact, until, landing_id, budget_bytes=budget_bytes).result()
+        report = pool.submit(storage.compact, until, landing_id, budget_bytes=budget_bytes, holding=image_lock).result()
     _note(catalog, storage.name, report)
     return report
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import oslo_utils.imageutils.format_inspector  # noqa: F401  # else the first image would wait for it
 
-from catalog.records import Record
+from catalog.records import ImageFormat, Record
 from catalog.settings import Settings
 from catalog.units import utc_now
 from storage.imagestore.objects.directory import DirectoryObjects
@@ -65,7 +65,9 @@ def add(objects: ObjectStore, source: Source, image_id: str) -> int:
     arrival.pull(source, info, lambda _done, _all: None)
     arrived = arrival.finish()
     arrival.close()
-    return storage.publish(image_id, image(image_id), arrived.digests).stored_bytes
+    kind: ImageFormat = "qcow2" if info.url.endswith(".qcow2") else "raw"
+    described = image(image_id).model_copy(update={"format": kind, "format_stored": kind})
+    return storage.publish(image_id, described, arrived.digests).stored_bytes
 
 
 def export(objects: ObjectStore, image_id: str, target: Path) -> int:
@@ -95,16 +97,20 @@ def sync(objects: ObjectStore, target: ObjectStore, image_id: str) -> int:
     return counted.read_bytes
 
 
-def compact(objects: ObjectStore) -> int:
+def compact(objects: ObjectStore, *, recipes: bool) -> int:
     """Compact all images, however new; return the plain bytes read of them."""
-    return ImageStore(record(), objects).compact(utc_now() + timedelta(days=1), "compaction-bench").bytes_read
+    return (
+        ImageStore(record(recipes=recipes), objects)
+        .compact(utc_now() + timedelta(days=1), "compaction-bench")
+        .bytes_read
+    )
 
 
 def main(verb: str, place: str, name: str = "", image_id: str = "") -> Measured:
-    """Do one verb: add PLACE FILE-OR-URL ID, export PLACE TARGET ID, sync PLACE OTHER-PLACE ID, compact PLACE."""
+    """Do one verb: add PLACE FILE-OR-URL ID, export PLACE TARGET ID, sync PLACE OTHER-PLACE ID, compact PLACE [recipes]."""
     objects = open_store(place)
     if verb == "compact":
-        return measured(lambda: compact(objects))
+        return measured(lambda: compact(objects, recipes=name == "recipes"))
     if verb == "add":
         source = (
             open_source(name, Settings(allowed_networks=("127.0.0.0/8",))) if "://" in name else LocalSource(Path(name))

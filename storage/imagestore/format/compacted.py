@@ -15,25 +15,40 @@ FORM = 1  # of what compacting makes of an image: a better one is a higher numbe
 
 
 class Note(Record):
-    """images: by id, the piece to go on with, None where all of it is done, or NEWEST."""
+    """images: by id, the piece to go on with, None where all of it is done, or NEWEST.
+
+    tried: by id, the libraries that no recipe could be made with.
+    """
 
     form: int = FORM
     images: Mapping[str, int | None] = {}
+    tried: Mapping[str, str] = {}
 
 
 def read(objects: ObjectStore) -> dict[str, int | None]:
     """Return how far each image is compacted, by id."""
-    body = read_if_whole(objects, NAME, 0, "all images are looked at again")
-    if body is None:
-        return {}
-    try:
-        note = Note.model_validate_json(bytes(body))
-    except ValidationError as error:  # whole, so another program wrote it
-        where = f"{objects.location}/{NAME}"
-        raise StorageRefused(where, "a note that this program can't read; use the one that wrote it") from error
+    note = _note(objects)
     return dict(note.images) if note.form == FORM else {}
 
 
-def write(objects: ObjectStore, images: Mapping[str, int | None]) -> None:
-    """Record how far images are compacted."""
-    objects.put(NAME, sealed(Note(images=images).model_dump_json().encode()))
+def read_tried(objects: ObjectStore) -> dict[str, str]:
+    """Return with which libraries no recipe could be made of images, by id."""
+    return dict(_note(objects).tried)
+
+
+def write(objects: ObjectStore, images: Mapping[str, int | None], tried: Mapping[str, str] | None = None) -> None:
+    """Record how far images are compacted. tried: as `read_tried` returns it; None: stays as it is."""
+    note = Note(images=images, tried=read_tried(objects) if tried is None else tried)
+    # Programs that know no recipes read the note as long as nothing was tried.
+    objects.put(NAME, sealed(note.model_dump_json(exclude=None if note.tried else {"tried"}).encode()))
+
+
+def _note(objects: ObjectStore) -> Note:
+    body = read_if_whole(objects, NAME, 0, "all images are looked at again")
+    if body is None:
+        return Note()
+    try:
+        return Note.model_validate_json(bytes(body))
+    except ValidationError as error:  # whole, so another program wrote it
+        where = f"{objects.location}/{NAME}"
+        raise StorageRefused(where, "a note that this program can't read; use the one that wrote it") from error

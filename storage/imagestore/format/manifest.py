@@ -3,6 +3,7 @@
 Integers little-endian:
   "IWMF", version u32, header bytes u32, header (JSON), entries count u64,
   count x (length u64, digest 32; a digest of zeros is a hole), BLAKE3 of everything before it 32
+Version 2 has a recipe in its header (`format/recipe.py`): its entries are those of another file, of which the image's is made.
 """
 
 import struct
@@ -14,11 +15,13 @@ import numpy.typing as npt
 from catalog.errors import StorageRefused
 from catalog.records import Image, Record, Replica
 from storage.imagestore.format.index import U1, U8, Flags
+from storage.imagestore.format.recipe import Recipe
 from storage.imagestore.format.seal import sealed, unsealed
 from storage.protocols import Digests
 
 MAGIC = b"IWMF"
-VERSION = 1
+VERSION = 2  # with a recipe; without one it is 1
+PLAIN_VERSION = 1
 HEAD = struct.Struct("<4sII")
 COUNT = struct.Struct("<Q")
 ENTRY = np.dtype([("length", "<u8"), ("digest", "u1", (32,))])
@@ -34,6 +37,7 @@ class ManifestHeader(Record):
     replica: Replica
     digests: Digests  # of the stored file
     chips: int
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +93,10 @@ def joined_holes(entries: Entries) -> Entries:
 
 def encode(header: ManifestHeader, entries: Entries) -> bytes:
     """Return a manifest's bytes."""
-    text = header.model_dump_json().encode()
-    body = b"".join((HEAD.pack(MAGIC, VERSION, len(text)), text, COUNT.pack(len(entries)), entries.tobytes()))
+    plain = header.recipe is None
+    text = header.model_dump_json(exclude={"recipe"} if plain else None).encode()
+    version = PLAIN_VERSION if plain else VERSION
+    body = b"".join((HEAD.pack(MAGIC, version, len(text)), text, COUNT.pack(len(entries)), entries.tobytes()))
     return sealed(body)
 
 
@@ -98,8 +104,8 @@ def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
     """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version or what only another one writes."""
     body = unsealed(location, data, HEAD.size)
     magic, version, length = HEAD.unpack_from(body)
-    if magic != MAGIC or version != VERSION:
-        raise StorageRefused(location, f"manifest version {version}; this program reads {VERSION}")
+    if magic != MAGIC or version not in (PLAIN_VERSION, VERSION):
+        raise StorageRefused(location, f"manifest version {version}; this program reads {PLAIN_VERSION} and {VERSION}")
     try:
         header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
         (count,) = COUNT.unpack_from(body, HEAD.size + length)

@@ -14,8 +14,10 @@ NAME = "store.json"
 COPY = "store.json.sealed"  # the same bytes, and their seal
 OURS = ("index/", "manifests/", "packs/")  # what a store has that was used
 FORMAT = "imagewright chip store"
-VERSION = 2  # of a store with chains that lean on chips elsewhere; it is 1 until the first of them is written
 FIRST_VERSION = 1
+LEANING_VERSION = 2  # of a store with chains that lean on chips elsewhere; it is 1 until the first of them is written
+RECIPES_VERSION = 3  # of a store with images that are kept as contents and a recipe
+VERSION = RECIPES_VERSION
 LARGEST = 64 << 20
 DIGEST_BYTES = 32
 
@@ -75,14 +77,14 @@ def keep_copy(objects: ObjectStore) -> str:
     return ""
 
 
-def raise_version(objects: ObjectStore) -> None:
-    """Let programs that know no chains which lean on others refuse the store from now on. Safe to repeat.
+def raise_version(objects: ObjectStore, version: int) -> None:
+    """Let programs that know only older versions refuse the store from now on. Safe to repeat.
 
     The copy goes first: where it breaks off between the two, nothing of the new version is written yet.
     """
     parameters = load_parameters(objects)
-    if parameters.version < VERSION:
-        data = parameters.model_copy(update={"version": VERSION}).model_dump_json(indent=1).encode()
+    if parameters.version < version:
+        data = parameters.model_copy(update={"version": version}).model_dump_json(indent=1).encode()
         objects.put(COPY, sealed(data))
         objects.put(NAME, data)
 

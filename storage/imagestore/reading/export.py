@@ -12,7 +12,7 @@ from pathlib import Path
 from catalog.errors import CapacityExceeded, DigestMismatch, StorageRefused, StorageUnavailable
 from catalog.files import FULL, REFUSED, write_at, written_aside
 from catalog.privacy import make_folder
-from storage.imagestore.reading.reader import PieceReader
+from storage.imagestore.reading.files import Reader
 from storage.protocols import Digests, Progress
 from storage.transfer.threads import Lane
 
@@ -20,7 +20,7 @@ BATCH_BYTES = 2 << 20  # hashed at once: handing over each chip took a tenth of 
 BATCHES_WAITING = 3
 
 
-def export_pieces(reader: PieceReader, expected: Digests, target: Path, progress: Progress, what: str) -> Digests:
+def export_pieces(reader: Reader, expected: Digests, target: Path, progress: Progress, what: str) -> Digests:
     """Write the file aside, prove it against `expected` and rename it to `target`; nothing is left after a failure."""
     try:
         make_folder(target.parent)
@@ -37,7 +37,7 @@ def export_pieces(reader: PieceReader, expected: Digests, target: Path, progress
     return expected
 
 
-def _write(reader: PieceReader, fd: int, progress: Progress) -> str:
+def _write(reader: Reader, fd: int, progress: Progress) -> str:
     """Write the file and return its SHA-256."""
     os.ftruncate(fd, reader.size_bytes)
     sha256 = hashlib.sha256()

@@ -42,6 +42,14 @@ def read(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
     return header, pieces
 
 
+def raw(objects: ObjectStore, image_id: str) -> bytes:
+    """Return a manifest's bytes as they are. Raises ImageNotFound."""
+    try:
+        return objects.get(name_of(image_id))
+    except ObjectMissing as error:
+        raise ImageNotFound(image_id) from error
+
+
 def read_all(
     objects: ObjectStore, pick: Callable[[ManifestHeader, Pieces], T], *, copies: bool = False
 ) -> Iterator[tuple[str, T | Unreadable]]:
@@ -81,12 +89,7 @@ def _each(objects: ObjectStore, take: Callable[[A], T], items: Iterable[A], weig
 
 
 def _proven(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
-    name = name_of(image_id)
-    try:
-        data = objects.get(name)
-    except ObjectMissing as error:
-        raise ImageNotFound(image_id) from error
-    return manifest.decode(f"{objects.location}/{name}", data)
+    return manifest.decode(f"{objects.location}/{name_of(image_id)}", raw(objects, image_id))
 
 
 def _picked(picking: Callable[[], T]) -> T | Unreadable | ImageNotFound:

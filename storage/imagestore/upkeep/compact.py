@@ -24,6 +24,7 @@ from storage.imagestore.reading.fetch import ChipSource
 from storage.imagestore.reading.unindexed_packs import leaned_on
 from storage.imagestore.reading.view import View
 from storage.imagestore.upkeep.compact_plan import Candidate, Newer, candidates, due, sorted_keys, work_on
+from storage.imagestore.upkeep.recipes import due as turning_due
 from storage.imagestore.upkeep.reclaim import finish_interrupted
 from storage.imagestore.upkeep.rewriting import Rewriting
 from storage.imagestore.upkeep.similar import Pool, Sketch, block_bytes, sketch_of
@@ -50,10 +51,11 @@ class Compacted:
     logical_bytes: int = 0  # of all images
 
 
-def planned(objects: ObjectStore, until: datetime) -> Compacted:
-    """Return what a compaction would take up, as images that are left."""
+def planned(objects: ObjectStore, until: datetime, *, recipes: bool) -> Compacted:
+    """Return what a compaction would take up, as images that are left. recipes: whether the storage wants them."""
     images = candidates(objects)
-    count = len(due(images, until, compacted.read(objects)))
+    turning = turning_due(images, until, compacted.read_tried(objects), wanted=recipes)
+    count = len({one.image_id for one in (*due(images, until, compacted.read(objects)), *turning)})
     return Compacted(left=count, logical_bytes=sum(one.size_bytes for one in images))
 
 

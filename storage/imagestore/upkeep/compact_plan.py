@@ -10,6 +10,7 @@ import numpy as np
 from storage.imagestore.format import compacted
 from storage.imagestore.format.index import I8, U1, U8, Flags, distinct, keys_of, member
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.format.recipe import Recipe
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.view import View
 from storage.protocols import ObjectStore
@@ -29,6 +30,8 @@ class Candidate:
     few: U8  # its smallest keys, sorted
     size_bytes: int
     chips: int
+    compressible: bool  # of a format whose files may be compressed
+    recipe: Recipe | None
 
 
 def candidates(objects: ObjectStore) -> list[Candidate]:
@@ -40,7 +43,10 @@ def candidates(objects: ObjectStore) -> list[Candidate]:
 def _candidate(header: ManifestHeader, pieces: Pieces) -> Candidate:
     image, replica = header.image, header.replica
     stem, few = re.sub(r"[\W\d_]+", "", image.name), sorted_keys(pieces)[:FEW_KEYS].copy()
-    return Candidate(image.id, image.created_at, replica.created_at, stem, few, replica.size_bytes, header.chips)
+    return Candidate(
+        image.id, image.created_at, replica.created_at, stem, few, replica.size_bytes, header.chips,
+        replica.format == "qcow2", header.recipe,
+    )  # fmt: skip
 
 
 def due(images: Sequence[Candidate], until: datetime, done: Mapping[str, int | None]) -> list[Candidate]:

@@ -12,6 +12,7 @@ from storage.imagestore.format import epochs, index, pack, parameters, verdict
 from storage.imagestore.format.index import U1, U8, Flags, Table, joined_by_size
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
 from storage.imagestore.format.pack import RECORD, object_name
+from storage.imagestore.format.recipe import other_bytes
 from storage.imagestore.format.seal import unsealed
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.unindexed_packs import leaning_on, needed_loose
@@ -34,6 +35,7 @@ def ailments(chips: ChipStore) -> Iterator[Ailment]:
         lacking = f"{sum(map(len, found))} chips are in packs and in no segment"
         yield Ailment(subject="index", damage=lacking, cure="they are taken up again")
     yield from _reclaims(objects)
+    yield from _recipes(objects)
     yield from _packs(objects, view.with_own(found))
 
 
@@ -57,6 +59,22 @@ def _reclaims(objects: ObjectStore) -> Iterator[Ailment]:
     if broken:
         cure = "the reclaim that it belonged to is ended; nothing that an image needs is freed by it"
         yield Ailment(subject="reclaim", damage=f"{_in_words(broken)} damaged", cure=cure)
+
+
+def _recipes(objects: ObjectStore) -> Iterator[Ailment]:
+    """Yield what this host can't read because its libraries compress otherwise; nothing of it is damaged."""
+    wanted = {
+        image_id: why
+        for image_id, why in manifests.read_all(objects, lambda header, _: header.recipe and other_bytes(header.recipe))
+        if isinstance(why, str) and why
+    }
+    if wanted:
+        first = min(wanted)
+        what = f"{_in_words(sorted(wanted))} kept as contents and recipe that this host can't follow: {wanted[first]}"
+        cure = (
+            "a host with that version reads them, and puts them back to their own bytes: compact-storage, recipes off"
+        )
+        yield Ailment(subject="recipes", damage=what, cure=cure)
 
 
 def _readable(objects: ObjectStore, name: str) -> bool:

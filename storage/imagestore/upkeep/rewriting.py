@@ -14,7 +14,7 @@ from storage.imagestore.format import index
 from storage.imagestore.format.index import U1, Table
 from storage.imagestore.format.journal import Journal, folder
 from storage.imagestore.format.manifest import ENTRY
-from storage.imagestore.format.parameters import raise_version
+from storage.imagestore.format.parameters import LEANING_VERSION, raise_version
 from storage.imagestore.reading.view import View
 from storage.imagestore.upkeep.similar import Sketch
 from storage.imagestore.writing.packer import Encoded, Packer
@@ -35,7 +35,7 @@ class Rewriting:
 
     def begin(self, chips: U1, sketches: Sequence[Sketch]) -> None:
         """Pin chips (n, 32) that may be rewritten and those that they may lean on. A view is to be loaded after that."""
-        raise_version(self._chips.objects)
+        raise_version(self._chips.objects, LEANING_VERSION)
         discard(self._chips, self.landing_id)
         self._journal.begin(SourceInfo(url="imagewright:compaction"))
         self._journal.take_over(0)

@@ -1,0 +1,54 @@
+"""The file of an image, whatever form its pieces have; and a reader that goes on where that form changes under it."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from catalog.errors import DigestMismatch, ObjectMissing
+from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.reading.fetch import ChipSource
+from storage.imagestore.reading.reader import PieceReader
+from storage.imagestore.reading.recipe_reader import RecipeReader
+
+T = TypeVar("T")
+Reader = PieceReader | RecipeReader
+
+
+def reader_of(source: ChipSource, header: ManifestHeader, pieces: Pieces, where: str) -> Reader:
+    """Return what reads an image's file. Raises StorageRefused where its recipe can't be followed on this host."""
+    reader = PieceReader(source, pieces)
+    return reader if header.recipe is None else RecipeReader(reader, header.recipe, where)
+
+
+class FollowingReader:
+    """An ImageReader (see the protocol) over an image whose form may change: the file stays the same.
+
+    reopen: returns a new reader where the image has another form than when `reader` was made, else None.
+    """
+
+    def __init__(self, reader: Reader, reopen: Callable[[], Reader | None]) -> None:
+        self.size_bytes = reader.size_bytes
+        self._reader, self._reopen = reader, reopen
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end. Raises DigestMismatch, ObjectMissing."""
+        return followed(self._reader, self._turned, lambda reader: reader.read_at(offset, size))
+
+    def extents(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield (start, end, is_hole), neighbours of one kind joined."""
+        return self._reader.extents()
+
+    def _turned(self) -> Reader | None:
+        again = self._reopen()
+        self._reader = again or self._reader
+        return again
+
+
+def followed(reader: Reader, reopen: Callable[[], Reader | None], work: Callable[[Reader], T]) -> T:
+    """Return the result of `work`; where chips are gone because the image has another form now, of a second try with that."""
+    try:
+        return work(reader)
+    except (DigestMismatch, ObjectMissing):
+        again = reopen()
+        if again is None:
+            raise
+        return work(again)

@@ -1,0 +1,164 @@
+"""Keeping compressed files as contents and recipe, and putting them back: what the storage wants, for images not written lately.
+
+The new pieces are landed as those of an add, the whole file is made of them once more and proven, and only then the
+manifest is written anew, under the image's lock. Readers that began before find the new one.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, ObjectMissing, StorageRefused
+from catalog.records import ItemOutcome
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format import compacted, finished, manifest
+from storage.imagestore.format.finished import Finished
+from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.format.parameters import RECIPES_VERSION, raise_version
+from storage.imagestore.format.recipe import Recipe, library
+from storage.imagestore.reading import manifests
+from storage.imagestore.reading.files import Reader, reader_of
+from storage.imagestore.upkeep.compact_plan import Candidate
+from storage.imagestore.upkeep.taking_apart import BLOCK_BYTES, stream, take_apart
+from storage.imagestore.writing.landing import ChipLanding
+from storage.imagestore.writing.publish import alive, publish_chips, remove
+from storage.protocols import SourceInfo
+
+Holding = Callable[[str], AbstractContextManager[object]]
+"""Holds an image's lock for the block. Raises ImageBusy."""
+
+
+def here() -> str:
+    """Return the libraries of this host: what did not come back with them is not tried with them again."""
+    return f"{library('zlib')}, {library('zstd')}"
+
+
+def due(images: Iterable[Candidate], until: datetime, tried: dict[str, str], *, wanted: bool) -> list[Candidate]:
+    """Return the images to turn. wanted: whether recipes are; else those that have one are put back."""
+    old = [one for one in images if one.written_at <= until]
+    if not wanted:
+        return [one for one in old if one.recipe is not None]
+    return [one for one in old if one.recipe is None and one.compressible and tried.get(one.image_id) != here()]
+
+
+@dataclass(slots=True)
+class Turned:
+    """What was done. images: turned; bytes_read: of files; items: what was left as it is, and why."""
+
+    images: int = 0
+    bytes_read: int = 0
+    items: list[ItemOutcome] = field(default_factory=list)
+
+
+class Recipes:
+    """One run over a store. landing: opens landings; landing_id: the one to use; wanted: as in `due`."""
+
+    def __init__(
+        self,
+        chips: ChipStore,
+        landing: Callable[[str], ChipLanding],
+        landing_id: str,
+        holding: Holding,
+        *,
+        wanted: bool,
+    ) -> None:
+        self._chips, self._landing, self._landing_id, self._holding = chips, landing, landing_id, holding
+        self._wanted = wanted
+
+    def run(self, images: Sequence[Candidate], until: datetime, budget_bytes: int | None) -> Turned:
+        """Turn what is due. Raises CapacityExceeded, StaleLanding."""
+        objects, turned = self._chips.objects, Turned()
+        tried = compacted.read_tried(objects)
+        for one in due(images, until, tried, wanted=self._wanted):
+            if budget_bytes is not None and turned.bytes_read >= budget_bytes:
+                break
+            try:
+                done = self._turn(one.image_id)
+            except (ImageNotFound, ImageBusy, DigestMismatch, ObjectMissing, StorageRefused) as error:
+                turned.items.append(ItemOutcome(subject=one.image_id, outcome="kept", reason=str(error)))
+                continue
+            turned.bytes_read += one.size_bytes
+            turned.images += done
+            self._note(one.image_id, tried, done=done)
+        return turned
+
+    def _note(self, image_id: str, tried: dict[str, str], *, done: bool) -> None:
+        """Note that an image's chips are others now, or that its bytes do not come back here."""
+        objects = self._chips.objects
+        images = compacted.read(objects)
+        if done:
+            images.pop(image_id, None)
+        elif self._wanted:
+            raise_version(objects, RECIPES_VERSION)
+            tried[image_id] = here()
+        compacted.write(objects, images, tried)
+
+    def _turn(self, image_id: str) -> bool:
+        """Turn one image; False where its bytes do not come back."""
+        objects = self._chips.objects
+        before = manifests.raw(objects, image_id)
+        header, pieces = manifests.read(objects, image_id)
+        where = f"{objects.location}/{manifests.name_of(image_id)}"
+        reader = reader_of(self._chips.source(), header, pieces, where)
+        recipe, blocks = self._plan(reader)
+        if self._wanted and recipe is None:
+            return False
+        landing = self._landing(self._landing_id)
+        try:
+            landed = self._land(landing, blocks)
+            after = header.model_copy(update={"recipe": recipe, "chips": int((~landed.pieces.holes).sum())})
+            self._prove(landed, after, where)
+            self._publish(image_id, before, after, landed)
+        except BaseException:
+            landing.discard()
+            raise
+        remove(self._chips, self._landing_id)
+        return True
+
+    def _plan(self, reader: Reader) -> tuple[Recipe | None, Iterable[memoryview]]:
+        """Return the recipe, None for none, and the bytes to store with it."""
+        if not self._wanted:
+            starts = range(0, reader.size_bytes, BLOCK_BYTES)
+            return None, (memoryview(reader.read_at(start, BLOCK_BYTES)) for start in starts)
+        apart = take_apart(reader)
+        return (None, ()) if apart is None else (apart.recipe, stream(reader, apart))
+
+    def _land(self, landing: ChipLanding, blocks: Iterable[memoryview]) -> Finished:
+        landing.begin(SourceInfo(url="imagewright:recipe"))
+        for block in blocks:
+            landing.write(block)
+        landing.finish()
+        landing.close()
+        done = finished.read(self._chips.objects, self._landing_id)
+        if done is None:
+            raise ObjectMissing(f"{self._chips.objects.location}/{finished.name_of(self._landing_id)}")
+        return done
+
+    def _prove(self, landed: Finished, header: ManifestHeader, where: str) -> None:
+        """Make the whole file of what was stored. Raises DigestMismatch where that is another one."""
+        sha256, size = hashlib.sha256(), 0
+        reader = reader_of(self._chips.source((landed.table,)), header, landed.pieces, where)
+        for length, data in reader.pieces():
+            for block in reader.filled(length, data):
+                sha256.update(block)
+            size += length
+        if (size, sha256.hexdigest()) != (header.digests.size_bytes, header.digests.sha256):
+            raise DigestMismatch(where, f"sha256:{header.digests.sha256}", f"sha256:{sha256.hexdigest()}")
+
+    def _publish(self, image_id: str, before: bytes, header: ManifestHeader, landed: Finished) -> None:
+        """Make the new pieces those of the image, unless it was deleted or written anew meanwhile. Raises ImageNotFound."""
+        objects, name = self._chips.objects, manifests.name_of(image_id)
+        raise_version(objects, RECIPES_VERSION)
+        publish_chips(self._chips, self._landing_id, landed)
+        with self._holding(image_id):
+            if manifests.raw(objects, image_id) != before:
+                raise ImageNotFound(image_id, "as it was: it was written anew meanwhile")
+            objects.put(name, manifest.encode(header, landed.entries))
+            if not alive(self._chips, self._landing_id, landed) and self._lacking(landed.pieces):
+                objects.put(name, before)  # a reclaim was told meanwhile that nobody goes on with this
+                raise ObjectMissing(f"{objects.location}/{name}: chips of its new form")
+
+    def _lacking(self, pieces: Pieces) -> bool:
+        return not self._chips.load_view().usable(pieces.data_digests).all()

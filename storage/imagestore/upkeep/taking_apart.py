@@ -1,0 +1,141 @@
+"""Taking a compressed qcow2 file apart: which of its clusters are compressed again to the same bytes, and what is left.
+
+Everything is proven on the spot: a cluster counts only if the library here gives exactly the bytes that lie there.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.formats.blocks import MalformedDisk
+from storage.formats.qcow2.compressed import Clusters, compressed_clusters
+from storage.formats.qcow2.disk import unpacker
+from storage.imagestore.format.index import I8, U1
+from storage.imagestore.format.manifest import ZEROS
+from storage.imagestore.format.recipe import (
+    CHECK_BYTES,
+    COMPRESS,
+    CodecName,
+    Recipe,
+    RecipeTable,
+    check_of,
+    gives,
+    library,
+)
+from storage.imagestore.reading.recipe_reader import WORKERS
+from storage.protocols import ImageReader
+from storage.transfer.threads import in_order
+
+GROUP = 32  # clusters that a thread takes at once
+AHEAD = 2 * WORKERS  # groups
+SAMPLE, OF_SAMPLE = 16, 8  # clusters that are tried first, and have to come back, before all are
+WORTH = 0.5  # of the file must be made again
+BLOCK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apart:
+    """A file taken apart. starts (n,): where the clusters of the table lie in it."""
+
+    recipe: Recipe
+    table: RecipeTable
+    clusters: Clusters
+    starts: I8
+
+
+def take_apart(reader: ImageReader) -> Apart | None:
+    """Find out what of a file is made again from its contents; None where that is too little. Raises the reader's errors."""
+    found = compressed_clusters(reader)
+    if found is None or len(found.start) < 1:
+        return None
+    codec: CodecName = "zstd" if found.codec == "zstd" else "zlib"
+    some = np.unique(np.linspace(0, len(found.start) - 1, SAMPLE).astype(np.int64))
+    if np.count_nonzero(_tried(reader, found, codec, some)[0]) < min(OF_SAMPLE, len(some)):
+        return None
+    lengths, checks = _tried(reader, found, codec, np.arange(len(found.start)))
+    came = _apart(found, lengths)
+    if int(lengths[came].sum()) < WORTH * reader.size_bytes:
+        return None
+    return _described(reader.size_bytes, found, codec, came, lengths[came], checks[came])
+
+
+def _tried(reader: ImageReader, found: Clusters, codec: CodecName, rows: I8) -> tuple[I8, U1]:
+    """Return lengths (n,), 0 of what does not come back, and checks (n, 8) of these clusters."""
+    unpack, compress = unpacker(found.header), COMPRESS[codec]
+
+    def work(some: I8) -> list[tuple[int, bytes]]:
+        return [one(int(row)) for row in some]
+
+    def one(row: int) -> tuple[int, bytes]:
+        data = reader.read_at(int(found.start[row]), int(found.room[row]))
+        try:
+            contents = unpack(data)
+        except MalformedDisk:
+            return 0, bytes(CHECK_BYTES)
+        again = compress(contents)
+        same = len(contents) == found.header.cluster_bytes and data.startswith(again)
+        return (len(again), check_of(again)) if same else (0, bytes(CHECK_BYTES))
+
+    groups = [rows[at : at + GROUP] for at in range(0, len(rows), GROUP)]
+    tried = [one for group in in_order(work, groups, workers=WORKERS, room=AHEAD) for one in group]
+    checks = np.frombuffer(b"".join(check for _, check in tried), np.uint8).reshape(-1, CHECK_BYTES)
+    return np.array([length for length, _ in tried], np.int64), checks
+
+
+def _apart(found: Clusters, lengths: I8) -> I8:
+    """Return the rows that came back, without those that lie in the one before them."""
+    came = np.flatnonzero(lengths)
+    ends = np.maximum.accumulate(found.start[came] + lengths[came])
+    clear = np.concatenate([np.ones(min(1, len(came)), np.bool_), found.start[came][1:] >= ends[:-1]])
+    rows: I8 = came[clear]
+    return rows
+
+
+def _described(size_bytes: int, found: Clusters, codec: CodecName, rows: I8, lengths: I8, checks: U1) -> Apart:
+    starts = found.start[rows]
+    gaps = starts - np.concatenate([[0], (starts + lengths)[:-1]])
+    table = RecipeTable(gaps, lengths, found.guest[rows], checks)
+    cluster = found.header.cluster_bytes
+    recipe = Recipe(
+        codec=codec, library=library(codec), gives=gives(codec), cluster_bytes=cluster,
+        contents_bytes=-(-found.header.size_bytes // cluster) * cluster, rest_bytes=size_bytes - int(lengths.sum()),
+        table_bytes=len(table.encode()), size_bytes=size_bytes,
+    )  # fmt: skip
+    return Apart(recipe, table, found, starts)
+
+
+def stream(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
+    """Yield contents, rest and table, as an image with this recipe is stored."""
+    yield from _contents(reader, apart)
+    at = 0
+    bounds = zip([*apart.starts.tolist(), apart.recipe.size_bytes], [*apart.table.lengths.tolist(), 0], strict=True)
+    for start, length in bounds:
+        for block in range(at, start, BLOCK_BYTES):
+            yield memoryview(reader.read_at(block, min(BLOCK_BYTES, start - block)))
+        at = start + length
+    yield memoryview(apart.table.encode())
+
+
+def _contents(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
+    """Yield what is compressed, at its place in the contents; zeros elsewhere."""
+    size, unpack = apart.recipe.cluster_bytes, unpacker(apart.clusters.header)
+    order = np.argsort(apart.table.numbers, kind="stable")
+    starts, lengths = apart.starts[order].tolist(), apart.table.lengths[order].tolist()
+
+    def work(rows: range) -> Sequence[memoryview]:
+        return [memoryview(unpack(reader.read_at(starts[row], lengths[row]))) for row in rows]
+
+    groups = [range(at, min(at + GROUP, len(starts))) for at in range(0, len(starts), GROUP)]
+    unpacked = (one for group in in_order(work, groups, workers=WORKERS, room=AHEAD) for one in group)
+    at = 0
+    for number, block in zip(apart.table.numbers[order].tolist(), unpacked, strict=True):
+        yield from _zeros(number * size - at)
+        yield block
+        at = (number + 1) * size
+    yield from _zeros(apart.recipe.contents_bytes - at)
+
+
+def _zeros(size: int) -> Iterator[memoryview]:
+    for at in range(0, size, len(ZEROS)):
+        yield memoryview(ZEROS)[: size - at]
