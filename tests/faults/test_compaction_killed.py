@@ -3,20 +3,31 @@
 import multiprocessing
 import shutil
 import signal
+from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.objects.directory import DirectoryObjects
+from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
+from storage.imagestore.upkeep import taking_apart
 from tests.faults.faulty_objects import FaultyObjects, kill
-from tests.storage.imagestore.compacting import PARAMETERS, build, compact, leaning
+from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk, leaning
 from tests.storage.stores import add, image_store, record
 
 BUILDS = {f"{number}": build(number, 60_000) for number in (1, 2, 3)}
 OURS = ("packs/", "index/", "manifests/", "epochs/", "store.json", "compacted")
+
+
+@cache
+def packed() -> bytes:
+    """Return a compressed disk: it becomes contents and a recipe."""
+    with TemporaryDirectory(prefix="packed-") as folder:
+        return compressed(disk(1, 300_000), Path(folder))
 
 
 def directory(place: Path) -> DirectoryObjects:
@@ -27,13 +38,14 @@ def directory(place: Path) -> DirectoryObjects:
 
 def opened(place: Path) -> ImageStore:
     objects = directory(place)
-    return ImageStore(record(), objects, ChipStore(objects))
+    return ImageStore(record(recipes=True), objects, ChipStore(objects))
 
 
 def run_compaction(place: Path, at: int, after: bool) -> None:
     """Compact, and die at changing operation number `at`."""
     objects = FaultyObjects(directory(place))
-    storage = ImageStore(record(), objects, ChipStore(objects))
+    storage = ImageStore(record(recipes=True), objects, ChipStore(objects))
+    taking_apart.WORTH = 0.0  # also of small files, whose tables are most of them
     objects.steps.clear()
     objects.at, objects.after, objects.fault = at, after, kill
     compact(storage)
@@ -52,6 +64,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage = image_store(directory(place), PARAMETERS)
     for image_id, data in BUILDS.items():
         add(storage, data, image_id)
+    add_qcow2(storage, packed(), "packed")
     return place
 
 
@@ -65,7 +78,7 @@ def dies(forks: ForkServerContext, place: Path, at: int, after: bool) -> bool:
 
 def prove(place: Path) -> ImageStore:
     storage = opened(place)
-    for image_id, data in BUILDS.items():
+    for image_id, data in (BUILDS | {"packed": packed()}).items():
         assert storage.open(image_id).read_at(0, len(data)) == data
         assert storage.verify(image_id)[0].items == ()
     return storage
@@ -73,11 +86,13 @@ def prove(place: Path) -> ImageStore:
 
 def goes_on(place: Path) -> None:
     """Compact and reclaim as the next night does, and look at all that is left."""
+    taking_apart.WORTH = 0.0
     prove(place)
     compact(opened(place))
     prove(place).reclaim(frozenset())
     storage = prove(place)
     assert leaning(storage, "1") > 0
+    assert manifests.read(storage.objects, "packed")[0].recipe is not None
     assert [info.name for info in storage.objects.list("") if not info.name.startswith(OURS)] == []
     assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.7 * sum(map(len, BUILDS.values()))
 

@@ -2,7 +2,10 @@
 
 import random
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,14 +21,27 @@ from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.faults.stepped import PATIENCE_S, SteppedObjects
-from tests.storage.imagestore.compacting import PARAMETERS, build, compact
+from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk
 from tests.storage.stores import add, image, image_store, record
 
 SIZE = 60_000
 
 
-def opened(objects: ObjectStore) -> ImageStore:
-    return ImageStore(record(), objects, ChipStore(objects))
+def opened(objects: ObjectStore, *, recipes: bool = False) -> ImageStore:
+    return ImageStore(record(recipes=recipes), objects, ChipStore(objects))
+
+
+@cache
+def packed(number: int) -> bytes:
+    """Return a compressed disk."""
+    with tempfile.TemporaryDirectory(prefix="packed-") as folder:
+        return compressed(disk(number, 300_000), Path(folder))
+
+
+@pytest.fixture(autouse=True)
+def _worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take small files apart as well, whose tables are most of them."""
+    monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
 
 
 class Races(RuleBasedStateMachine):
@@ -42,6 +58,7 @@ class Races(RuleBasedStateMachine):
         self.running: Future[CompactionReport] | None = None
         self.far = MemoryObjects()
         image_store(self.far, PARAMETERS)
+        self.held = set[str]()
         self.folder = Path(tempfile.mkdtemp(prefix="races-"))
         for number in range(3):
             self.add(number)
@@ -53,13 +70,29 @@ class Races(RuleBasedStateMachine):
         self.data[image_id] = build(number, SIZE) + build(self.count, 5000, 7)
         add(opened(self.objects), self.data[image_id], image_id)
 
+    @rule(number=st.integers(0, 1))
+    def add_compressed(self, number: int) -> None:
+        self.count += 1
+        image_id = f"{self.count:03d}"
+        self.data[image_id] = packed(number)
+        add_qcow2(opened(self.objects), self.data[image_id], image_id)
+
+    @contextmanager
+    def holding(self, image_id: str) -> Iterator[None]:
+        """Hold an image's lock, as a task does."""
+        self.held.add(image_id)
+        try:
+            yield
+        finally:
+            self.held.discard(image_id)
+
     @precondition(lambda self: self.running is None)
-    @rule()
-    def start(self) -> None:
+    @rule(recipes=st.booleans())
+    def start(self, recipes: bool) -> None:
         self.stepped = SteppedObjects(self.objects)
-        storage = opened(self.stepped)
+        storage = opened(self.stepped, recipes=recipes)
         self.stepped.hold()
-        self.running = self.pool.submit(compact, storage)
+        self.running = self.pool.submit(compact, storage, holding=self.holding)
 
     @precondition(lambda self: self.running is not None)
     @rule(steps=st.sampled_from([1, 3, 10, 30, 100]))
@@ -80,10 +113,10 @@ class Races(RuleBasedStateMachine):
         assert failure is None or (isinstance(failure, ImagewrightError) and failure.retryable), failure
         self.running = None
 
-    @precondition(lambda self: len(self.data) > 1)
+    @precondition(lambda self: len(self.data) - len(self.held) > 1)
     @rule(chosen=st.randoms())
     def delete(self, chosen: random.Random) -> None:
-        image_id = chosen.choice(sorted(self.data))
+        image_id = chosen.choice(sorted(self.data.keys() - self.held))
         opened(self.objects).delete(image_id)
         del self.data[image_id]
 

@@ -44,7 +44,7 @@ def compressed_clusters(source: Bytes) -> Clusters | None:
             table = _entries(source, int(place), entries)
             at = np.flatnonzero(table & COMPRESSED)
             guests.append(number * entries + at)
-            descriptors.append(table[at] & (COMPRESSED - 1))
+            descriptors.append(np.bitwise_and(table[at], np.uint64(COMPRESSED - 1)))
             count += len(at)
             if count > MOST_CLUSTERS:
                 return None

@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from catalog.records import CompactionReport, Replica
 from catalog.units import utc_now
 from storage.imagestore.format.parameters import Parameters
 from storage.imagestore.storage import ImageStore
+from storage.imagestore.upkeep.recipes import Holding
 from tests.storage.stores import image, land
 
 PARAMETERS = Parameters(cell_bytes=4096, min_bytes=1024, average_bytes=4096, max_bytes=16384, pack_bytes=128 << 10)
@@ -50,9 +52,9 @@ def add_qcow2(storage: ImageStore, data: bytes, image_id: str) -> Replica:
     return storage.publish(f"landing-{image_id}", described, digests)
 
 
-def compact(storage: ImageStore, budget_bytes: int | None = None) -> CompactionReport:
+def compact(storage: ImageStore, budget_bytes: int | None = None, holding: Holding = nullcontext) -> CompactionReport:
     """Compact all images, however new."""
-    return storage.compact(utc_now() + timedelta(days=1), LANDING, budget_bytes=budget_bytes)
+    return storage.compact(utc_now() + timedelta(days=1), LANDING, budget_bytes=budget_bytes, holding=holding)
 
 
 def leaning(storage: ImageStore, image_id: str) -> int:

@@ -6,6 +6,8 @@ import random
 import shutil
 import struct
 import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,10 +80,10 @@ def read_chip(store: Path, version: int, pack: bytes, offset: int, back: int, in
     return chip
 
 
-def read_image(store: Path, version: int) -> tuple[dict[str, object], bytes]:
+def read_image(store: Path, version: int, manifest: int = 1) -> tuple[dict[str, object], bytes]:
     data = proven((store / "manifests" / IMAGE).read_bytes())
     magic, written, length = struct.unpack_from("<4sII", data)
-    assert (magic, written) == (b"IWMF", 1)
+    assert (magic, written) == (b"IWMF", manifest)
     header = json.loads(data[12 : 12 + length])
     (count,) = struct.unpack_from("<Q", data, 12 + length)
     index = read_index(store, version)
@@ -140,3 +142,35 @@ def test_every_version_ever_written_is_read_and_added_to(version: int, tmp_path:
     assert storage.open(IMAGE).read_at(0, len(DATA)) == DATA
     add(storage, DATA[3000:] + DATA, "second")
     assert storage.open("second").read_at(0, 2 * len(DATA)) == DATA[3000:] + DATA
+
+
+def made_again(recipe: dict[str, int], pieces: bytes) -> Iterator[bytes]:
+    """Yield the parts of a file that is kept as its contents and a recipe."""
+    rest_at, size = recipe["contents_bytes"], recipe["cluster_bytes"]
+    table = pieces[rest_at + recipe["rest_bytes"] :]
+    assert len(table) == recipe["table_bytes"]
+    count, number = len(table) // 20, 0
+    rows = zip(
+        *(struct.unpack_from(f"<{count}{kind}", table, 4 * count * n) for n, kind in enumerate("IIi")), strict=True
+    )
+    for row, (gap, length, step) in enumerate(rows):
+        yield pieces[rest_at : rest_at + gap]
+        rest_at, number = rest_at + gap, number + step
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -12, 9)
+        cluster = deflate.compress(pieces[number * size : (number + 1) * size]) + deflate.flush()
+        proof = table[12 * count + 8 * row :][:8]
+        assert (len(cluster), blake3(cluster).digest(8)) == (length, proof)
+        yield cluster
+    yield pieces[rest_at : -len(table)]
+
+
+def test_a_recipe_is_followed_from_the_description() -> None:
+    header, pieces = read_image(vector(4), 3, manifest=2)
+    recipe, digests = header["recipe"], header["digests"]
+    assert isinstance(recipe, dict)
+    assert isinstance(digests, dict)
+    if recipe["library"] != f"zlib {zlib.ZLIB_RUNTIME_VERSION}":
+        pytest.skip("zlib is another one here than where the store was written")
+    data = b"".join(made_again(recipe, pieces))
+    assert hashlib.sha256(data).hexdigest() == digests["sha256"]
+    assert ImageStore(record(), DirectoryObjects(vector(4))).open(IMAGE).read_at(0, 1 << 30) == data
