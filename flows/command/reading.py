@@ -98,18 +98,16 @@ def leftovers(*, account: Seen = None, as_json: Json = False) -> None:
         )
 
 
+STORAGE_COLUMNS = (
+    "name", "kind", "url", "state", "connection", "host", "shared", "sync_network", "bandwidth_bytes_s", "recipes",
+    "logical_bytes", "kept_bytes", "saved_by_dedup_bytes", "saved_by_compression_bytes", "saved_by_compaction_bytes",
+)  # fmt: skip
+
+
 def storages(*, as_json: Json = False) -> None:
     """List image storages: what their images take whole, what they take here, and what spares the rest, as last compacted."""
     with opened() as reader:
-        print_listed(
-            reader.storages(),
-            (
-                "name", "kind", "url", "state", "connection", "host", "shared", "sync_network", "bandwidth_bytes_s", "recipes",
-                "logical_bytes", "kept_bytes", "saved_by_dedup_bytes", "saved_by_compression_bytes",
-                "saved_by_compaction_bytes",
-            ),  # fmt: skip
-            as_json,
-        )
+        print_listed(reader.storages(), STORAGE_COLUMNS, as_json)
 
 
 def hosts(*, as_json: Json = False) -> None:

@@ -164,7 +164,7 @@ class ReclaimSpace(UpkeepRequest):
 @operation(
     "flows.storages.compact", rights="admin", single=True,
     schedule=Cron("0 2 * * *", "nightly", {"budget_bytes": 256 * GIB}), buttons=("image storage",),
-    lock="the storage's compaction; adds, reads and reclaims go on beside it",
+    lock="the storage's compaction, an image's while its form changes; adds, reads and reclaims go on beside it",
     left="packs that nobody names: deleted by the next run or by reclaim-space",
     bytes_at="each host",
 )  # fmt: skip

@@ -19,6 +19,7 @@ from tests.faults.faulty_objects import FaultyObjects, kill
 from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk, leaning
 from tests.storage.stores import add, image_store, record
 
+pytestmark = pytest.mark.timeout(1200)
 BUILDS = {f"{number}": build(number, 60_000) for number in (1, 2, 3)}
 OURS = ("packs/", "index/", "manifests/", "epochs/", "store.json", "compacted")
 

@@ -7,7 +7,7 @@ again; medians are shown, with CPU seconds beside, which say more on a busy mach
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -25,27 +25,34 @@ def main() -> None:
         "--disks", type=Path, default=Path(".cache/bench-disks"), help="where the Debian disks are built"
     )
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--only", default="", help="names of parts, such as nine_files,s3: printed, and nothing is written"
+    )
     options = parser.parse_args()
     if not (options.disks / "rebuilt-compressed.qcow2").exists():
         run(["bash", HERE / "build_disks.sh", options.disks])
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as scratch:
         bench = Rounds(Path(scratch), options.disks.absolute(), options.runs)
         before, speed = machine(), disk_speed(bench.folder)
+        only = set(options.only.split(",")) - {""}
         for section in _sections(bench):
+            if only and section.func.__name__ not in only:
+                continue
             section()
-            write_results(
-                bench.rows, bench.notes, bench.runs, before, speed
-            )  # a run takes minutes: what was measured is kept
-    sys.stdout.write((HERE / "RESULTS.md").read_text())
+            # a run takes minutes: what was measured is kept
+            target = bench.folder / "parts.md" if only else HERE / "RESULTS.md"
+            write_results(target, bench.rows, bench.notes, bench.runs, before, speed)
+        sys.stdout.write(target.read_text())
 
 
-def _sections(bench: Rounds) -> Iterator[Callable[[], None]]:
+def _sections(bench: Rounds) -> Iterator[partial[None]]:
     """Yield the parts of the table."""
     for name in (".qcow2", "-compressed.qcow2", ".raw"):
         yield partial(directories.add, bench, name)
     yield partial(directories.beside_cp, bench)
     yield partial(directories.sizes, bench)
     yield partial(directories.compaction, bench)
+    yield partial(directories.nine_files, bench)
     yield partial(directories.export, bench)
     yield partial(servers.s3, bench)
     yield partial(servers.http, bench)

@@ -84,6 +84,26 @@ def compaction(bench: Rounds) -> None:
     )
 
 
+def nine_files(bench: Rounds) -> None:
+    """Show what three builds take as plain, compressed and raw files, recipes wanted; all of them are read back and compared."""
+    store, target = bench.fresh(), bench.folder / "exported"
+    files = [bench.disks / f"{name}{form}" for name in BUILDS for form in (".qcow2", "-compressed.qcow2", ".raw")]
+    for number, path in enumerate(files):
+        engine("add", store, path, str(number))
+    before = stored(store)
+    cost = engine("compact", store, "recipes")
+    after = stored(store)
+    reads: list[str] = []
+    for number, path in enumerate(files):
+        read = engine("export", store, target, str(number))
+        run(["cmp", path, target])
+        reads.append(f"{path.name} {read.cpu:.1f}")
+    bench.notes.append(
+        f"nine files {before / 1e6:.1f} MB, compacted with recipes {after / 1e6:.1f} MB: {cost.cpu:.0f} CPU s, peak memory "
+        f"{cost.rss_mib} MiB; all equal to what was added; CPU s of their exports: {', '.join(reads)}"
+    )
+
+
 def export(bench: Rounds) -> None:
     """Compare the export with md5sum of the result and with the peers."""
     path, target = bench.disks / "base.qcow2", bench.folder / "exported"

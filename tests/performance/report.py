@@ -74,8 +74,8 @@ def disk_speed(folder: Path) -> str:
     return f"{512 / measured.wall:.0f} MiB/s durable in {folder}"
 
 
-def write_results(rows: Sequence[Row], notes: Sequence[str], runs: int, before: str, speed: str) -> None:
-    """Write RESULTS.md."""
+def write_results(target: Path, rows: Sequence[Row], notes: Sequence[str], runs: int, before: str, speed: str) -> None:
+    """Write the table of a run to a file."""
     lines = [
         "# Measured",
         "",
@@ -91,4 +91,4 @@ def write_results(rows: Sequence[Row], notes: Sequence[str], runs: int, before: 
         *(f"- {note}" for note in notes),
         "",
     ]
-    (HERE / "RESULTS.md").write_text("\n".join(lines))
+    target.write_text("\n".join(lines))

@@ -23,7 +23,7 @@ Away = Callable[[], AbstractContextManager[None]]
 """Takes a server away for a block."""
 KEY, SECRET = "AKTEST00000000000000", "SK0123456789SK0123456789SK0123456789abcd"
 BUCKET = "images"
-START_S = 20.0
+START_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def stoppable(folder: Path) -> Iterator[tuple[S3Server, Away]]:
     with ExitStack() as process:
 
         def start() -> None:
-            process.enter_context(running(command, folder, port, environment))
+            process.enter_context(running(command, folder, port, environment, within_s=START_S))
 
         @contextmanager
         def away() -> Iterator[None]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from catalog.errors import ObjectMissing
 from catalog.records import Capacity
-from storage.imagestore.objects.numbered_logs import NumberedLogs
+from storage.imagestore.objects.known_pieces import KnownPieces
+from storage.imagestore.objects.numbered_logs import LOG, NumberedLogs
 from storage.imagestore.objects.retrying import in_parallel
 from storage.imagestore.objects.s3_connection import S3Connection, is_conflict
 from storage.protocols import ObjectInfo
@@ -21,6 +22,7 @@ class S3Objects(NumberedLogs):
         self._s3 = connection
         self.location = connection.address.location
         self._prefix = connection.address.prefix
+        self._pieces = KnownPieces()
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""
@@ -41,7 +43,8 @@ class S3Objects(NumberedLogs):
 
         def attempt(fs: Any) -> bool:
             try:
-                fs.call_s3("put_object", Body=data, IfNoneMatch="*", **self._key(name))
+                answer = fs.call_s3("put_object", Body=data, IfNoneMatch="*", **self._key(name))
+                self._pieces.keep(name, str(answer.get("ETag")), data)
             except OSError as error:
                 if not is_conflict(error):
                     raise
@@ -49,6 +52,16 @@ class S3Objects(NumberedLogs):
             return True
 
         return self._s3.run(name, attempt)
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield the pieces of a log; those that we wrote or read before, and that are still the same, are not fetched."""
+        listed = dict(self._etags(f"{name}{LOG}"))
+        kept = {piece: data for piece, etag in listed.items() if (data := self._pieces.get(piece, etag)) is not None}
+        fetched = self.get_each([piece for piece in listed if piece not in kept])
+        for piece, etag in listed.items():
+            data = kept[piece] if piece in kept else next(fetched)
+            self._pieces.keep(piece, etag, data)
+            yield data
 
     def get_each(self, names: Sequence[str]) -> Iterator[bytes]:
         """Yield objects in the order of their names, fetched a few at a time."""
@@ -80,11 +93,18 @@ class S3Objects(NumberedLogs):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects, and the pieces of logs by their own names, in pages underneath."""
+        for item in self._items(prefix):
+            yield ObjectInfo(name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]))
+
+    def _etags(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for item in self._items(prefix):
+            yield item["Key"].removeprefix(self._prefix), item.get("ETag", "")
+
+    def _items(self, prefix: str) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}
         while True:
             page = self._page(prefix, more)
-            for item in page.get("Contents", ()):
-                yield ObjectInfo(name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]))
+            yield from page.get("Contents", ())
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}

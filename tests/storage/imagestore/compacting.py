@@ -48,7 +48,7 @@ def disk(number: int, size: int = 2 << 20, seed: int = 1) -> bytes:
 def add_qcow2(storage: ImageStore, data: bytes, image_id: str) -> Replica:
     """Add a file as a qcow2 image."""
     digests = land(storage, f"landing-{image_id}", data)
-    described = image(image_id).model_copy(update={"format": "qcow2", "format_stored": "qcow2"})
+    described = image(image_id).model_copy(update={"name": "a disk", "format": "qcow2", "format_stored": "qcow2"})
     return storage.publish(f"landing-{image_id}", described, digests)
 
 
