@@ -166,7 +166,7 @@ def _whole(source: ImageStore, target: ImageStore, parcel: Parcel, landing_id: s
     try:
         made, stored = land(ReplicaSource(source, parcel.header.replica), target, landing_id, silent, pace)
         require_equal(f"image {image_id} from {source.name}", digests, made)
-    except (DigestMismatch, ObjectMissing, StorageRefused) as error:
+    except (CapacityExceeded, DigestMismatch, ObjectMissing, StorageRefused) as error:
         target.landing(landing_id).discard()
         return Shipped(image_id=image_id, error=str(error))
     replica = target.publish(landing_id, parcel.image, digests)

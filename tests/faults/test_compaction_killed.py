@@ -95,7 +95,7 @@ def goes_on(place: Path) -> None:
     assert leaning(storage, "1") > 0
     assert manifests.read(storage.objects, "packed")[0].recipe is not None
     assert [info.name for info in storage.objects.list("") if not info.name.startswith(OURS)] == []
-    assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.7 * sum(map(len, BUILDS.values()))
+    assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.8 * sum(map(len, BUILDS.values()))
 
 
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)], ids=["before", "after"])

@@ -8,7 +8,13 @@ down_revision = "0011"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
-SIZES = ("logical_bytes", "kept_bytes", "saved_by_dedup_bytes", "saved_by_compression_bytes", "saved_by_compaction_bytes")
+SIZES = (
+    "logical_bytes",
+    "kept_bytes",
+    "saved_by_dedup_bytes",
+    "saved_by_compression_bytes",
+    "saved_by_compaction_bytes",
+)
 
 
 def upgrade() -> None:

@@ -70,7 +70,8 @@ class Recipes:
     def run(self, images: Sequence[Candidate], until: datetime, budget_bytes: int | None) -> Turned:
         """Turn what is due. Raises CapacityExceeded, StaleLanding."""
         objects, turned = self._chips.objects, Turned()
-        tried = compacted.read_tried(objects)
+        there = {one.image_id for one in images}
+        tried = {image_id: what for image_id, what in compacted.read_tried(objects).items() if image_id in there}
         for one in due(images, until, tried, wanted=self._wanted):
             if budget_bytes is not None and turned.bytes_read >= budget_bytes:
                 break
