@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from catalog.loading import loading
 from catalog.settings import load_settings
 from console.serving import be_impatient, run
 from flows.server.environment import prepare
@@ -25,10 +26,10 @@ def main() -> None:
     except OtherCatalog as error:
         sys.exit(f"imagewright: {error}")
 
-    # What follows reads the environment when it is imported.
-    from prefect.settings import get_current_settings
+    with loading(for_good=True):  # what follows reads the environment when it is imported
+        from prefect.settings import get_current_settings
 
-    from console.app import create_app
+        from console.app import create_app
 
     secret = get_current_settings().api.auth_string
     app = create_app(settings, secret.get_secret_value() if secret else "")

@@ -1,20 +1,22 @@
 """Put every operation's deployment on the server: `python -m deployments.apply`. Safe to repeat."""
 
+import argparse
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from catalog.loading import loading
 from catalog.rules.upkeep.queues import queues_of_all_hosts
 from catalog.settings import load_settings
 from deployments.definitions import POOL, ROOT, DeploymentDefinition, definitions
+from flows.registry import OPERATIONS
 from flows.server.environment import prepare
 from flows.server.same_catalog import remember_server
 
 if TYPE_CHECKING:
-    from prefect import Flow
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
@@ -36,9 +38,10 @@ HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 async def apply() -> tuple[str, ...]:
     """Create or update the work pool, and the deployments; return their names."""
-    from prefect.client.orchestration import get_client
+    with loading():
+        from prefect.client.orchestration import get_client
 
-    from deployments.automations import remove_automations
+        from deployments.automations import remove_automations
 
     rows = definitions()
     async with get_client() as client:
@@ -86,16 +89,15 @@ async def _drop_job_variables(client: "PrefectClient") -> None:
 async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
     """Create or update one deployment; return its id."""
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
-    from prefect.utilities.callables import parameter_schema
 
-    flow = load_flow(row.entrypoint)
+    operation = OPERATIONS[row.entrypoint.rpartition(".")[2]]
     return await client.create_deployment(
-        flow_id=await client.create_flow(flow),
+        flow_id=await client.create_flow_from_name(operation.deployment),
         name=row.name,
         description=row.description,
         tags=list(row.tags),
         parameters=dict(row.parameters),
-        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
+        parameter_openapi_schema=form(operation.request),
         # The flow validates with the same model and says it better; the schema is simplified for the form.
         enforce_parameter_schema=False,
         entrypoint=row.entrypoint,
@@ -127,15 +129,20 @@ def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":
     ]
 
 
-def load_flow(entrypoint: str) -> "Flow[..., object]":
-    """Return the flow that a dotted entrypoint names."""
-    module, _, name = entrypoint.rpartition(".")
-    flow: Flow[..., object] = getattr(import_module(module), name)
-    return flow
+def form(request: type) -> dict[str, Any]:
+    """Return the schema of the parameters of a flow that takes this request: without the flow, whose import takes seconds."""
+    from prefect.utilities.callables import parameter_schema
+
+    def flow() -> None: ...
+
+    taken = Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=request)
+    flow.__signature__ = Signature([taken])  # type: ignore[attr-defined]
+    return parameter_schema(flow).model_dump_for_openapi()
 
 
 def main() -> None:
-    """Apply everything and say what is there."""
+    """Create or update every operation's deployment on the Prefect server of this home, or of PREFECT_API_URL; say their names."""
+    argparse.ArgumentParser(prog="python -m deployments.apply", description=main.__doc__).parse_args()
     settings = load_settings()
     server = prepare(settings)
     for name in asyncio.run(apply()):

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from catalog.loading import loading
 from catalog.rules.upkeep.queues import Queue
 
 REQUESTS = "flows.requests"
@@ -106,7 +107,8 @@ class Operation:
 
     def load(self) -> Callable[..., Any]:
         """Return the flow; imports Prefect."""
-        flow: Callable[..., Any] = getattr(import_module(self.module), self.name)
+        with loading():
+            flow: Callable[..., Any] = getattr(import_module(self.module), self.name)
         return flow
 
 

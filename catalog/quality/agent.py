@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.files import open_locked
+from catalog.loading import loading
 from catalog.privacy import closed, file_mode, make_folder
 from catalog.quality.facts import ImageFacts
 from catalog.records import QualityReport
@@ -130,7 +131,8 @@ def serve(path: Path, idle_s: float = IDLE_S) -> None:
 
 
 def _listen(path: Path, idle_s: float) -> None:
-    import catalog.quality.run  # noqa: F401  # loaded before anybody is answered
+    with loading(for_good=True):
+        import catalog.quality.run  # noqa: F401  # before anybody is answered
 
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

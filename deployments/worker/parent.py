@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from catalog.loading import loading
 from deployments.worker.loading import load_everything
 from deployments.worker.orders import READY, Order, Told
 
@@ -153,7 +154,8 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's: it ends the runs in order
-    load_everything()
+    with loading():
+        load_everything()
     reason = unfit(channel.fileno())
     channel.sendall(f"{reason or READY}\n".encode())
     if reason:

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from typing import get_args
 
+from catalog.loading import loading
 from catalog.rules.upkeep.queues import Queue, queues_served, served_on
 from catalog.settings import Settings, load_settings
 from deployments.definitions import POOL
@@ -64,7 +65,8 @@ def main() -> None:
     """Serve until told to end. With another Prefect than the one this was written for, its own worker takes over."""
     settings = load_settings()
     try:
-        import deployments.worker.preloaded  # noqa: F401  # it stands on inner parts of Prefect
+        with loading(for_good=True):
+            import deployments.worker.preloaded  # noqa: F401  # it stands on inner parts of Prefect
     except ImportError as error:
         print(
             f"imagewright: runs are not preloaded with this Prefect ({error}); its own worker serves",

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from pydantic import BaseModel
 
 from catalog.errors import ImagewrightError
+from catalog.loading import loading
 from catalog.records import Record
 from catalog.settings import load_settings
 from flows.registry import OPERATIONS
@@ -53,7 +54,8 @@ def _server(quiet: bool) -> Iterator[None]:
     if not quiet and sys.stderr.isatty():
         print("starting Prefect for this call; `imagewright serve` keeps one running", file=sys.stderr)
     with embedded_server() as ready:
-        import prefect  # noqa: F401  # while the server starts
+        with loading(for_good=True):
+            import prefect  # noqa: F401  # while the server starts
 
         wait_until_ready(ready)
         try:

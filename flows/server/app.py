@@ -2,11 +2,14 @@
 
 import argparse
 import os
+import zoneinfo
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from catalog.loading import loading
 from catalog.privacy import OPEN, close
 from catalog.settings import Settings, load_settings
 from flows.server.environment import CLOSED, QUIET, SCHEDULED, log_config, logs_of
@@ -24,18 +27,25 @@ def create_app() -> "ASGIApp":
         os.environ.setdefault(name, value)
     set_password(settings, os.environ)
 
-    # What follows reads the environment when it is imported.
-    import prefect
-    from prefect.server.api.server import create_app as prefect_app
+    with loading(for_good=True):  # what follows reads the environment when it is imported
+        import prefect
+        from prefect.server.api.server import create_app as prefect_app
 
-    from flows.server.guard import Guard
-    from flows.server.turns import take_turns
+        from flows.server.guard import Guard
+        from flows.server.turns import take_turns
 
     # The switch to V2, which calls an analytics host, is a cookie that any page may keep: V2 must not be there at all.
     prefect.__ui_v2_static_path__ = Path(os.devnull, "no-v2")
+    _list_zones_quickly()
     _close_database()
     take_turns()
     return Guard(prefect_app(final=True), answered_names(settings), settings.server_patience_s)
+
+
+def _list_zones_quickly() -> None:
+    """Have the zones of the package alone, which lists them: for each schedule it sees, Prefect walks all folders of zones."""
+    if find_spec("tzdata"):
+        zoneinfo.reset_tzpath(())
 
 
 def _close_database() -> None:

@@ -1,11 +1,18 @@
 """What is written from the rows is what stands in the tree, and what the rows name is there."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from string import Formatter
 
 import pytest
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.importtools import import_object
 
 from catalog.rules.images.transitions import TABLE
+from deployments.apply import form
 from deployments.definitions import ROOT, definitions
 from deployments.generate import FILES
 from flows.registry import OPERATIONS, operation
@@ -19,12 +26,19 @@ def test_a_generated_file_is_as_the_rows_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_row_names_its_flow_and_a_deployment_can_load_it(name: str) -> None:
-    from deployments.apply import load_flow
-
     (entrypoint,) = (row.entrypoint for row in definitions() if row.name == OPERATIONS[name].deployment)
-    flow = load_flow(entrypoint)
+    flow = import_object(entrypoint)
     assert flow.name == OPERATIONS[name].deployment
     assert flow.fn.__annotations__["request"] is OPERATIONS[name].request
+    assert form(OPERATIONS[name].request) == parameter_schema(flow).model_dump_for_openapi()
+
+
+def test_help_on_applying_says_what_it_does_and_does_nothing(home: Path) -> None:
+    command = [sys.executable, "-m", "deployments.apply", "--help"]
+    nobody = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    done = subprocess.run(command, env=nobody, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "Create or update" in done.stdout
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
