@@ -4,7 +4,7 @@ import random
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +34,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "vmdk": ("vmdk",),
     "vmdk-stream": ("vmdk", "-o", "subformat=streamOptimized"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def let_go() -> Iterator[None]:
+    """Keep no disk longer than this file is at work: they are 60 MB."""
+    yield
+    made.cache_clear()
 
 
 def qemu_img(*words: object) -> "subprocess.CompletedProcess[bytes]":

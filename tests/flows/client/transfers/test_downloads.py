@@ -23,18 +23,26 @@ from flows.client import Client
 from flows.client.errors import AnswerNotUnderstood
 from tasks.images.export import export
 from tests.flows.managed import MIB, placed
+from tests.services.payload import payload, random_bytes
 from tests.services.proxy import proxy
 from tests.services.scripted_http import answer, scripted
 from tests.services.service import Service
 
-DATA = os.urandom(3 * MIB + 5) + bytes(9 * MIB) + os.urandom(2 * MIB) + bytes(300_000) + b"end" + bytes(4 * MIB)
+
+@payload
+def data() -> bytes:
+    return (
+        random_bytes(3 * MIB + 5) + bytes(9 * MIB) + random_bytes(2 * MIB, 2) + bytes(300_000) + b"end" + bytes(4 * MIB)
+    )
+
+
 OWN = 6 * MIB
 """More than its data, less than half of it."""
 
 
 @pytest.fixture(scope="module")
 def image(served: Service) -> Image:
-    return placed(DATA, owner="team", name="ci-disk")
+    return placed(data(), owner="team", name="ci-disk")
 
 
 def parts(folder: Path) -> list[str]:
@@ -46,8 +54,8 @@ def test_an_image_comes_whole_and_its_holes_do_not(user: Client, image: Image, t
     target.write_bytes(b"what was there before")
     shown: list[tuple[int, int | None, str]] = []
     done = user.download(image.id, target, moved=lambda *told: shown.append(told))
-    assert target.read_bytes() == DATA
-    assert (done.size_bytes, done.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
+    assert target.read_bytes() == data()
+    assert (done.size_bytes, done.sha256) == (len(data()), hashlib.sha256(data()).hexdigest())
     assert 5 * MIB < done.received_bytes < OWN
     assert target.stat().st_blocks * 512 < OWN + MIB
     assert (shown[-1][0], shown[-1][2]) == (done.received_bytes, "downloading")
@@ -64,7 +72,7 @@ def test_files_of_any_size_come_whole(user: Client, tmp_path: Path, size: int) -
 def test_an_export_comes_by_its_id(user: Client, image: Image, tmp_path: Path) -> None:
     made = export.fn(image.id, "team", None, None)
     done = user.download(made.id.upper(), tmp_path / "export.raw")
-    assert ((tmp_path / "export.raw").read_bytes() == DATA, done.sha256) == (True, made.sha256)
+    assert ((tmp_path / "export.raw").read_bytes() == data(), done.sha256) == (True, made.sha256)
     assert (tmp_path / "export.raw").stat().st_blocks * 512 < OWN + MIB  # zeros are not written
 
 
@@ -79,7 +87,7 @@ def test_what_broke_off_goes_on_where_it_was(
             client.download(image.id, target)
         assert (target.exists(), len(parts(tmp_path))) == (False, 1)
         done = client.download(image.id, target)
-    assert target.read_bytes() == DATA
+    assert target.read_bytes() == data()
     assert 3 * MIB < done.received_bytes < OWN - 3 * MIB // 2
 
 
@@ -92,14 +100,14 @@ def test_a_connection_that_breaks_is_made_anew(served: Service, image: Image, tm
 
         client.download(image.id, tmp_path / "x", moved=cut)
         assert between.connections > 1
-    assert (tmp_path / "x").read_bytes() == DATA
+    assert (tmp_path / "x").read_bytes() == data()
 
 
 def test_what_was_begun_of_another_file_is_not_gone_on_with(user: Client, image: Image, tmp_path: Path) -> None:
     (tmp_path / "x.0123456789abcdef.part").write_bytes(b"of another file")
     (tmp_path / "x.tar.0123456789abcdef.part").write_bytes(b"of another name")
     user.download(image.id, tmp_path / "x")
-    assert (tmp_path / "x").read_bytes() == DATA
+    assert (tmp_path / "x").read_bytes() == data()
     assert parts(tmp_path) == ["x.tar.0123456789abcdef.part"]
 
 
@@ -118,7 +126,7 @@ def test_a_part_that_was_damaged_is_found_and_not_kept(
             client.download(image.id, tmp_path / "x")
         assert list(tmp_path.iterdir()) == []
         client.download(image.id, tmp_path / "x")
-    assert (tmp_path / "x").read_bytes() == DATA
+    assert (tmp_path / "x").read_bytes() == data()
 
 
 def test_two_do_not_write_one_file(user: Client, image: Image, tmp_path: Path) -> None:
