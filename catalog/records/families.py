@@ -5,7 +5,7 @@ from typing import Literal
 
 from catalog.records.record import Record
 
-BootLevel = Literal["none", "boots", "login"]
+BootLevel = Literal["none", "boots", "login", "cloud-init"]
 SignatureRule = Literal["none", "required"]
 HygieneRule = Literal["off", "warn", "refuse"]
 PromotionKind = Literal["promoted", "rolled back"]
@@ -19,7 +19,7 @@ class Family(Record):
     keep_last, keep_days: builds beyond both may go; None: no limit. keep_used: what is used stays all the same.
     deprecate_after_days: from then on a build that is not promoted is deprecated. soak_hours: how long a build is Ready before
     it is promoted by itself. approval: a person promotes. boot_check: a build has to boot before it is promoted,
-    as far as that. hygiene: a build is
+    as far as that. boot_command: a shell command that is run in it once cloud-init is done and has to end well. hygiene: a build is
     looked into for what many machines must not share, as host keys, and is refused for it or not. signature: the list that has
     its checksum has to be signed by a key of its watch.
     image_storages: where its builds have to lie before they are promoted, and where its watches add them.
@@ -35,6 +35,7 @@ class Family(Record):
     soak_hours: float = 0
     approval: bool = False
     boot_check: BootLevel = "none"
+    boot_command: str = ""
     hygiene: HygieneRule = "warn"
     signature: SignatureRule = "none"
     image_storages: tuple[str, ...] = ()
@@ -90,12 +91,16 @@ class Recalled(Record):
 
 
 class RecallReport(Record):
-    """What a recall did: the image first, then what was made of it; and the families that moved back."""
+    """What a recall did: the image first, then what was made of it; and the families that moved back.
+
+    unread: why some images could not be looked at for shared chips.
+    """
 
     image_id: str
     reason: str
     images: tuple[Recalled, ...] = ()
     rolled_back: tuple[Promotion, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class LifeCycleItem(Record):

@@ -15,7 +15,7 @@ BiosMode = Literal["Legacy", "UEFI"]
 SharingMode = Literal["none", "specified", "global"]
 StorageKind = Literal["imagestore", "ceph"]
 PrimaryKind = Literal["local", "ceph"]
-BootPoint = Literal["boots", "login"]
+BootStage = Literal["boots", "login", "cloud-init"]
 """How far a boot is watched: until a boot loader or kernel shows itself, or until it asks for a login."""
 State = Literal["Enabled", "Disabled"]
 Connection = Literal["Connected", "Disconnected"]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from catalog.records.record import Architecture, BiosMode, BootPoint, Record
+from catalog.records.record import Architecture, BiosMode, BootStage, Record
 
 
 class Action(Record):
@@ -132,6 +132,13 @@ class RecoverReport(CleanupReport):
     """Which stuck runs were started again or ended."""
 
 
+class BootPoint(Record):
+    """How far a boot has to come. command: run by the guest's shell once cloud-init is done, "" for none; it has to end well."""
+
+    until: BootStage = "boots"
+    command: str = ""
+
+
 class BootCheckReport(Record):
     """What came of booting an image in a virtual machine in its declared mode."""
 
@@ -139,7 +146,8 @@ class BootCheckReport(Record):
     cpu_architecture: Architecture
     bios_mode: BiosMode
     booted: bool
-    until: BootPoint = "boots"  # how far it was to come
+    until: BootStage = "boots"  # how far it was to come
+    command: str = ""  # that was run in it once cloud-init was done
     evidence: str  # what was seen, or why it counts as failed
     seconds: float
     screenshot: str | None = None  # path of a PNG below the home, or None if there was no screen

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from catalog.records import Record
 from catalog.store.record_kinds import RECORD_KINDS, RecordKind
 
-SCHEMA = "0012"  # newest revision in migrations/versions
+SCHEMA = "0013"  # newest revision in migrations/versions
 OLDEST = "0008"
 """The revision whose programs may still use this schema: it stays while revisions only add, so that hosts are upgraded one by one."""
 SHARES = "image_shares"

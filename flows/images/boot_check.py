@@ -1,6 +1,6 @@
 """Try whether an image boots as it was declared."""
 
-from catalog.records import BootCheckReport
+from catalog.records import BootCheckReport, BootPoint
 from flows.operation import flow_of
 from flows.requests import BootCheck
 from tasks.images.boot_check import boot_check as boot
@@ -17,7 +17,8 @@ def boot_check(request: BootCheck) -> BootCheckReport:
     Raises ImageNotFound, IllegalTransition, InvalidRequest, MissingProgram, DigestMismatch, AccessDenied.
     """
     image, disable = find_image(request.image_id, request.account), request.disable_on_failure
-    report = boot(image, request.account, request.timeout_s, may_disable=disable, until=request.until)
+    point = BootPoint(until=request.until, command=request.command)
+    report = boot(image, request.account, request.timeout_s, point, may_disable=disable)
     if disable and not report.booted:
         all_done("disable", set_state((image.id,), request.account, "Disabled"))
     return report

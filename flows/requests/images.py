@@ -4,11 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from catalog.records import BiosMode, BootPoint, ImageFormat, Platform, SharingMode
+from catalog.records import BiosMode, BootStage, ImageFormat, Platform, SharingMode
 from catalog.settings import LONGEST_DAYS
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ZONE, ChangingRequest, Id, ImageName, ImagesRequest, Moment, PatientRequest, Request, at
 
+BOOT_UNTIL = (
+    "boots: a boot loader or kernel shows itself; login: it asks for a login; cloud-init: cloud-init is done with a NoCloud seed; "
+    "within Timeout."
+)
+BOOT_COMMAND = "With cloud-init: what its shell runs then, as root; it has to end with 0, and what it prints is kept."
 EXPUNGED = "replicas marked Deleting: not recoverable, expunged again"
 Clearable = Literal["description", "os", "family", "replaced_by", "expires_at"]
 
@@ -145,10 +150,11 @@ class BootCheck(Request):
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     timeout_s: float = Field(120, **at(1, "Timeout", "Seconds to wait for a boot loader or kernel.", gt=0))
-    until: BootPoint = Field(
+    until: BootStage = Field(
         "boots",
-        **at(3, "Until", "boots: a boot loader or kernel shows itself; login: it asks for a login, within Timeout."),
+        **at(3, "Until", BOOT_UNTIL),
     )
+    command: str = Field("", **at(4, "Command", BOOT_COMMAND, max_length=2048))
     disable_on_failure: bool = Field(
         False,
         **at(2, "Disable on failure", "Disable the image if it does not boot; only its owner or admin may."),

@@ -4,12 +4,17 @@ from pydantic import Field, field_validator
 
 from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, SignatureRule, WatchKind
 from flows.registry import Cron, operation
+from flows.requests.images import BOOT_COMMAND
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
 
 KEEP_LAST = "How many of its newest builds stay for each architecture; default: all."
 KEEP_DAYS = "How many days a build stays at least; default: with Keep last none, else for ever."
 DEPRECATE = "Days after which a build that is not the latest is deprecated; default: never."
 SOAK = "Hours that a build has to be Ready before it is promoted by itself."
+BOOTS = (
+    "boots: a build has to boot under QEMU as it is declared; login: until it asks for a login; cloud-init: until cloud-init is done "
+    "with a NoCloud seed."
+)
 HYGIENE = "A build is looked into for host keys, a machine id, passwords and keys: off; warn: it is told; refuse: none may be there."
 SIGNATURE = "required: only builds whose list of checksums a key of their watch signed."
 FAMILY_STORAGES = "Where its builds have to lie whole before they are promoted."
@@ -42,12 +47,9 @@ class SetFamily(ChangingRequest):
     )
     boot_check: BootLevel = Field(
         "none",
-        **at(
-            9,
-            "Boot check",
-            "boots: a build has to boot under QEMU as it is declared; login: until it asks for a login.",
-        ),
+        **at(9, "Boot check", BOOTS),
     )
+    boot_command: str = Field("", **at(13, "Boot command", BOOT_COMMAND, max_length=2048))
     hygiene: HygieneRule = Field("warn", **at(12, "Hygiene", HYGIENE))
     signature: SignatureRule = Field("none", **at(10, "Signature", SIGNATURE))
     image_storages: tuple[str, ...] = Field((), **at(11, "Image Storages", FAMILY_STORAGES))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from catalog.errors import InvalidRequest, MissingProgram
 from catalog.records import Architecture, BiosMode, Media
+from storage.boot.cloud_seed import LABEL
 from storage.programs.confine import Limits, confined
 from storage.programs.qemu_img import DRIVERS
 
@@ -42,10 +43,11 @@ def machine_command(
     timeout_s: float,
     work: Path,
     monitor_fd: int,
+    seed: Path | None = None,
 ) -> list[str]:
     """Return the confined QEMU command that boots the image: serial on standard output, monitor on `monitor_fd`.
 
-    work: gets a copy of the firmware's variables. Raises MissingProgram; InvalidRequest for an architecture without QEMU here.
+    work: gets a copy of the firmware's variables. seed: a folder that the guest sees as a small disk. Raises MissingProgram; InvalidRequest for an architecture without QEMU here.
     """
     if architecture == "x86_64":
         program, board = "qemu-system-x86_64", ["-machine", "q35,accel=tcg", "-cpu", "max", "-vga", "std"]
@@ -64,7 +66,7 @@ def machine_command(
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-sandbox", "on"),
         *("-m", str(MEMORY_MIB), "-smp", "2", *board, *firmware),
         *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
-        *("-serial", "stdio", *_drive(path, image_format, media)),
+        *("-serial", "stdio", *_drive(path, image_format, media), *_seed(seed)),
     ]
 
 
@@ -92,6 +94,14 @@ def _drive(path: Path, image_format: str, media: Media) -> list[str]:
         device = ["-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=image,bootindex=0"]
         return ["-drive", f"{source},media=cdrom,readonly=on", *device]
     return ["-drive", f"{source},snapshot=on,file.locking=off", "-device", "virtio-blk-pci,drive=image,bootindex=0"]
+
+
+def _seed(folder: Path | None) -> list[str]:
+    """Attach a folder as a disk with a FAT that can only be read."""
+    if folder is None:
+        return []
+    source = f"file.driver=vvfat,file.dir={_escaped(folder)},file.label={LABEL},format=raw,readonly=on,if=none,id=seed"
+    return ["-drive", source, "-device", "virtio-blk-pci,drive=seed"]
 
 
 def _escaped(path: Path) -> str:

@@ -18,7 +18,7 @@ def boot_copy(
     write: Callable[[Path], object],
     settings: Settings,
     timeout_s: float,
-    until: BootPoint = "boots",
+    point: BootPoint,
 ) -> BootOutcome:
     """Boot a copy that `write` makes, as the image was declared, and tell what came of it; what the guest writes is lost.
 
@@ -30,7 +30,7 @@ def boot_copy(
         work.mkdir()
         write(file)
         mode = image.bios_mode or "Legacy"
-        outcome = boot_image(file, image_format, mode, image.cpu_architecture, image.media, timeout_s, work, until)
+        outcome = boot_image(file, image_format, mode, image.cpu_architecture, image.media, timeout_s, work, point)
         return _with_kept_picture(outcome, screenshot_path(settings, image.id))
 
 

@@ -11,10 +11,12 @@ import struct
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.records import Architecture, BiosMode, BootPoint, Media, Record
 from storage.boot import console_text
+from storage.boot.cloud_seed import CloudSeed
 from storage.boot.machine import machine_command
 from storage.boot.qmp import Monitor
 from storage.programs.confine import running
@@ -29,6 +31,9 @@ PC_TEXT_MODE = (720, 400)  # pixels; a BIOS leaves the screen in it, and its tex
 MAX_CONSOLE = 256 << 10
 
 
+ANYTHING = BootPoint()
+
+
 class BootOutcome(Record):
     """What came of booting an image."""
 
@@ -39,6 +44,31 @@ class BootOutcome(Record):
     console: str = ""  # the last 4,000 printable characters of the serial console
 
 
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How far a boot has to come, and the seed by which a guest tells of it."""
+
+    point: BootPoint
+    seed: CloudSeed | None
+
+    def reached(self, screen: str, serial: str) -> str:
+        """Return what shows that it came there, an empty string while nothing does."""
+        if self.seed is None:
+            return console_text.asks_for_login(screen, serial)
+        told = self.seed.told(serial)
+        return told.sentence(self.point.command) if told is not None and told.well else ""
+
+    def missed(self, serial: str) -> str:
+        """Return what the guest said went wrong, an empty string while nothing did."""
+        told = self.seed.told(serial) if self.seed is not None else None
+        return told.sentence(self.point.command) if told is not None and not told.well else ""
+
+    @property
+    def missing(self) -> str:
+        """Say what did not happen."""
+        return "asked for no login" if self.seed is None else "cloud-init did not tell that it is done"
+
+
 def boot_image(
     path: Path,
     image_format: str,
@@ -47,29 +77,32 @@ def boot_image(
     media: Media,
     timeout_s: float,
     work: Path,
-    until: BootPoint = "boots",
+    point: BootPoint = ANYTHING,
 ) -> BootOutcome:
     """Boot a file that the inspector has passed, and tell what came of it; the file is not changed.
 
-    work: an empty folder of the caller's, gets `screen.png`. until: how far it has to come. Raises MissingProgram, InvalidRequest.
+    work: an empty folder of the caller's, gets `screen.png` and the seed. point: how far it has to come. Raises MissingProgram, InvalidRequest.
     """
+    seed = CloudSeed.new(point.command) if point.until == "cloud-init" else None
+    if seed is not None:
+        seed.write(work / "seed")
     ours, theirs = socket.socketpair()
     with ours, theirs:
         fd = theirs.fileno()
-        command = machine_command(path, image_format, bios_mode, architecture, media, timeout_s, work, fd)
+        command = machine_command(path, image_format, bios_mode, architecture, media, timeout_s, work, fd, work / "seed" if seed else None)
         with running(command, pass_fds=(fd,)) as process:
             theirs.close()
             by_bios = architecture == "x86_64" and bios_mode == "Legacy"
-            return _Attempt(process, ours, by_bios, work / "screen.png", until).watch(timeout_s)
+            return _Attempt(process, ours, by_bios, work / "screen.png", Aim(point, seed)).watch(timeout_s)
 
 
 class _Attempt:
     """One run of QEMU, watched on its serial console and its screen."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", channel: socket.socket, by_bios: bool, picture: Path, until: BootPoint
+        self, process: "subprocess.Popen[bytes]", channel: socket.socket, by_bios: bool, picture: Path, aim: "Aim"
     ) -> None:
-        self._until, self._begun_by = until, ""
+        self._aim, self._begun_by = aim, ""
         self._process, self._channel, self._by_bios, self._picture = (process, channel, by_bios, picture.absolute())
         self._serial, self._screen, self._running = bytearray(), "", True
         self._monitor: Monitor | None = None
@@ -139,13 +172,13 @@ class _Attempt:
 
     def _reached(self) -> str:
         """Return what shows that it came as far as it has to, an empty string while nothing does."""
-        if self._until == "boots" or not self._begun_by:
+        if self._aim.point.until == "boots" or not self._begun_by:
             return self._begun_by
-        return console_text.asks_for_login(self._screen, console_text.printable(bytes(self._serial)))
+        return self._aim.reached(self._screen, console_text.printable(bytes(self._serial)))
 
     def _nothing(self, timeout_s: float) -> str:
         if self._begun_by:
-            return f"it began to boot ({self._begun_by}) and asked for no login for {timeout_s:g} s"
+            return f"it began to boot ({self._begun_by}) and {self._aim.missing} for {timeout_s:g} s"
         return f"nothing but the firmware was seen for {timeout_s:g} s"
 
     def _drawn(self) -> str:
@@ -161,7 +194,9 @@ class _Attempt:
     def _failure(self) -> str:
         serial = console_text.printable(bytes(self._serial))
         quiet = self._handed_over_at is not None and time.monotonic() - self._handed_over_at > SILENCE_S
-        if self._until != "boots" and (words := console_text.panic(self._screen, serial)):
+        if self._aim.point.until != "boots" and (words := console_text.panic(self._screen, serial)):
+            return words
+        if words := self._aim.missed(serial):
             return words
         if self._by_bios and quiet and not self._begun_by:
             return f"the firmware handed over and nothing was seen for {SILENCE_S} s"

@@ -31,6 +31,8 @@ from tasks.runtime.runs.progress import progress
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
+ANYTHING = BootPoint()
+"""A boot loader or kernel that shows itself."""
 MAX_EMBEDDED_BYTES = 256 << 10
 """A larger picture is named in the artifact, not carried in it."""
 
@@ -41,11 +43,11 @@ BEFORE_READY_S = 300
 
 @task(task_run_name="boot {image.name}", **once("it takes minutes, and a person asked for it"))
 def boot_check(
-    image: Image, account: str, timeout_s: float, *, may_disable: bool = False, until: BootPoint = "boots"
+    image: Image, account: str, timeout_s: float, point: BootPoint = ANYTHING, *, may_disable: bool = False
 ) -> BootCheckReport:
     """Boot a scratch copy of the image; what the guest writes is lost with it.
 
-    until: how far it has to come. may_disable: the account must be one that may disable the image.
+    point: how far it has to come. may_disable: the account must be one that may disable the image.
     Raises IllegalTransition unless the image is whole, InvalidRequest for what can't be booted here, MissingProgram, AccessDenied.
     """
     status_after(image, "export")
@@ -56,8 +58,8 @@ def boot_check(
             owned(catalog, image.id, account, "disable")
         replica = _whole(catalog, image)
         storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
-        outcome = _boot(image, replica.format, partial(storage.export, image.id), settings, timeout_s, until)
-        return _reported(image, outcome, catalog, account, until)
+        outcome = _boot(image, replica.format, partial(storage.export, image.id), settings, timeout_s, point)
+        return _reported(image, outcome, catalog, account, point)
 
 
 @task(
@@ -85,7 +87,7 @@ def require_boot(image: Image, kept: StoredCopy) -> BootCheckReport:
 
 
 def _reported(
-    image: Image, outcome: BootOutcome, catalog: "Catalog", account: str, until: BootPoint = "boots"
+    image: Image, outcome: BootOutcome, catalog: "Catalog", account: str, point: BootPoint = ANYTHING
 ) -> BootCheckReport:
     """Log what came of it, in the event log, the run's log and an artifact."""
     report = BootCheckReport.model_validate(
@@ -94,7 +96,7 @@ def _reported(
             "cpu_architecture": image.cpu_architecture,
             "bios_mode": image.bios_mode or "Legacy",
             "checked_at": catalog.now(),
-            "until": until,
+            **point.model_dump(),
             **outcome.model_dump(),
         }
     )
@@ -141,10 +143,10 @@ def _boot(
     write: Callable[[Path, Progress], object],
     settings: Settings,
     timeout_s: float,
-    until: BootPoint = "boots",
+    point: BootPoint = ANYTHING,
 ) -> BootOutcome:
     def copy(file: Path) -> None:
         with progress(f"boot-copy-{image.id}", f"copy {image.name} to boot it") as meter:
             write(file, meter)
 
-    return boot_copy(image, image_format, copy, settings, timeout_s, until)
+    return boot_copy(image, image_format, copy, settings, timeout_s, point)

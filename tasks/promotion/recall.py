@@ -9,6 +9,8 @@ from catalog.errors import InvalidRequest
 from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, Plan, Promotion, Recalled, RecallReport
 from catalog.rules.accounts.sharing import require_admin
+from tasks.promotion.descent import Found
+from tasks.promotion.descent import descendants as by_chips
 from tasks.promotion.rollback import step_back, tell
 from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_resources
@@ -25,8 +27,11 @@ OPERATION = "recall images"
 @task(task_run_name="recall {image_id}", **retrying())
 def recall(image_id: str, reason: str, account: str, *, descendants: bool) -> RecallReport:
     """Recall an image, in one transaction with what follows of it. Idempotent. Raises ImageNotFound, InvalidRequest."""
+    with open_resources() as (settings, catalog):
+        require_admin(account, OPERATION)
+        kin = by_chips(catalog, settings, image_id)  # reads manifests: before the transaction that holds up others
     with open_resources() as (_, catalog), changing(catalog, account) as change:
-        found = _concerned(change, image_id, account, descendants)
+        found = _concerned(change, image_id, account, descendants, kin)
         images = tuple(_recalled(change, image, why, reached, reason) for image, why, reached in found)
         gone = [one.image_id for one in images if one.outcome == "recalled"]
         rolled_back = tuple(p for one in gone for p in _without(change, one, f"recalled: {reason}"))
@@ -35,22 +40,25 @@ def recall(image_id: str, reason: str, account: str, *, descendants: bool) -> Re
     for image in told:
         emit(events.FAMILY_RECALLED, image, family=image.family, reason=reason)
     tell(left)
-    return RecallReport(image_id=image_id, reason=reason, images=images, rolled_back=rolled_back)
+    return RecallReport(image_id=image_id, reason=reason, images=images, rolled_back=rolled_back, unread=kin.unread)
 
 
 @task(task_run_name="plan to recall {image_id}", **retrying())
 def plan_recall(image_id: str, account: str, *, descendants: bool) -> Plan:
     """Say what would be recalled, what is only named, which families would go back, and who uses it. Changes nothing."""
-    with open_resources() as (_, catalog):
+    with open_resources() as (settings, catalog):
+        require_admin(account, OPERATION)
+        kin = by_chips(catalog, settings, image_id)
         actions: list[Action] = []
-        for image, why, reached in _concerned(catalog, image_id, account, descendants):
+        for image, why, reached in _concerned(catalog, image_id, account, descendants, kin):
             users = used_by(catalog, image)
             told = f"{why}; used by {', '.join(users)}" if users else why
             actions.append(Action(verb="recall" if reached else "name", subject=f"image:{image.id}", reason=told))
             for channel in catalog.channels(image_id=image.id) if reached else ():
                 subject = f"family:{channel.family}@{channel.cpu_architecture}"
                 actions.append(Action(verb="roll back", subject=subject, reason=f"{image.name} is its latest"))
-    return Plan(operation=OPERATION, actions=tuple(actions), summary=f"{len(actions)} steps")
+    summary = "; ".join((f"{len(actions)} steps", *(f"not looked at: {said}" for said in kin.unread)))
+    return Plan(operation=OPERATION, actions=tuple(actions), summary=summary)
 
 
 def used_by(catalog: "Reading", image: Image, *, caches: bool = True) -> tuple[str, ...]:
@@ -62,14 +70,19 @@ def used_by(catalog: "Reading", image: Image, *, caches: bool = True) -> tuple[s
     return (*volumes, *exports, *cached)
 
 
-def _concerned(catalog: "Reading", image_id: str, account: str, descendants: bool) -> Sequence[tuple[Image, str, bool]]:
+def _concerned(
+    catalog: "Reading", image_id: str, account: str, descendants: bool, kin: Found
+) -> Sequence[tuple[Image, str, bool]]:
     """Return the image and what was made of it: each with why, and whether the recall reaches it."""
-    require_admin(account, OPERATION)
     image = catalog.image(image_id, account=account)
     if image.status in (ImageStatus.CREATING, ImageStatus.DOWNLOADING):
         raise InvalidRequest("image_id", image_id, "an image that is there; one that is arriving can be deleted")
-    made = [(one, f"made of {one.parent}", descendants) for one in catalog.made_of(image_id)]
-    return [(image, "asked for", True), *made]
+    declared = {one.id: (one, f"made of {one.parent}", descendants) for one in catalog.made_of(image_id)}
+    by_their_chips = [one for name in kin.how if (one := known_image(catalog, name)) is not None]
+    below = [made for one in by_their_chips for made in catalog.made_of(one.id)]
+    found = {one.id: (one, kin.how[one.id], descendants) for one in by_their_chips}
+    further = {one.id: (one, f"made of {one.parent}", descendants) for one in below}
+    return [(image, "asked for", True), *({**further, **found, **declared}.values())]
 
 
 def _recalled(change: "Change", image: Image, why: str, reached: bool, reason: str) -> Recalled:

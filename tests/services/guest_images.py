@@ -159,6 +159,14 @@ def debian_disk() -> Path:
     return cached("debian.raw", _build_debian)
 
 
+def cloud_disk() -> Path:
+    """Return a real Debian disk like `debian_disk` that has cloud-init as well."""
+    need("mmdebstrap", "sgdisk", "grub-mkstandalone", "mkfs.ext4", "mkfs.vfat", "mcopy")
+    if os.geteuid() != 0:
+        pytest.skip("a Debian disk can be built by root only")
+    return cached("debian-cloud.raw", lambda target, scratch: _build_debian(target, scratch, "cloud-init,python3"))
+
+
 _PACKAGES = "systemd-sysv,udev,kmod,linux-image-cloud-amd64,initramfs-tools,iproute2,ca-certificates"
 _GRUB_STARTED = ("part_gpt", "ext2", "fat", "search", "search_label", "configfile")
 _GRUB_MODULES = (
@@ -188,9 +196,9 @@ menuentry 'Debian' { linux /vmlinuz root=LABEL=root ro console=tty0 console=ttyS
 """
 
 
-def _build_debian(target: Path, scratch: Path) -> None:
+def _build_debian(target: Path, scratch: Path, *more: str) -> None:
     root = scratch / "root"
-    _install_debian(root)
+    _install_debian(root, *more)
     for platform in ("i386-pc", "x86_64-efi"):
         modules = root / "boot/grub" / platform
         modules.mkdir(parents=True)
@@ -235,12 +243,12 @@ def partitioned_for_debian(target: Path) -> None:
     )
 
 
-def _install_debian(root: Path) -> None:
+def _install_debian(root: Path, *more: str) -> None:
     sources = [p for d in ("/etc/apt/sources.list", "/etc/apt/sources.list.d") for p in _lists(Path(d))]
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
     hook = 'printf "LABEL=root / ext4 errors=remount-ro 0 1\n" > "$1/etc/fstab"; chroot "$1" passwd -d root'
     run(
-        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={_PACKAGES}", *excluded),
+        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join((_PACKAGES, *more))}", *excluded),
         *(f"--customize-hook={hook}", "bookworm", str(root), *map(str, sources)),
     )
     for name in ("var/cache/apt", "var/lib/apt/lists"):

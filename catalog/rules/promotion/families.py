@@ -5,6 +5,7 @@
 | name | what no image could be called |
 | labels | what is not key=value, a key given twice |
 | keep_last | less than 1: the latest itself would go |
+| boot_command | without boot_check cloud-init, which runs it |
 | keep_days, deprecate_after_days, soak_hours | less than 0 |
 """
 
@@ -21,6 +22,8 @@ def check_family(family: Family) -> None:
     check_labels(family.labels)
     if family.keep_last is not None and family.keep_last < 1:
         raise InvalidRequest("keep_last", family.keep_last, "1 or more; leave it out to keep all")
+    if family.boot_command and family.boot_check != "cloud-init":
+        raise InvalidRequest("boot_command", family.boot_command, "goes with boot_check cloud-init, which runs it")
     for name in ("keep_days", "deprecate_after_days", "soak_hours"):
         value = getattr(family, name)
         if value is not None and not value >= 0:

@@ -7,7 +7,7 @@
 | quality | always | every check of the suite passed |
 | signature | with `signature`, and where there is one | a key of its watch signed the list that has its checksum |
 | storages | where the family names some | a whole replica lies on each of them |
-| boot | with `boot_check` | it booted in its declared mode, until it asks for a login where that is asked |
+| boot | with `boot_check` | it booted in its declared mode, until it asks for a login or cloud-init is done, and the command ends well, where that is asked |
 | hygiene | of a system image, but with `hygiene: off` | with `refuse`, it was looked into whole, and nothing is there that many machines must not share |
 | soak | with `soak_hours`, where nobody decides | it has been Ready for that long |
 | approval | with `approval`, where nobody decides | a person promotes it |
@@ -112,13 +112,15 @@ def _hygiene(family: Family, image: Image, seen: Seen) -> Evidence | None:
     return _of("hygiene", not (strict and told), "; ".join(told) or clean)
 
 
-UNTIL = {"none": "", "boots": "", "login": " until it asks for a login"}
+UNTIL = {"none": "", "boots": "", "login": " until it asks for a login", "cloud-init": " until cloud-init is done"}
 RANKS = tuple(UNTIL)
 
 
 def reaches(report: BootCheckReport, family: Family) -> bool:
     """Tell whether a boot was watched as far as a family asks for; one that failed before counts as well."""
-    return not report.booted or RANKS.index(report.until) >= RANKS.index(family.boot_check)
+    if report.booted:
+        return RANKS.index(report.until) >= RANKS.index(family.boot_check) and family.boot_command in ("", report.command)
+    return report.command in ("", family.boot_command)
 
 
 def _soak(family: Family, _image: Image, seen: Seen) -> Evidence | None:

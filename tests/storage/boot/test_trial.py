@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from catalog.errors import InvalidRequest, MissingProgram
-from catalog.records import Architecture, BiosMode, Media
+from catalog.records import Architecture, BiosMode, BootPoint, Media
 from storage.boot.console_text import asks_for_login, complaint, evidence, handed_over, panic, printable
 from storage.boot.trial import BootOutcome, boot_image
 from tests.services.guest_images import data_disk, debian_disk
@@ -149,7 +149,7 @@ def test_a_login_is_asked_for_in_a_line_of_its_own() -> None:
 
 @pytest.mark.long
 def test_a_real_debian_boots_until_it_asks_for_a_login(tmp_path: Path) -> None:
-    outcome = boot_image(debian_disk(), "raw", "Legacy", "x86_64", "Template", 600, tmp_path, "login")
+    outcome = boot_image(debian_disk(), "raw", "Legacy", "x86_64", "Template", 600, tmp_path, BootPoint(until="login"))
     assert (outcome.booted, outcome.evidence.endswith("login:")) == (True, True), outcome
 
 
@@ -163,6 +163,6 @@ def test_a_kernel_that_panics_asks_for_no_login(tmp_path: Path) -> None:
     )
     broken.write_bytes(data)
     (tmp_path / "work").mkdir()
-    outcome = boot_image(broken, "raw", "Legacy", "x86_64", "Template", 240, tmp_path / "work", "login")
+    outcome = boot_image(broken, "raw", "Legacy", "x86_64", "Template", 240, tmp_path / "work", BootPoint(until="login"))
     assert not outcome.booted
     assert "Kernel panic - not syncing" in outcome.evidence

@@ -1,4 +1,4 @@
-"""RPM's packages, from its SQLite database (rpm 4.16 and later): each row has a package's header.
+"""RPM's packages, from its database: SQLite (rpm 4.16 and later), or its own and Berkeley DB (`rpm_files`). Each entry is a package's header.
 
 A header (rpm's lib/header.c): number of entries and size of the store, 4 bytes each, big-endian; entries of tag, type, offset and count,
 4 bytes each; the store. SQLite reads the file from memory: the process can open nothing.
@@ -7,14 +7,16 @@ A header (rpm's lib/header.c): number of entries and size of the store, 4 bytes 
 import sqlite3
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 from storage.boot.probe.filesystems import Files, read
+from storage.boot.probe.inventory.rpm_files import headers
 
 PLACES = ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite")
 OTHERS = tuple(
     f"{folder}/{name}" for folder in ("/usr/lib/sysimage/rpm", "/var/lib/rpm") for name in ("Packages.db", "Packages")
 )
-"""Databases of other kinds: ndb, Berkeley DB."""
+"""Databases of other kinds: ndb (openSUSE), Berkeley DB (until rpm 4.15)."""
 MOST_BYTES, MOST_PACKAGES, MOST_ENTRIES = 192 << 20, 50_000, 4096
 TAGS = {1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1022: "arch"}
 _STRING, _INT32 = 6, 4
@@ -31,8 +33,21 @@ def packages(files: Files) -> tuple[list[Row], str] | None:
                 f"{place} has changes in a log beside it that are not read" if read(files, f"{place}-wal", 1) else ""
             )
             return _read(data, place, unread)
-    other = next((place for place in OTHERS if read(files, place, 1) is not None), None)
-    return ([], f"{other} is of a kind (ndb, Berkeley DB) that is not read here") if other else None
+    for place in OTHERS:
+        if (data := read(files, place, MOST_BYTES + 1)) is not None:
+            return _other(data, place)
+    return None
+
+
+def _other(data: bytes, place: str) -> tuple[list[Row], str]:
+    if len(data) > MOST_BYTES:
+        return [], f"{place} has more than {MOST_BYTES >> 20} MiB"
+    found: list[Row] = []
+    try:
+        found += (row for blob in islice(headers(data), MOST_PACKAGES) if (row := _header(blob)) is not None)
+    except ValueError as error:
+        return found, f"{place} is damaged: {error}"
+    return found, ""
 
 
 def _read(data: bytes, place: str, unread: str) -> tuple[list[Row], str]:

@@ -1,0 +1,13 @@
+"""A command that a build of a family has to run well. Only adds: an older program goes on beside it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.add_column("families", sa.Column("boot_command", TEXT, nullable=False, server_default=""))

@@ -1,0 +1,136 @@
+"""Moves of families in processes that are killed at the Nth step they take outside themselves.
+
+    python -m tests.faults.dying_family
+
+Reads one JSON document a line: `{"move": name in MOVES, "given": {...}, "die_at": N}`, 0 for never. Each is made in a fork, so that nothing
+is imported twice; what is printed for it is how that ended (its exit status, negative: the signal) and how many steps it took.
+
+A step is a statement that changes the catalog, its commit, the moment after it, a program that is started, a connection that is
+opened, a file that is named or removed: as SQLAlchemy's and Python's own hooks tell. A death between two of them, at a statement that
+only reads, leaves what a death at the second one leaves. Nothing of ours is replaced.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.pool import Pool
+
+from catalog import open_catalog
+from catalog.records import Promotion
+from flows import promote_image
+from flows.requests import PromoteImage
+from tasks.promotion.promote import promote
+from tasks.promotion.recall import recall
+from tasks.promotion.rollback import leave_unusable, roll_back
+from tasks.promotion.settle import settle
+
+CHANGES = ("INSERT", "UPDATE", "DELETE")
+AUDITED = ("subprocess.Popen", "socket.connect", "os.rename", "os.remove", "os.link", "os.mkdir")
+
+
+def _promote(image: str, family: str) -> object:
+    return promote.fn(image, family, "it is newer", "admin")
+
+
+def _roll_back(image: str, family: str) -> object:
+    return roll_back.fn(family, "x86_64", image, "it is worse", "admin")
+
+
+def _recall(image: str, family: str) -> object:
+    return recall.fn(image, f"a hole in {family}", "admin", descendants=True)
+
+
+def _settle(image: str, family: str) -> object:
+    with open_catalog() as catalog:
+        found = catalog.image(image)
+    return settle.fn(f"watch of {family}", found)
+
+
+def _leave(image: str, family: str) -> object:
+    return leave_unusable.fn()
+
+
+def _whole(image: str, family: str) -> object:
+    made = promote_image(PromoteImage(image_id=image, family=family, reason="it is newer"))
+    assert isinstance(made, Promotion)
+    return made
+
+
+MOVES: Mapping[str, Callable[[str, str], object]] = {
+    "promote": _promote, "roll back": _roll_back, "recall": _recall, "settle": _settle, "leave": _leave, "whole": _whole,
+}  # fmt: skip
+
+
+class Steps:
+    """Counts the steps of this process, and kills it just before number `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.count, self.wrote = at, 0, False
+
+    def statement(self, _connection: object, _cursor: object, text: str, *_: object) -> None:
+        if text.lstrip()[:6].upper() in CHANGES:
+            self.wrote = True
+            self.step()
+
+    def commit(self, *_: object) -> None:
+        if self.wrote:
+            self.step()
+
+    def committed(self, *_: object) -> None:
+        if self.wrote:
+            self.wrote = False
+            self.step()
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(self) -> None:
+        """Count from now on."""
+        sa.event.listen(sa.Engine, "before_cursor_execute", self.statement)
+        sa.event.listen(sa.Engine, "commit", self.commit)
+        sa.event.listen(Pool, "checkin", self.committed)
+        sys.addaudithook(lambda event, _: self.step() if event in AUDITED else None)
+
+
+def moved(move: str, given: Mapping[str, str], die_at: int) -> int:
+    """Make a move; return how many steps it took."""
+    steps = Steps(die_at)
+    steps.watch()
+    MOVES[move](**given)
+    return steps.count
+
+
+def in_a_fork(asked: Mapping[str, object]) -> tuple[int, int]:
+    """Make a move in a process of its own; return its exit status and, if it lived, its steps."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.write(theirs, str(moved(**asked)).encode())  # type: ignore[arg-type]
+            code = 0
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    with os.fdopen(ours) as said:
+        steps = said.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), int(steps or 0)
+
+
+def main() -> None:
+    gc.freeze()  # else each fork's own collection would copy the pages of everything imported
+    for line in sys.stdin:
+        print(*in_a_fork(json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
