@@ -16,7 +16,7 @@ def families(*, as_json: Json = False) -> None:
 
 
 RULES = ("name", "description", "keep_last", "keep_days", "deprecate_after_days", "soak_hours", "approval", "boot_check",
-         "hygiene", "signature", "image_storages", "owner")  # fmt: skip
+         "boot_command", "hygiene", "signature", "image_storages", "owner")  # fmt: skip
 
 
 def promotions(

@@ -14,6 +14,8 @@ def prove(image_id: str, family: str, account: str) -> None:
     rules, missing = still_to_see(image_id, family, account)
     if BOOT in missing:
         asked = {"until": rules.boot_check, "command": rules.boot_command}
-        boot_check(BootCheck.model_validate({"image_id": image_id, "timeout_s": LONGEST_S, "account": account, **asked}))
+        boot_check(
+            BootCheck.model_validate({"image_id": image_id, "timeout_s": LONGEST_S, "account": account, **asked})
+        )
     if INSIDE in missing:
         inspect_contents(InspectContents(image_id=image_id, account=account))

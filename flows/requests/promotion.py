@@ -4,8 +4,8 @@ from pydantic import Field, field_validator
 
 from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, SignatureRule, WatchKind
 from flows.registry import Cron, operation
-from flows.requests.images import BOOT_COMMAND
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
+from flows.requests.images import BOOT_COMMAND
 
 KEEP_LAST = "How many of its newest builds stay for each architecture; default: all."
 KEEP_DAYS = "How many days a build stays at least; default: with Keep last none, else for ever."

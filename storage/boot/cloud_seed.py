@@ -87,7 +87,11 @@ class CloudSeed:
     def _config(self) -> dict[str, object]:
         packed = base64.b64encode(self._script().encode()).decode()
         file = {"path": SCRIPT, "encoding": "b64", "content": packed, "permissions": "0700"}
-        started = ["sh", "-c", f"nohup sh {SCRIPT} </dev/null >/dev/null 2>&1 &"]  # it waits for the end of what starts it
+        started = [
+            "sh",
+            "-c",
+            f"nohup sh {SCRIPT} </dev/null >/dev/null 2>&1 &",
+        ]  # it waits for the end of what starts it
         return {"write_files": [file], "runcmd": [started]}
 
     def _script(self) -> str:

@@ -89,7 +89,9 @@ def boot_image(
     ours, theirs = socket.socketpair()
     with ours, theirs:
         fd = theirs.fileno()
-        command = machine_command(path, image_format, bios_mode, architecture, media, timeout_s, work, fd, work / "seed" if seed else None)
+        command = machine_command(
+            path, image_format, bios_mode, architecture, media, timeout_s, work, fd, work / "seed" if seed else None
+        )
         with running(command, pass_fds=(fd,)) as process:
             theirs.close()
             by_bios = architecture == "x86_64" and bios_mode == "Legacy"

@@ -48,4 +48,3 @@ def sketch_of(pieces: Pieces) -> Sketch:
 def sketch(storage: ImageStorage, image_id: str) -> Sketch | None:
     """Return the sketch of an image on a storage, None where it keeps no chips. Raises as its manifest does."""
     return sketch_of(storage.pieces(image_id)) if isinstance(storage, ImageStore) else None
-

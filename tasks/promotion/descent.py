@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from storage.protocols import ImageStorage
 
 
-
 class Found(NamedTuple):
     """Id of each image that was made of another by its chips → how that shows; and what could not be looked at."""
 
@@ -35,7 +34,9 @@ def descendants(catalog: "Catalog", settings: Settings, image_id: str) -> Found:
     how: dict[str, str] = {}
     parents: Sequence[Image] = [root]
     while parents:
-        found = {child.id: said for parent in parents for child, said in _children(parent, images, looked, {image_id, *how})}
+        found = {
+            child.id: said for parent in parents for child, said in _children(parent, images, looked, {image_id, *how})
+        }
         declared = [one for parent in parents for one in images.values() if one.parent == parent.id]
         how |= found
         parents = [images[one] for one in found] + [one for one in declared if one.id not in how]
@@ -52,7 +53,9 @@ def _children(
             continue
         seen = looked.at(child)
         share = seen.share_of(own) if seen is not None and own is not None else 0.0
-        earlier = (other for one in images.values() if may_descend(child, one) and (other := looked.at(one)) is not None)
+        earlier = (
+            other for one in images.values() if may_descend(child, one) and (other := looked.at(one)) is not None
+        )
         if seen is not None and share >= LEAST and all(seen.share_of(other) <= share for other in earlier):
             yield child, said_of(parent, share)
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from prefect import task
 
-from catalog.errors import FamilyNotFound
 from catalog.log import events
 from catalog.records import Action, Family, Plan
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.families import check_family
+from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 
@@ -65,19 +65,13 @@ def plan_deletion(name: str, account: str) -> Plan:
         catalog.family(name)
         latest = [c.cpu_architecture for c in catalog.channels(name) if c.image_id is not None]
     said = f"what is its latest for {', '.join(latest)} is forgotten" if latest else "it promoted nothing"
-    action = Action(verb="delete", subject=f"family:{name}", reason=f"{said}; its images stay")
-    return Plan(operation=OPERATION, actions=(action,), summary=action.reason)
+    return one_step(OPERATION, "delete", f"family:{name}", f"{said}; its images stay")
 
 
 def _asked(catalog: "Reading", asked: Mapping[str, object], account: str) -> tuple[Family | None, Family]:
     """Return the family that is there and the one that is asked for, which is checked."""
-    try:
-        known = catalog.family(str(asked["name"]))
-    except FamilyNotFound:
-        known = None
-    now = catalog.now()
-    made = {"owner": known.owner if known else account, "created_at": known.created_at if known else now}
-    after = Family.model_validate({**asked, **made, "updated_at": now})
+    known = known_one(catalog.family, asked["name"])
+    after = Family.model_validate({**asked, **whose_and_when(known, account, catalog.now())})
     check_family(after)
     for storage in after.image_storages:
         catalog.image_storage(storage)

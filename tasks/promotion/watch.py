@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, cast
 
 from prefect import task
 
-from catalog.errors import InvalidRequest, WatchNotFound
+from catalog.errors import InvalidRequest
 from catalog.log import events
-from catalog.records import Action, Plan, Watch
+from catalog.records import Plan, Watch
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.watches import check_watch
 from catalog.settings import Settings
 from storage.programs.gpgv import KEY, MOST_BYTES, dearmoured
 from storage.sources.registry import open_plain
+from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 
@@ -42,8 +43,7 @@ def plan_watch(asked: Mapping[str, object], account: str) -> Plan:
     verb = "change" if known else "watch"
     proven = f"signed by {len(after.public_keys)} keys" if after.public_keys else "not signed"
     reason = f"{after.url} brings builds of {after.family} for {after.cpu_architecture}, {proven}"
-    action = Action(verb=verb, subject=f"watch:{after.name}", reason=reason)
-    return Plan(operation=OPERATION, actions=(action,), summary=reason)
+    return one_step(OPERATION, verb, f"watch:{after.name}", reason)
 
 
 @task(task_run_name="delete watch {name}", **retrying())
@@ -62,24 +62,17 @@ def plan_deletion(name: str, account: str) -> Plan:
     require_admin(account, OPERATION)
     with open_resources() as (_, catalog):
         known = catalog.watch(name)
-    reason = f"{known.url} is watched no longer; what it brought stays"
-    return Plan(
-        operation=OPERATION, actions=(Action(verb="delete", subject=f"watch:{name}", reason=reason),), summary=reason
-    )
+    return one_step(OPERATION, "delete", f"watch:{name}", f"{known.url} is watched no longer; what it brought stays")
 
 
 def _asked(
     catalog: "Reading", settings: Settings, asked: Mapping[str, object], account: str
 ) -> tuple[Watch | None, Watch]:
     """Return the watch that is there and the one that is asked for, which is checked."""
-    try:
-        known = catalog.watch(str(asked["name"]))
-    except WatchNotFound:
-        known = None
-    now = catalog.now()
+    known = known_one(catalog.watch, asked["name"])
     keys = tuple(_key(key, settings) for key in cast("tuple[str, ...]", asked.get("public_keys", ())))
-    made = {"owner": known.owner if known else account, "created_at": known.created_at if known else now}
-    after = Watch.model_validate({**asked, **made, "public_keys": keys, "updated_at": now})
+    made = whose_and_when(known, account, catalog.now())
+    after = Watch.model_validate({**asked, **made, "public_keys": keys})
     check_watch(after)
     family = catalog.family(after.family)
     if family.signature == "required" and not after.public_keys:

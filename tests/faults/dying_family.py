@@ -116,7 +116,7 @@ def in_a_fork(asked: Mapping[str, object]) -> tuple[int, int]:
         try:
             os.write(theirs, str(moved(**asked)).encode())  # type: ignore[arg-type]
             code = 0
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # a fork must not go on as its parent would
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         finally:
             os._exit(code)

@@ -44,7 +44,9 @@ class Doomed:
         """Return a new family with these builds, promoted in this order but for one that waits."""
         self.count += 1
         name = f"family{self.count}"
-        builds = [a_build(version, name=f"{name}-{version}", family=name) for version in (*versions, waiting) if version]
+        builds = [
+            a_build(version, name=f"{name}-{version}", family=name) for version in (*versions, waiting) if version
+        ]
         with open_catalog() as catalog, catalog.changing("admin") as change:
             change.save_family(a_family(name=name))
             for build in builds:
@@ -70,7 +72,9 @@ def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
 
 
 @pytest.fixture
-def doomed(request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doomed]:
+def doomed(
+    request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Doomed]:
     monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", url_of(getattr(request, "param", "sqlite"), tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     command = [sys.executable, "-m", "tests.faults.dying_family"]

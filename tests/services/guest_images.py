@@ -248,7 +248,14 @@ def _install_debian(root: Path, *more: str) -> None:
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
     hook = 'printf "LABEL=root / ext4 errors=remount-ro 0 1\n" > "$1/etc/fstab"; chroot "$1" passwd -d root'
     run(
-        *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join((_PACKAGES, *more))}", *excluded),
+        *(
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join((_PACKAGES, *more))}",
+            *excluded,
+        ),
         *(f"--customize-hook={hook}", "bookworm", str(root), *map(str, sources)),
     )
     for name in ("var/cache/apt", "var/lib/apt/lists"):

@@ -119,7 +119,10 @@ RANKS = tuple(UNTIL)
 def reaches(report: BootCheckReport, family: Family) -> bool:
     """Tell whether a boot was watched as far as a family asks for; one that failed before counts as well."""
     if report.booted:
-        return RANKS.index(report.until) >= RANKS.index(family.boot_check) and family.boot_command in ("", report.command)
+        return RANKS.index(report.until) >= RANKS.index(family.boot_check) and family.boot_command in (
+            "",
+            report.command,
+        )
     return report.command in ("", family.boot_command)
 
 

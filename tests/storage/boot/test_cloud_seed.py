@@ -19,7 +19,10 @@ def said(seed: CloudSeed, kind: str, code: int, text: str) -> str:
 
 def test_a_guest_is_believed_when_both_lines_are_whole() -> None:
     seed = CloudSeed.new("cat /etc/debian_version")
-    status, printed = said(seed, "cloud-init", 0, "status: done\ndetail: DataSourceNoCloud"), said(seed, "command", 0, "12.5\n")
+    status, printed = (
+        said(seed, "cloud-init", 0, "status: done\ndetail: DataSourceNoCloud"),
+        said(seed, "command", 0, "12.5\n"),
+    )
     assert seed.told(status) is None
     assert seed.told(status + printed[: printed.index(" .")]) is None
     told = seed.told(status + printed)

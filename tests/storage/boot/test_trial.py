@@ -163,6 +163,8 @@ def test_a_kernel_that_panics_asks_for_no_login(tmp_path: Path) -> None:
     )
     broken.write_bytes(data)
     (tmp_path / "work").mkdir()
-    outcome = boot_image(broken, "raw", "Legacy", "x86_64", "Template", 240, tmp_path / "work", BootPoint(until="login"))
+    outcome = boot_image(
+        broken, "raw", "Legacy", "x86_64", "Template", 240, tmp_path / "work", BootPoint(until="login")
+    )
     assert not outcome.booted
     assert "Kernel panic - not syncing" in outcome.evidence

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from catalog.records import ContentsSeen, Finding, Image, QualityCheck, QualityReport, SignatureSeen, Verdict
-from catalog.rules.promotion.gates import GATES, Seen, failed, judged
+from catalog.rules.promotion.gates import GATES, Seen, failed, judged, reaches
 from tests.catalog.rules.promotion.builds import NOW, a_build, a_family, booted
 
 IMAGE = a_build(expected_checksum="sha256:" + "ab" * 32)
@@ -94,6 +94,21 @@ def test_a_person_decides_on_soak_and_it_is_on_record() -> None:
         True,
         "Ready for 0.0 of 24 hours; decided by a person",
     )
+
+
+def test_a_boot_counts_as_far_as_it_was_watched_and_with_the_command_of_the_family() -> None:
+    rules = RULES.model_copy(update={"boot_check": "cloud-init", "boot_command": "uname"})
+    here = booted(IMAGE)
+    for until, command, counts in (
+        ("login", "", False), ("cloud-init", "", False), ("cloud-init", "id", False), ("cloud-init", "uname", True),
+    ):  # fmt: skip
+        report = here.model_copy(update={"until": until, "command": command})
+        assert reaches(report, rules) is counts
+        sentences = {one.gate: one.sentence for one in failed(judged(rules, IMAGE, replace(WELL, boot=report)))}
+        assert ("boot" not in sentences) is counts
+        assert counts or "not booted yet until cloud-init is done" in sentences["boot"]
+    assert reaches(booted(IMAGE, well=False), rules)
+    assert not reaches(booted(IMAGE, well=False).model_copy(update={"command": "id"}), rules)
 
 
 def test_hygiene_that_only_warns_tells_and_passes() -> None:

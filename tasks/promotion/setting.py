@@ -1,0 +1,29 @@
+"""What setting and deleting a named record has in common, be it a family or a watch."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from catalog.errors import FamilyNotFound, WatchNotFound
+from catalog.records import Action, Family, Plan, Watch
+
+R = TypeVar("R", Family, Watch)
+
+
+def known_one(find: Callable[[str], R], name: object) -> R | None:
+    """Return the record of a name, None where there is none."""
+    try:
+        return find(str(name))
+    except (FamilyNotFound, WatchNotFound):
+        return None
+
+
+def whose_and_when(known: Family | Watch | None, account: str, now: datetime) -> dict[str, object]:
+    """Return the fields that nobody asks for: whose it stays or becomes, and when it was made and set."""
+    made = (known.owner, known.created_at) if known is not None else (account, now)
+    return {"owner": made[0], "created_at": made[1], "updated_at": now}
+
+
+def one_step(operation: str, verb: str, subject: str, reason: str) -> Plan:
+    """Return the plan of an operation that does one thing."""
+    return Plan(operation=operation, actions=(Action(verb=verb, subject=subject, reason=reason),), summary=reason)
