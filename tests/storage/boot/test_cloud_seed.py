@@ -57,6 +57,7 @@ def test_the_seed_is_what_cloud_init_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_a_real_debian_tells_when_its_cloud_init_is_done(tmp_path: Path) -> None:
     point = BootPoint(until="cloud-init", command="cat /etc/debian_version; hostname")
     outcome = boot_image(cloud_disk(), "raw", "Legacy", "x86_64", "Template", 900, tmp_path, point)
@@ -67,6 +68,7 @@ def test_a_real_debian_tells_when_its_cloud_init_is_done(tmp_path: Path) -> None
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_a_command_that_ends_badly_fails_the_boot(tmp_path: Path) -> None:
     point = BootPoint(until="cloud-init", command="echo no such thing; exit 7")
     outcome = boot_image(cloud_disk(), "raw", "Legacy", "x86_64", "Template", 900, tmp_path, point)
