@@ -25,8 +25,8 @@ PATTERN = (
     "{version}/os-{version}-{arch}.qcow2."
 )
 CHECKSUMS = "Address of the list of checksums, absolute or relative to the file, with {version}, {arch} and {file} in it: SHA256SUMS."
-SIGNATURE_URL = "Address of the list's own signature, likewise; left out where the list is clear-signed."
-KEYS = "OpenPGP keys whose signature is required: armoured text, or a file of the host with it."
+SIGNATURE_URL = "Address of the list's own signature, likewise; left out where the list is clear-signed. Of cosign: the signature, or its bundle."
+KEYS = "Keys whose signature is required, OpenPGP or cosign (PEM of ECDSA P-256, Ed25519): armoured text, or a file of the host with it."
 ADD = "Fields of the add request for what it brings, such as os=Debian 12, bios_mode=UEFI, image_storages."
 
 

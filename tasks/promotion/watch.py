@@ -9,10 +9,11 @@ from catalog.errors import InvalidRequest
 from catalog.log import events
 from catalog.records import Plan, Watch
 from catalog.rules.accounts.sharing import require_admin
-from catalog.rules.promotion.watches import check_watch
+from catalog.rules.promotion.watches import check_watch, is_sigstore_key
 from catalog.settings import Settings
 from storage.programs.gpgv import KEY, MOST_BYTES, dearmoured
 from storage.sources.registry import open_plain
+from storage.sources.watched.sigstore import public_key
 from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
@@ -86,5 +87,8 @@ def _key(given: str, settings: Settings) -> str:
     if not text.startswith(ARMOUR):
         url = text if text.startswith("file:") else f"file://{text}"
         text = open_plain(url, settings).peek(MOST_BYTES).decode("utf-8", "replace").strip()
-    dearmoured(text, KEY)
+    if is_sigstore_key(text):
+        public_key(text)
+    else:
+        dearmoured(text, KEY)
     return text

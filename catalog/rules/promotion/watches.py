@@ -5,7 +5,7 @@
 | url, checksums_url, signature_url | what is not http(s); a password in it |
 | pattern | a listing without one; a listing's or url's without {version} |
 | public_keys | without a list of checksums that they sign |
-| signature_url | without public_keys, or without checksums_url |
+| signature_url | without public_keys, or without checksums_url; none, where a key is cosign's: its signatures lie in files of their own |
 | add | a field that the watch itself decides |
 
 A list is refused, and nothing taken of it, where it has become older than what it was, or less than half as long.
@@ -34,6 +34,7 @@ DECIDED = (
 )
 """Fields of an add that are the watch's to decide."""
 SCHEMES = ("http", "https")
+SIGSTORE_KEY = "-----BEGIN PUBLIC KEY-----"
 ANEW = "set the watch again to take it as it is now"
 
 
@@ -70,10 +71,19 @@ def _check_signatures(watch: Watch) -> None:
         raise InvalidRequest(
             "public_keys", len(watch.public_keys), "give checksums_url as well: the keys sign a list of checksums"
         )
+    if watch.signature_url is None and any(map(is_sigstore_key, watch.public_keys)):
+        raise InvalidRequest(
+            "signature_url", None, "give it: what a cosign key signed has its signature in a file of its own"
+        )
     if watch.signature_url is not None and (not watch.public_keys or watch.checksums_url is None):
         raise InvalidRequest("signature_url", watch.signature_url, "goes with checksums_url and public_keys")
     if watch.kind == "simplestreams" and watch.checksums_url is not None:
         raise InvalidRequest("checksums_url", watch.checksums_url, "leave it out: a simplestreams index has checksums")
+
+
+def is_sigstore_key(key: str) -> bool:
+    """Tell whether a key is one of cosign's, else it is OpenPGP's."""
+    return key.lstrip().startswith(SIGSTORE_KEY)
 
 
 def why_refused(versions: Sequence[str], state: WatchState) -> str:

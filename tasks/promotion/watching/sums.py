@@ -1,16 +1,19 @@
 """The checksum that a publisher gives for a build, and who signed it."""
 
 import posixpath
+from collections.abc import Sequence
 from urllib.parse import unquote, urljoin, urlsplit
 
 from catalog.errors import SignatureRefused, SourceForbidden
 from catalog.records import Build, Watch
 from catalog.rules.promotion.patterns import Match, filled
+from catalog.rules.promotion.watches import is_sigstore_key
 from catalog.settings import Settings
 from storage.programs.gpgv import MOST_BYTES as MOST_SIGNATURE
-from storage.programs.gpgv import verified
+from storage.programs.gpgv import Signed, verified
 from storage.sources.checksums.published import MAX_BYTES, published
 from storage.sources.masking import mask
+from storage.sources.watched import sigstore
 from storage.sources.watched.documents import Document, fetch
 
 
@@ -46,10 +49,20 @@ def _signed(
 
 def by_keys(watch: Watch, document: Document, signature: bytes | None) -> tuple[bytes, tuple[str, ...]]:
     """Return what a key of the watch signed of a document, and the keys. Raises SignatureRefused."""
-    signed = verified(document.data, signature, watch.public_keys)
+    signed = _verified(document.data, signature, watch.public_keys)
     if not signed.signed_by:
         raise SignatureRefused(document.url.masked, signed.reason)
     return signed.data, signed.signed_by
+
+
+def _verified(data: bytes, signature: bytes | None, keys: Sequence[str]) -> Signed:
+    """Check a signature by the keys of its kind, those of cosign first. A watch may have both: a publisher that goes from one to the other."""
+    others = [key for key in keys if not is_sigstore_key(key)]
+    if signature is not None and len(others) < len(keys):
+        signed = sigstore.verified(data, signature, keys)
+        if signed.signed_by or not others:
+            return signed
+    return verified(data, signature, others)
 
 
 def required(document: Document | None) -> Document:

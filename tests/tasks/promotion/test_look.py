@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
+from catalog.errors import InvalidRequest
 from catalog.records import Look
+from storage.sources.watched.sigstore import fingerprint, public_key
 from tasks.promotion.family import set_family
 from tasks.promotion.look import look_at, settle_state
 from tasks.promotion.watch import set_watch
 from tests.services.nginx import Nginx, nginx
 from tests.services.openpgp import Publisher, publisher
+from tests.storage.sources.watched.test_sigstore import Signer, bundle
 from tests.tasks.promotion.layouts import LAYOUTS, Mirror, simplestreams
 
 UBUNTU = {"kind": "simplestreams", "pattern": "ubuntu-22.04-server-cloudimg-{arch}.img"}
@@ -83,6 +86,24 @@ def test_the_newest_build_of_a_publisher_is_found_and_proven(world: World, name:
     assert build.version.removeprefix("v") == newest
     assert build.checksum == f"{layout.algorithm}:{digest}"
     assert build.url.endswith(layout.file.replace("{v}", newest))
+
+
+def test_a_list_that_a_cosign_key_signed_is_believed(world: World, tmp_path: Path) -> None:
+    signer, stranger = Signer(tmp_path / "a", "p256"), Signer(tmp_path / "b", "ed25519")
+    layout = LAYOUTS["almalinux"]
+    asked = {**layout.watch, "signature_url": "CHECKSUM.sigstore.json", "public_keys": (signer.key,)}
+    with pytest.raises(InvalidRequest, match="signature in a file of its own"):
+        world.watch(**{**asked, "signature_url": None})
+    world.mirror.publish(layout, layout.versions[0])
+    world.watch(**asked)
+    sums = world.mirror.root / layout.folder / "CHECKSUM"
+    beside = sums.with_name("CHECKSUM.sigstore.json")
+    beside.write_bytes(bundle(stranger.sign(sums.read_bytes()), sums.read_bytes()))
+    assert "another key than those given" in str(world.look().refused)
+    beside.write_bytes(bundle(signer.sign(sums.read_bytes()), sums.read_bytes()))
+    build = world.look().build
+    assert build is not None
+    assert build.signed_by == (fingerprint(public_key(signer.key)),)
 
 
 @pytest.mark.parametrize("signed", [False, True])
