@@ -20,7 +20,7 @@ from tests.services.prefect import migrated_database
 from tests.services.process import free_port
 from tests.services.signed import signed
 
-START_S = 240.0
+START_S = 600.0
 BUSY = 40
 COMMAND = Path(sys.executable).with_name("imagewright")
 
