@@ -20,6 +20,8 @@ from tests.flows.managed import placed
 from tests.services.process import free_port
 from tests.services.service import Service
 
+pytestmark = pytest.mark.xdist_group("client")
+
 
 @pytest.fixture(scope="module")
 def images(served: Service) -> tuple[Image, ...]:

@@ -28,6 +28,8 @@ from tests.console.api.v1.people import everybody, service
 from tests.console.api.v1.test_listings import leftover, volume
 from tests.services.prefect import prefect_server
 
+pytestmark = pytest.mark.xdist_group("matrix")
+
 API = "/api/v1"
 WHO = ("nobody", "viewer", "user", "other", "root", "scoped robot", "expired robot", "disabled")
 UNKNOWN = ("nobody", "expired robot", "disabled")

@@ -28,6 +28,8 @@ from tests.services.proxy import proxy
 from tests.services.scripted_http import answer, scripted
 from tests.services.service import Service
 
+pytestmark = pytest.mark.xdist_group("client")
+
 
 @payload
 def data() -> bytes:

@@ -25,6 +25,8 @@ from tests.flows.managed import MIB, blank, placed, saved
 from tests.services.proxy import proxy
 from tests.services.service import Service
 
+pytestmark = pytest.mark.xdist_group("client")
+
 DATA = os.urandom(6 * MIB + 7)
 ASKED = {"name": "sent", "image_format": "raw"}
 

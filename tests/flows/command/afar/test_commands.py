@@ -23,6 +23,8 @@ from tests.services.process import free_port
 from tests.services.scripted_http import answer, scripted
 from tests.services.service import Service, service
 
+pytestmark = pytest.mark.xdist_group("client")
+
 Patch = pytest.MonkeyPatch
 Captured = pytest.CaptureFixture[str]
 OF_THE_HOST = ("public-key", "export-config")
