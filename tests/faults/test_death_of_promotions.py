@@ -49,8 +49,7 @@ class Doomed:
         ]
         with open_catalog() as catalog, catalog.changing("admin") as change:
             change.save_family(a_family(name=name))
-            for build in builds:
-                change.save_image(build)
+            builds = [change.save_image(build) for build in builds]
             for build in builds[: len(versions)]:
                 change.promote(name, build, "it is good")
             if waiting:
