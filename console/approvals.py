@@ -27,7 +27,7 @@ from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Record, SignedIn
 from catalog.rules.accounts.roles import may
 from console.entrance.bodies import body_of
-from console.entrance.run_sight import sees_run
+from console.entrance.run_visibility import sees_run
 from console.entrance.visitors import visitor_of
 from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable
 from console.thread_pools import catalogs

@@ -14,7 +14,7 @@ from catalog.rules.accounts.roles import acting_account, in_scope, is_limited, r
 from catalog.rules.accounts.sharing import ADMIN, require_owner
 from catalog.settings import Settings
 from console.entrance.visitors import is_operator, opened
-from console.sight import Sight
+from console.visibility import Visibility
 from flows.registry import Operation
 from flows.requests.add import AddImage
 from flows.requests.subjects import held, images_named, means_of_the_host
@@ -44,7 +44,7 @@ def checked(settings: Settings, who: SignedIn, row: Operation, asked: R, door: D
         return asked
     request = allowed(who, row, asked)
     with opened(settings, who, door) as catalog:
-        check_subjects(Sight(catalog, who, getattr(request, "account", None)), who, row, request)
+        check_subjects(Visibility(catalog, who, getattr(request, "account", None)), who, row, request)
     return request
 
 
@@ -53,20 +53,20 @@ def _under(account: str, asked: BaseModel) -> BaseModel:
     return asked if "account" in asked.model_fields_set else asked.model_copy(update={"account": account})
 
 
-def check_subjects(sight: Sight, who: SignedIn, row: Operation, asked: BaseModel) -> None:
+def check_subjects(visibility: Visibility, who: SignedIn, row: Operation, asked: BaseModel) -> None:
     """Raise what keeps somebody from doing this with what a request names: what they don't see does not exist.
 
     Of several images, some that are not there stop no others: the run says so of each.
     """
-    _check_images(sight, who, row, asked)
+    _check_images(visibility, who, row, asked)
     for volume_id in _ids(asked, "volume_id"):
-        sight.volume(volume_id)
+        visibility.volume(volume_id)
     for leftover_id in _ids(asked, "leftover_ids"):
-        if not sight.of(sight.catalog.leftover(leftover_id).image_id):
+        if not visibility.of(visibility.catalog.leftover(leftover_id).image_id):
             raise LeftoverNotFound(leftover_id)
 
 
-def _check_images(sight: Sight, who: SignedIn, row: Operation, asked: BaseModel) -> None:
+def _check_images(visibility: Visibility, who: SignedIn, row: Operation, asked: BaseModel) -> None:
     named, limited = images_named(asked), is_limited(who.scope)
     if limited and not named:
         _check_name(who, row, asked)
@@ -74,18 +74,18 @@ def _check_images(sight: Sight, who: SignedIn, row: Operation, asked: BaseModel)
     refused: list[ImagewrightError] = []
     for image_id in named:
         try:
-            seen.append(_usable(sight, row, image_id))
+            seen.append(_usable(visibility, row, image_id))
         except ImagewrightError as error:
             refused.append(error)
     if refused and (limited or not seen):
         raise refused[0]
 
 
-def _usable(sight: Sight, row: Operation, image_id: str) -> Image:
+def _usable(visibility: Visibility, row: Operation, image_id: str) -> Image:
     """Return an image that somebody may do this with. Raises ImageNotFound, AccessDenied."""
-    image = sight.image(image_id)
+    image = visibility.image(image_id)
     if verb_of(row.rights) == "change":
-        require_owner(image, sight.catalog.viewer(sight.account), row.title.lower())
+        require_owner(image, visibility.catalog.viewer(visibility.account), row.title.lower())
     return image
 
 

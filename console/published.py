@@ -24,11 +24,11 @@ from catalog.settings import Settings
 from console.api.v1.listings import one
 from console.api.v1.problems import problem
 from console.api.v1.signing import known
-from console.sight import Sight
 from console.thread_pools import catalogs
 from console.transfers.downloads import headers_of
 from console.transfers.ranges import Offer, RangedAnswer
 from console.transfers.replica_contents import OpenReaders, same_file, whole_file
+from console.visibility import Visibility
 
 FAMILIES, TREE = "/f", "/simplestreams"
 FOR_EVER = "private, max-age=31536000, immutable, no-transform"
@@ -70,14 +70,16 @@ class Published:
         family, arch = request.path_params["family"], request.query_params.get("arch", "x86_64")
         if arch not in get_args(Architecture):
             raise InvalidRequest("arch", arch, f"one of {', '.join(get_args(Architecture))}")
-        handed = await catalogs(one, self._settings, who, lambda sight: _latest(sight, family, arch))
+        handed = await catalogs(one, self._settings, who, lambda visibility: _latest(visibility, family, arch))
         headers = {"Cache-Control": "no-store", "ETag": f'"sha256:{handed.sha256}"'}
         return RedirectResponse(f"{request.scope.get('root_path', '')}{TREE}/{handed.path}", 302, headers)
 
     async def _content(self, request: Request, who: SignedIn) -> Response:
         """Send the bytes that have a digest."""
         family, digest = request.path_params["family"], request.path_params["digest"]
-        replicas, handed = await catalogs(one, self._settings, who, lambda sight: _of_digest(sight, family, digest))
+        replicas, handed = await catalogs(
+            one, self._settings, who, lambda visibility: _of_digest(visibility, family, digest)
+        )
         said = {**headers_of(replicas[0].md5, handed.sha256, handed.name), "Cache-Control": FOR_EVER}
         offer = Offer(size_bytes=handed.size_bytes, etag=f'"sha256:{handed.sha256}"', headers=said)
         return RangedAnswer(offer, lambda: whole_file(self._readers, replicas))
@@ -89,7 +91,7 @@ class Published:
         return _document(request, products_of(await self._handed(who)))
 
     async def _handed(self, who: SignedIn) -> tuple[Handed, ...]:
-        return await catalogs(one, self._settings, who, lambda sight: tuple(_all_handed(sight)))
+        return await catalogs(one, self._settings, who, lambda visibility: tuple(_all_handed(visibility)))
 
 
 def token_of(request: Request) -> str:
@@ -106,35 +108,37 @@ def token_of(request: Request) -> str:
         raise NotSignedIn from error
 
 
-def _latest(sight: Sight, family: str, arch: str) -> Handed:
-    image = sight.catalog.latest(family, arch, account=sight.account)
-    if not sight.sees(image):
+def _latest(visibility: Visibility, family: str, arch: str) -> Handed:
+    image = visibility.catalog.latest(family, arch, account=visibility.account)
+    if not visibility.sees(image):
         raise ImageNotFound("latest", f"of family {family!r} for {arch}")
-    replicas, handed = _stored(sight.catalog, image)
+    replicas, handed = _stored(visibility.catalog, image)
     if handed is None:
         raise ImageNotFound(image.id, "by its digest: a storage converted it, and it was not measured yet")
     assert replicas
     return handed
 
 
-def _of_digest(sight: Sight, family: str, digest: str) -> tuple[list[Replica], Handed]:
-    for image in sight.catalog.images(family=family, account=sight.account, status=("Ready", "Migrating")):
-        if sight.sees(image) and not why_not(image):
-            replicas, handed = _stored(sight.catalog, image)
+def _of_digest(visibility: Visibility, family: str, digest: str) -> tuple[list[Replica], Handed]:
+    for image in visibility.catalog.images(family=family, account=visibility.account, status=("Ready", "Migrating")):
+        if visibility.sees(image) and not why_not(image):
+            replicas, handed = _stored(visibility.catalog, image)
             if handed is not None and handed.sha256 == digest:
                 return replicas, handed
     raise ImageNotFound(digest, f"of family {family!r}")
 
 
-def _all_handed(sight: Sight) -> Iterator[Handed]:
+def _all_handed(visibility: Visibility) -> Iterator[Handed]:
     """Yield what each family hands on, as far as it is seen."""
-    for family in sight.catalog.families():
-        images = [i for i in sight.catalog.images(family=family.name, account=sight.account) if sight.sees(i)]
-        promotes = any(True for _ in sight.catalog.channels(family.name))
-        stands = _standing(sight.catalog, family.name) if promotes else {image.id for image in images}
+    for family in visibility.catalog.families():
+        images = [
+            i for i in visibility.catalog.images(family=family.name, account=visibility.account) if visibility.sees(i)
+        ]
+        promotes = any(True for _ in visibility.catalog.channels(family.name))
+        stands = _standing(visibility.catalog, family.name) if promotes else {image.id for image in images}
         for image in images:
             if image.id in stands and not why_not(image):
-                _, handed = _stored(sight.catalog, image)
+                _, handed = _stored(visibility.catalog, image)
                 if handed is not None:
                     yield handed
 

@@ -21,7 +21,7 @@ from catalog import open_catalog
 from catalog.errors import RunNotFound
 from catalog.records import Outcome, Record
 from catalog.settings import Settings
-from console.entrance.run_sight import account_of
+from console.entrance.run_visibility import account_of
 from console.starting import LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable
 from console.thread_pools import catalogs
 from flows.registry import OPERATIONS

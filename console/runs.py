@@ -28,7 +28,7 @@ from catalog.units import utc_now
 from console.approvals import may_answer, question_of
 from console.authority import checked
 from console.entrance.bodies import body_of
-from console.entrance.run_sight import sees_run
+from console.entrance.run_visibility import sees_run
 from console.entrance.visitors import DOOR, caller_of, visitor_of
 from console.plan_names import named_plan
 from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, start

@@ -7,11 +7,11 @@ from catalog.records import ImageStatus
 from catalog.rules.images.retention import retention_of
 from catalog.rules.images.transitions import GONE, status_after
 from catalog.settings import Settings
-from console.sight import Sight
+from console.visibility import Visibility
 from flows.registry import OPERATIONS
 
 
-def confirmation_of(sight: Sight, settings: Settings, flow: str, given: Mapping[str, object]) -> str | None:
+def confirmation_of(visibility: Visibility, settings: Settings, flow: str, given: Mapping[str, object]) -> str | None:
     """Return when a flow asks a second time: empty for always, `field=value` for only then, None for never.
 
     given: what its form begins with. What ends images asks only where one of them would not rest in the recycle bin.
@@ -20,16 +20,16 @@ def confirmation_of(sight: Sight, settings: Settings, flow: str, given: Mapping[
     if row.irreversible:
         return "" if row.irreversible is True else row.irreversible
     if row.transition and isinstance(ids, list):
-        return "" if any(_vanishes(sight, settings, str(one), row.transition) for one in ids) else None
+        return "" if any(_vanishes(visibility, settings, str(one), row.transition) for one in ids) else None
     return None
 
 
-def _vanishes(sight: Sight, settings: Settings, image_id: str, transition: str) -> bool:
+def _vanishes(visibility: Visibility, settings: Settings, image_id: str, transition: str) -> bool:
     """Tell whether an operation is the end of an image: it is still arriving, or its owner's are expunged at once."""
     try:
-        image = sight.image(image_id)
+        image = visibility.image(image_id)
         after = status_after(image, transition)
     except (ImageNotFound, IllegalTransition):
         return False
-    direct = retention_of(sight.catalog.account(image.owner), settings).policy == "direct"
+    direct = retention_of(visibility.catalog.account(image.owner), settings).policy == "direct"
     return after is GONE or (after is ImageStatus.DELETED and direct)

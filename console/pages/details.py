@@ -7,7 +7,7 @@ from catalog.records import Event, ExportedImage, Image, Replica
 from console.pages.image_lists import image_rows
 from console.pages.rows import Row, left_to
 from console.pages.values import when
-from console.sight import Sight
+from console.visibility import Visibility
 from storage.uploads import Uploads
 
 SHOWN_EVENTS = 100
@@ -25,14 +25,14 @@ class Details:
     events: tuple[Event, ...]
 
 
-def details_of(sight: Sight, uploads: Uploads, image_id: str) -> Details:
+def details_of(visibility: Visibility, uploads: Uploads, image_id: str) -> Details:
     """Return an image's details. Raises ImageNotFound, also for one that is not seen."""
-    image, catalog = sight.image(image_id), sight.catalog
+    image, catalog = visibility.image(image_id), visibility.catalog
     events = tuple(catalog.events(image_id))
-    (row,) = image_rows(sight, uploads, [image])
+    (row,) = image_rows(visibility, uploads, [image])
     return Details(
         image,
-        left_to(sight.who, row),
+        left_to(visibility.who, row),
         _facts(image),
         tuple(catalog.replicas(image_id)),
         tuple(catalog.exports(image_id)),

@@ -7,30 +7,30 @@ from itertools import islice
 from catalog.errors import ImageNotFound
 from catalog.records import Image, Replica
 from console.pages.rows import Row, image_row, retried
-from console.sight import Sight
+from console.visibility import Visibility
 from storage.uploads import Uploads
 
 AT_ONCE = 100
 """Images whose replicas are asked for with one question: two pages."""
 
 
-def image_rows(sight: Sight, uploads: Uploads, images: Iterable[Image]) -> Iterator[Row]:
+def image_rows(visibility: Visibility, uploads: Uploads, images: Iterable[Image]) -> Iterator[Row]:
     """Return the lines of images that are seen, in their order."""
-    waiting, catalog = iter(images), sight.catalog
+    waiting, catalog = iter(images), visibility.catalog
     while some := list(islice(waiting, AT_ONCE)):
         places: defaultdict[str, list[Replica]] = defaultdict(list)
         for replica in catalog.replicas_of([image.id for image in some]):
             places[replica.image_id].append(replica)
         for image in some:
-            row = image_row(image, places[image.id], _instead(sight, image))
+            row = image_row(image, places[image.id], _instead(visibility, image))
             yield retried(uploads, row, image, places[image.id])
 
 
-def _instead(sight: Sight, image: Image) -> Image | None:
+def _instead(visibility: Visibility, image: Image) -> Image | None:
     """Return what replaces a deprecated image, None where nothing does, or nothing that is seen."""
     if not image.deprecated or not image.replaced_by:
         return None
     try:
-        return sight.image(image.replaced_by)
+        return visibility.image(image.replaced_by)
     except ImageNotFound:
         return None

@@ -30,9 +30,9 @@ from console.pages.storage_usage import StorageUsage
 from console.pages.tabs import DEPRECATED, FORMATS, KINDS, PAGE, TABS, View, page_of
 from console.pages.values import size, when
 from console.runs import failures_of, progress_of
-from console.sight import Sight, sees_upload
 from console.starting import run_page
 from console.thread_pools import catalogs
+from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.uploads import Uploads
 
@@ -173,22 +173,22 @@ class Pages:
     ) -> tuple[list[Row], bool, tuple[str, ...]]:
         """Return the rows of a page, whether there are more, and what could not be read of the catalog."""
         with opened(self._settings, who) as catalog:
-            view = View(Sight(catalog, who), query, self._usage, self._uploads)
+            view = View(Visibility(catalog, who), query, self._usage, self._uploads)
             rows, more = page_of(TABS[name], view, number)
             unreadable = tuple(map(str, catalog.unreadable.values()))
             return rows, more, unreadable if who.identity.role == ADMIN else ()
 
     def _details(self, image_id: str, who: SignedIn) -> Details:
         with opened(self._settings, who) as catalog:
-            return details_of(Sight(catalog, who), self._uploads, image_id)
+            return details_of(Visibility(catalog, who), self._uploads, image_id)
 
     def _present(self, flow: str, given: Mapping[str, object], who: SignedIn) -> Mapping[str, object]:
         with opened(self._settings, who) as catalog:
-            return present_values(Sight(catalog, who), flow, given)
+            return present_values(Visibility(catalog, who), flow, given)
 
     def _confirmation(self, flow: str, given: Mapping[str, object], who: SignedIn) -> str | None:
         with opened(self._settings, who) as catalog:
-            return confirmation_of(Sight(catalog, who), self._settings, flow, given)
+            return confirmation_of(Visibility(catalog, who), self._settings, flow, given)
 
     def _filters(self) -> Mapping[str, tuple[str, ...]]:
         """Return what images can be filtered by, with the values there are, in the order of the page."""

@@ -4,24 +4,24 @@ from collections.abc import Callable, Mapping
 
 from catalog.errors import NotFound
 from catalog.records import Record
-from console.sight import Sight
+from console.visibility import Visibility
 from flows.registry import OPERATIONS, Present
 
-READ: Mapping[str, Callable[[Sight, Mapping[str, object]], Record]] = {
-    "image": lambda sight, given: sight.image(str(given.get("image_id", ""))),
-    "image storage": lambda sight, given: sight.catalog.image_storage(str(given.get("name", ""))),
-    "primary storage": lambda sight, given: sight.catalog.primary_storage(str(given.get("name", ""))),
+READ: Mapping[str, Callable[[Visibility, Mapping[str, object]], Record]] = {
+    "image": lambda visibility, given: visibility.image(str(given.get("image_id", ""))),
+    "image storage": lambda visibility, given: visibility.catalog.image_storage(str(given.get("name", ""))),
+    "primary storage": lambda visibility, given: visibility.catalog.primary_storage(str(given.get("name", ""))),
 }
 """`Present.of` → the record."""
 
 
-def present_values(sight: Sight, flow: str, given: Mapping[str, object]) -> Mapping[str, object]:
+def present_values(visibility: Visibility, flow: str, given: Mapping[str, object]) -> Mapping[str, object]:
     """Return the present values of what a flow would change; nothing where it is not seen, which the run will say."""
     row = OPERATIONS[flow]
     if row.present is None:
         return {}
     try:
-        record = READ[row.present.of](sight, given)
+        record = READ[row.present.of](visibility, given)
     except NotFound:
         return {}
     return _values(row.present, row.request.model_fields, record)

@@ -16,7 +16,7 @@ from console.pages.image_lists import image_rows
 from console.pages.rows import Row
 from console.pages.sorting import ordered
 from console.pages.storage_usage import StorageUsage
-from console.sight import Sight, sees_upload, storage_as_seen
+from console.visibility import Visibility, sees_upload, storage_as_seen
 from storage.uploads import Uploads
 
 PAGE = 50
@@ -26,9 +26,9 @@ KINDS, FORMATS = get_args(ImageType), get_args(ImageFormat)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What tabs are made from. sight: of whoever looks; query: of the page's address, e.g. the `name` pattern."""
+    """What tabs are made from. visibility: what whoever looks may see; query: of the page's address, e.g. the `name` pattern."""
 
-    sight: Sight
+    visibility: Visibility
     query: Mapping[str, str]
     usage: StorageUsage
     uploads: Uploads
@@ -36,7 +36,7 @@ class View:
     @property
     def catalog(self) -> Reading:
         """What there is, seen or not."""
-        return self.sight.catalog
+        return self.visibility.catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def _images(view: View) -> Iterable[Row]:
         image_type=cast("ImageType | None", _one_of("kind", query, KINDS)),
         format=cast("ImageFormat | None", _one_of("format", query, FORMATS)),
         deprecated=DEPRECATED[_one_of("deprecated", query, tuple(DEPRECATED)) or ""],
-        account=view.sight.account,
+        account=view.visibility.account,
     )
-    return image_rows(view.sight, view.uploads, filter(view.sight.sees, found))
+    return image_rows(view.visibility, view.uploads, filter(view.visibility.sees, found))
 
 
 def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) -> str | None:
@@ -74,35 +74,35 @@ def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) 
 def _uploads(view: View) -> Iterator[Row]:
     for upload in view.uploads.all():
         with suppress(UploadNotFound):
-            if sees_upload(view.sight.who, upload):
+            if sees_upload(view.visibility.who, upload):
                 yield rows.upload_row(view.catalog, view.uploads, upload)
 
 
 def _exports(view: View) -> Iterator[Row]:
     for export in view.catalog.exports():
-        if view.sight.of(export.image_id):
+        if view.visibility.of(export.image_id):
             yield rows.export_row(view.catalog, export)
 
 
 def _bin(view: View) -> Iterable[Row]:
-    return map(rows.bin_row, filter(view.sight.sees, view.catalog.bin(view.sight.account)))
+    return map(rows.bin_row, filter(view.visibility.sees, view.catalog.bin(view.visibility.account)))
 
 
 def _leftovers(view: View) -> Iterator[Row]:
     for left in view.catalog.leftovers():
-        if view.sight.of(left.image_id):
+        if view.visibility.of(left.image_id):
             yield rows.leftover_row(view.catalog, left)
 
 
 def _volumes(view: View) -> Iterator[Row]:
     for volume in view.catalog.volumes():
-        if view.sight.owns(volume.owner, volume.image_id):
+        if view.visibility.owns(volume.owner, volume.image_id):
             yield rows.volume_row(volume)
 
 
 def _storages(view: View) -> Iterator[Row]:
     for storage in view.catalog.image_storages():
-        yield rows.storage_row(storage_as_seen(view.sight.who, storage), view.usage.image_storage(storage))
+        yield rows.storage_row(storage_as_seen(view.visibility.who, storage), view.usage.image_storage(storage))
 
 
 def _primaries(view: View) -> Iterator[Row]:
@@ -146,4 +146,4 @@ def page_of(tab: Tab, view: View, number: int) -> tuple[list[Row], bool]:
     listed, sort = tab.rows(view), view.query.get("sort")
     rows_ = ordered(listed, tab.columns, sort) if sort else listed
     found = list(islice(rows_, number * PAGE, (number + 1) * PAGE + 1))
-    return [rows.left_to(view.sight.who, row) for row in found[:PAGE]], len(found) > PAGE
+    return [rows.left_to(view.visibility.who, row) for row in found[:PAGE]], len(found) > PAGE

@@ -29,9 +29,9 @@ from catalog.settings import Settings
 from catalog.store import record_kinds
 from console.entrance.visitors import DOOR, KEY
 from console.security import is_api
-from console.sight import Sight
 from console.thread_pools import catalogs
 from console.transfers.announcing import metadata_of, model_of, object_of
+from console.visibility import Visibility
 from flows.registry import row_of
 from storage.sources.network.wire import tls_context
 from tasks.add.reservation import subject_of
@@ -178,7 +178,7 @@ def _is_hidden(catalog: Catalog, who: SignedIn, path: str) -> bool:
         return any(one.account != who.identity.account for one in promised)
     if found := LINK.fullmatch(path):
         try:
-            Sight(catalog.on_behalf_of(who.identity.name, DOOR), who).export(found["id"])
+            Visibility(catalog.on_behalf_of(who.identity.name, DOOR), who).export(found["id"])
         except ExportNotFound:
             return True
     return False

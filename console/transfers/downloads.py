@@ -23,10 +23,10 @@ from catalog.rules.images.naming import download_name
 from catalog.settings import Settings
 from console.entrance.sealing import installation_key
 from console.entrance.visitors import opened, visitor_of
-from console.sight import Sight
 from console.thread_pools import catalogs
 from console.transfers.kept_file import KeptReader
 from console.transfers.ranges import Offer, RangedAnswer
+from console.visibility import Visibility
 from storage.local_files import LocalReader
 from storage.replicas.proven_files import look, looks
 from tasks.images.kept_exports import is_kept, is_there, keeper_of
@@ -162,7 +162,7 @@ class Downloads:
 
     def _sees(self, export_id: str, who: SignedIn) -> bool:
         with opened(self._settings, who) as catalog, suppress(ExportNotFound):
-            return bool(Sight(catalog, who).export(export_id))
+            return bool(Visibility(catalog, who).export(export_id))
         return False
 
     async def file(self, request: Request) -> Response:

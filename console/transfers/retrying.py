@@ -23,12 +23,12 @@ from console.authority import allowed, checked
 from console.entrance.bodies import body_of
 from console.entrance.visitors import DOOR, caller_of, is_operator, opened, visitor_of
 from console.runs import MAX_BODY, refused
-from console.sight import Sight, sees_upload
 from console.starting import LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, Started, start
 from console.thread_pools import catalogs, rooms
 from console.transfers.adding import Adding
 from console.transfers.announcing import FLOWS, announced, object_of, request_for, row_named
 from console.transfers.receiving import judge
+from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.sources.masking import STARS
 from storage.uploads import Upload, Uploads
@@ -123,9 +123,9 @@ class Retrying:
     def _failed(self, image_id: str, who: SignedIn) -> Failed:
         """Return an image whose add failed. Raises ImageNotFound, AccessDenied, IllegalTransition."""
         with opened(self._settings, who) as catalog:
-            sight = Sight(catalog, who)
-            image = sight.image(image_id)
-            require_owner(image, catalog.viewer(sight.account), "retry")
+            visibility = Visibility(catalog, who)
+            image = visibility.image(image_id)
+            require_owner(image, catalog.viewer(visibility.account), "retry")
             status_after(image, "download")
             begun = [e.run_id for e in catalog.events(image_id) if e.kind in BEGINNINGS and e.run_id]
             return Failed(image, begun[-1] if begun else None, as_asked(catalog, image))

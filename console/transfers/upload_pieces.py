@@ -11,7 +11,7 @@ from catalog.errors import UploadNotFound
 from catalog.records import Record, SignedIn
 from catalog.settings import Settings
 from console.entrance.visitors import visitor_of
-from console.sight import sees_upload
+from console.visibility import sees_upload
 from storage.uploads import Uploads
 
 PIECE_BYTES = 1 << 20

@@ -18,11 +18,11 @@ from catalog.rules.accounts.roles import require
 from catalog.settings import Settings
 from console.authority import checked
 from console.entrance.visitors import caller_of
-from console.sight import sees_upload
 from console.thread_pools import rooms
 from console.transfers.adding import Adding
 from console.transfers.announcing import announced, metadata_of, object_of, request_for, row_named
 from console.transfers.receiving import Receiving, Refused
+from console.visibility import sees_upload
 from storage.uploads import Upload, Uploads
 from tasks.add.uploads import discard_upload, promise_room
 

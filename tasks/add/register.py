@@ -1,4 +1,4 @@
-"""Put an image into the catalog before anything else happens to it: from here on it is never lost sight of."""
+"""Put an image into the catalog before anything else happens to it: from here on the catalog keeps it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

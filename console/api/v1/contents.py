@@ -13,11 +13,11 @@ from catalog.records import ExportedImage, Replica
 from catalog.rules.images.naming import download_name, file_name
 from console.api.v1.listings import Id, one
 from console.api.v1.signing import Here, Who
-from console.sight import Sight
 from console.thread_pools import catalogs
 from console.transfers.downloads import ExportedFiles, headers_of, proven_file
 from console.transfers.ranges import Offer, RangedAnswer
 from console.transfers.replica_contents import OpenReaders, same_file, whole_file
+from console.visibility import Visibility
 
 router = APIRouter(tags=["Contents"])
 BYTES: dict[int | str, dict[str, object]] = {
@@ -46,7 +46,7 @@ class Extent(BaseModel):
 @router.get("/images/{image_id}/content", response_class=Response, responses=BYTES, operation_id="image_content")
 async def image_content(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
     """Send the file as the storage keeps it, straight from its pieces; each is proven when it is read."""
-    replicas, name = await catalogs(one, settings, who, lambda sight: _stored(sight, image_id))
+    replicas, name = await catalogs(one, settings, who, lambda visibility: _stored(visibility, image_id))
     readers: OpenReaders = request.app.state.readers
     first = replicas[0]
     return RangedAnswer(
@@ -55,9 +55,9 @@ async def image_content(image_id: Id, request: Request, who: Who, settings: Here
     )
 
 
-def _stored(sight: Sight, image_id: str) -> tuple[list[Replica], str]:
-    image = sight.image(image_id)
-    replicas = list(same_file(sight.catalog, image))
+def _stored(visibility: Visibility, image_id: str) -> tuple[list[Replica], str]:
+    image = visibility.image(image_id)
+    replicas = list(same_file(visibility.catalog, image))
     return replicas, file_name(image.name, image.version, replicas[0].format)
 
 
@@ -71,7 +71,7 @@ def _etag(replica: Replica) -> str:
 @router.get("/images/{image_id}/extents", response_model=list[Extent])
 async def image_extents(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
     """Say which ranges of the file are data; the others are zeros and need not be fetched."""
-    replicas, _ = await catalogs(one, settings, who, lambda sight: _stored(sight, image_id))
+    replicas, _ = await catalogs(one, settings, who, lambda visibility: _stored(visibility, image_id))
     readers: OpenReaders = request.app.state.readers
 
     def extents() -> Iterator[tuple[int, int, bool]]:
@@ -100,9 +100,9 @@ async def export_content(export_id: Id, request: Request, who: Who, settings: He
     """Send an exported file, for as long as it is what was proven when it was made."""
     files: ExportedFiles = request.app.state.exported
 
-    def found(sight: Sight) -> tuple[ExportedImage, str]:
-        export = sight.export(export_id)
-        return export, download_name(sight.catalog.image(export.image_id), export)
+    def found(visibility: Visibility) -> tuple[ExportedImage, str]:
+        export = visibility.export(export_id)
+        return export, download_name(visibility.catalog.image(export.image_id), export)
 
     export, _ = await catalogs(one, settings, who, found)
     offered = await files.proven(export.id)

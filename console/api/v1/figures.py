@@ -21,8 +21,8 @@ from catalog.store.record_kinds import Place
 from console.api.v1.listings import PLAIN, Asked, Id, listing, one
 from console.api.v1.pages import Page
 from console.api.v1.signing import Here, Who
-from console.sight import Sight
 from console.thread_pools import catalogs
+from console.visibility import Visibility
 
 router = APIRouter(tags=["Reading"])
 Text = Annotated[str | None, Query(max_length=256, pattern=PLAIN)]
@@ -41,7 +41,7 @@ class AskedDeliveries(Asked):
     status: Literal["Pending", "Delivered", "Failed"] | None = None
 
 
-def _everything(_sight: Sight, _record: object) -> bool:
+def _everything(_visibility: Visibility, _record: object) -> bool:
     return True
 
 
@@ -50,8 +50,8 @@ async def hosts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> P
     """List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs."""
     require(who, "administer", "list hosts")
 
-    def found(sight: Sight, after: Place | None) -> Iterator[Host]:
-        return (host for host in sight.catalog.hosts() if after is None or host.name > str(after[0]))
+    def found(visibility: Visibility, after: Place | None) -> Iterator[Host]:
+        return (host for host in visibility.catalog.hosts() if after is None or host.name > str(after[0]))
 
     return await catalogs(listing, settings, who, asked, record_kinds.HOST, found, _everything)
 
@@ -62,7 +62,7 @@ async def pending(asked: Annotated[AskedPending, Query()], who: Who, settings: H
     require(who, "administer", "list what waits")
     return await catalogs(
         listing, settings, who, asked, record_kinds.DEFERRED,
-        lambda sight, after: sight.catalog.listed(record_kinds.DEFERRED, after, storage=asked.storage), _everything,
+        lambda visibility, after: visibility.catalog.listed(record_kinds.DEFERRED, after, storage=asked.storage), _everything,
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ async def accounts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -
     require(who, "administer", "list accounts")
     return await catalogs(
         listing, settings, who, asked, record_kinds.ACCOUNT,
-        lambda sight, after: sight.catalog.listed(record_kinds.ACCOUNT, after), _everything,
+        lambda visibility, after: visibility.catalog.listed(record_kinds.ACCOUNT, after), _everything,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ async def webhooks(asked: Annotated[Asked, Query()], who: Who, settings: Here) -
     require(who, "administer", "list webhooks")
     return await catalogs(
         listing, settings, who, asked, record_kinds.WEBHOOK,
-        lambda sight, after: sight.catalog.listed(record_kinds.WEBHOOK, after), _everything,
+        lambda visibility, after: visibility.catalog.listed(record_kinds.WEBHOOK, after), _everything,
     )  # fmt: skip
 
 
@@ -91,10 +91,10 @@ async def deliveries(asked: Annotated[AskedDeliveries, Query()], who: Who, setti
     """List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first."""
     require(who, "administer", "list deliveries")
 
-    def found(sight: Sight, after: Place | None) -> Iterator[Delivery]:
+    def found(visibility: Visibility, after: Place | None) -> Iterator[Delivery]:
         if asked.webhook is not None:
-            sight.catalog.webhook(asked.webhook)
-        return sight.catalog.listed(record_kinds.DELIVERY, after, webhook=asked.webhook, status=asked.status)
+            visibility.catalog.webhook(asked.webhook)
+        return visibility.catalog.listed(record_kinds.DELIVERY, after, webhook=asked.webhook, status=asked.status)
 
     return await catalogs(listing, settings, who, asked, record_kinds.DELIVERY, found, _everything)
 
@@ -102,25 +102,25 @@ async def deliveries(asked: Annotated[AskedDeliveries, Query()], who: Who, setti
 @router.get("/usage")
 async def usage(who: Who, settings: Here, account: Text = None) -> Page[Usage]:
     """List what accounts use, the recycle bin counted in and apart: one's own; for an administrator all, or one of them."""
-    return Page(items=await catalogs(one, settings, who, lambda sight: _usage(sight, who, account)))
+    return Page(items=await catalogs(one, settings, who, lambda visibility: _usage(visibility, who, account)))
 
 
-def _usage(sight: Sight, who: SignedIn, account: str | None) -> tuple[Usage, ...]:
+def _usage(visibility: Visibility, who: SignedIn, account: str | None) -> tuple[Usage, ...]:
     own = sees_as(who)
     if own == ADMIN:
-        return (sight.catalog.usage(account),) if account else tuple(sight.catalog.usages())
+        return (visibility.catalog.usage(account),) if account else tuple(visibility.catalog.usages())
     if account not in (None, own):
         raise OtherAccount(who.identity.name, account, own)
-    return (sight.catalog.usage(own),)
+    return (visibility.catalog.usage(own),)
 
 
 @router.get("/images/{image_id}/lineage")
 async def lineage(image_id: Id, who: Who, settings: Here) -> dict[str, object]:
     """Show where an image comes from: an in-toto statement with SLSA provenance, made from the event log."""
 
-    def found(sight: Sight) -> dict[str, object]:
-        image = sight.image(image_id)
-        return dict(statement(image.id, sight.catalog.events(image.id)))
+    def found(visibility: Visibility) -> dict[str, object]:
+        image = visibility.image(image_id)
+        return dict(statement(image.id, visibility.catalog.events(image.id)))
 
     return await catalogs(one, settings, who, found)
 
@@ -133,10 +133,10 @@ async def differences(who: Who, settings: Here, since: AwareDatetime, until: Awa
 
 
 def _difference(settings: Settings, who: SignedIn, since: AwareDatetime, until: AwareDatetime | None) -> Difference:
-    def found(sight: Sight) -> Difference:
-        end = until or sight.catalog.now()
+    def found(visibility: Visibility) -> Difference:
+        end = until or visibility.catalog.now()
         if since > end:
             raise InvalidRequest("since", since.isoformat(), f"a moment before {end.isoformat()}")
-        return sight.catalog.difference(since, end)
+        return visibility.catalog.difference(since, end)
 
     return one(settings, who, found)

@@ -32,8 +32,8 @@ from catalog.store import record_kinds
 from catalog.store.record_kinds import Place, RecordKind
 from console.api.v1.pages import MOST, USUAL, Page, cursors, cut
 from console.api.v1.signing import Here, Who, opened
-from console.sight import Sight, storage_as_seen
 from console.thread_pools import catalogs
+from console.visibility import Visibility, storage_as_seen
 
 router = APIRouter(tags=["Reading"])
 R = TypeVar("R", bound=Record)
@@ -101,7 +101,7 @@ class AskedPromotions(AskedWatches):
     arch: Architecture | None = None
 
 
-Found = Callable[[Sight, Place | None], Iterator[R]]
+Found = Callable[[Visibility, Place | None], Iterator[R]]
 
 
 def listing(
@@ -110,7 +110,7 @@ def listing(
     asked: Asked,
     kind: RecordKind[R],
     found: Found[R],
-    seen: Callable[[Sight, R], bool],
+    seen: Callable[[Visibility, R], bool],
     shown: Callable[[SignedIn, R], R] = lambda _who, record: record,
 ) -> Page[R]:
     """Return a page. found: what there is from a place on; seen: what of it whoever asks sees; shown: how they see it."""
@@ -120,46 +120,46 @@ def listing(
     ours = cursors(settings, kind.table, filters, who.identity.name)
     place = ours.read(asked.cursor)
     with opened(settings, who) as catalog:
-        sight = Sight(catalog, who, asked.account)
-        items, end = cut(found(sight, place), lambda record: seen(sight, record), asked.limit, kind)
+        visibility = Visibility(catalog, who, asked.account)
+        items, end = cut(found(visibility, place), lambda record: seen(visibility, record), asked.limit, kind)
     return Page(items=tuple(shown(who, item) for item in items), next=ours.write(end) if end else None)
 
 
-def one(settings: Settings, who: SignedIn, find: Callable[[Sight], T]) -> T:
+def one(settings: Settings, who: SignedIn, find: Callable[[Visibility], T]) -> T:
     """Return what is found with the eyes of whoever asks."""
     with opened(settings, who) as catalog:
-        return find(Sight(catalog, who))
+        return find(Visibility(catalog, who))
 
 
 @router.get("/images")
 async def images(asked: Annotated[AskedImages, Query()], who: Who, settings: Here) -> Page[Image]:
     """List images, newest first."""
 
-    def found(sight: Sight, after: Place | None) -> Iterator[Image]:
+    def found(visibility: Visibility, after: Place | None) -> Iterator[Image]:
         if asked.image_storage is not None:
-            sight.catalog.image_storage(asked.image_storage)
-        return sight.catalog.images(
-            status=asked.status or AVAILABLE, name_pattern=asked.name_pattern, owner=asked.owner, account=sight.account,
+            visibility.catalog.image_storage(asked.image_storage)
+        return visibility.catalog.images(
+            status=asked.status or AVAILABLE, name_pattern=asked.name_pattern, owner=asked.owner, account=visibility.account,
             image_storage=asked.image_storage, image_type=asked.image_type, family=asked.family, format=asked.format,
             deprecated=asked.deprecated, changed_since=asked.changed_since, os=asked.os, build_version=asked.version,
             cpu_architecture=asked.arch, labels=asked.label, after=after,
         )  # fmt: skip
 
-    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Sight.sees)
+    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Visibility.sees)
 
 
 @router.get("/images/{image_id}")
 async def image(image_id: Id, who: Who, settings: Here) -> Image:
     """Show an image."""
-    return await catalogs(one, settings, who, lambda sight: sight.image(image_id))
+    return await catalogs(one, settings, who, lambda visibility: visibility.image(image_id))
 
 
 @router.get("/images/{image_id}/replicas")
 async def replicas(image_id: Id, who: Who, settings: Here) -> Page[Replica]:
     """Show where an image lies."""
 
-    def found(sight: Sight) -> tuple[Replica, ...]:
-        return tuple(sight.catalog.replicas(sight.image(image_id).id))
+    def found(visibility: Visibility) -> tuple[Replica, ...]:
+        return tuple(visibility.catalog.replicas(visibility.image(image_id).id))
 
     return Page(items=await catalogs(one, settings, who, found))
 
@@ -168,10 +168,10 @@ async def replicas(image_id: Id, who: Who, settings: Here) -> Page[Replica]:
 async def recycle_bin(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Image]:
     """List the recycle bin, newest image first."""
 
-    def found(sight: Sight, after: Place | None) -> Iterator[Image]:
-        return sight.catalog.images(status=ImageStatus.DELETED, account=sight.account, after=after)
+    def found(visibility: Visibility, after: Place | None) -> Iterator[Image]:
+        return visibility.catalog.images(status=ImageStatus.DELETED, account=visibility.account, after=after)
 
-    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Sight.sees)
+    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Visibility.sees)
 
 
 @router.get("/exports")
@@ -179,15 +179,15 @@ async def exports(asked: Annotated[AskedOfImage, Query()], who: Who, settings: H
     """List exported images, newest first."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.EXPORT,
-        lambda sight, after: sight.catalog.listed(record_kinds.EXPORT, after, image_id=asked.image_id),
-        lambda sight, export: sight.of(export.image_id),
+        lambda visibility, after: visibility.catalog.listed(record_kinds.EXPORT, after, image_id=asked.image_id),
+        lambda visibility, export: visibility.of(export.image_id),
     )  # fmt: skip
 
 
 @router.get("/exports/{export_id}")
 async def export(export_id: Id, who: Who, settings: Here) -> ExportedImage:
     """Show an exported image."""
-    return await catalogs(one, settings, who, lambda sight: sight.export(export_id))
+    return await catalogs(one, settings, who, lambda visibility: visibility.export(export_id))
 
 
 @router.get("/leftovers")
@@ -195,8 +195,8 @@ async def leftovers(asked: Annotated[AskedOfImage, Query()], who: Who, settings:
     """List what changes of storage left on their sources, newest first."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.LEFTOVER,
-        lambda sight, after: sight.catalog.listed(record_kinds.LEFTOVER, after, image_id=asked.image_id),
-        lambda sight, left: sight.of(left.image_id),
+        lambda visibility, after: visibility.catalog.listed(record_kinds.LEFTOVER, after, image_id=asked.image_id),
+        lambda visibility, left: visibility.of(left.image_id),
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ async def storages(asked: Annotated[Asked, Query()], who: Who, settings: Here) -
     """List image storages by name; under which name their credentials are kept, administrators see."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.IMAGE_STORAGE,
-        lambda sight, after: sight.catalog.listed(record_kinds.IMAGE_STORAGE, after), lambda _sight, _storage: True,
+        lambda visibility, after: visibility.catalog.listed(record_kinds.IMAGE_STORAGE, after), lambda _visibility, _storage: True,
         storage_as_seen,
     )  # fmt: skip
 
@@ -215,15 +215,15 @@ async def volumes(asked: Annotated[AskedOfImage, Query()], who: Who, settings: H
     """List volumes, newest first: one's account's own."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.VOLUME,
-        lambda sight, after: sight.catalog.listed(record_kinds.VOLUME, after, image_id=asked.image_id),
-        lambda sight, volume: sight.owns(volume.owner, volume.image_id),
+        lambda visibility, after: visibility.catalog.listed(record_kinds.VOLUME, after, image_id=asked.image_id),
+        lambda visibility, volume: visibility.owns(volume.owner, volume.image_id),
     )  # fmt: skip
 
 
 @router.get("/volumes/{volume_id}")
 async def volume(volume_id: Id, who: Who, settings: Here) -> Volume:
     """Show a volume."""
-    return await catalogs(one, settings, who, lambda sight: sight.volume(volume_id))
+    return await catalogs(one, settings, who, lambda visibility: visibility.volume(volume_id))
 
 
 @router.get("/events")
@@ -231,10 +231,10 @@ async def events(asked: Annotated[AskedEvents, Query()], who: Who, settings: Her
     """List the event log, oldest first: a feed that goes on with `since`, the last sequence number that was read."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.EVENT,
-        lambda sight, after: sight.catalog.listed(
+        lambda visibility, after: visibility.catalog.listed(
             record_kinds.EVENT, after or ((asked.since,) if asked.since else None), image_id=asked.image_id
         ),
-        lambda sight, event: sight.of(event.image_id),
+        lambda visibility, event: visibility.of(event.image_id),
     )  # fmt: skip
 
 
@@ -243,8 +243,8 @@ async def families(asked: Annotated[Asked, Query()], who: Who, settings: Here) -
     """List families and their rules by name: those that a token's scope leaves."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.FAMILY,
-        lambda sight, after: sight.catalog.listed(record_kinds.FAMILY, after),
-        lambda sight, family: sight.sees_family(family.name),
+        lambda visibility, after: visibility.catalog.listed(record_kinds.FAMILY, after),
+        lambda visibility, family: visibility.sees_family(family.name),
     )  # fmt: skip
 
 
@@ -253,8 +253,8 @@ async def watches(asked: Annotated[AskedWatches, Query()], who: Who, settings: H
     """List what is watched for new builds, by name: of the families that a token's scope leaves."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.WATCH,
-        lambda sight, after: sight.catalog.listed(record_kinds.WATCH, after, family=asked.family),
-        lambda sight, watch: sight.sees_family(watch.family),
+        lambda visibility, after: visibility.catalog.listed(record_kinds.WATCH, after, family=asked.family),
+        lambda visibility, watch: visibility.sees_family(watch.family),
     )  # fmt: skip
 
 
@@ -263,10 +263,10 @@ async def promotions(asked: Annotated[AskedPromotions, Query()], who: Who, setti
     """List what families promoted and went back from, the oldest first: of those that a token's scope leaves."""
     return await catalogs(
         listing, settings, who, asked, record_kinds.PROMOTION,
-        lambda sight, after: sight.catalog.listed(
+        lambda visibility, after: visibility.catalog.listed(
             record_kinds.PROMOTION, after, family=asked.family, cpu_architecture=asked.arch
         ),
-        lambda sight, promotion: sight.sees_family(promotion.family),
+        lambda visibility, promotion: visibility.sees_family(promotion.family),
     )  # fmt: skip
 
 
@@ -274,9 +274,9 @@ async def promotions(asked: Annotated[AskedPromotions, Query()], who: Who, setti
 async def latest(family: Id, who: Who, settings: Here, arch: Architecture = "x86_64") -> Image:
     """Show the latest image of a family for an architecture: what was promoted, else the newest enabled, Ready one."""
 
-    def found(sight: Sight) -> Image:
-        image = sight.catalog.latest(family, arch, account=sight.account)
-        if not sight.sees(image):
+    def found(visibility: Visibility) -> Image:
+        image = visibility.catalog.latest(family, arch, account=visibility.account)
+        if not visibility.sees(image):
             raise ImageNotFound("latest", f"of family {family!r} for {arch}")
         return image
 

@@ -18,9 +18,9 @@ from console.api.v1.runs import wait_for
 from console.api.v1.signing import DOOR, Here, Who, opened
 from console.authority import allowed, check_subjects
 from console.runs import check_add
-from console.sight import Sight
 from console.starting import Started, start
 from console.thread_pools import TookTooLong, catalogs
+from console.visibility import Visibility
 from flows.registry import OPERATIONS, Operation
 from flows.requests import AddSystemImage, AddVolumeImage
 from flows.requests.subjects import held
@@ -66,7 +66,7 @@ def _handler(row: Operation) -> Callable[..., Awaitable[JSONResponse]]:
 
 def _check(settings: Settings, who: SignedIn, row: Operation, request: BaseModel) -> None:
     with opened(settings, who) as catalog:
-        check_subjects(Sight(catalog, who, getattr(request, "account", None)), who, row, request)
+        check_subjects(Visibility(catalog, who, getattr(request, "account", None)), who, row, request)
     for one in held(request) or (request,):
         if isinstance(one, AddSystemImage | AddVolumeImage):
             check_add(one)

@@ -15,7 +15,7 @@ from catalog.records import SignedIn
 from catalog.rules.accounts.roles import require
 from catalog.settings import Settings
 from console.api.v1.signing import Here, Who, known
-from console.entrance.run_sight import sees_run
+from console.entrance.run_visibility import sees_run
 from console.run_states import RunState, cancel, found_run, server, state_of
 from console.thread_pools import TookTooLong
 

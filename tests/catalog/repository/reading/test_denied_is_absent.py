@@ -13,7 +13,7 @@ from catalog.errors import ExportNotFound, ImageNotFound
 from catalog.records import Identity, SignedIn
 from catalog.repository.catalog import Catalog
 from catalog.store.sql import SqlStore
-from console.sight import Sight
+from console.visibility import Visibility
 from tests.catalog.samples import an_export, an_image, opened, saved
 
 
@@ -39,10 +39,10 @@ def asked(catalog: Catalog) -> Iterator[list[str]]:
     sa.event.remove(store.engine, "before_cursor_execute", note)
 
 
-def sight(catalog: Catalog) -> Sight:
+def visibility(catalog: Catalog) -> Visibility:
     now = datetime.now(UTC)
     eve = Identity(name="eve", account="others", role="user", created_at=now, updated_at=now)
-    return Sight(catalog, SignedIn(identity=eve, proof="session:1"))
+    return Visibility(catalog, SignedIn(identity=eve, proof="session:1"))
 
 
 def test_a_guess_costs_the_same_questions_as_an_id_that_is_known(catalog: Catalog) -> None:
@@ -53,10 +53,10 @@ def test_a_guess_costs_the_same_questions_as_an_id_that_is_known(catalog: Catalo
     costs: dict[str, list[list[str]]] = {"image": [], "export": []}
     for image_id, export_id in ((image.id, export.id), (str(uuid4()), str(uuid4()))):
         with asked(catalog) as noted, pytest.raises(ImageNotFound):
-            sight(catalog).image(image_id)
+            visibility(catalog).image(image_id)
         costs["image"].append(noted)
         with asked(catalog) as noted, pytest.raises(ExportNotFound):
-            sight(catalog).export(export_id)
+            visibility(catalog).export(export_id)
         costs["export"].append(noted)
     for known, guessed in costs.values():
         assert known == guessed

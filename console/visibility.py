@@ -1,4 +1,4 @@
-"""What an identity sees: the images of its account's sight that its token's scope leaves, and what belongs to them."""
+"""What an identity sees: the images its account may see that its token's scope leaves, and what belongs to them."""
 
 import json
 from contextlib import suppress
@@ -15,8 +15,8 @@ from storage.uploads import Upload
 NO_IMAGE = "00000000-0000-0000-0000-000000000000"
 
 
-class Sight:
-    """The sight of whoever asks. account: with whose eyes; an administrator may borrow those of any."""
+class Visibility:
+    """What whoever asks may see. account: with whose eyes; an administrator may borrow those of any."""
 
     def __init__(self, catalog: Catalog, who: SignedIn, account: str | None = None) -> None:
         require(who, "read", "read")
