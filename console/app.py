@@ -27,6 +27,7 @@ from console.login import setup
 from console.login.oidc import OidcPages
 from console.login.pages import SignInPages
 from console.login.persons import SessionPersons
+from console.look import preferences
 from console.oidc.signing_in import OidcSignIn
 from console.pages.pages import Pages, trouble
 from console.published import Published
@@ -68,6 +69,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             *runs.routes(),
             *approvals.routes(),
             *setup.routes(),
+            *preferences.routes(),
             *SignInPages(settings, proxies, oidc.title).routes(),
             *OidcPages(settings, proxies, oidc).routes(),
             *UploadRoutes(settings).routes(),

@@ -35,8 +35,8 @@ HEADERS = {
 }
 HTTPS_ONLY = "max-age=31536000"
 
-OPEN = ("/download/", "/setup", "/static/", "/login")
-"""What begins so asks for no sign-in: links are signed, the one-time link proves itself, style sheets are no secret."""
+OPEN = ("/download/", "/setup", "/static/", "/login", "/look")
+"""What begins so asks for no sign-in: links are signed, the one-time link proves itself, style sheets are no secret, and how pages look is anybody's choice."""
 OPERATORS_DOOR = "/operators"
 """Where a browser is asked for the operators' password although there are persons: once given, it is sent for all pages."""
 OF_ADMINISTRATORS = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -4,12 +4,10 @@ What is brought back is bound to the browser that went: by a cookie that only it
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from catalog.errors import ImagewrightError, NoSuchSignIn, TooManyRequests
 from catalog.settings import Settings
@@ -17,6 +15,7 @@ from console.entrance.proxies import Proxies
 from console.entrance.rates import Rates
 from console.login.cookies import keep
 from console.login.pages import place_of
+from console.look.templates import TEMPLATES
 from console.oidc.signing_in import BROWSER_S, OidcSignIn
 
 PATH = "/login/oidc"
@@ -25,7 +24,6 @@ COOKIE = "imagewright-oidc"
 PER_MINUTE = 60
 """Times that an address may go there or come back: each may make us ask the provider."""
 STATUSES: Mapping[type[ImagewrightError], int] = {NoSuchSignIn: 404, TooManyRequests: 429}
-TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates")
 
 
 class OidcPages:

@@ -1,14 +1,12 @@
 """Signing in and out with a browser: a page, a session on the server, a cookie."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from catalog.errors import ImagewrightError, InvalidRequest, NotSignedIn, SignInFailed, SignInLimited
 from catalog.records import NewSession
@@ -18,11 +16,11 @@ from console.entrance.bodies import body_of
 from console.entrance.proxies import Proxies
 from console.entrance.visitors import opened
 from console.login.cookies import forget, keep, session_in
+from console.look.templates import TEMPLATES
 from console.security import OPERATORS_DOOR
 from console.thread_pools import TookTooLong, catalogs, passwords
 from flows.requests.identities import SignIn
 
-TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates")
 MAX_BODY = 16 << 10
 STATUSES: Mapping[type[ImagewrightError], int] = {SignInFailed: 401, SignInLimited: 429, TookTooLong: 503}
 START = "/"

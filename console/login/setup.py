@@ -1,14 +1,12 @@
 """The page of the one-time link. What the link proves is in its fragment, which no browser sends and no log keeps."""
 
-from pathlib import Path
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
+
+from console.look.templates import TEMPLATES
 
 PATH = "/setup"
-TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates")
 
 
 def routes() -> list[Route]:

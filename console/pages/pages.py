@@ -2,23 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from catalog.errors import ImageNotFound, InvalidRequest
-from catalog.records import SignedIn
+from catalog.records import ImageStatus, SignedIn
 from catalog.repository.reading.image_filter import AVAILABLE
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.naming import download_name
 from catalog.rules.storages.sources import UPLOAD
 from catalog.settings import Settings
 from console.approvals import waiting
-from console.entrance.visitors import named_visitor, opened, visitor_of
-from console.overdue import Overdue
+from console.entrance.visitors import opened, visitor_of
+from console.look.templates import TEMPLATES
 from console.pages.actions import offered, permitted
 from console.pages.confirmations import confirmation_of
 from console.pages.details import Details, details_of
@@ -36,16 +34,25 @@ from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.uploads import Uploads
 
-
-def _greeted(request: Request) -> dict[str, object]:
-    """Return who a page is shown to: a person by name; None for the operators."""
-    return {"person": named_visitor(request)}
-
-
-TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_greeted])
-TEMPLATES.env.filters.update(size=size, when=when, verb=lambda flow: OPERATIONS[flow].title)
-TEMPLATES.env.globals["overdue"] = Overdue()
+TEMPLATES.env.filters.update(size=size, when=when)
 MAX_GIVEN = 64 << 10
+TITLES: Mapping[str, str] = {
+    "status": "Status",
+    "kind": "Kind",
+    "format": "Format added",
+    "storage": "Storage",
+    "architecture": "Architecture",
+    "deprecated": "Deprecated",
+}
+"""What images can be filtered by, besides words and a label, in the order of the page."""
+FILTERS = frozenset({*TITLES, "name", "q", "label"})
+STATES = frozenset(
+    {
+        *(status.value for status in ImageStatus),
+        *("Failed", "Disabled", "Disconnected", "Connected", "Uploading", "Suspended", "Refused", "Waiting", "Adding"),
+    }
+)
+"""Words in a list that are shown as a state."""
 
 
 async def trouble(request: Request, error: Exception) -> Response:
@@ -154,6 +161,9 @@ class Pages:
             "unreadable": unreadable,
             "waiting": await catalogs(self._count_uploads, who),
             "most": MOST,
+            "states": STATES,
+            "titles": TITLES,
+            "filtered": bool(FILTERS & {name for name, value in query.items() if value}),
             "cut": bool(query.get("sort")) and not more and number * PAGE + len(rows) >= MOST,
         }
         return TEMPLATES.TemplateResponse(request, template, shown)

@@ -61,7 +61,7 @@ def image_row(image: Image, replicas: Sequence[Replica] = (), instead: Image | N
     """Return an image's line. replicas: where it lies now; instead: what replaces it, where it is deprecated."""
     kind = "ISO" if image.media == "ISO" else image.image_type
     shape = image.format if image.format == image.format_stored else f"{image.format} → {image.format_stored}"
-    cells = (kind, shape, image.status, image.state, size(image.virtual_size_bytes))
+    cells = (system_of(image), kind, shape, image.status, size(image.virtual_size_bytes))
     return Row(
         image.id,
         image.name,
@@ -81,6 +81,12 @@ def image_row(image: Image, replicas: Sequence[Replica] = (), instead: Image | N
         instead={"name": instead.name, "link": f"/images/{instead.id}"} if instead else {},
         owner=image.owner,
     )
+
+
+def system_of(image: Image) -> str:
+    """Return what runs in an image, as it was found, else as it was declared; and for which processor."""
+    found = (image.boot.guest_os if image.boot else None) or image.os
+    return ", ".join(part for part in (found, image.cpu_architecture) if part)
 
 
 def places_of(image: Image, replicas: Sequence[Replica]) -> str:
@@ -114,7 +120,7 @@ def export_row(catalog: Reading, export: ExportedImage) -> Row:
 def bin_row(image: Image) -> Row:
     """Return the line of an image in the recycle bin."""
     row = image_row(image)
-    cells = (row.cells[0], size(image.size_bytes), image.owner, when(image.deleted_at))
+    cells = (row.cells[1], size(image.size_bytes), image.owner, when(image.deleted_at))
     return replace(row, cells=cells, arriving=False)
 
 

@@ -41,13 +41,19 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A list. actions: that need no row; empty: what is said where there is nothing."""
+    """A list. actions: that need no row; empty: what is said where there is nothing; group: what begins with it beside the pages;
+
+    minor: columns that narrow windows do without.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: Callable[[View], Iterable[Row]]
     actions: tuple[str, ...] = ()
     empty: str = "Nothing here."
+    icon: str = "inbox"
+    group: str = ""
+    minor: tuple[str, ...] = ()
 
 
 def _images(view: View) -> Iterable[Row]:
@@ -112,28 +118,39 @@ def _primaries(view: View) -> Iterator[Row]:
 
 TABS: Mapping[str, Tab] = {
     "images": Tab(
-        "Images", ("Kind", "Format", "Status", "State", "Virtual size", "Storages", "Owner", "Added"), _images,
-        offered("images"), "No images: add one from a URL, or a file of this computer.",
+        "Images", ("System", "Kind", "Format", "Status", "Virtual size", "Storages", "Owner", "Added"), _images,
+        offered("images"), "No images: add one from a URL, or a file of this computer.", "disc-3", "Resources",
+        ("Kind", "Format", "Owner"),
     ),
-    "uploads": Tab("Uploads", ("File", "State", "Sent", "Begun", "Kept until"), _uploads, empty="No file is on its way."),
+    "uploads": Tab(
+        "Uploads", ("File", "State", "Sent", "Begun", "Kept until"), _uploads,
+        empty="No file is on its way: add an image and choose a file of this computer.", icon="upload",
+    ),
     "exports": Tab(
         "Exported", ("Format", "Size", "Storage", "MD5", "Exported"), _exports,
-        empty="Nothing is exported: choose Export image among the actions on an image.",
+        empty="Nothing is exported: choose Export image among the actions on an image.", icon="package",
     ),
     "bin": Tab(
         "Recycle bin", ("Kind", "Size", "Owner", "Deleted"), _bin,
-        offered("bin"),
+        offered("bin"), "The recycle bin is empty: images that are deleted rest here until they are expunged.", "trash-2",
     ),
     "leftovers": Tab(
-        "Leftovers", ("Storage", "Location", "Size", "Moved to", "Since"),
-        _leftovers,
+        "Leftovers", ("Storage", "Location", "Size", "Moved to", "Since"), _leftovers,
+        empty="No leftovers: when an image changes its storage, its raw data stays on the old one until it is cleaned up here.",
+        icon="eraser",
+    ),
+    "volumes": Tab(
+        "Volumes", ("Primary storage", "Size", "Location"), _volumes,
+        empty="No volumes: they are made of an image, by its actions.", icon="database",
     ),
     "storages": Tab(
         "Image storages", ("Kind", "URL", "State", "Connection", "Used", "Images kept", "Cap", "Sync network"), _storages,
-        offered("storages"),
+        offered("storages"), "No image storages: register one, so that images can be added.", "server", "Storages",
     ),
-    "primary": Tab("Primary storages", ("Kind", "URL", "Used"), _primaries, offered("primary")),
-    "volumes": Tab("Volumes", ("Primary storage", "Size", "Location"), _volumes),
+    "primary": Tab(
+        "Primary storages", ("Kind", "URL", "Used"), _primaries, offered("primary"),
+        "No primary storages: register one, so that volumes can be made.", "hard-drive",
+    ),
 }  # fmt: skip
 """Every tab: adding one adds a row here and its function in `rows`."""
 

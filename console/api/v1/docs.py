@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.templating import Jinja2Templates
 
 from console.api.v1.problems import MEDIA, Problem
+from console.look.templates import TEMPLATES
 
 router = APIRouter(include_in_schema=False)
 ERRORS = 400
 BARE = ("412", "416")
 """What the standard of ranges answers, without a body."""
 PROBLEM = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-TEMPLATES = Jinja2Templates(Path(__file__).parents[2] / "templates")
 
 
 @router.get("/docs", response_class=HTMLResponse)

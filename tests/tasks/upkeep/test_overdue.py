@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from catalog.settings import load_settings
 from console.app import create_app
+from console.look.templates import TEMPLATES
 from console.overdue import Overdue
-from console.pages.pages import TEMPLATES
 from tasks.upkeep import overdue
 
 pytestmark = pytest.mark.prefect

@@ -1,0 +1,79 @@
+"""The language of a page: sentences are written in English, which is the key to their other wording.
+
+One table, `static/words-zh.json`, serves templates and scripts; `tests/console/look/test_words.py` finds what it lacks.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from starlette.requests import Request
+
+Language = Literal["en", "zh-CN"]
+COOKIE = "imagewright-language"
+NAMES: Mapping[Language, str] = {"en": "English", "zh-CN": "中文"}
+"""Each language in its own words, in the order they are offered in."""
+WORDS = Path(__file__).parents[1] / "static" / "words-zh.json"
+
+
+class Said(str):
+    """An English sentence made of a pattern and values, so that it can be said in another language."""
+
+    __slots__ = ("pattern", "values")
+    pattern: str
+    values: Mapping[str, object]
+
+    def __new__(cls, pattern: str, **values: object) -> Self:
+        """Return the sentence. pattern: with `{name}` where values go."""
+        made = super().__new__(cls, pattern.format(**values))
+        made.pattern, made.values = pattern, values
+        return made
+
+
+class Words:
+    """Says things in one language: `t` of the templates."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._table = chinese() if language == "zh-CN" else {}
+
+    def __call__(self, text: str, **values: object) -> str:
+        """Return a sentence in this language, in English where it has no wording: names and errors are said as they are."""
+        if isinstance(text, Said):
+            said = {name: self(value) if isinstance(value, str) else value for name, value in text.values.items()}
+            return self._table.get(text.pattern, text.pattern).format(**said)
+        found = self._table.get(text, text)
+        return found.format(**values) if values else found
+
+
+@cache
+def chinese() -> Mapping[str, str]:
+    """Return the wording in Chinese, by the one in English."""
+    table: dict[str, str] = json.loads(WORDS.read_text(encoding="utf-8"))
+    return table
+
+
+def language_of(request: Request) -> Language:
+    """Return the language of whoever asks: the one they chose, else the first of the browser's that we speak."""
+    chosen = request.cookies.get(COOKIE)
+    if chosen in NAMES:
+        return "zh-CN" if chosen == "zh-CN" else "en"
+    for wanted in _by_preference(request.headers.get("Accept-Language", "")[:400]):
+        if wanted in ("en", "zh"):
+            return "zh-CN" if wanted == "zh" else "en"
+    return "en"
+
+
+def _by_preference(header: str) -> list[str]:
+    """Return the languages of an Accept-Language, most wanted first, without their regions."""
+    found: list[tuple[float, str]] = []
+    for part in header.split(","):
+        name, _, said = part.strip().partition(";q=")
+        try:
+            wanted = float(said or 1)
+        except ValueError:
+            continue
+        found.append((-wanted, name.partition("-")[0].lower()))
+    return [name for weight, name in sorted(found, key=lambda one: one[0]) if weight < 0]

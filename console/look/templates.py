@@ -1,0 +1,37 @@
+"""The templates that all pages share, and what each of them knows."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.templating import Jinja2Templates
+
+from console.entrance.visitors import named_visitor
+from console.look.language import NAMES, Words, language_of
+from console.look.preferences import THEMES, theme_of
+from console.overdue import Overdue
+from flows.registry import OPERATIONS
+
+ICON = Markup('<svg class="icon" aria-hidden="true"><use href="/static/icons.svg#{}"/></svg>')
+
+
+def icon(name: str) -> Markup:
+    """Return an icon of `static/icons.svg`; beside a word, or under a name of its own: readers of screens pass it over."""
+    return ICON.format(name)
+
+
+def _known(request: Request) -> dict[str, object]:
+    """Return what every page knows. person: whom it is shown to by name; None for the operators."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return {
+        "person": named_visitor(request),
+        "t": Words(language_of(request)),
+        "theme": theme_of(request),
+        "here": quote(here, safe=""),
+    }
+
+
+TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_known])
+TEMPLATES.env.filters["verb"] = lambda flow: OPERATIONS[flow].title
+TEMPLATES.env.globals.update(overdue=Overdue(), icon=icon, themes=THEMES, languages=NAMES)
