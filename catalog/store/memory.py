@@ -12,6 +12,7 @@ from pyrsistent import PMap, pmap
 
 from catalog.records import Event, Image, Record
 from catalog.rules.accounts.sharing import visible
+from catalog.store.lines import LineOrder, in_order, words_of
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, Key, Place, RecordKind
 from catalog.units import utc_now
@@ -63,10 +64,16 @@ class MemoryTransaction:
             (query.changed_since is None or image.updated_at >= query.changed_since)
             and (query.expired_at is None or _is_expired(image, query.expired_at))
             and set(query.labels) <= set(image.labels)
+            and (not query.words or all(word.casefold() in words_of(image) for word in query.words))
             and (query.visible_to is None or visible(image, query.visible_to))
             and (query.stored_on is None or (image.id, query.stored_on) in self._of("replicas"))
             and (query.name_pattern == "*" or _matches(query.name_pattern, image.name))
         )
+
+    def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
+        """Sort all that hold and cut the page out."""
+        held = [cast("Image", one) for one in self._of(IMAGE.table).values() if self._holds(query, one)]
+        return tuple(image.id for image in in_order(held, order, down=down)[offset : offset + limit])
 
     def count(self, kind: RecordKind[Record]) -> int:
         """Return how many records there are."""

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from catalog.errors import RecordUnreadable
 from catalog.records import Account, Event, Record
+from catalog.store.lines import LineOrder
 from catalog.store.record_kinds import Key, Place, RecordKind
 
 R = TypeVar("R", bound=Record)
@@ -26,6 +27,7 @@ class Query:
     expired_at: datetime | None = None  # expires_at at or before
     stored_on: str | None = None  # images with a replica on this image storage
     labels: tuple[str, ...] = ()  # images that bear each of them
+    words: tuple[str, ...] = ()  # parts of what images are found by, in any case; of `lines` only
     visible_to: Account | None = None
     up_to: int | None = None  # events: with this sequence or before
 
@@ -76,6 +78,13 @@ class Transaction(Protocol):
         """Return at most `limit` records in the kind's order, those behind the order values `after` only.
 
         A row that holds no record is named in the page and hides no other.
+        """
+        ...
+
+    def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
+        """Return the ids of images in an order; those without a value last, among equals the newest first.
+
+        Of a query: `among`, `words`, `labels`, `stored_on`, `visible_to`, `name_pattern`.
         """
         ...
 

@@ -19,12 +19,14 @@ from catalog.errors import CatalogFull, CatalogUnavailable
 from catalog.records import Event, Image, Record, Replica
 from catalog.rules.accounts.sharing import grantees
 from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
+from catalog.store.lines import LineOrder, line_of
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, REPLICA, Key, Place, RecordKind
 from catalog.store.rows import from_json, page_from, record_from
+from catalog.store.sql_lines import lines_of
 from catalog.store.sql_queries import names_asked, names_in_order, page_of
 from catalog.store.sql_totals import total_from, totals_of
-from catalog.store.tables import LABELS_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES, UtcTime, row_of
+from catalog.store.tables import LABELS_TABLE, LINES_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES, UtcTime, row_of
 from catalog.units import utc_now
 
 R = TypeVar("R", bound=Record)
@@ -58,6 +60,12 @@ class SqlTransaction:
         statement = page_of(kind, query, after, limit, self._connection.dialect.name, by_name=by_name)
         rows = self._connection.execute(statement)
         return page_from(kind, tuple(rows.keys()), rows)
+
+    def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
+        """Walk the lines of images once."""
+        dialect = self._connection.dialect.name
+        statement = lines_of(query, order, down=down, offset=offset, limit=limit, dialect=dialect)
+        return tuple(self._connection.execute(statement).scalars())
 
     def count(self, kind: RecordKind[Record]) -> int:
         """Return how many records there are."""
@@ -122,6 +130,7 @@ class SqlTransaction:
         self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
 
     def _list(self, image: Image) -> None:
+        self._connection.execute(sa.insert(LINES_TABLE), line_of(image))
         place = {"image_id": image.id, "created_at": image.created_at}
         rows = [{"grantee": grantee, **place} for grantee in sorted(grantees(image))]
         if rows:
@@ -131,7 +140,7 @@ class SqlTransaction:
             self._connection.execute(sa.insert(LABELS_TABLE), labels)
 
     def _unlist(self, image_id: str) -> None:
-        for table in (SHARES_TABLE, LABELS_TABLE):
+        for table in (SHARES_TABLE, LABELS_TABLE, LINES_TABLE):
             self._connection.execute(sa.delete(table).where(table.c.image_id == image_id))
 
     def _finds_by_name(self, query: Query) -> bool:

@@ -198,7 +198,7 @@ def _image_filters(query: Query, dialect: str) -> Iterator[Condition]:
     if query.stored_on is not None:
         yield _stored_on(query.stored_on)
     if query.name_pattern != "*":
-        yield _named(query.name_pattern, dialect)
+        yield named(query.name_pattern, dialect)
 
 
 def _stored_on(storage: str) -> Condition:
@@ -207,7 +207,8 @@ def _stored_on(storage: str) -> Condition:
     return sa.exists().where(here).correlate(_IMAGES)
 
 
-def _named(pattern: str, dialect: str) -> Condition:
+def named(pattern: str, dialect: str) -> Condition:
+    """Return the condition that an image's name is as a pattern says."""
     column = _IMAGES.c.name
     if _is_exact(pattern):
         return column == pattern

@@ -14,9 +14,10 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 import sqlalchemy as sa
 
 from catalog.records import Record
-from catalog.store.record_kinds import RECORD_KINDS, RecordKind
+from catalog.store.lines import COPIED
+from catalog.store.record_kinds import IMAGE, RECORD_KINDS, RecordKind
 
-SCHEMA = "0013"  # newest revision in migrations/versions
+SCHEMA = "0014"  # newest revision in migrations/versions
 OLDEST = "0008"
 """The revision whose programs may still use this schema: it stays while revisions only add, so that hosts are upgraded one by one."""
 SHARES = "image_shares"
@@ -130,6 +131,18 @@ PLACES_TABLE = _keys_table(PLACES, "image_storage")
 """Which images a storage holds: replicas know not how old an image is."""
 LABELS_TABLE = _keys_table(LABELS, "label")
 """Which images bear a label."""
+LINES_TABLE = sa.Table(
+    "image_lines",
+    METADATA,
+    sa.Column("created_at", UtcTime(), primary_key=True),
+    # an older program beside ours deletes images and knows no lines
+    sa.Column("image_id", _TEXT, sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    *(sa.Column(name, _TEXT, nullable=False) for name in ("words", "name", "system")),
+    *(_column(IMAGE, name, IMAGE.record.model_fields[name].annotation) for name in COPIED),
+    sa.Index("ix_image_lines_image_id", "image_id"),
+    sqlite_with_rowid=False,
+)
+"""What lists of images are found and sorted by, see `catalog.store.lines`: narrow, and on disk in the order of lists."""
 JSON_FIELDS: Mapping[str, frozenset[str]] = {
     name: frozenset(c.name for c in table.columns if c.type is _JSON) for name, table in TABLES.items()
 }

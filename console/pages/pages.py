@@ -25,7 +25,7 @@ from console.pages.present_values import present_values
 from console.pages.rows import Row, left_to, stopped
 from console.pages.sorting import MOST
 from console.pages.storage_usage import StorageUsage
-from console.pages.tabs import DEPRECATED, FORMATS, KINDS, PAGE, TABS, View, page_of
+from console.pages.tabs import ARCHITECTURES, DEPRECATED, FORMATS, KINDS, PAGE, TABS, View, page_of
 from console.pages.values import size, when
 from console.runs import failures_of, progress_of
 from console.starting import run_page
@@ -164,7 +164,10 @@ class Pages:
             "states": STATES,
             "titles": TITLES,
             "filtered": bool(FILTERS & {name for name, value in query.items() if value}),
-            "cut": bool(query.get("sort")) and not more and number * PAGE + len(rows) >= MOST,
+            "cut": bool(query.get("sort"))
+            and TABS[name].in_order is None
+            and not more
+            and number * PAGE + len(rows) >= MOST,
         }
         return TEMPLATES.TemplateResponse(request, template, shown)
 
@@ -207,6 +210,7 @@ class Pages:
             "kind": KINDS,
             "format": FORMATS,
             "storage": self._storage_names()["image_storage"],
+            "architecture": ARCHITECTURES,
             "deprecated": tuple(way for way in DEPRECATED if way),
         }
 

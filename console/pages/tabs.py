@@ -7,9 +7,10 @@ from itertools import islice
 from typing import cast, get_args
 
 from catalog.errors import InvalidRequest, UploadNotFound
-from catalog.records import ImageFormat, ImageType
-from catalog.repository.reading.image_filter import AVAILABLE
+from catalog.records import Architecture, ImageFormat, ImageType
+from catalog.repository.reading.image_filter import AVAILABLE, ImageFilter
 from catalog.repository.reading.reading import Reading
+from catalog.store.lines import LineOrder
 from console.pages import rows
 from console.pages.actions import offered
 from console.pages.image_lists import image_rows
@@ -21,7 +22,8 @@ from storage.uploads import Uploads
 
 PAGE = 50
 DEPRECATED: Mapping[str, bool | None] = {"": None, "hidden": False, "only": True}
-KINDS, FORMATS = get_args(ImageType), get_args(ImageFormat)
+KINDS, FORMATS, ARCHITECTURES = get_args(ImageType), get_args(ImageFormat), get_args(Architecture)
+MOST_TYPED, MOST_WORDS = 200, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A list. actions: that need no row; empty: what is said where there is nothing; group: what begins with it beside the pages;
+    """A list. actions: that need no row; empty: what is said where there is nothing; group: what begins with it.
 
-    minor: columns that narrow windows do without.
+    icon: beside its title; minor: columns that narrow windows do without;
+    in_order: the catalog finds and sorts, from a place on so many.
     """
 
     title: str
@@ -54,20 +57,58 @@ class Tab:
     icon: str = "inbox"
     group: str = ""
     minor: tuple[str, ...] = ()
+    in_order: Callable[[View, int, int], Iterable[Row]] | None = None
+
+
+ORDERS: Mapping[str, LineOrder] = {
+    "Name": "name",
+    "System": "system",
+    "Kind": "image_type",
+    "Format": "format",
+    "Status": "status",
+    "Virtual size": "virtual_size_bytes",
+    "Storages": "image_storages",
+    "Owner": "owner",
+    "Added": "created_at",
+}
+"""Columns of the list of images, and what the catalog sorts all of them by."""
 
 
 def _images(view: View) -> Iterable[Row]:
-    query = view.query
-    found = view.catalog.images(
-        status=query.get("status") or AVAILABLE,
-        name_pattern=query.get("name") or "*",
-        image_storage=query.get("storage") or None,
-        image_type=cast("ImageType | None", _one_of("kind", query, KINDS)),
-        format=cast("ImageFormat | None", _one_of("format", query, FORMATS)),
-        deprecated=DEPRECATED[_one_of("deprecated", query, tuple(DEPRECATED)) or ""],
-        account=view.visibility.account,
+    found = view.catalog.images(**_wanted(view))
+    return image_rows(view.visibility, view.uploads, filter(view.visibility.sees, found))
+
+
+def _images_in_order(view: View, first: int, count: int) -> Iterable[Row]:
+    """Return some images of a search, or of an order: the catalog finds and sorts, whatever there is."""
+    sort = view.query.get("sort") or "-Added"
+    column = sort.removeprefix("-")
+    if column not in ORDERS:
+        raise InvalidRequest("sort", sort, f"one of {', '.join(ORDERS)}, with - in front for downwards")
+    found = view.catalog.images_in_order(
+        words_of(view.query), ORDERS[column], down=sort.startswith("-"), offset=first, count=count, **_wanted(view)
     )
     return image_rows(view.visibility, view.uploads, filter(view.visibility.sees, found))
+
+
+def words_of(query: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words that somebody looks for; of a shortened id what is left of it."""
+    return tuple(word.strip("…").removesuffix("...") for word in query.get("q", "")[:MOST_TYPED].split())[:MOST_WORDS]
+
+
+def _wanted(view: View) -> ImageFilter:
+    query = view.query
+    return {
+        "status": query.get("status") or AVAILABLE,
+        "name_pattern": query.get("name") or "*",
+        "image_storage": query.get("storage") or None,
+        "image_type": cast("ImageType | None", _one_of("kind", query, KINDS)),
+        "format": cast("ImageFormat | None", _one_of("format", query, FORMATS)),
+        "cpu_architecture": _one_of("architecture", query, ARCHITECTURES),
+        "labels": (query["label"],) if query.get("label") else (),
+        "deprecated": DEPRECATED[_one_of("deprecated", query, tuple(DEPRECATED)) or ""],
+        "account": view.visibility.account,
+    }
 
 
 def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) -> str | None:
@@ -120,7 +161,7 @@ TABS: Mapping[str, Tab] = {
     "images": Tab(
         "Images", ("System", "Kind", "Format", "Status", "Virtual size", "Storages", "Owner", "Added"), _images,
         offered("images"), "No images: add one from a URL, or a file of this computer.", "disc-3", "Resources",
-        ("Kind", "Format", "Owner"),
+        ("Kind", "Format", "Owner"), _images_in_order,
     ),
     "uploads": Tab(
         "Uploads", ("File", "State", "Sent", "Begun", "Kept until"), _uploads,
@@ -160,7 +201,13 @@ def page_of(tab: Tab, view: View, number: int) -> tuple[list[Row], bool]:
 
     Raises InvalidRequest for a filter or an order that can't be.
     """
-    listed, sort = tab.rows(view), view.query.get("sort")
-    rows_ = ordered(listed, tab.columns, sort) if sort else listed
-    found = list(islice(rows_, number * PAGE, (number + 1) * PAGE + 1))
+    found = list(_page(tab, view, number * PAGE, PAGE + 1))
     return [rows.left_to(view.visibility.who, row) for row in found[:PAGE]], len(found) > PAGE
+
+
+def _page(tab: Tab, view: View, first: int, count: int) -> Iterable[Row]:
+    sort = view.query.get("sort")
+    if tab.in_order and (sort or first or words_of(view.query)):
+        return tab.in_order(view, first, count)
+    listed = tab.rows(view)
+    return islice(ordered(listed, tab.columns, sort) if sort else listed, first, first + count)

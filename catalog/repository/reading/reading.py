@@ -1,6 +1,7 @@
 """Reading the catalog: what `Catalog` and, inside a change, `Change` answer."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar, Unpack, get_args
 
 from catalog import errors
@@ -29,8 +30,9 @@ from catalog.repository.reading.webhooks import WebhookReading
 from catalog.rules.accounts.sharing import visible
 from catalog.rules.promotion.history import goes_back_to, standing, why_not
 from catalog.store import record_kinds
+from catalog.store.lines import LineOrder
 from catalog.store.listing import where
-from catalog.store.protocol import Query
+from catalog.store.protocol import Page, Query
 from catalog.store.record_kinds import Place, RecordKind
 
 R = TypeVar("R", bound=Record)
@@ -58,6 +60,31 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         account = wanted.get("account")
         query = query_of(wanted, self.viewer(account) if account is not None else None)
         return self._limited(query, wanted.get("after"), wanted.get("limit"))
+
+    def images_in_order(
+        self,
+        words: Sequence[str] = (),
+        order: LineOrder = "created_at",
+        *,
+        down: bool = True,
+        offset: int = 0,
+        count: int = 50,
+        **wanted: Unpack[ImageFilter],
+    ) -> Sequence[Image]:
+        """Return a page of images that have each of the words, or parts of them, in what they are found by; in an order.
+
+        What has no value is last, among equals the newest first. Of what is wanted neither `limit`, `after` nor moments count.
+        """
+        account = wanted.get("account")
+        query = query_of(wanted, self.viewer(account) if account is not None else None)
+        with self._reading() as transaction:
+            ids = tuple(
+                transaction.lines(replace(query, words=tuple(words)), order, down=down, offset=offset, limit=count)
+            )
+            these = Query(among={"id": ids})
+            page = transaction.page(record_kinds.IMAGE, these, None, len(ids)) if ids else Page[Image]()
+        found = {image.id: image for image in self._readable(page)}
+        return [found[one] for one in ids if one in found]
 
     def _limited(self, query: Query, after: Image | Place | None, limit: int | None) -> Iterator[Image]:
         place = (after.created_at, after.id) if isinstance(after, Image) else after
