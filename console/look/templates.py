@@ -33,5 +33,6 @@ def _known(request: Request) -> dict[str, object]:
 
 
 TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_known])
+TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
 TEMPLATES.env.filters["verb"] = lambda flow: OPERATIONS[flow].title
 TEMPLATES.env.globals.update(overdue=Overdue(), icon=icon, themes=THEMES, languages=NAMES)

@@ -1,14 +1,15 @@
 """The pages: tabs, details of an image, forms. What the catalog says, as HTML; every value is escaped."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from catalog.errors import ImageNotFound, InvalidRequest
-from catalog.records import ImageStatus, SignedIn
+from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest
+from catalog.records import Image, ImageStatus, SignedIn
 from catalog.repository.reading.image_filter import AVAILABLE
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.naming import download_name
@@ -19,17 +20,22 @@ from console.entrance.visitors import opened, visitor_of
 from console.look.templates import TEMPLATES
 from console.pages.actions import offered, permitted
 from console.pages.confirmations import confirmation_of
-from console.pages.details import Details, details_of
+from console.pages.details import Details, details_of, whole_id
+from console.pages.disk import Disk, disk_of
 from console.pages.forms import fields_of, fills_in, storage_names
 from console.pages.present_values import present_values
 from console.pages.rows import Row, left_to, stopped
 from console.pages.sorting import MOST
+from console.pages.start.overview import Overview, overview_of
+from console.pages.start.running import running_now
 from console.pages.storage_usage import StorageUsage
 from console.pages.tabs import ARCHITECTURES, DEPRECATED, FORMATS, KINDS, PAGE, TABS, View, page_of
 from console.pages.values import size, when
 from console.runs import failures_of, progress_of
+from console.security import OURS
 from console.starting import run_page
-from console.thread_pools import catalogs
+from console.thread_pools import catalogs, plans
+from console.transfers.replica_contents import OpenReaders, same_file, whole_file
 from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.uploads import Uploads
@@ -69,6 +75,7 @@ class Pages:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._uploads, self._usage = settings, Uploads(settings), StorageUsage(settings)
+        self._readers = OpenReaders(settings)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -76,31 +83,65 @@ class Pages:
             Route("/", self.page),
             Route("/table", self.table),
             Route("/images/{id}", self.image),
+            Route("/images/{id}/disk", self.disk),
             Route("/forms/{flow}", self.form),
         ]
 
     async def page(self, request: Request) -> Response:
-        """Give the whole page."""
+        """Give the start page, or the list that the address names."""
+        if not request.url.query:
+            return await self._start(request)
         return await self._listed(request, "page.html")
+
+    async def _start(self, request: Request) -> Response:
+        who = visitor_of(request)
+        overview, running = await asyncio.gather(catalogs(self._overview, who), running_now(who))
+        shown = {
+            "tabs": TABS,
+            "tab": "start",
+            "found": overview,
+            "running": running,
+            "actions": [flow for flow in TABS["images"].actions if permitted(who, flow)],
+            "run_page": who.identity.role == ADMIN,
+            "waiting": await catalogs(self._count_uploads, who),
+        }
+        return TEMPLATES.TemplateResponse(request, "start.html", shown)
+
+    def _overview(self, who: SignedIn) -> Overview:
+        with opened(self._settings, who) as catalog:
+            return overview_of(View(Visibility(catalog, who), {}, self._usage, self._uploads))
 
     async def table(self, request: Request) -> Response:
         """Give only the table, for a page that renews itself."""
         return await self._listed(request, "table.html")
 
     async def image(self, request: Request) -> Response:
-        """Give everything that is known about an image."""
+        """Give everything that is known about an image; a shortened id leads to it."""
+        who, asked = visitor_of(request), request.path_params["id"]
         try:
-            found = await catalogs(self._details, request.path_params["id"], visitor_of(request))
+            found = await catalogs(self._details, asked, who, dict(request.query_params))
         except ImageNotFound as error:
-            return _sentence(request, str(error), 404)
+            whole = await catalogs(self._whole_id, asked, who)
+            return RedirectResponse(f"/images/{whole}") if whole else _sentence(request, str(error), 404)
         shown = {
             "tabs": TABS,
             "tab": "images",
             "found": found,
-            "run_page": run_page if visitor_of(request).identity.role == ADMIN else None,
+            "run_page": run_page if who.identity.role == ADMIN else None,
             "download_name": download_name,
         }
         return TEMPLATES.TemplateResponse(request, "image.html", shown)
+
+    async def disk(self, request: Request) -> Response:
+        """Give the picture of an image's file: for its page, that asks by a script, or as a page of its own."""
+        shown = {"tabs": TABS, "tab": "images", "fragment": OURS in request.headers}
+        try:
+            image, disk = await plans(self._disk, request.path_params["id"], visitor_of(request))
+        except ImageNotFound as error:
+            return _sentence(request, str(error), 404)
+        except ImagewrightError as error:
+            return TEMPLATES.TemplateResponse(request, "disk.html", {**shown, "image": {}, "trouble": str(error)})
+        return TEMPLATES.TemplateResponse(request, "disk.html", {**shown, "image": image, "disk": disk})
 
     async def form(self, request: Request) -> Response:
         """Give the form of a flow; `given` in the query, a JSON object, is what stands there at first."""
@@ -191,9 +232,20 @@ class Pages:
             unreadable = tuple(map(str, catalog.unreadable.values()))
             return rows, more, unreadable if who.identity.role == ADMIN else ()
 
-    def _details(self, image_id: str, who: SignedIn) -> Details:
+    def _details(self, image_id: str, who: SignedIn, query: Mapping[str, str]) -> Details:
         with opened(self._settings, who) as catalog:
-            return details_of(Visibility(catalog, who), self._uploads, image_id)
+            return details_of(Visibility(catalog, who), self._uploads, image_id, query)
+
+    def _whole_id(self, part: str, who: SignedIn) -> str | None:
+        with opened(self._settings, who) as catalog:
+            return whole_id(Visibility(catalog, who), part)
+
+    def _disk(self, image_id: str, who: SignedIn) -> tuple[Image, Disk]:
+        with opened(self._settings, who) as catalog:
+            image = Visibility(catalog, who).image(image_id)
+            first, *others = same_file(catalog, image)
+        with whole_file(self._readers, [first, *others]) as file:
+            return image, disk_of(image, first.image_storage, first.format, file.extents(), first.size_bytes)
 
     def _present(self, flow: str, given: Mapping[str, object], who: SignedIn) -> Mapping[str, object]:
         with opened(self._settings, who) as catalog:

@@ -22,6 +22,7 @@ from catalog.rules.accounts.roles import may
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.naming import download_name
 from catalog.rules.storages.sources import UPLOAD
+from console.look.language import Said
 from console.pages.actions import offered, offered_of, permitted
 from console.pages.storage_usage import Fullness
 from console.pages.values import Sized, size, when
@@ -143,7 +144,7 @@ def storage_row(storage: ImageStorage, fullness: Fullness | None) -> Row:
         storage.url,
         storage.state,
         storage.connection,
-        _used(fullness),
+        used(fullness),
         _deduplicated(fullness),
         _rate(storage.bandwidth_bytes_s),
         storage.sync_network or "",
@@ -161,22 +162,26 @@ def primary_row(storage: PrimaryStorage, fullness: Fullness | None) -> Row:
     return Row(
         storage.name,
         storage.name,
-        (storage.kind, storage.url, _used(fullness)),
+        (storage.kind, storage.url, used(fullness)),
         offered("primary storage"),
         given,
     )
 
 
-def _used(fullness: Fullness | None) -> Meter:
+def used(fullness: Fullness | None) -> Meter:
+    """Return how full a storage is."""
     if fullness is None:
         return Meter(None, "being measured")
     if fullness.capacity is None:
         return Meter(None, fullness.trouble)
     if fullness.total_bytes is None:
         return Meter(None, "no bounds")
-    used, total = fullness.capacity.used_bytes, fullness.total_bytes
+    taken, total = fullness.capacity.used_bytes, fullness.total_bytes
     free = size(fullness.capacity.available_bytes)
-    return Meter(100 * used / max(total, 1), f"{size(used)} of {size(total)}, room for {free}")
+    return Meter(
+        100 * taken / max(total, 1),
+        Said("{used} of {total}, room for {free}", used=size(taken), total=size(total), free=free),
+    )
 
 
 def _deduplicated(fullness: Fullness | None) -> str:
@@ -184,7 +189,7 @@ def _deduplicated(fullness: Fullness | None) -> str:
         return ""
     logical, stored = fullness.logical_bytes, fullness.stored_bytes
     ratio = f", {logical / stored:.1f} : 1" if stored else ""
-    return Sized(f"{size(logical)} in {size(stored)}{ratio}", logical)
+    return Sized(f"{size(logical)} → {size(stored)}{ratio}", logical)
 
 
 def volume_row(volume: Volume) -> Row:
@@ -202,7 +207,12 @@ def upload_row(catalog: Reading, uploads: Uploads, upload: Upload) -> Row:
     offset = uploads.offset(upload.id)
     state, trouble = _upload_state(catalog, uploads, upload)
     percent = 100 * offset / upload.length if upload.length else 100.0
-    far = Meter(percent, f"{percent:.0f} %, {size(offset)} of {size(upload.length)}")
+    far = Meter(
+        percent,
+        Said(
+            "{percent} %, {sent} of {length}", percent=f"{percent:.0f}", sent=size(offset), length=size(upload.length)
+        ),
+    )
     cells = (upload.filename, state, far, when(upload.created_at), when(uploads.expires_at(upload.id)))
     request = json.loads(upload.request)
     row = Row(

@@ -11,7 +11,8 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
-    open(button.dataset.flow, button.dataset.given, button.dataset.name).catch((error) => sentence("Not now", error.message));
+    const about = button.closest("[data-given]").dataset; // of its menu, or its own
+    open(button.dataset.flow, about.given, about.name).catch((error) => sentence("Not now", error.message));
   }
   const column = event.target.closest("a[data-sort]");
   if (column && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
@@ -21,6 +22,7 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.answer) approve(button.dataset.answer).catch((error) => sentence("Not now", error.message));
   if (button?.dataset.link) link(button.dataset.link, button);
   if (button?.dataset.retry) retry(button.dataset.retry, button);
+  if (button?.dataset.copy) copy(button);
   if (button?.dataset.discard) remove(button);
   if (button && "signOut" in button.dataset) signOut(button);
   for (const menu of document.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
@@ -119,5 +121,18 @@ async function signOut(button) {
   return sentence("Sign out", "The console does not answer; you are still signed in. Try again.");
 }
 
+// What a page can do without is asked for when it is there; without a script its link leads to it.
+async function load(place) {
+  const answer = await fetch(place.dataset.load, { headers: { "X-Imagewright": "1" } }).catch(() => null);
+  if (answer?.ok) place.innerHTML = await answer.text(); // our own template, every value escaped
+}
+
+async function copy(button) {
+  await navigator.clipboard?.writeText(button.dataset.copy).catch(() => null);
+  button.classList.add("good");
+  setTimeout(() => button.classList.remove("good"), 1500);
+}
+
+for (const place of document.querySelectorAll("[data-load]")) load(place);
 localTimes(document);
 if (table) renew();

@@ -107,7 +107,7 @@ def test_sharing_shows_who_is_there_and_keeps_them(served: Serving, page: "Page"
 def test_an_add_is_done_once_and_a_bad_address_is_said_in_the_form(served: Serving, page: "Page") -> None:
     source = served.home / "small.raw"
     source.write_bytes(bytes(1 << 20))
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("only once")
     page.get_by_label("Image Format").select_option("raw")
@@ -127,7 +127,7 @@ def test_an_add_is_done_once_and_a_bad_address_is_said_in_the_form(served: Servi
 
 def test_moments_are_the_viewers_with_their_zone_and_utc_on_hover(served: Serving, page: "Page") -> None:
     image = placed(name="dated", created_at=NOON)
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     moment = page.locator("tr", has_text="dated").locator("time")
     assert (moment.inner_text(), moment.get_attribute("title")) == (
         "2030-06-01 17:30 GMT+5:30",

@@ -62,7 +62,7 @@ OPEN_MEANWHILE = """() => {
 
 def open_a_menu_while_the_table_arrives(served: Serving, page: "Page") -> None:
     """What is renewed is not taken away under a hand: neither when nothing changed nor when a menu was opened meanwhile."""
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     row = page.locator("#table tbody tr").element_handle()
     with page.expect_response("**/table*"), page.expect_response("**/table*"):
         pass
@@ -88,7 +88,7 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     page.on("pageerror", lambda error: troubles.append(str(error)))
     file = tmp_path / "hand <b>made.raw"
     file.write_bytes(image_content())
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     shot(page, "empty")
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("by hand")
@@ -107,7 +107,7 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
 
 
 def ask_for_what_is_impossible(served: Serving, page: "Page") -> None:
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.get_by_role("button", name="Add system image").click()
     page.get_by_label("Name *").fill("nowhere")
     page.get_by_label("Image Path *").fill("gopher://x/y")
@@ -118,7 +118,7 @@ def ask_for_what_is_impossible(served: Serving, page: "Page") -> None:
 
 
 def export_and_download(served: Serving, page: "Page") -> None:
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     act(page, "Export image")
     page.goto(f"{served.console}/?tab=exports")
     page.get_by_role("button", name="Link").click()
@@ -141,7 +141,7 @@ def sure(page: "Page", name: str) -> None:
 
 
 def expunge(served: Serving, page: "Page") -> None:
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     act(page, "Delete image")
     page.goto(f"{served.console}/?tab=bin")
     page.get_by_text("Actions on by hand").click()
@@ -171,7 +171,7 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
     page.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
     page.locator("dialog .told", has_text="Sent.").wait_for()
     page.get_by_role("button", name="Close").click()
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.locator(".status.ready").wait_for(timeout=READY_MS)
 
 
@@ -193,7 +193,7 @@ def sort_by_hand_and_by_keyboard(served: Serving, page: "Page") -> None:
 
 def disable_and_delete_for_good(served: Serving, page: "Page") -> None:
     """Under the retention policy `direct` a delete is the end: it asks again, and names what goes."""
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     act(page, "Disable image", "cut off")
     page.locator("tr.off .badge", has_text="Disabled").wait_for()
     for scheme in ("light", "dark"):
@@ -214,7 +214,7 @@ def disable_and_delete_for_good(served: Serving, page: "Page") -> None:
 
 def look_at_it_on_a_telephone(served: Serving, page: "Page") -> None:
     page.set_viewport_size({"width": 400, "height": 800})
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     shot(page, "narrow-list")
     page.get_by_role("button", name="Add volume image").click()
     page.locator("dialog .main").wait_for()
@@ -225,13 +225,13 @@ def look_at_it_on_a_telephone(served: Serving, page: "Page") -> None:
 
 
 def delete_and_recover(served: Serving, page: "Page") -> None:
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     act(page, "Delete image")
     page.locator("p.empty").wait_for()
     page.goto(f"{served.console}/?tab=bin")
     shot(page, "bin")
     act(page, "Recover image")
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.locator(".status.ready").wait_for(timeout=READY_MS)
     for tab in re.findall(r"/\?tab=(\w+)", page.content()):
         page.goto(f"{served.console}/?tab={tab}")
@@ -255,7 +255,7 @@ def test_a_person_and_the_console(served: Serving, page: "Page", tmp_path: Path)
 def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Page", tmp_path: Path) -> None:
     file = tmp_path / "wrong.raw"
     file.write_bytes(image_content())
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("a disk")
     page.get_by_label("or a file of this computer").set_input_files(file)
@@ -274,12 +274,12 @@ def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Pa
     page.locator("input[data-upload]").set_input_files(file)
     page.locator("dialog .told", has_text="Sent.").wait_for()
     page.get_by_role("button", name="Close").click()
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.locator("tr", has_text="a disk").locator(".status.ready").wait_for(timeout=180_000)
 
 
 def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Page") -> None:
-    page.goto(served.console)
+    page.goto(f"{served.console}/?tab=images")
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("nobody has it")
     page.get_by_label("Image Path *").fill("file:///srv/nothing.raw")

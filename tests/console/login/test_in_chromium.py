@@ -58,7 +58,7 @@ def test_with_a_password_and_at_a_provider(page: "Page", console: str) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("vera, viewer of team").wait_for()
     assert page.url == f"{console}/?tab=bin"
-    page.goto(console)
+    page.goto(f"{console}/?tab=images")
     page.get_by_role("heading", name="Images").wait_for()
     assert page.locator("[data-flow]").count() == 0
     assert page.evaluate("document.cookie") == ""

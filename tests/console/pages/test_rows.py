@@ -118,7 +118,7 @@ def test_what_was_sent_is_announced_otherwise_from_its_line(client: TestClient, 
     Uploads(settings).create(refused)
     Uploads(settings).refuse(refused.id, "it is raw")
     line = client.get("/table?tab=uploads").text
-    given = re.search(r'data-flow="add_system_image" data-given="([^"]*)"', line)
+    given = re.search(r'class="menu" data-given="([^"]*)"', line)
     assert given
     form = client.get("/forms/add_system_image", params={"given": unescape(given[1])}).text
     assert f'data-upload="{refused.id}"' in form
