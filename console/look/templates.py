@@ -21,6 +21,11 @@ def icon(name: str) -> Markup:
     return ICON.format(name)
 
 
+def happened(kind: str) -> str:
+    """Return the name of an event as people read it, e.g. `image added`."""
+    return kind.removeprefix("imagewright.").replace("_", " ").replace(".", " ")
+
+
 def _known(request: Request) -> dict[str, object]:
     """Return what every page knows. person: whom it is shown to by name; None for the operators."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -34,5 +39,5 @@ def _known(request: Request) -> dict[str, object]:
 
 TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_known])
 TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
-TEMPLATES.env.filters["verb"] = lambda flow: OPERATIONS[flow].title
+TEMPLATES.env.filters.update(verb=lambda flow: OPERATIONS[flow].title, happened=happened)
 TEMPLATES.env.globals.update(overdue=Overdue(), icon=icon, themes=THEMES, languages=NAMES)

@@ -2,6 +2,7 @@
 import { approve, goOn, link, open, retry, sentence } from "./forms.js";
 import { localTimes } from "./times.js";
 import { difference, discard } from "./tus.js";
+import { t } from "./words.js";
 
 const RENEW_MS = 2000;
 const table = document.getElementById("table");
@@ -12,14 +13,14 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
     const about = button.closest("[data-given]").dataset; // of its menu, or its own
-    open(button.dataset.flow, about.given, about.name).catch((error) => sentence("Not now", error.message));
+    open(button.dataset.flow, about.given, about.name).catch((error) => sentence(t("Not now"), error.message));
   }
   const column = event.target.closest("a[data-sort]");
   if (column && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
     event.preventDefault();
     sorted(column.href);
   }
-  if (button?.dataset.answer) approve(button.dataset.answer).catch((error) => sentence("Not now", error.message));
+  if (button?.dataset.answer) approve(button.dataset.answer).catch((error) => sentence(t("Not now"), error.message));
   if (button?.dataset.link) link(button.dataset.link, button);
   if (button?.dataset.retry) retry(button.dataset.retry, button);
   if (button?.dataset.copy) copy(button);
@@ -89,13 +90,13 @@ async function renew() {
 }
 
 async function resume(upload, file) {
-  const form = sentence(`Upload: ${upload.name}`, "");
+  const form = sentence(t("Upload: {name}", upload), "");
   try {
     const other = await difference(upload, file);
-    if (other) sentence(`Upload: ${upload.name}`, other);
+    if (other) sentence(t("Upload: {name}", upload), other);
     else await goOn(form, file, `/uploads/${upload.id}`);
   } catch (error) {
-    if (error.name !== "AbortError") sentence(`Upload: ${upload.name}`, error.message);
+    if (error.name !== "AbortError") sentence(t("Upload: {name}", upload), error.message);
   }
 }
 
@@ -103,8 +104,8 @@ async function resume(upload, file) {
 async function remove(button) {
   if (!button.dataset.sure) {
     button.dataset.sure = "yes";
-    button.textContent = `Discard ${button.dataset.name} for good`;
-    button.addEventListener("blur", () => (button.textContent = "Discard", delete button.dataset.sure), { once: true });
+    button.textContent = t("Discard {name} for good", button.dataset);
+    button.addEventListener("blur", () => (button.textContent = t("Discard"), delete button.dataset.sure), { once: true });
     return;
   }
   button.disabled = true;
@@ -118,7 +119,7 @@ async function signOut(button) {
   const answer = await fetch("/logout", { method: "POST", headers: { "X-Imagewright": "1" } }).catch(() => null);
   if (answer?.ok || answer?.status === 401) return location.assign("/login");
   button.disabled = false;
-  return sentence("Sign out", "The console does not answer; you are still signed in. Try again.");
+  return sentence(t("Sign out"), t("The console does not answer; you are still signed in. Try again."));
 }
 
 // What a page can do without is asked for when it is there; without a script its link leads to it.

@@ -3,6 +3,7 @@ import { answered } from "./approvals.js";
 import { confirmed } from "./confirm.js";
 import { local, localInputs } from "./times.js";
 import { create, send } from "./tus.js";
+import { t } from "./words.js";
 
 const OURS = { "X-Imagewright": "1", "Content-Type": "application/json" };
 const dialog = document.getElementById("dialog");
@@ -74,15 +75,16 @@ function tell(form, text, bad = false, run = null) {
   told.classList.toggle("bad", bad);
   if (!run?.url) return;
   const place = Object.assign(document.createElement("a"), { href: run.url, target: "_blank", rel: "noopener" });
-  place.textContent = "Run in the Prefect UI";
+  place.textContent = t("Run in the Prefect UI");
   told.append(" ", place);
 }
 
 // A dialog that only says something.
 export function sentence(title, text, bad = true) {
   const form = document.createElement("form");
-  form.innerHTML = "<h2 id='dialog-title'></h2><output class='told'></output><div class='buttons'><button type='button'>Close</button></div>";
+  form.innerHTML = "<h2 id='dialog-title'></h2><output class='told'></output><div class='buttons'><button type='button'></button></div>";
   form.querySelector("h2").textContent = title;
+  form.querySelector("button").textContent = t("Close");
   form.querySelector("button").addEventListener("click", () => dialog.close());
   dialog.replaceChildren(form);
   tell(form, text, bad);
@@ -93,7 +95,7 @@ export function sentence(title, text, bad = true) {
 async function post(address, body) {
   const answer = await fetch(address, { method: "POST", headers: OURS, body: JSON.stringify(body) });
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || `the console answered ${answer.status}`);
+  if (!answer.ok) throw new Error(said.error || t("the console answered {status}", answer));
   return said;
 }
 
@@ -105,8 +107,8 @@ function planned(plan) {
 async function follow(form, run) {
   while (dialog.open) {
     const answer = await fetch(`/api/runs/${run.flow_run_id}`).catch(() => null);
-    const said = (await answer?.json().catch(() => null)) || { error: "the console does not answer; asking again" };
-    const state = said.message ? `${said.state}: ${said.message}` : said.state;
+    const said = (await answer?.json().catch(() => null)) || { error: t("the console does not answer; asking again") };
+    const state = said.message ? `${t(said.state)}: ${said.message}` : t(said.state);
     tell(form, answer?.ok ? state : said.error, !answer?.ok || said.failed, run);
     if (said.asks && !(await decided(form, run, said.asks))) return;
     if (said.finished && !said.failed) done(form);
@@ -119,14 +121,14 @@ async function follow(form, run) {
 async function decided(form, run, asks) {
   const given = await answered(dialog, asks);
   if (given) await post(`/api/runs/${run.flow_run_id}/answer`, given);
-  else tell(form, "It waits for approval; the tab Leftovers asks again.", false, run);
+  else tell(form, t("It waits for approval; the tab Leftovers asks again."), false, run);
   if (!given) done(form);
   return Boolean(given);
 }
 
 // A waiting run of the list is looked at, answered and followed.
 export async function approve(id) {
-  const form = sentence("Clean up leftovers", "", false);
+  const form = sentence(t("Clean up leftovers"), "", false);
   await follow(form, { flow_run_id: id });
 }
 
@@ -137,7 +139,7 @@ function bar(form, file) {
   form.querySelector(".told").append(shown, document.createElement("span"));
   return (offset, trouble = "") => {
     shown.value = offset;
-    const far = `${(offset / 1048576).toFixed(1)} of ${(file.size / 1048576).toFixed(1)} MiB`;
+    const far = t("{sent} of {length} MiB", { sent: (offset / 1048576).toFixed(1), length: (file.size / 1048576).toFixed(1) });
     shown.nextSibling.textContent = trouble ? `${far}: ${trouble}` : far;
   };
 }
@@ -153,7 +155,7 @@ export async function goOn(form, file, place) {
   dialog.addEventListener("close", () => stop.abort(), { once: true });
   const sent = await send(place, file, bar(form, file), stop.signal);
   if (sent) done(form);
-  tell(form, sent ? "Sent. The image appears in the list as it is added." : "This upload is not there any more.", !sent);
+  tell(form, sent ? t("Sent. The image appears in the list as it is added.") : t("This upload is not there any more."), !sent);
 }
 
 function isGrave(form) {
@@ -171,7 +173,7 @@ async function sure(form, request) {
 async function submitted(form) {
   const file = form.querySelector("#f-file")?.files[0];
   if (file) return sendFile(form, file);
-  if (unchanged(form)) return tell(form, "Nothing is changed: everything is as it was.");
+  if (unchanged(form)) return tell(form, t("Nothing is changed: everything is as it was."));
   const request = asked(form);
   if (isGrave(form) && !(await sure(form, request))) return undefined;
   if (form.dataset.upload) return corrected(form, request);
@@ -183,12 +185,12 @@ async function submitted(form) {
 async function corrected(form, request) {
   const said = await post(`/api/uploads/${form.dataset.upload}/${form.dataset.run}`, request);
   if (said.flow_run_id) return follow(form, said);
-  return tell(form, "Announced anew. Continue with the same file in the list of uploads.");
+  return tell(form, t("Announced anew. Continue with the same file in the list of uploads."));
 }
 
 async function plan(form) {
   if (form.querySelector("#f-file")?.files.length) {
-    tell(form, "A file is checked against form, storages, quota and room before any of it is sent.");
+    tell(form, t("A file is checked against form, storages, quota and room before any of it is sent."));
   } else {
     tell(form, planned(await post(`/api/plans/${form.dataset.run}`, asked(form))));
   }
@@ -222,7 +224,7 @@ function wire(form) {
 
 export async function open(flow, given, name) {
   const answer = await fetch(`/forms/${flow}?given=${encodeURIComponent(given)}`);
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || `the console answered ${answer.status}`);
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || t("the console answered {status}", answer));
   dialog.innerHTML = await answer.text(); // our own template, every value escaped
   if (name) dialog.querySelector("h2").append(`: ${name}`);
   if (name) dialog.querySelector("form").dataset.name = name;
@@ -234,9 +236,9 @@ export async function open(flow, given, name) {
 export async function retry(id, button) {
   button.disabled = true;
   try {
-    await follow(sentence("Retry", "starting"), await post(`/api/retry/${encodeURIComponent(id)}`, {}));
+    await follow(sentence(t("Retry"), t("starting")), await post(`/api/retry/${encodeURIComponent(id)}`, {}));
   } catch (error) {
-    sentence("Retry", error.message);
+    sentence(t("Retry"), error.message);
   } finally {
     button.disabled = false;
   }
@@ -247,8 +249,8 @@ export async function link(id, button) {
     const made = await post(`/api/exports/${encodeURIComponent(id)}/link`, {});
     const place = document.createElement("a");
     place.href = made.url;
-    place.textContent = "Download";
-    place.title = `until ${local(made.expires_at)}`;
+    place.textContent = t("Download");
+    place.title = t("until {moment}", { moment: local(made.expires_at) });
     button.replaceWith(place);
   } catch (error) {
     button.textContent = error.message;

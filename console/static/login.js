@@ -1,4 +1,6 @@
 // Signs in: the server keeps the session, the browser a cookie that no script reads.
+import { t } from "./words.js";
+
 const form = document.getElementById("login");
 const told = document.getElementById("told");
 
@@ -14,7 +16,7 @@ form.addEventListener("submit", async (event) => {
   }).catch(() => null);
   if (answer?.ok) return location.assign(form.dataset.next);
   const said = await answer?.json().catch(() => null);
-  told.textContent = said?.error || "the console does not answer; try again";
+  told.textContent = said?.error || t("the console does not answer; try again");
   form.elements.password.value = "";
   form.elements.password.focus();
   button.disabled = false;

@@ -1,4 +1,6 @@
 // Sends the token of the link's fragment with what was typed. The fragment goes from the address bar as soon as it is read.
+import { t } from "./words.js";
+
 const form = document.getElementById("setup");
 const told = document.getElementById("told");
 const token = location.hash.slice(1);
@@ -13,7 +15,7 @@ form.addEventListener("submit", async (event) => {
     body: JSON.stringify({ token, name, password }),
   });
   const said = await answer.json();
-  told.textContent = answer.ok ? `${said.name} is the first administrator. ` : said.detail;
-  if (answer.ok) told.append(Object.assign(document.createElement("a"), { href: "/login", textContent: "Sign in" }));
+  told.textContent = answer.ok ? `${t("{name} is the first administrator.", said)} ` : said.detail;
+  if (answer.ok) told.append(Object.assign(document.createElement("a"), { href: "/login", textContent: t("Sign in") }));
   if (answer.ok) form.querySelector("button").disabled = true;
 });
