@@ -28,9 +28,13 @@ IN_PYTHON = {
     "the file that was added", "as stored", "yes", "no", "error", "warning", "info", "Pending", "Running", "Paused", "Cancelling",
     "System", "Boot mode", "Architecture", "VirtIO drivers", "Disk driver", "Network driver", "Guest agent", "Partition table",
     "File systems", "Boot loaders", "being measured", "no bounds", "Name", "Landing", "Damaged", "Deleting", "ISO",
-    "Completed", "Scheduled", "Crashed", "Cancelled", "Late",
+    "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to",
 }  # fmt: skip
 """What Python says besides what is collected below."""
+
+
+LOGGED = ("image", "replica", "export", "leftover", "volume", "family", "image storage", "primary storage")
+"""Things whose entries in the log are told as what happened, where no event names it."""
 
 
 def in_templates() -> Iterator[str]:
@@ -55,6 +59,7 @@ def in_rows() -> Iterator[str]:
     yield from get_args(Role)
     yield from (happened(kind) for name, kind in vars(events).items() if name.isupper() and isinstance(kind, str))
     yield from in_forms()
+    yield from (f"{thing} {what}" for thing in LOGGED for what in ("added", "changed", "deleted"))
     yield from (name.removesuffix("_bytes").replace("_", " ") for name in Image.model_fields if name not in APART)
 
 

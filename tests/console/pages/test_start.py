@@ -17,10 +17,11 @@ def test_the_start_page_says_what_is_there_and_what_to_do(client: TestClient) ->
     image = filled(2)
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         proven = utc_now() - timedelta(days=90)
-        sizes = {"size_bytes": 4 << 30, "stored_bytes": 1 << 30, "verified_at": proven}
         whole = an_image(name="whole", status=ImageStatus.READY)
         change.save_image(whole)
-        change.save_replica(a_replica(whole, status=ReplicaStatus.READY, **sizes))
+        change.save_replica(
+            a_replica(whole, status=ReplicaStatus.READY, size_bytes=4 << 30, stored_bytes=1 << 30, verified_at=proven)
+        )
     text = client.get("/").text
     for told in (
         '<svg class="picture"',
