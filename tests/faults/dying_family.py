@@ -21,9 +21,6 @@ import sqlalchemy as sa
 from sqlalchemy.pool import Pool
 
 from catalog import open_catalog
-from catalog.records import Promotion
-from flows import promote_image
-from flows.requests import PromoteImage
 from tasks.promotion.promote import promote
 from tasks.promotion.recall import recall
 from tasks.promotion.rollback import leave_unusable, roll_back
@@ -55,14 +52,8 @@ def _leave(image: str, family: str) -> object:
     return leave_unusable.fn()
 
 
-def _whole(image: str, family: str) -> object:
-    made = promote_image(PromoteImage(image_id=image, family=family, reason="it is newer"))
-    assert isinstance(made, Promotion)
-    return made
-
-
 MOVES: Mapping[str, Callable[[str, str], object]] = {
-    "promote": _promote, "roll back": _roll_back, "recall": _recall, "settle": _settle, "leave": _leave, "whole": _whole,
+    "promote": _promote, "roll back": _roll_back, "recall": _recall, "settle": _settle, "leave": _leave,
 }  # fmt: skip
 
 
@@ -103,7 +94,7 @@ def moved(move: str, given: Mapping[str, str], die_at: int) -> int:
     """Make a move; return how many steps it took."""
     steps = Steps(die_at)
     steps.watch()
-    MOVES[move](**given)
+    MOVES[move](given["image"], given["family"])
     return steps.count
 
 

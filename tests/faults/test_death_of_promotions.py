@@ -16,9 +16,7 @@ from catalog import open_catalog
 from catalog.records import Image, Watch, WatchState
 from catalog.repository.catalog import Catalog
 from deployments.definitions import ROOT
-from tests.catalog.rules.promotion.builds import NOW, a_build, a_family, proven
-from tests.flows.managed import placed
-from tests.services.images import tiny_disk
+from tests.catalog.rules.promotion.builds import NOW, a_build, a_family
 from tests.services.postgresql import url_of
 
 pytestmark = pytest.mark.timeout(3600)
@@ -104,11 +102,11 @@ class Move:
     new: Image
 
 
-def dies_at_every_step(doomed: Doomed, prepared: Callable[[], Move], *, every: int = 1) -> None:
-    """Kill a move at each of its steps, or at every Nth. prepared: makes a family and says what is to be done with it."""
+def dies_at_every_step(doomed: Doomed, prepared: Callable[[], Move]) -> None:
+    """Kill a move at each of its steps. prepared: makes a family and says what is to be done with it."""
     steps = whole(doomed, prepared())
     seen = set[bool]()
-    for die_at in range(1, steps + 1, every):
+    for die_at in range(1, steps + 1):
         seen.add(dies(doomed, prepared(), die_at))
     assert seen == {True, False}
     with open_catalog() as catalog:
@@ -209,31 +207,3 @@ def test_a_build_that_is_refused_moves_nothing_whatever_the_moment(doomed: Doome
         with open_catalog() as catalog:
             assert catalog.image(move.image.id).state == "Disabled"
             assert catalog.watch_state(f"watch of {move.family}").waiting is None
-
-
-@pytest.mark.prefect
-def test_a_promotion_that_dies_while_it_proves_a_build_moves_nothing(home: Path, doomed: Doomed) -> None:
-    steps, move = whole(doomed, bootable(doomed)), bootable(doomed)
-    for die_at in (1, steps // 3, steps // 2):
-        with open_catalog() as catalog:
-            assert latest(catalog, move.family) == move.old.id
-        assert doomed.move("whole", move.family, move.image, die_at)[0] == -signal.SIGKILL
-    assert dies(doomed, move, 1) is False
-
-
-@pytest.mark.long
-@pytest.mark.prefect
-def test_a_promotion_that_dies_at_any_step_of_its_flow_is_whole_or_was_not(home: Path, doomed: Doomed) -> None:
-    dies_at_every_step(doomed, lambda: bootable(doomed))
-
-
-def bootable(doomed: Doomed) -> Move:
-    """Return the promotion of a disk that has to boot first, and that is looked into."""
-    family, (old,) = doomed.family("1.0")
-    facts = {"image_type": "System", "cpu_architecture": "x86_64", "media": "Template", "bios_mode": "Legacy"}
-    new = placed(tiny_disk("bios").read_bytes(), name=f"{family}-2.0", family=family, build_version="2.0")
-    new = proven(new, **facts)
-    with open_catalog() as catalog, catalog.changing("admin") as change:
-        change.save_family(a_family(name=family, boot_check="boots", hygiene="warn"))
-        change.save_image(new)
-    return Move("whole", family, new, old, new)

@@ -16,8 +16,11 @@ from tests.flows.managed import MIB, opened, placed, register, stored_image
 pytestmark = pytest.mark.usefixtures("home")
 
 
-def image(name: str, hours: int, data: bytes, **fields: object) -> Image:
-    return placed(data, name=name, created_at=NOW + timedelta(hours=hours), **fields)
+def image(
+    name: str, hours: int, data: bytes, *, family: str | None = None, parent: str | None = None, on: str = "default"
+) -> Image:
+    at = NOW + timedelta(hours=hours)
+    return placed(data, (on,), name=name, created_at=at, family=family, parent=parent)
 
 
 def test_chips_show_who_was_made_of_whom_and_a_recall_reaches_them(home: Path, tmp_path: Path) -> None:
@@ -47,7 +50,7 @@ def test_what_can_not_be_looked_at_is_said(home: Path, tmp_path: Path) -> None:
     register("other", tmp_path / "other")
     data = os.urandom(MIB)
     root = image("a", 0, data)
-    image("b", 1, data + os.urandom(MIB), storages=("other",))
+    image("b", 1, data + os.urandom(MIB), on="other")
     with open_catalog() as catalog, catalog.changing("admin") as change:
         change.save_image_storage(catalog.image_storage("other").model_copy(update={"state": "Disabled"}))
     plan = plan_recall.fn(root.id, "admin", descendants=False)
