@@ -3,7 +3,7 @@
 The pieces of such an image are those of another file: the contents `[0, contents_bytes)`, clusters that nothing makes again
 being zeros; then the bytes of the file that nothing makes again, `rest_bytes`; then a table, `table_bytes`. The table has,
 for each of n clusters that are made again, in the order of the file, columns little-endian: bytes of the rest before it
-u32, its length u32, its number in the contents less that of the one before it i32, the first 8 bytes of its BLAKE3.
+u32, its length u32, its number in the contents less that of the one before it i32, the first 8 bytes of its BLAKE3. One that is as long as a cluster is not compressed.
 """
 
 import sys

@@ -47,34 +47,37 @@ class Apart:
 def take_apart(reader: ImageReader) -> Apart | None:
     """Find out what of a file is made again from its contents; None where that is too little. Raises the reader's errors."""
     found = compressed_clusters(reader)
-    if found is None or len(found.start) < 1:
+    if found is None or not found.packed.any():
         return None
     codec: CodecName = "zstd" if found.codec == "zstd" else "zlib"
-    some = np.unique(np.linspace(0, len(found.start) - 1, SAMPLE).astype(np.int64))
+    packed = np.flatnonzero(found.packed)
+    some = packed[np.unique(np.linspace(0, len(packed) - 1, SAMPLE).astype(np.int64))]
     if np.count_nonzero(_tried(reader, found, codec, some)[0]) < min(OF_SAMPLE, len(some)):
         return None
     lengths, checks = _tried(reader, found, codec, np.arange(len(found.start)))
     came = _apart(found, lengths)
-    if int(lengths[came].sum()) < WORTH * reader.size_bytes:
+    if int(lengths[came][found.packed[came]].sum()) < WORTH * reader.size_bytes:
         return None
     return _described(reader.size_bytes, found, codec, came, lengths[came], checks[came])
 
 
 def _tried(reader: ImageReader, found: Clusters, codec: CodecName, rows: I8) -> tuple[I8, U1]:
     """Return lengths (n,), 0 of what does not come back, and checks (n, 8) of these clusters."""
-    unpack, compress = unpacker(found.header), COMPRESS[codec]
+    unpack, compress, size = unpacker(found.header), COMPRESS[codec], found.header.cluster_bytes
 
     def work(some: I8) -> list[tuple[int, bytes]]:
         return [one(int(row)) for row in some]
 
     def one(row: int) -> tuple[int, bytes]:
         data = reader.read_at(int(found.start[row]), int(found.room[row]))
+        if not found.packed[row]:
+            return (len(data), check_of(data)) if len(data) == size else (0, bytes(CHECK_BYTES))
         try:
             contents = unpack(data)
         except MalformedDisk:
             return 0, bytes(CHECK_BYTES)
         again = compress(contents)
-        same = len(contents) == found.header.cluster_bytes and data.startswith(again)
+        same = len(contents) == size > len(again) and data.startswith(again)
         return (len(again), check_of(again)) if same else (0, bytes(CHECK_BYTES))
 
     groups = [rows[at : at + GROUP] for at in range(0, len(rows), GROUP)]
@@ -124,7 +127,8 @@ def _contents(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
     starts, lengths = apart.starts[order].tolist(), apart.table.lengths[order].tolist()
 
     def work(rows: range) -> Sequence[memoryview]:
-        return [memoryview(unpack(reader.read_at(starts[row], lengths[row]))) for row in rows]
+        read = [(reader.read_at(starts[row], lengths[row]), lengths[row] < size) for row in rows]
+        return [memoryview(unpack(data) if packed else data) for data, packed in read]
 
     groups = [range(at, min(at + GROUP, len(starts))) for at in range(0, len(starts), GROUP)]
     unpacked = (one for group in in_order(work, groups, workers=WORKERS, room=AHEAD) for one in group)

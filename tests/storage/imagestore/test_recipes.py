@@ -69,6 +69,21 @@ def test_a_compressed_file_beside_its_disk_takes_next_to_nothing(files: dict[str
     assert list(storage.landings()) == []
 
 
+def test_what_qemu_left_uncompressed_is_shared_with_the_disk_as_well(tmp_path: Path) -> None:
+    noise = random.Random(5).randbytes(3 * 65_536)
+    whole = disk(1) + noise + disk(2)
+    files = {"raw": whole, "packed": compressed(whole, tmp_path)}
+    assert noise[65_536:131_072] in files["packed"]
+    storage = filled(files)
+    compact(storage)
+    made = header_of(storage, "packed").recipe
+    assert made is not None
+    assert made.rest_bytes < 8 * 65_536  # header, tables and reference counts
+    raw, packed = (storage.pieces(image_id).data_digests for image_id in ("raw", "packed"))
+    assert len({*map(bytes, packed)} - {*map(bytes, raw)}) < 30
+    prove(storage, files)
+
+
 def stored(storage: ImageStore) -> int:
     return sum(info.size_bytes for info in storage.objects.list("packs/"))
 

@@ -156,8 +156,10 @@ def made_again(recipe: dict[str, int], pieces: bytes) -> Iterator[bytes]:
     for row, (gap, length, step) in enumerate(rows):
         yield pieces[rest_at : rest_at + gap]
         rest_at, number = rest_at + gap, number + step
-        deflate = zlib.compressobj(6, zlib.DEFLATED, -12, 9)
-        cluster = deflate.compress(pieces[number * size : (number + 1) * size]) + deflate.flush()
+        cluster = pieces[number * size : (number + 1) * size]
+        if length < size:
+            deflate = zlib.compressobj(6, zlib.DEFLATED, -12, 9)
+            cluster = deflate.compress(cluster) + deflate.flush()
         proof = table[12 * count + 8 * row :][:8]
         assert (len(cluster), blake3(cluster).digest(8)) == (length, proof)
         yield cluster
