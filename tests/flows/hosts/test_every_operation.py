@@ -159,7 +159,7 @@ ROWS: Mapping[str, tuple[Outcome, Asked]] = {
     "delete_family": ("here", of_family),
     "promote_image": ("names a", lambda w: {"image_id": w.image.id, "family": of_family(w)["name"]}),
     "roll_back_family": ("here", of_promoted),
-    "recall_image": ("here", lambda w: {"image_id": w.image.id, "reason": "a hole"}),
+    "recall_image": ("part", lambda w: {"image_id": w.image.id, "reason": "a hole"}),
     "drain_host": ("here", lambda _: {"name": "a"}),
     "resume_host": ("here", lambda _: {"name": "a"}),
 }
