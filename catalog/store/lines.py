@@ -4,8 +4,9 @@ A part of a word finds, in any case: there is nothing to be split at, in no lang
 """
 
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 from catalog.records import Image
 
@@ -18,6 +19,14 @@ COPIED = (
 )  # fmt: skip
 """Fields of an image that its line has as they are."""
 DIGITS = re.compile("[0-9]+")
+
+
+class Spot(NamedTuple):
+    """Where an image stands in a list. value: what the list is sorted by, None where there is nothing."""
+
+    value: tuple[int, str] | None
+    created_at: datetime
+    image_id: str
 
 
 def line_of(image: Image) -> dict[str, object]:
@@ -50,19 +59,30 @@ def counted(text: str) -> str:
     return DIGITS.sub(number, text.casefold())
 
 
-def in_order(images: Sequence[Image], order: LineOrder, *, down: bool) -> list[Image]:
-    """Return images as a store without columns sorts them: what has no value last, among equals the newest first."""
-    newest = sorted(images, key=lambda image: (image.created_at, image.id), reverse=order != "created_at" or down)
+def in_order(images: Iterable[Image], order: LineOrder, *, down: bool) -> Sequence[str]:
+    """Return the ids of images as a store without columns sorts them."""
+    spots = [spot_of(image, order, min(image.image_storages, default=None)) for image in images]
+    return [spot.image_id for spot in sorted_spots(spots, order, down=down)]
+
+
+def spot_of(image: Image, order: LineOrder, storage: str | None) -> Spot:
+    """Return where an image stands. storage: the first that holds it."""
+    found = storage if order == "image_storages" else line_of(image)[order]
+    return Spot(value_of(found, order), image.created_at, image.id)
+
+
+def value_of(cell: object, order: LineOrder) -> tuple[int, str] | None:
+    """Return what a column's cell is sorted by."""
+    if order == "virtual_size_bytes":
+        return (cell, "") if isinstance(cell, int) else None
+    return (0, str(cell)) if cell else None
+
+
+def sorted_spots(spots: Iterable[Spot], order: LineOrder, *, down: bool) -> Sequence[Spot]:
+    """Return spots in order: what has no value last, among equals the newest first."""
+    newest = sorted(spots, key=lambda spot: spot[1:], reverse=order != "created_at" or down)
     if order == "created_at":
         return newest
-    said = [image for image in newest if _sorted_by(image, order) is not None]
-    said.sort(key=lambda image: _sorted_by(image, order) or (0, ""), reverse=down)
-    return said + [image for image in newest if _sorted_by(image, order) is None]
-
-
-def _sorted_by(image: Image, order: LineOrder) -> tuple[int, str] | None:
-    """Return what an image is sorted by, None where it has no value."""
-    if order == "virtual_size_bytes":
-        return None if image.virtual_size_bytes is None else (image.virtual_size_bytes, "")
-    found = min(image.image_storages, default="") if order == "image_storages" else line_of(image)[order]
-    return (0, str(found)) if found else None
+    said = [spot for spot in newest if spot.value is not None]
+    said.sort(key=lambda spot: spot.value or (0, ""), reverse=down)
+    return said + [spot for spot in newest if spot.value is None]

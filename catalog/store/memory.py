@@ -73,7 +73,7 @@ class MemoryTransaction:
     def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
         """Sort all that hold and cut the page out."""
         held = [cast("Image", one) for one in self._of(IMAGE.table).values() if self._holds(query, one)]
-        return tuple(image.id for image in in_order(held, order, down=down)[offset : offset + limit])
+        return in_order(held, order, down=down)[offset : offset + limit]
 
     def count(self, kind: RecordKind[Record]) -> int:
         """Return how many records there are."""

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from logging import getLogger
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +18,19 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from catalog.errors import CatalogFull, CatalogUnavailable
 from catalog.records import Event, Image, Record, Replica
-from catalog.rules.accounts.sharing import grantees
 from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
-from catalog.store.lines import LineOrder, line_of
+from catalog.store.lines import LineOrder
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, REPLICA, Key, Place, RecordKind
 from catalog.store.rows import from_json, page_from, record_from
-from catalog.store.sql_lines import lines_of
+from catalog.store.sql_lines import TOGETHER, enlist, is_behind, lines_beside, lines_of, take_in, unlist
 from catalog.store.sql_queries import names_asked, names_in_order, page_of
 from catalog.store.sql_totals import total_from, totals_of
-from catalog.store.tables import LABELS_TABLE, LINES_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES, UtcTime, row_of
+from catalog.store.tables import PLACES_TABLE, TABLES, UtcTime, row_of
 from catalog.units import utc_now
 
 R = TypeVar("R", bound=Record)
+log = getLogger("imagewright.catalog")
 WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
 BUSY_TIMEOUT_S = 30
 CACHE_KIB = 32 << 10  # of pages, at most: the inner nodes of every index of a million images stay in it
@@ -46,6 +47,7 @@ class SqlTransaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.found_behind = False
 
     def get(self, kind: RecordKind[R], key: Key) -> R | None:
         """Return a record, or None."""
@@ -62,8 +64,11 @@ class SqlTransaction:
         return page_from(kind, tuple(rows.keys()), rows)
 
     def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
-        """Walk the lines of images once."""
+        """Walk the lines of images once. Those that are behind are judged from their records."""
         dialect = self._connection.dialect.name
+        self.found_behind = is_behind(self._connection)
+        if self.found_behind:
+            return lines_beside(self._connection, query, order, down=down, offset=offset, limit=limit)
         statement = lines_of(query, order, down=down, offset=offset, limit=limit, dialect=dialect)
         return tuple(self._connection.execute(statement).scalars())
 
@@ -103,10 +108,10 @@ class SqlTransaction:
         rows = [row_of(kind, record) for record in records]
         if rows:  # a single one by itself: as one of many it would cost a round trip more
             self._connection.execute(sa.insert(TABLES[kind.table]), rows if len(rows) > 1 else rows[0])
+        if images := [record for record in records if isinstance(record, Image)]:
+            enlist(self._connection, images)
         for record in records:
-            if isinstance(record, Image):
-                self._list(record)
-            elif isinstance(record, Replica):
+            if isinstance(record, Replica):
                 self._connection.execute(placing(record))
 
     def update(self, kind: RecordKind[R], record: R) -> None:
@@ -114,34 +119,20 @@ class SqlTransaction:
         key = kind.key_of(record)
         self._connection.execute(sa.update(TABLES[kind.table]).where(*_at(kind, key)), row_of(kind, record))
         if isinstance(record, Image):
-            self._unlist(record.id)
-            self._list(record)
+            unlist(self._connection, (record.id,))
+            enlist(self._connection, (record,))
             here = PLACES_TABLE.c.image_id == record.id
             self._connection.execute(sa.update(PLACES_TABLE).where(here), {"created_at": record.created_at})
 
     def delete(self, kind: RecordKind[Record], key: Key) -> None:
         """Delete a record; a no-op if there is none."""
         if kind.table == IMAGE.table:
-            self._unlist(str(key[0]))
+            unlist(self._connection, (str(key[0]),))
         elif kind.table == REPLICA.table:
             places = PLACES_TABLE.c
             here = (places.image_id == key[0]) & (places.image_storage == key[1])
             self._connection.execute(sa.delete(PLACES_TABLE).where(here))
         self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
-
-    def _list(self, image: Image) -> None:
-        self._connection.execute(sa.insert(LINES_TABLE), line_of(image))
-        place = {"image_id": image.id, "created_at": image.created_at}
-        rows = [{"grantee": grantee, **place} for grantee in sorted(grantees(image))]
-        if rows:
-            self._connection.execute(sa.insert(SHARES_TABLE), rows)
-        labels = [{"label": label, **place} for label in sorted(set(image.labels))]
-        if labels:
-            self._connection.execute(sa.insert(LABELS_TABLE), labels)
-
-    def _unlist(self, image_id: str) -> None:
-        for table in (SHARES_TABLE, LABELS_TABLE, LINES_TABLE):
-            self._connection.execute(sa.delete(table).where(table.c.image_id == image_id))
 
     def _finds_by_name(self, query: Query) -> bool:
         """Tell whether the index of names finds a page at once, or few enough to be sorted."""
@@ -180,13 +171,13 @@ class SqlStore:
         self._ballast = Ballast(Path(database), reserve_bytes) if not self.shared and database else None
 
     @contextmanager
-    def _connected(self, *, writing: bool) -> Iterator[sa.Connection]:
+    def _connected(self, *, writing: bool, at_once: bool = False) -> Iterator[sa.Connection]:
         self.make_ready()
         if writing and self._ballast is not None and self._ballast.refuses():
             raise CatalogFull(self.address, str(self._ballast.folder), free_bytes(self._ballast.folder))
         try:
             with (self.engine if writing else self._reader).connect() as connection:
-                connection.execution_options(imagewright_writing=writing)
+                connection.execution_options(imagewright_writing=writing, imagewright_at_once=at_once)
                 with connection.begin():
                     yield connection
         except OUR_FAULT:
@@ -201,9 +192,27 @@ class SqlStore:
 
     @contextmanager
     def reading(self) -> Iterator[SqlTransaction]:
-        """Read one moment of the database."""
+        """Read one moment of the database. If lists were found behind an older program's writing, they are brought up to date then."""
         with self._connected(writing=False) as connection:
-            yield SqlTransaction(connection)
+            transaction = SqlTransaction(connection)
+            yield transaction
+        if transaction.found_behind:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take noted images in, in batches. No list depends on it: it neither waits for a writer nor fails where nothing may be written."""
+        try:
+            while self._take_in() == TOGETHER:
+                pass
+        except (CatalogUnavailable, DBAPIError) as error:
+            log.info("some images are listed by their records until their lines can be brought up to date: %s", error)
+
+    def _take_in(self) -> int:
+        with self._connected(writing=True, at_once=True) as connection:
+            if connection.dialect.name == "postgresql":
+                mine = connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(WRITER_LOCK))).scalar_one()
+                return take_in(connection, TOGETHER) if mine else 0
+            return take_in(connection, TOGETHER)
 
     @contextmanager
     def writing(self) -> Iterator[SqlTransaction]:
@@ -260,8 +269,15 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        writing = connection.get_execution_options().get("imagewright_writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        options = connection.get_execution_options()
+        at_once = options.get("imagewright_at_once", False)
+        if at_once:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("imagewright_writing", False) else "BEGIN")
+        finally:
+            if at_once:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
 
     return engine
 

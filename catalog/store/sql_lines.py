@@ -1,18 +1,33 @@
-"""Lists of images by words and in the order of a column, as SQL over their lines: one walk of a narrow table, whatever is asked for."""
+"""Lists of images by words and in the order of a column, as SQL over their lines: one walk of a narrow table, whatever is asked for.
+
+A program that knows no lines may write beside us. The database notes the images that it writes (`NOTES` of `catalog.store.tables`): they
+are judged from their records, until somebody brings their lines up to date.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from catalog.rules.accounts.sharing import ADMIN, names_of
-from catalog.store.lines import LineOrder
+from catalog.errors import RecordUnreadable
+from catalog.records import Image
+from catalog.rules.accounts.sharing import ADMIN, grantees, names_of, visible
+from catalog.store.lines import COPIED, LineOrder, Spot, line_of, sorted_spots, spot_of, value_of, words_of
 from catalog.store.protocol import Query
-from catalog.store.sql_queries import named
-from catalog.store.tables import LABELS_TABLE, LINES_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES
+from catalog.store.record_kinds import IMAGE
+from catalog.store.rows import page_from
+from catalog.store.sql_queries import filters_of, named, no_other_status
+from catalog.store.tables import BEHIND_TABLE, LABELS_TABLE, LINES_TABLE, PLACES_TABLE, SHARES_TABLE, TABLES
 
 Condition = sa.ColumnElement[bool]
 _LINES = LINES_TABLE.c
 _IMAGES = TABLES["images"]
+_NOTED = sa.select(BEHIND_TABLE.c.image_id)
+TOGETHER = 500
+"""Records of noted images that are in memory at once."""
+PLACELESS = datetime.min.replace(tzinfo=UTC)
+"""Where a row stands whose moment is none."""
 
 
 def lines_of(
@@ -24,6 +39,121 @@ def lines_of(
     """
     statement = sa.select(_LINES.image_id).where(*_conditions(query, dialect))
     return statement.order_by(*_order(order, down=down)).offset(offset).limit(limit)
+
+
+def is_behind(connection: sa.Connection) -> bool:
+    """Tell whether any image is noted."""
+    return connection.execute(_NOTED.limit(1)).first() is not None
+
+
+def lines_beside(
+    connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int
+) -> Sequence[str]:
+    """Return the ids of a page: of noted images as their records say, of all others by their lines.
+
+    To who sees everything, noted rows that hold no record are behind the page, so that they are named. Costs a record for each
+    noted image besides.
+    """
+    noted, unreadable = _noted(connection, query, order)
+    skipped = max(0, offset - len(noted))  # so many lines are before the page, wherever the noted ones stand
+    lines = _spots(connection, query, order, down=down, among=slice(skipped, offset + limit))
+    page = sorted_spots((*lines, *noted), order, down=down)[offset - skipped : offset - skipped + limit]
+    return (*(spot.image_id for spot in page), *(error.subject.partition(":")[2] for error in unreadable))
+
+
+def _spots(connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, among: slice) -> Iterator[Spot]:
+    """Return where images stand that are not noted, a part of them."""
+    value = _storages() if order == "image_storages" else _LINES[order]
+    statement = sa.select(value, _LINES.created_at, _LINES.image_id).where(_LINES.image_id.not_in(_NOTED))
+    statement = statement.where(*_conditions(query, connection.dialect.name))
+    statement = statement.order_by(*_order(order, down=down)).slice(among.start, among.stop)
+    for cell, moment, image_id in connection.execute(statement):
+        yield Spot(value_of(cell, order), moment if isinstance(moment, datetime) else PLACELESS, image_id)
+
+
+def _noted(connection: sa.Connection, query: Query, order: LineOrder) -> tuple[list[Spot], Sequence[RecordUnreadable]]:
+    """Return where the noted images stand of whose records all holds; and those rows that hold none."""
+    by_columns = filters_of(IMAGE, replace(query, labels=()), connection.dialect.name)
+    statement = sa.select(_IMAGES).where(_IMAGES.c.id.in_(_NOTED), *by_columns)
+    rows = connection.execute(statement, execution_options={"yield_per": TOGETHER})
+    spots, unreadable, storages = list[Spot](), list[RecordUnreadable](), _first_storages(connection, order)
+    for part in rows.partitions():
+        page = page_from(IMAGE, tuple(rows.keys()), part)
+        spots += [spot_of(one, order, storages.get(one.id)) for one in page.records if _holds(query, one)]
+        unreadable += page.unreadable
+    return spots, unreadable if query.visible_to is None or query.visible_to.name == ADMIN else ()
+
+
+def _holds(query: Query, image: Image) -> bool:
+    found, said = set(query.labels) <= set(image.labels), words_of(image)
+    return (
+        found
+        and all(word.casefold() in said for word in query.words)
+        and (query.visible_to is None or visible(image, query.visible_to))
+    )
+
+
+def _first_storages(connection: sa.Connection, order: LineOrder) -> dict[str, str]:
+    if order != "image_storages":
+        return {}
+    places = PLACES_TABLE.c
+    first = sa.select(places.image_id, sa.func.min(places.image_storage)).where(places.image_id.in_(_NOTED))
+    return {row[0]: row[1] for row in connection.execute(first.group_by(places.image_id))}
+
+
+def take_in(connection: sa.Connection, most: int) -> int:
+    """Bring the lines of at most so many noted images up to date; return of how many. One that is being written waits for later."""
+    notes = _NOTED.limit(most).with_for_update(
+        skip_locked=True
+    )  # locked before records are read: no later one is missed
+    ids = tuple(connection.execute(notes).scalars())
+    if not ids:
+        return 0
+    rows = connection.execute(sa.select(_IMAGES).where(_IMAGES.c.id.in_(ids)))
+    images = page_from(IMAGE, tuple(rows.keys()), rows).records
+    unlist(connection, [image.id for image in images])
+    enlist(connection, images)
+    _take_in_unreadable(connection, sorted(set(ids) - {image.id for image in images}))
+    return len(ids)
+
+
+def _take_in_unreadable(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Let lists name rows that hold no record: by name and id, with the columns as they are."""
+    if not ids:
+        return
+    image = _IMAGES.c
+    said = {
+        "created_at": image.created_at,
+        "image_id": image.id,
+        "words": sa.func.lower(image.name) + "\n" + image.id,
+        "name": sa.func.lower(image.name),
+        "system": sa.func.coalesce(image.os, ""),
+        **{name: image[name] for name in COPIED},
+    }
+    rows = sa.select(*said.values()).where(image.id.in_(ids))
+    connection.execute(sa.delete(LINES_TABLE).where(_LINES.image_id.in_(ids)))
+    connection.execute(sa.insert(LINES_TABLE).from_select(list(said), rows))
+    connection.execute(sa.delete(BEHIND_TABLE).where(BEHIND_TABLE.c.image_id.in_(ids)))
+
+
+def enlist(connection: sa.Connection, images: Sequence[Image]) -> None:
+    """Write what images are found by that were just written; nothing is behind of them."""
+    places = [(image, {"image_id": image.id, "created_at": image.created_at}) for image in images]
+    rows_of: dict[sa.Table, list[dict[str, object]]] = {
+        LINES_TABLE: [line_of(image) for image in images],
+        SHARES_TABLE: [{"grantee": name, **place} for image, place in places for name in sorted(grantees(image))],
+        LABELS_TABLE: [{"label": label, **place} for image, place in places for label in sorted(set(image.labels))],
+    }
+    for table, rows in rows_of.items():
+        if rows:  # a single one by itself: as one of many it would cost a round trip more
+            connection.execute(sa.insert(table), rows if len(rows) > 1 else rows[0])
+    connection.execute(sa.delete(BEHIND_TABLE).where(BEHIND_TABLE.c.image_id.in_([image.id for image in images])))
+
+
+def unlist(connection: sa.Connection, image_ids: Sequence[str]) -> None:
+    """Take away what images are found by."""
+    for table in (SHARES_TABLE, LABELS_TABLE, LINES_TABLE):
+        connection.execute(sa.delete(table).where(table.c.image_id.in_(image_ids)))
 
 
 def _order(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[object]]:
@@ -65,7 +195,9 @@ def _conditions(query: Query, dialect: str) -> Iterator[Condition]:
 
 
 def _among(field: str, values: Sequence[str | int]) -> Iterator[Condition]:
-    if field in _LINES:
+    if field == "status":
+        yield from no_other_status(_LINES.status, values)
+    elif field in _LINES:
         yield _LINES[field] == values[0] if len(values) == 1 else _LINES[field].in_(values)
     else:
         here = (_IMAGES.c.id == _LINES.image_id) & _IMAGES.c[field].in_(values)

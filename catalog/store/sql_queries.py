@@ -50,7 +50,7 @@ def page_of(
     by_name: the images asked for by name are few enough to be sorted, or are in order by themselves.
     """
     table = TABLES[kind.table]
-    filters = tuple(_filters(kind, query, dialect))
+    filters = tuple(filters_of(kind, query, dialect))
     order = [table.c[field] for field in kind.order()]
     if by_name:
         return _in_order(kind, _by_name(query, filters), order, after, limit)
@@ -166,12 +166,12 @@ def _is_exact(pattern: str) -> bool:
     return not set(pattern) & set("*?")
 
 
-def _filters(kind: RecordKind[Record], query: Query, dialect: str) -> Iterator[Condition]:
+def filters_of(kind: RecordKind[Record], query: Query, dialect: str) -> Iterator[Condition]:
     """Yield what must hold for a row, whatever branch it comes from."""
     table = TABLES[kind.table]
     for field, values in query.among.items():
         if table is _IMAGES and field == "status":
-            yield from _no_other_status(values)
+            yield from no_other_status(_IMAGES.c.status, values)
         else:
             yield table.c[field] == values[0] if len(values) == 1 else table.c[field].in_(values)
     if query.up_to is not None:
@@ -180,11 +180,12 @@ def _filters(kind: RecordKind[Record], query: Query, dialect: str) -> Iterator[C
         yield from _image_filters(query, dialect)
 
 
-def _no_other_status(values: tuple[str | int, ...]) -> Iterator[Condition]:
+def no_other_status(column: sa.ColumnElement[object], values: Sequence[str | int]) -> Iterator[Condition]:
+    """Yield the condition for a status, if any is: a row whose status is none of ours is in every list, which names it."""
     # "none of the others": an IN would tempt SQLite to walk each status and sort them all for every page
     others = [status.value for status in ImageStatus if status.value not in values]
     if others:
-        yield _IMAGES.c.status.not_in(others)
+        yield column.not_in(others)
 
 
 def _image_filters(query: Query, dialect: str) -> Iterator[Condition]:

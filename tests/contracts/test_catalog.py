@@ -432,3 +432,21 @@ def test_all_images_are_sorted_by_a_column_as_people_count(catalog: Catalog) -> 
     assert names(family="nothing") == []
     assert names(cpu_architecture="x86_64") == ["a10"]
     assert set(names(order="image_storages")) == {"A9", "a10", "b1"}
+
+
+def test_lists_in_order_follow_each_write_at_once_also_inside_of_it(catalog: Catalog) -> None:
+    (image,) = saved(catalog, an_image(name="web", owner="alice", sharing_mode="global", labels=("a=1",)))
+    assert catalog.images_in_order(account="eve") == [image]
+    with catalog.changing(actor="alice") as change:
+        closed = {"sharing_mode": "specified", "shared_accounts": ("bob",), "name": "shop", "labels": ("b=2",)}
+        after = change.save_image(image.model_copy(update=closed))
+        new = change.save_image(an_image(name="web 2", owner="eve"))
+        assert change.images_in_order(account="eve") == change.images_in_order(("web",)) == [new]
+        assert change.images_in_order(account="bob") == change.images_in_order(labels=("b=2",)) == [after]
+        assert catalog.images_in_order(account="eve") == [image]  # others see it once it is committed
+    assert catalog.images_in_order(account="eve") == catalog.images_in_order(("web",)) == [new]
+    assert catalog.images_in_order(account="bob") == catalog.images_in_order(labels=("b=2",)) == [after]
+    assert catalog.images_in_order(labels=("a=1",)) == []
+    with catalog.changing(actor="admin") as change:
+        change.remove_image(image.id)
+    assert catalog.images_in_order() == [new]

@@ -1,4 +1,7 @@
-"""What lists of images are found and sorted by: one narrow row an image. Only adds: an older program goes on beside it."""
+"""What lists of images are found and sorted by: one narrow row an image. Only adds: an older program goes on beside it.
+
+It writes images and not their lines, so the database itself notes each image that is written; who knows lines takes the note away.
+"""
 
 import json
 import re
@@ -33,9 +36,32 @@ COPIED = tuple(column.name for column in LINES[5:])
 SAID = ("name", "description", "os", "family", "build_version", "labels", "boot", "id", "md5", "sha256")
 DIGITS = re.compile("[0-9]+")
 TOGETHER = 1000
+SQLITE_NOTE = """
+CREATE TRIGGER image_lines_behind_{event} AFTER {event} ON images BEGIN
+    INSERT INTO image_lines_behind (image_id)
+    SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM image_lines_behind WHERE image_id = NEW.id);
+END
+"""
+POSTGRESQL_NOTE = """
+CREATE FUNCTION note_image_line_behind() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO image_lines_behind (image_id) VALUES (NEW.id)
+    ON CONFLICT (image_id) DO UPDATE SET image_id = EXCLUDED.image_id;
+    RETURN NULL;
+END $$
+"""  # a note that is there is locked: who takes it away waits for what is being written
+POSTGRESQL_NOTING = """
+CREATE TRIGGER image_lines_behind AFTER INSERT OR UPDATE ON images
+FOR EACH ROW EXECUTE FUNCTION note_image_line_behind()
+"""
+NOTES = {
+    "sqlite": [SQLITE_NOTE.format(event=event) for event in ("INSERT", "UPDATE")],
+    "postgresql": [POSTGRESQL_NOTE, POSTGRESQL_NOTING],
+}
 
 
 def upgrade() -> None:
+    _note_what_is_written()
     lines = op.create_table("image_lines", *LINES, sqlite_with_rowid=False)
     op.create_index("ix_image_lines_image_id", "image_lines", ["image_id"])
     names = dict.fromkeys((*SAID, *COPIED))
@@ -43,6 +69,15 @@ def upgrade() -> None:
     found = op.get_bind().execute(sa.select(images)).mappings()
     for rows in found.partitions(TOGETHER):
         op.bulk_insert(lines, [_line(dict(row)) for row in rows])
+
+
+def _note_what_is_written() -> None:
+    """Begin with the notes: what is written from here on is in one of them, what was before is copied."""
+    image = sa.ForeignKey("images.id", ondelete="CASCADE")
+    column = sa.Column("image_id", TEXT, image, primary_key=True, nullable=False)
+    op.create_table("image_lines_behind", column, sqlite_with_rowid=False)
+    for statement in NOTES[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def _line(row: dict[str, Any]) -> dict[str, object]:
