@@ -18,6 +18,7 @@ OPENED = {
     "/download/{token}/{name}",
     "/setup",
     "/login",
+    "/look",
     "/login/oidc",
     "/login/oidc/callback",
 }

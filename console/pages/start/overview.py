@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from catalog.errors import ImageNotFound
+from catalog.errors import ImageNotFound, RecordUnreadable
 from catalog.records import Event, Figures, ImageStatus, StorageFigures
 from catalog.rules.accounts.sharing import ADMIN
 from console.look.language import Said
@@ -170,6 +170,6 @@ def _name(visibility: Visibility, event: Event) -> str:
     """Return what an entry is about, as people call it."""
     if event.image_id is None:
         return event.subject.partition(":")[2]
-    with suppress(ImageNotFound):
+    with suppress(ImageNotFound, RecordUnreadable):
         return visibility.image(event.image_id).name
     return f"{event.image_id[:8]}…"
