@@ -17,6 +17,8 @@ export function localTimes(root) {
     if (!time.title) time.title = time.textContent;
     time.textContent = local(time.dateTime);
   }
+  for (const option of root.querySelectorAll("option[data-at]")) // which holds no element
+    option.textContent = option.textContent.replace(/[-\d]{10} [:\d]{5} UTC/, local(option.dataset.at));
 }
 
 // Inputs of a form hold what is UTC on the server as it is called here, and say so.

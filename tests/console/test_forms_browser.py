@@ -228,7 +228,7 @@ def test_a_clean_up_is_approved_where_it_was_asked_for(served: Serving, page: "P
     )
     assert forged.status_code == 403  # as another page would send it
     page.goto(f"{served.console}/?tab=leftovers")
-    page.get_by_text("A clean-up waits for approval: 2 leftovers").wait_for()
+    page.get_by_text("A clean-up waits for approval; leftovers listed: 2.").wait_for()
     shot(page, "waiting")
     page.get_by_role("button", name="Look and answer").click()
     page.get_by_label("How many are listed?").fill("2")

@@ -1,7 +1,6 @@
 """What the start page knows of the catalog, as whoever looks may see it."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -45,7 +44,7 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The start page. counts: images by status; failed: lines of images; kinds: how often what happened this week."""
+    """The start page. counts: images by status; failed: lines of images; kinds: how often what happened this week; unreadable: sentences for administrators."""
 
     counts: dict[str, int]
     picture: Picture | None
@@ -56,6 +55,7 @@ class Overview:
     kinds: tuple[tuple[str, int], ...]
     changes: tuple[tuple[Event, str], ...]
     whole_week: bool
+    unreadable: tuple[str, ...] = ()
 
 
 def overview_of(view: View) -> Overview:
@@ -63,6 +63,8 @@ def overview_of(view: View) -> Overview:
     visibility = view.visibility
     figures = view.catalog.figures() if visibility.account == ADMIN else None
     changes, whole = _changes(visibility)
+    unreadable: dict[str, None] = {}
+    named = tuple((event, _name(visibility, event, unreadable)) for event in changes[:SHOWN])
     return Overview(
         _counts(visibility, figures),
         picture_of(figures, None if figures else view.catalog.usage(visibility.account)),
@@ -71,8 +73,9 @@ def overview_of(view: View) -> Overview:
         tuple(_proofs(figures)) if figures else (),
         tuple(_room(view)),
         _kinds(changes),
-        tuple((event, _name(visibility, event)) for event in changes[:SHOWN]),
+        named,
         whole,
+        tuple(unreadable) if figures else (),
     )
 
 
@@ -166,10 +169,14 @@ def _kinds(changes: list[Event]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counts.items(), key=lambda one: -one[1]))
 
 
-def _name(visibility: Visibility, event: Event) -> str:
-    """Return what an entry is about, as people call it."""
+def _name(visibility: Visibility, event: Event, unreadable: dict[str, None]) -> str:
+    """Return what an entry is about, as people call it; a record that can't be read is noted, and keeps no page from being made."""
     if event.image_id is None:
         return event.subject.partition(":")[2]
-    with suppress(ImageNotFound, RecordUnreadable):
+    try:
         return visibility.image(event.image_id).name
+    except RecordUnreadable as error:
+        unreadable[str(error)] = None
+    except ImageNotFound:
+        pass
     return f"{event.image_id[:8]}…"

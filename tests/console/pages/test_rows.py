@@ -1,6 +1,7 @@
 """Lines: what each says of its thing, and what it offers."""
 
 import re
+import time
 from html import unescape
 from uuid import uuid4
 
@@ -24,10 +25,12 @@ def test_storages_show_how_full_they_are(client: TestClient, settings: Settings)
         change.save_image_storage(bounded)
         change.save_image_storage(away.model_copy(update={"state": "Disabled"}))
         change.save_replica(a_replica(image, image_storage="bounded", size_bytes=3 << 20, stored_bytes=1 << 20))
-    text = client.get("/table?tab=storages").text
+    deadline = time.monotonic() + 60
+    while "being measured" in (text := client.get("/table?tab=storages").text) and time.monotonic() < deadline:
+        time.sleep(0.1)  # a page waits for a moment only
     for told in (
         " B of 10 MiB, room for 10 MiB",
-        "3 MiB in 1 MiB, 3.0 : 1",
+        "3 MiB → 1 MiB, 3.0 : 1",
         "it is disabled; enable it first",
     ):
         assert told in text, text
