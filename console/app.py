@@ -23,6 +23,7 @@ from console.api.v1.app import PATH, create_api
 from console.entrance.proxies import Proxies
 from console.health.access import Watchers
 from console.health.routes import Health
+from console.live.routes import Live
 from console.login import setup
 from console.login.oidc import OidcPages
 from console.login.pages import SignInPages
@@ -53,7 +54,7 @@ def answered_names(settings: Settings) -> tuple[str, ...]:
 
 def create_app(settings: Settings, auth: str = "") -> Starlette:
     """Return the application. auth: `user:password` of the operators; empty: they are asked for none while there is no person."""
-    proxies, oidc = Proxies(settings.trusted_proxies), OidcSignIn(settings)
+    proxies, oidc, live = Proxies(settings.trusted_proxies), OidcSignIn(settings), Live(settings)
 
     @asynccontextmanager
     async def beside(_app: Starlette) -> AsyncIterator[None]:
@@ -61,6 +62,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
         going_on = asyncio.create_task(Adding(settings).go_on())
         yield
         going_on.cancel()
+        await live.watch.close()
 
     return Starlette(
         routes=[
@@ -68,6 +70,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             *Pages(settings).routes(),
             *runs.routes(),
             *approvals.routes(),
+            *live.routes(),
             *setup.routes(),
             *preferences.routes(),
             *SignInPages(settings, proxies, oidc.title).routes(),

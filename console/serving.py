@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 1000
 """Whoever comes when there are so many is told at once to come again."""
 UPLOADS = ("/uploads/", "/api/v1/uploads/")
+STREAMS = ("/live",)
 PATIENCE: Mapping[str, float] = {"IMAGEWRIGHT_CONNECT_TIMEOUT_S": 5, "IMAGEWRIGHT_READ_TIMEOUT_S": 10, "IMAGEWRIGHT_RETRIES": 0}  # fmt: skip
 """What the console's own process waits for a source or storage at most: a person waits for it. It transfers nothing."""
 
@@ -50,7 +51,7 @@ def config(app: ASGIApp, host: str, port: int, settings: Settings) -> "uvicorn.C
         port=port,
         log_level="warning",
         server_header=False,
-        http=Watched.with_patience(settings.console_patience_s, UPLOADS),
+        http=Watched.with_patience(settings.console_patience_s, UPLOADS, STREAMS),
         ws="none",
         limit_concurrency=MOST_CONNECTIONS,
         proxy_headers=False,  # whom to believe the settings say: uvicorn believes whoever connects from loopback

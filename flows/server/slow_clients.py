@@ -28,6 +28,8 @@ class Watched(H11Protocol):
 
     patience_s = 15.0
     uploads: str | tuple[str, ...] = ""
+    streams: tuple[str, ...] = ()
+    """Paths of answers without an end: they end with the server, which waits for all others."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Watch from now on."""
@@ -57,6 +59,12 @@ class Watched(H11Protocol):
         """End the watch."""
         self._check.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End an answer that would go on for ever; the server waits for others."""
+        super().shutdown()
+        if self._seen is not None and self._seen.scope["path"] in self.streams:
+            self.transport.close()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """End the watch: what comes now is another protocol's."""
@@ -112,6 +120,8 @@ class Watched(H11Protocol):
         return bool(self.uploads) and cycle.scope["method"] == "PATCH" and path.startswith(self.uploads)
 
     @classmethod
-    def with_patience(cls, patience_s: float, uploads: str | tuple[str, ...] = "") -> "type[Watched]":
+    def with_patience(
+        cls, patience_s: float, uploads: str | tuple[str, ...] = "", streams: tuple[str, ...] = ()
+    ) -> "type[Watched]":
         """Return the class with another patience."""
-        return type(cls.__name__, (cls,), {"patience_s": patience_s, "uploads": uploads})
+        return type(cls.__name__, (cls,), {"patience_s": patience_s, "uploads": uploads, "streams": streams})

@@ -31,6 +31,12 @@ class LogReading(Listing):
         after = (since,) if since else None
         return self._all(record_kinds.EVENT, where(image_id=image_id, subject=subject), after)
 
+    def log_position(self) -> int:
+        """Return the sequence number of the newest entry, 0 where there is none."""
+        with self._reading() as transaction:
+            last = transaction.last_event()
+        return last.sequence if last else 0
+
     def entry(self, sequence: int) -> Event:
         """Return one entry. Raises LogDamaged where the log lacks it."""
         found = self._get(record_kinds.EVENT, sequence)

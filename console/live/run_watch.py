@@ -1,0 +1,143 @@
+"""Runs that are going on, asked of the Prefect server once for all who look."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas import filters
+from prefect.client.schemas.objects import Artifact, FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+
+from catalog.units import utc_now
+from console.live.jobs import Job, Pace, asked_name, job_of, row_of_run, with_progress
+from console.starting import UNREACHABLE
+
+GOING_ON = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
+MOST = 200
+"""Runs that are followed at once; of more, the newest."""
+KEPT = timedelta(minutes=15)
+"""How long a run that ended is told of."""
+MOST_KEPT = 100
+
+
+class Seen(Job):
+    """A run with what decides who sees it. run: as the server has it; name: that its request gives."""
+
+    run: FlowRun
+    name: str = ""
+
+
+class RunWatch:
+    """What runs there are, and how far; every look asks two or three questions, whoever many look."""
+
+    def __init__(self) -> None:
+        self._client: PrefectClient | None = None
+        self._open = AsyncExitStack()
+        self._flows: dict[UUID, str] = {}
+        self._paces: dict[str, Pace] = {}
+        self._known: dict[str, Seen] = {}
+        self._began = False
+
+    @property
+    def known(self) -> Sequence[Seen]:
+        """The runs of the last look: those going on, and those that ended a while ago."""
+        return tuple(self._known.values())
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether any run is going on."""
+        return any(not one.finished for one in self._known.values())
+
+    async def look(self) -> None:
+        """Look again. A server that does not answer leaves what is known."""
+        try:
+            await self._look(await self._server())
+        except (*UNREACHABLE, ValueError):  # ValueError: no server is named
+            await self.close()
+
+    async def close(self) -> None:
+        """End the connection; the next look makes one anew."""
+        self._client = None
+        opened, self._open = self._open, AsyncExitStack()
+        try:
+            await opened.aclose()
+        except UNREACHABLE:
+            return
+
+    async def _server(self) -> PrefectClient:
+        if self._client is None:
+            self._client = await self._open.enter_async_context(get_client())
+        return self._client
+
+    async def _look(self, client: PrefectClient) -> None:
+        going = await self._going_on(client)
+        ended = await self._ended(client, {str(run.id) for run in going})
+        far = await self._progress(client, going)
+        for run in (*ended, *going):
+            row = row_of_run(await self._flow(client, run.flow_id))
+            if row is None or (run.auto_scheduled and run.state and run.state.is_scheduled()):
+                continue
+            job = job_of(run, row)
+            if (artifact := far.get(run.id)) is not None:
+                pace = self._paces.setdefault(job.id, Pace())
+                job = with_progress(job, artifact, pace, time.monotonic())
+            elif (before := self._known.get(job.id)) is not None and not job.images:
+                job = job.model_copy(update={"images": before.images})
+            self._known[job.id] = Seen(**dict(job), run=run, name=asked_name(run))
+        self._forget()
+
+    async def _going_on(self, client: PrefectClient) -> Sequence[FlowRun]:
+        wanted = filters.FlowRunFilter(
+            state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=list(GOING_ON))),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=utc_now() + timedelta(seconds=2)),
+        )
+        return await client.read_flow_runs(
+            flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=MOST
+        )
+
+    async def _ended(self, client: PrefectClient, going: set[str]) -> Sequence[FlowRun]:
+        """Return those that ended since the last look; at the first, since a while ago."""
+        if not self._began:
+            recent = filters.FlowRunFilterEndTime(after_=utc_now() - KEPT)
+            found = await client.read_flow_runs(
+                flow_run_filter=filters.FlowRunFilter(end_time=recent), sort=FlowRunSort.END_TIME_DESC, limit=MOST_KEPT
+            )
+            self._began = True
+            return found[::-1]
+        gone = [UUID(one.id) for one in self._known.values() if not one.finished and one.id not in going]
+        if not gone:
+            return ()
+        return await client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=gone)), limit=MOST
+        )
+
+    async def _progress(self, client: PrefectClient, going: Sequence[FlowRun]) -> dict[UUID, Artifact]:
+        """Return the newest progress of each run that moves bytes."""
+        ids = [run.id for run in going if run.state is not None and run.state.is_running()]
+        if not ids:
+            return {}
+        found = await client.read_artifacts(
+            artifact_filter=filters.ArtifactFilter(
+                type=filters.ArtifactFilterType(any_=["progress"]),
+                flow_run_id=filters.ArtifactFilterFlowRunId(any_=ids),
+            )
+        )
+        newest = sorted((a for a in found if a.flow_run_id is not None), key=lambda artifact: str(artifact.updated))
+        return {artifact.flow_run_id: artifact for artifact in newest if artifact.flow_run_id is not None}
+
+    async def _flow(self, client: PrefectClient, flow_id: UUID) -> str:
+        if flow_id not in self._flows:
+            self._flows[flow_id] = (await client.read_flow(flow_id)).name
+        return self._flows[flow_id]
+
+    def _forget(self) -> None:
+        """Leave out what ended long ago."""
+        before = utc_now() - KEPT
+        ended = [one for one in self._known.values() if one.finished]
+        old = [one for one in ended if one.run.end_time is not None and one.run.end_time < before]
+        for one in (*old, *ended[:-MOST_KEPT]):
+            self._known.pop(one.id, None)
+            self._paces.pop(one.id, None)
