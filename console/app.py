@@ -30,6 +30,7 @@ from console.login.pages import SignInPages
 from console.login.persons import SessionPersons
 from console.look import preferences
 from console.oidc.signing_in import OidcSignIn
+from console.pages.form_routes import FormRoutes
 from console.pages.pages import Pages, trouble
 from console.published import Published
 from console.security import Guard, is_api
@@ -68,6 +69,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
         routes=[
             *_health(settings).routes(),
             *Pages(settings).routes(),
+            *FormRoutes(settings).routes(),
             *runs.routes(),
             *approvals.routes(),
             *live.routes(),

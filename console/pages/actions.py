@@ -1,5 +1,7 @@
 """Which operations are offered where: the operations' rows say it, the rules of images decide."""
 
+from collections.abc import Mapping
+
 from catalog.errors import ImagewrightError
 from catalog.records import Image, SignedIn
 from catalog.rules.accounts.roles import may, sees_as, verb_of
@@ -7,6 +9,13 @@ from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.transitions import TABLE, status_after
 from flows.registry import OPERATIONS, Button
 
+EACH: Mapping[str, tuple[str, ...]] = {
+    "export_image": ("image_id",),
+    "set_sharing_mode": ("image_id",),
+    "change_image_storage": ("image_id", "source"),
+    "delete_exported_image": ("image_id", "image_storage", "image_format"),
+}
+"""Asked for one thing each, and often wanted for several: the same is begun for each, differing in these fields."""
 ORDER = tuple(TABLE)
 """A menu is ordered as the table of transitions is: what ends an image comes last."""
 
@@ -20,6 +29,24 @@ def offered_of(image: Image) -> tuple[str, ...]:
     """Return the flows offered of an image: what would be taken, and would change something."""
     rows = sorted((r for r in OPERATIONS.values() if r.transition), key=lambda row: ORDER.index(row.transition))
     return tuple(row.name for row in rows if allowed(image, row.transition)) + offered("image")
+
+
+def many(flow: str) -> str:
+    """Return how an operation is asked for several things at once.
+
+    `together`: in one run; names of fields: a run each, which differ in them; empty: for one only.
+    """
+    row = OPERATIONS[flow]
+    if any(field in row.request.model_fields for field in ("image_ids", "leftover_ids")) and row.transition != "":
+        return "together"
+    return " ".join(EACH.get(row.name, ()))
+
+
+def previewed(flow: str) -> bool:
+    """Tell whether the plan is shown before one can go on: whatever moves or deletes bytes that are there."""
+    row = OPERATIONS[flow]
+    moves = (row.room == "replicas" and row.transition) or row.transition in ("delete", "expunge") or row.irreversible
+    return bool(moves) and "plan_only" in row.request.model_fields and not row.adds
 
 
 def permitted(who: SignedIn, flow: str, owner: str | None = None) -> bool:

@@ -14,8 +14,12 @@ from flows.requests.form import ZONE
 Kind = Literal["text", "number", "checkbox", "choice", "choices", "list", "date"]
 FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
 """Fields that say which thing is meant: shown, not edited, where the row says it."""
+NAMED = ("image_id", "image_ids", "volume_id")
+"""Those of which the dialog's title says the names: nobody reads their ids."""
 IMAGE_STORAGE = ("image_storage", "image_storages", "source", "target")
 PRIMARY_STORAGE = ("primary_storage",)
+RARE = 12
+"""Position from which on the fields of an add are for few."""
 LAST = 80
 """Position from which on fields are for few: account, plan."""
 NAME = "name"
@@ -31,7 +35,7 @@ class Field(Record):
     """An input. options: of a choice; value: what stands there at first; chosen: of several choices.
 
     present: that is how it is, so it is sent only if it was changed; clears: emptied, it is named in `clear`;
-    only_with: `field=value` without which it is not sent; hidden: what another input says.
+    only_with: `field=value` without which it is not sent; hidden: what another input says; rare: asked for further down.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Field(Record):
     clears: bool = False
     only_with: str = ""
     hidden: bool = False
+    rare: bool = False
 
 
 def fields_of(
@@ -82,7 +87,7 @@ def _with_present(field: Field, fields: Sequence[Field], present: Mapping[str, o
     update = {
         "present": field.name in present,
         "clears": field.name in present and field.name in clearable,
-        "hidden": field.name == CLEAR and set(clearable) <= set(present),
+        "hidden": (field.name == CLEAR and set(clearable) <= set(present)) or (field.fixed and field.name in NAMED),
         "fixed": field.fixed or (field.name == NAME and bool(present) and NAME not in present),
     }
     return field.model_copy(update=update)
@@ -121,6 +126,7 @@ def _field(name: str, facts: Mapping[str, Any], given: Mapping[str, object], *, 
         chosen=several,
         required=required,
         only_with=facts.get("only_with", ""),
+        rare=facts.get("position", LAST) >= RARE,
         fixed=name in given and (name in FIXED or str(value).startswith(f"{UPLOAD}://")),
     )
 

@@ -43,7 +43,7 @@ def test_every_flow_has_a_form_of_all_its_fields(client: TestClient, flow: str) 
     for name, field in model.model_fields.items():
         assert (f'name="{name}"' in text) == (name != "plan_only")
         assert name == "plan_only" or str(field.title) in text
-    assert ("data-plan" in text) == ("plan_only" in model.model_fields)
+    assert ("data-plan" in text or "data-previews" in text) == ("plan_only" in model.model_fields)
 
 
 def test_a_form_begins_with_what_the_row_says(client: TestClient) -> None:
