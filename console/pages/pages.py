@@ -13,12 +13,13 @@ from catalog.records import Image, ImageStatus, SignedIn
 from catalog.repository.reading.image_filter import AVAILABLE
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.naming import download_name
+from catalog.rules.images.operating_systems import UEFI_SHELL, UEFI_TABLE
 from catalog.rules.storages.sources import UPLOAD
 from catalog.settings import Settings
 from console.approvals import waiting
 from console.entrance.visitors import opened, visitor_of
 from console.look.templates import TEMPLATES
-from console.pages.actions import offered, permitted
+from console.pages.actions import many, offered, permitted, previewed
 from console.pages.confirmations import confirmation_of
 from console.pages.details import Details, details_of, whole_id
 from console.pages.disk import Disk, disk_of
@@ -40,7 +41,7 @@ from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.uploads import Uploads
 
-TEMPLATES.env.filters.update(size=size, when=when)
+TEMPLATES.env.filters.update(size=size, when=when, many=many)
 MAX_GIVEN = 64 << 10
 TITLES: Mapping[str, str] = {
     "status": "Status",
@@ -169,6 +170,10 @@ class Pages:
             "fields": [field for field in fields_of(model, given, names, present) if fills_in(who, field.name)],
             "plans": "plan_only" in model.model_fields,
             "sendable": sendable,
+            "previews": previewed(flow),
+            "kinds": [(row.name, row.adds) for row in OPERATIONS.values() if row.adds] if _brings_in(flow) else [],
+            "uefi_table": UEFI_TABLE,
+            "uefi_shell": UEFI_SHELL,
             "confirm": await catalogs(self._confirmation, flow, given, who),
             "upload": _upload_of(given) if sendable else "",
         }
@@ -272,6 +277,11 @@ class Pages:
                 tuple(storage.name for storage in catalog.image_storages()),
                 tuple(storage.name for storage in catalog.primary_storages()),
             )
+
+
+def _brings_in(flow: str) -> bool:
+    """Tell whether a flow brings in an image: its form asks of which kind."""
+    return bool(OPERATIONS[flow].adds)
 
 
 def _upload_of(given: Mapping[str, object]) -> str:

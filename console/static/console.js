@@ -1,15 +1,18 @@
-// The page: buttons open dialogs, the table renews itself, uploads that broke off go on.
-import { approve, goOn, link, open, retry, sentence } from "./forms.js";
+// The page: buttons open dialogs, what changes renews itself, uploads that broke off go on.
+import "./chosen.js";
+import { approve, link, open, retry, sentence } from "./forms.js";
+import { listen } from "./live.js";
+import { sorted } from "./renewing.js";
+import "./staying.js";
 import { localTimes } from "./times.js";
-import { difference, discard } from "./tus.js";
+import "./tray.js";
+import { discard } from "./tus.js";
+import { goOnWith } from "./uploading.js";
 import { t } from "./words.js";
-
-const RENEW_MS = 2000;
-const table = document.getElementById("table");
-const dialog = document.getElementById("dialog");
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
+  if (button && !button.closest("dialog")) opener = { button, row: button.closest("tr[data-row]")?.dataset.row };
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
     const about = button.closest("[data-given]").dataset; // of its menu, or its own
@@ -26,11 +29,21 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.copy) copy(button);
   if (button?.dataset.discard) remove(button);
   if (button && "signOut" in button.dataset) signOut(button);
-  for (const menu of document.querySelectorAll("details[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll("main details[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+// The keyboard goes back to where the dialog was opened; where that is gone, to the head of the page.
+let opener = {};
+document.getElementById("dialog").addEventListener("close", () => {
+  const row = opener.row && document.querySelector(`tr[data-row="${CSS.escape(opener.row)}"] summary`);
+  const there = opener.button?.isConnected && opener.button.checkVisibility() ? opener.button : row;
+  const head = document.querySelector("main h1");
+  if (!there && head) head.tabIndex = -1;
+  (there ?? head)?.focus();
 });
 
 document.addEventListener("keydown", (event) => {
-  const menu = event.key === "Escape" && document.querySelector("details[open]");
+  const menu = event.key === "Escape" && document.querySelector("main td details[open], main details[open]");
   if (!menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();
@@ -38,67 +51,8 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("change", (event) => {
   const { upload, ...said } = event.target.dataset;
-  if (upload) resume({ id: upload, ...said, length: Number(said.length) }, event.target.files[0]);
+  if (upload) goOnWith({ id: upload, ...said, length: Number(said.length) }, event.target.files[0]).catch((error) => sentence(t("Upload: {name}", said), error.message));
 });
-
-// Not under somebody's hands: neither a menu that is open, a link that was made nor a file being chosen is taken away.
-const held = "details[open], a[href^='/download/'], input:focus, button[data-sure]";
-const busy = () => document.hidden || dialog.open || table.querySelector(held);
-let last = table?.innerHTML.trim();
-
-// As the browser would write it, to compare with what it shows.
-function written(html) {
-  const shown = document.createElement("template");
-  shown.innerHTML = html; // our own template, every value escaped
-  return shown.innerHTML.trim();
-}
-
-// What is the same is left alone: with it stays the keyboard's place.
-function replace(html) {
-  const next = written(html);
-  if (next === last) return;
-  const column = document.activeElement?.dataset.sort;
-  table.innerHTML = next;
-  localTimes(table);
-  last = next;
-  if (column) table.querySelector(`[data-sort="${CSS.escape(column)}"]`)?.focus();
-}
-
-// The table in another order, without leaving the page: the keyboard stays on the column.
-async function sorted(place) {
-  const query = new URL(place).search;
-  const answer = await fetch(`/table${query}`).catch(() => null);
-  if (!answer?.ok) return location.assign(place);
-  table.dataset.renew = `/table${query}`;
-  history.replaceState(null, "", place);
-  const kept = document.querySelector(".filter [name=sort]");
-  if (kept) kept.value = new URLSearchParams(query).get("sort") ?? "";
-  return replace(await answer.text());
-}
-
-async function renew() {
-  if (!busy()) {
-    const asked = table.dataset.renew;
-    const answer = await fetch(asked, { headers: { "X-Imagewright": "1" } }).catch(() => null);
-    if (answer?.status === 401 && document.querySelector("[data-sign-out]")) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    document.body.classList.toggle("stale", !answer?.ok);
-    const html = answer?.ok ? await answer.text().catch(() => null) : null;
-    // Asked again here, not before the text came: a menu may have been opened meanwhile.
-    if (html !== null && !busy() && asked === table.dataset.renew) replace(html);
-  }
-  return setTimeout(renew, RENEW_MS);
-}
-
-async function resume(upload, file) {
-  const form = sentence(t("Upload: {name}", upload), "");
-  try {
-    const other = await difference(upload, file);
-    if (other) sentence(t("Upload: {name}", upload), other);
-    else await goOn(form, file, `/uploads/${upload.id}`);
-  } catch (error) {
-    if (error.name !== "AbortError") sentence(t("Upload: {name}", upload), error.message);
-  }
-}
 
 // A second press makes sure: what was sent has to be sent again.
 async function remove(button) {
@@ -134,6 +88,11 @@ async function copy(button) {
   setTimeout(() => button.classList.remove("good"), 1500);
 }
 
-for (const place of document.querySelectorAll("[data-load]")) load(place);
-localTimes(document);
-if (table) renew();
+function arrived() {
+  localTimes(document);
+  for (const place of document.querySelectorAll("[data-load]")) load(place);
+}
+
+document.addEventListener("page:arrived", arrived);
+arrived();
+listen();

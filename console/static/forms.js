@@ -1,8 +1,11 @@
-// The dialog of a flow: its form, its plan, its run, and sending a file where one is chosen.
+// The dialog of a flow: its form, its plan, its run, and sending files where some are chosen.
 import { answered } from "./approvals.js";
 import { confirmed } from "./confirm.js";
+import { guided } from "./guided.js";
+import { previewed } from "./previewed.js";
 import { local, localInputs } from "./times.js";
-import { create, send } from "./tus.js";
+import { toast } from "./toasts.js";
+import { add } from "./uploading.js";
 import { t } from "./words.js";
 
 const OURS = { "X-Imagewright": "1", "Content-Type": "application/json" };
@@ -24,7 +27,7 @@ const before = (input) => (input.tagName === "SELECT" ? ([...input.options].find
 
 // Only what differs from what stood there, or has to be there: what is not said stays as it is. What was emptied is named.
 // An upload that is announced otherwise is announced anew, whole: what was emptied is not said any more.
-function asked(form) {
+export function asked(form) {
   const anew = form.dataset.upload;
   const fields = [...form.querySelectorAll("[data-kind]")].filter((input) => !input.disabled);
   const said = fields.filter((input) => anew || (input.required && !("present" in input.dataset)) || input.readOnly || changed(input));
@@ -92,14 +95,14 @@ export function sentence(title, text, bad = true) {
   return form;
 }
 
-async function post(address, body) {
+export async function post(address, body) {
   const answer = await fetch(address, { method: "POST", headers: OURS, body: JSON.stringify(body) });
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || t("the console answered {status}", answer));
+  if (!answer.ok) throw Object.assign(new Error(said.error || t("the console answered {status}", answer)), { status: answer.status });
   return said;
 }
 
-function planned(plan) {
+export function planned(plan) {
   const lines = (plan.actions || []).map((a) => `${a.verb}: ${a.subject}${a.reason ? `; ${a.reason}` : ""}`);
   return [plan.summary, ...lines].join("\n");
 }
@@ -132,30 +135,46 @@ export async function approve(id) {
   await follow(form, { flow_run_id: id });
 }
 
-function bar(form, file) {
-  tell(form, "");
-  const shown = document.createElement("progress");
-  shown.max = file.size;
-  form.querySelector(".told").append(shown, document.createElement("span"));
-  return (offset, trouble = "") => {
-    shown.value = offset;
-    const far = t("{sent} of {length} MiB", { sent: (offset / 1048576).toFixed(1), length: (file.size / 1048576).toFixed(1) });
-    shown.nextSibling.textContent = trouble ? `${far}: ${trouble}` : far;
-  };
+// Each file is announced; those that are refused are said here, the others are sent beside the page.
+async function sendFiles(form, files) {
+  const { image_path: _unused, name, ...request } = asked(form);
+  const refused = [];
+  for (const file of files) {
+    const own = files.length > 1 ? { name: nameOf(form, file), image_format: formatOf(form, file) } : { name };
+    await add(file, form.dataset.run, { ...request, ...own }).catch((error) => refused.push([file, error.message]));
+  }
+  if (!refused.length) return dialog.close();
+  return tell(form, refused.map(([file, why]) => (files.length > 1 ? `${file.name}: ${why}` : why)).join("\n"), true);
 }
 
-async function sendFile(form, file) {
-  const { image_path: _unused, ...request } = asked(form);
-  await goOn(form, file, await create(file, form.dataset.run, request));
+const nameOf = (form, file) => form.querySelector(`[data-file-name="${CSS.escape(file.name)}"]`)?.value.trim() || stem(file);
+const stem = (file) => file.name.replace(/\.[a-z0-9]{2,5}$/i, "");
+
+// What a file is called says often what it is; the server looks at the bytes whatever is said.
+function formatOf(form, file) {
+  const said = form.elements.image_format;
+  const ending = file.name.split(".").pop().toLowerCase();
+  return [...said.options].some((option) => option.value === ending) ? ending : said.value;
 }
 
-// Closing the dialog pauses; the tab of uploads offers to go on.
-export async function goOn(form, file, place) {
-  const stop = new AbortController();
-  dialog.addEventListener("close", () => stop.abort(), { once: true });
-  const sent = await send(place, file, bar(form, file), stop.signal);
-  if (sent) done(form);
-  tell(form, sent ? t("Sent. The image appears in the list as it is added.") : t("This upload is not there any more."), !sent);
+// With several files each has a name of its own; all else is said once for all.
+function named(form) {
+  const files = [...form.querySelector("#f-file").files];
+  const field = form.elements.name.closest(".field");
+  form.querySelector(".names")?.remove();
+  form.elements.name.disabled = field.hidden = files.length > 1;
+  if (files.length === 1 && !form.elements.name.value) form.elements.name.value = stem(files[0]);
+  if (files.length === 1) form.elements.image_format.value = formatOf(form, files[0]);
+  if (files.length < 2) return;
+  const names = Object.assign(document.createElement("div"), { className: "names" });
+  for (const file of files) {
+    const label = Object.assign(document.createElement("label"), { textContent: `${t("Name of {name}", file)} ` });
+    const input = Object.assign(document.createElement("input"), { value: stem(file) });
+    input.dataset.fileName = file.name;
+    label.append(input);
+    names.append(label);
+  }
+  field.after(names);
 }
 
 function isGrave(form) {
@@ -171,14 +190,35 @@ async function sure(form, request) {
 }
 
 async function submitted(form) {
-  const file = form.querySelector("#f-file")?.files[0];
-  if (file) return sendFile(form, file);
+  const files = [...(form.querySelector("#f-file")?.files ?? [])];
+  if (files.length) return sendFiles(form, files);
+  if (form.dataset.each) return beginEach(form);
   if (unchanged(form)) return tell(form, t("Nothing is changed: everything is as it was."));
   const request = asked(form);
   if (isGrave(form) && !(await sure(form, request))) return undefined;
   if (form.dataset.upload) return corrected(form, request);
   const run = await post(`/api/flows/${form.dataset.run}`, request);
   return follow(form, run);
+}
+
+// The same for each of several: a run each, which the tray shows; one that is refused stops no other.
+export const requestsOf = (form, request) => JSON.parse(form.dataset.each).map((one) => ({ ...request, ...one }));
+
+async function beginEach(form) {
+  const all = requestsOf(form, asked(form));
+  if (isGrave(form) && !(await sureOfEach(form, all))) return undefined;
+  const refused = [];
+  for (const one of all) await post(`/api/flows/${form.dataset.run}`, one).catch((error) => refused.push(error.message));
+  if (refused.length) return tell(form, `${t("{begun} of {count} begun.", { begun: all.length - refused.length, count: all.length })}\n${refused.join("\n")}`, true);
+  toast(t("{verb}: {count} begun", { verb: form.querySelector(".main").textContent, count: all.length }), { id: crypto.randomUUID?.() });
+  return dialog.close();
+}
+
+async function sureOfEach(form, all) {
+  const plans = [];
+  for (const one of all) plans.push(planned(await post(`/api/plans/${form.dataset.run}`, one)));
+  const verb = form.querySelector(".main").textContent;
+  return confirmed(dialog, { word: String(all.length), verb, plan: plans.join("\n") });
 }
 
 // What was sent is kept, and announced as what it is.
@@ -211,34 +251,59 @@ async function trying(form, work) {
 function wire(form) {
   const file = form.querySelector("#f-file");
   const path = form.elements.image_path;
-  file?.addEventListener("change", () => (path.required = !file.files.length));
+  file?.addEventListener("change", () => ((path.required = !file.files.length), named(form)));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     trying(form, () => submitted(form));
   });
   onlyWith(form);
   localInputs(form);
+  guided(form);
+  if ("previews" in form.dataset) previewed(form);
+  for (const kind of form.querySelectorAll("[data-kind-of]")) kind.addEventListener("change", () => otherKind(form, kind.value));
   form.querySelector("[data-plan]")?.addEventListener("click", () => trying(form, () => plan(form)));
   form.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 }
 
-export async function open(flow, given, name) {
+// Shows a flow's form. options: name of what it is about; each: requests of several, differing in these fields; files: chosen.
+export async function open(flow, given, name, { each, files } = {}) {
   const answer = await fetch(`/forms/${flow}?given=${encodeURIComponent(given)}`);
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || t("the console answered {status}", answer));
   dialog.innerHTML = await answer.text(); // our own template, every value escaped
+  const form = dialog.querySelector("form");
   if (name) dialog.querySelector("h2").append(`: ${name}`);
-  if (name) dialog.querySelector("form").dataset.name = name;
-  wire(dialog.querySelector("form"));
-  dialog.showModal();
+  if (name) form.dataset.name = name;
+  if (each) form.dataset.each = JSON.stringify(each);
+  for (const field of each ? Object.keys(each[0]) : []) form.elements[field].closest(".field").hidden = form.elements[field].disabled = true;
+  wire(form);
+  if (files && form.querySelector("#f-file")) chosen(form, files);
+  if (!dialog.open) dialog.showModal();
 }
 
-// Adds again what failed, as it was asked for.
+function chosen(form, files) {
+  const list = new DataTransfer();
+  for (const file of files) list.items.add(file);
+  const input = form.querySelector("#f-file");
+  input.files = list.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+// A volume image has fewer fields; what was written into those that both have stays.
+async function otherKind(form, flow) {
+  const files = [...(form.querySelector("#f-file")?.files ?? [])];
+  const { account: _account, ...said } = asked(form);
+  await open(flow, JSON.stringify(said), undefined, { files });
+  dialog.querySelector("[data-kind-of]:checked")?.focus();
+}
+
+// Adds again what failed, as it was asked for; the tray shows how far it is.
 export async function retry(id, button) {
   button.disabled = true;
   try {
-    await follow(sentence(t("Retry"), t("starting")), await post(`/api/retry/${encodeURIComponent(id)}`, {}));
+    await post(`/api/retry/${encodeURIComponent(id)}`, {});
+    toast(t("Begun again; the tray shows how far it is."), { id: crypto.randomUUID?.() });
   } catch (error) {
-    sentence(t("Retry"), error.message);
+    toast(error.message, { bad: true, id: crypto.randomUUID?.() });
   } finally {
     button.disabled = false;
   }

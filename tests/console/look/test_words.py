@@ -10,6 +10,7 @@ import console
 from catalog.log import events
 from catalog.records import Image, ImageStatus
 from catalog.records.identities import Role
+from catalog.rules.images.operating_systems import UEFI_TABLE
 from console.look.language import Said, Words, chinese
 from console.look.preferences import THEMES
 from console.look.templates import happened
@@ -22,7 +23,7 @@ from flows.registry import OPERATIONS
 ROOM = Path(console.__file__).parent
 IN_TEMPLATES = re.compile(r"""\bt\(\s*(?:"([^"]+)"|'([^']+)')""")
 IN_SCRIPTS = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)+)"|`([^`$]+)`)""")
-PLAIN = {*FORMATS, *ARCHITECTURES, "cloud-init", "qcow2", "MD5"}
+PLAIN = {*FORMATS, *ARCHITECTURES, "cloud-init", "qcow2", "MD5", "UEFI"}
 """What is called so in every language."""
 IN_PYTHON = {
     "the file that was added", "as stored", "yes", "no", "error", "warning", "info", "Pending", "Running", "Paused", "Cancelling",
@@ -59,6 +60,7 @@ def in_rows() -> Iterator[str]:
     yield from get_args(Role)
     yield from (happened(kind) for name, kind in vars(events).items() if name.isupper() and isinstance(kind, str))
     yield from in_forms()
+    yield from (said for _, mode, versions in UEFI_TABLE for said in (mode, versions))
     yield from (f"{thing} {what}" for thing in LOGGED for what in ("added", "changed", "deleted"))
     yield from (name.removesuffix("_bytes").replace("_", " ") for name in Image.model_fields if name not in APART)
 
