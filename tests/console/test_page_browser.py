@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from catalog import open_catalog
 from tests.console.tus import creation, piece
 from tests.services.browser import SHOTS, chromium_page
 from tests.services.payload import payload
@@ -60,17 +61,33 @@ OPEN_MEANWHILE = """() => {
 }"""
 
 
+def touch(served: Serving, description: str) -> None:
+    """Have an entry of the log tell that an image changed, as anybody else's edit would."""
+    with open_catalog(f"sqlite:///{served.home}/catalog.db") as catalog, catalog.changing(actor="admin") as change:
+        image = next(iter(catalog.images()))
+        change.save_image(image.model_copy(update={"description": description}))
+
+
 def open_a_menu_while_the_table_arrives(served: Serving, page: "Page") -> None:
     """What is renewed is not taken away under a hand: neither when nothing changed nor when a menu was opened meanwhile."""
-    page.goto(f"{served.console}/?tab=images")
+    with page.expect_response("**/table*"):  # a stream begins: the page may be older
+        page.goto(f"{served.console}/?tab=images")
     row = page.locator("#table tbody tr").element_handle()
-    with page.expect_response("**/table*"), page.expect_response("**/table*"):
-        pass
+    with page.expect_response("**/table*"):
+        touch(served, "nothing that the list shows")
     page.evaluate(OPEN_MEANWHILE)
+    touch(served, "once more")
     page.locator("body[data-answered]").wait_for()
     page.locator("#table details[open]").wait_for()
     assert row is not None
     assert row.evaluate("row => row.isConnected")
+
+
+def said(page: "Page", text: str) -> None:
+    """Wait for a message, and put it away."""
+    message = page.locator(".toast", has_text=text).first
+    message.wait_for(timeout=READY_MS)
+    message.get_by_role("button", name="Dismiss").click()
 
 
 def act(page: "Page", action: str, name: str = "by hand") -> None:
@@ -96,11 +113,11 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     page.get_by_label("or a file of this computer").set_input_files(file)
     shot(page, "form")
     page.locator("dialog .main").click()
-    page.locator("dialog .told", has_text="Sent.").wait_for()
-    page.get_by_role("button", name="Close").click()
+    said(page, "sent.")
     page.locator(".status.ready").wait_for(timeout=READY_MS)
     shot(page, "ready")
-    page.get_by_role("link", name="by hand").click()
+    page.locator("#table").get_by_role("link", name="by hand").click()
+    page.locator("main h1", has_text="by hand").wait_for()
     assert hashlib.sha256(image_content()).hexdigest() in page.content()
     page.screenshot(path=SHOTS / "console-image.png", full_page=True)
     assert troubles == []
@@ -169,8 +186,7 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
     page.locator("dialog .told", has_text="other bytes from 0 on").wait_for()
     page.get_by_role("button", name="Close").click()
     page.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
-    page.locator("dialog .told", has_text="Sent.").wait_for()
-    page.get_by_role("button", name="Close").click()
+    said(page, "sent.")
     page.goto(f"{served.console}/?tab=images")
     page.locator(".status.ready").wait_for(timeout=READY_MS)
 
@@ -199,7 +215,7 @@ def disable_and_delete_for_good(served: Serving, page: "Page") -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         shot(page, f"disabled-{scheme}")
-    image_id = str(page.get_by_role("link", name="cut off").get_attribute("href")).rpartition("/")[2]
+    image_id = str(page.locator("#table").get_by_role("link", name="cut off").get_attribute("href")).rpartition("/")[2]
     command = [str(COMMAND), "set-account", "--name", "admin", "--retention-policy", "direct"]
     subprocess.run(command, env=served.environment, check=True, capture_output=True)
     page.get_by_text("Actions on cut off").click()
@@ -259,9 +275,9 @@ def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Pa
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("a disk")
     page.get_by_label("or a file of this computer").set_input_files(file)
-    page.locator("dialog .main").click()  # the format says qcow2
-    page.locator("dialog .told.bad", has_text="what was sent is kept").wait_for()
-    page.get_by_role("button", name="Close").click()
+    page.get_by_label("Image Format").select_option("qcow2")  # whatever its name says
+    page.locator("dialog .main").click()
+    page.locator(".toast.bad", has_text="what was sent is kept").wait_for()
     page.goto(f"{served.console}/?tab=uploads")
     page.locator("tr.trouble", has_text="raw").wait_for()
     shot(page, "refused-upload")
@@ -272,8 +288,7 @@ def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Pa
     page.locator("dialog .told", has_text="Continue with the same file").wait_for()
     page.get_by_role("button", name="Close").click()
     page.locator("input[data-upload]").set_input_files(file)
-    page.locator("dialog .told", has_text="Sent.").wait_for()
-    page.get_by_role("button", name="Close").click()
+    said(page, "sent.")
     page.goto(f"{served.console}/?tab=images")
     page.locator("tr", has_text="a disk").locator(".status.ready").wait_for(timeout=180_000)
 
@@ -286,7 +301,7 @@ def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Pag
     page.locator("dialog .main").click()
     page.locator("dialog .told.bad", has_text="Failed").wait_for()
     page.get_by_role("button", name="Close").click()
+    said(page, "nobody has it")
     page.locator("tr", has_text="nobody has it").get_by_role("button", name="Retry").click()
-    page.locator("dialog .told.bad", has_text="Failed: ").wait_for()
+    page.locator(".toast.bad", has_text="nobody has it").wait_for(timeout=READY_MS)
     shot(page, "retried")
-    page.get_by_role("button", name="Close").click()

@@ -1,0 +1,242 @@
+"""What people do here, in Debian's Chromium, with the clicks counted, and what axe finds on the way.
+
+The table of clicks is in `console/README.md`. The screenshots lie in `.cache/screenshots/tasks-*.png`.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalog import open_catalog
+from catalog.records import Image
+from deployments.definitions import ROOT
+from tests.flows.managed import placed
+from tests.services.axe import findings
+from tests.services.browser import SHOTS, chromium_page
+from tests.services.serving import Serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console"), pytest.mark.timeout(1200)]
+RUN_MS = 240_000
+"""A run starts in seconds; on a machine that does much else, in a minute or two."""
+MOST = 6
+
+
+@pytest.fixture(autouse=True)
+def home_of_the_server(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what this process puts into the catalog be what the server shows."""
+    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(served.home))
+
+
+@pytest.fixture(scope="module")
+def page(served: Serving) -> "Iterator[Page]":
+    with chromium_page(1000, auth=served.auth) as page:
+        page.set_default_timeout(RUN_MS)
+        yield page
+
+
+def shot(page: "Page", name: str) -> None:
+    page.screenshot(path=SHOTS / f"tasks-{name}.png")
+
+
+class Hand:
+    """Clicks, and counts them. What is typed or dropped is no click."""
+
+    def __init__(self, served: Serving, page: "Page") -> None:
+        self.page, self.clicks, self._start = page, 0, f"{served.console}/?tab=images"
+
+    def begin(self) -> None:
+        self.page.goto(self._start)
+        self.clicks = 0
+
+    def click(self, place: "Locator") -> None:
+        place.click()
+        self.clicks += 1
+
+    def button(self, name: str) -> None:
+        self.click(self.page.get_by_role("button", name=name, exact=True))
+
+    def main(self) -> None:
+        """Press the button of the dialog; where a plan belongs to it, it has been shown by then."""
+        self.click(self.page.locator("dialog .main:enabled"))
+
+    def ends(self, task: str, message: str) -> None:
+        """Wait for what is said at the end, and compare the clicks with those in the README."""
+        self.page.locator(".toast", has_text=message).first.wait_for()
+        assert self.clicks == clicks_written()[task] <= MOST
+
+
+@pytest.fixture
+def hand(served: Serving, page: "Page") -> Hand:
+    return Hand(served, page)
+
+
+def clicks_written() -> dict[str, int]:
+    """Return the clicks of each task as the README has them."""
+    table = (ROOT / "console/README.md").read_text().partition("## Ten tasks")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
+    return {row[0]: int(row[1]) for row in rows if row[1].isdigit()}
+
+
+def images(pattern: str) -> list[Image]:
+    with open_catalog() as catalog:
+        return list(catalog.images(name_pattern=pattern))
+
+
+def closed(page: "Page") -> None:
+    """Wait until the dialog says that it is done, and close it."""
+    page.locator("dialog .told", has_text="Completed").wait_for()
+    page.keyboard.press("Escape")
+
+
+def test_no_task_takes_more_than_six_clicks() -> None:
+    written = clicks_written()
+    assert {"add", "export three", "share", "clean up", "recover", "retry a failed"} <= set(written)
+    assert max(written.values()) <= MOST
+
+
+def test_add_a_file_that_is_dropped(hand: Hand, page: "Page", tmp_path: Path) -> None:
+    file = tmp_path / "dropped.raw"
+    file.write_bytes(random.Random(5).randbytes(3 << 20))
+    hand.begin()
+    hand.button("Add volume image")
+    page.get_by_label("or a file of this computer").set_input_files(file)
+    assert (page.locator("#f-name").input_value(), page.locator("#f-image_format").input_value()) == ("dropped", "raw")
+    assert findings(page) == []
+    hand.main()
+    page.locator("dialog").wait_for(state="hidden")
+    hand.ends("add", "is the same here and there")
+    shot(page, "added")
+    assert findings(page) == []
+
+
+def test_export_three_share_and_take_back_what_was_deleted(hand: Hand, page: "Page") -> None:
+    for number in range(3):
+        placed(name=f"three {number}")
+    hand.begin()
+    for number in range(3):
+        hand.click(page.get_by_label(f"Choose three {number}"))
+    shot(page, "chosen")
+    assert findings(page) == []
+    hand.button("Export image")
+    hand.main()
+    hand.ends("export three", "Export image: three 0: done")
+    for number in (1, 2):
+        page.locator(".toast, .said li", has_text=f"Export image: three {number}: done").first.wait_for(
+            state="attached"
+        )
+    with open_catalog() as catalog:
+        assert (
+            len(
+                {
+                    export.image_id
+                    for export in catalog.exports()
+                    if export.image_id in {i.id for i in images("three *")}
+                }
+            )
+            == 3
+        )
+    share_and_recover(hand, page)
+
+
+def share_and_recover(hand: Hand, page: "Page") -> None:
+    hand.begin()
+    hand.click(page.get_by_text("Actions on three 1", exact=True))
+    hand.button("Set sharing mode")
+    page.locator("#f-mode").select_option("global")
+    hand.main()
+    hand.ends("share", "Set sharing mode: three 1: done")
+    assert [image.sharing_mode for image in images("three 1")] == ["global"]
+    hand.begin()
+    for number in range(3):
+        page.get_by_label(f"Choose three {number}").click()
+    page.get_by_role("toolbar").get_by_role("button", name="Delete image").click()
+    page.locator(".preview output", has_text="three 1").wait_for()
+    shot(page, "plan")
+    assert findings(page) == []
+    page.locator("dialog .main:enabled").click()
+    closed(page)
+    message = page.locator(".toast", has_text="Delete image: 3 images: done")
+    hand.clicks = 0
+    hand.click(message.get_by_role("button", name="Undo: Recover image"))
+    hand.ends("recover", "Recover image: 3 images: done")
+    assert {image.status for image in images("three *")} == {"Ready"}
+
+
+def test_what_failed_is_done_again_and_the_bin_is_cleaned_up(hand: Hand, page: "Page") -> None:
+    hand.begin()
+    page.get_by_role("button", name="Add volume image").click()
+    page.get_by_label("Name *").fill("will fail")
+    page.get_by_label("Image Path *").fill("file:///srv/nothing.raw")
+    page.locator("dialog .main").click()
+    page.locator("dialog .told.bad", has_text="Failed").wait_for()
+    page.keyboard.press("Escape")
+    message = page.locator(".toast.bad", has_text="Add volume image: will fail")
+    hand.clicks = 0
+    hand.click(message.get_by_role("button", name="Retry"))
+    hand.ends("retry a failed", "Add volume image: will fail")
+    placed(name="to be binned", status="Deleted")
+    hand.begin()
+    hand.click(page.get_by_role("link", name="Recycle bin"))
+    hand.click(page.get_by_text("Actions on to be binned", exact=True))
+    hand.button("Expunge image")
+    hand.main()
+    page.locator("#f-sure").fill("to be binned")
+    hand.click(page.locator("dialog .danger"))
+    hand.ends("clean up", "Expunge image: done")
+
+
+@pytest.mark.parametrize("tab", ["images", "uploads", "exports", "bin", "leftovers", "storages", "primary", "volumes"])
+def test_axe_finds_nothing(served: Serving, page: "Page", tab: str) -> None:
+    page.goto(f"{served.console}/?tab={tab}")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert findings(page) == []
+    page.emulate_media(color_scheme="light")
+
+
+def test_a_form_follows_what_is_chosen(served: Serving, page: "Page") -> None:
+    page.goto(f"{served.console}/?tab=images")
+    page.get_by_role("button", name="Add system image").click()
+    page.get_by_label("Name *").fill("kept")
+    page.get_by_label("CPU Architecture").select_option("aarch64")
+    page.locator("#d-bios_mode .note", has_text="always boots in UEFI mode").wait_for()
+    assert page.locator("#f-bios_mode option").all_inner_texts() == ["UEFI"]
+    assert not page.locator("#f-enable_csm").is_visible()
+    page.get_by_label("CPU Architecture").select_option("x86_64")
+    page.locator("#f-bios_mode option[value=Legacy]").wait_for(state="attached")
+    page.get_by_label("BIOS Mode").select_option("UEFI")
+    page.get_by_label("OS", exact=True).fill("Windows 7")
+    page.locator("#d-enable_csm .note", has_text="Windows 7 needs it").wait_for()
+    page.get_by_text("Which operating systems boot in UEFI mode?").click()
+    page.get_by_text("A virtual machine of Windows stops in the UEFI shell?").click()
+    assert "BOOTX64.EFI" in page.locator("dialog .help pre").inner_text()
+    shot(page, "form")
+    assert findings(page) == []
+    page.locator("[data-kind-of][value=add_volume_image]").check()
+    page.locator("dialog h2", has_text="Add volume image").wait_for()
+    assert (page.locator("#f-name").input_value(), page.locator("#f-bios_mode").count()) == ("kept", 0)
+    page.keyboard.press("Escape")
+
+
+def test_a_row_that_changes_says_so(served: Serving, page: "Page") -> None:
+    image = placed(name="watched")
+    with page.expect_response("**/table*"):  # a stream begins: the page may be older
+        page.goto(f"{served.console}/?tab=images")
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(change.image(image.id).model_copy(update={"name": "watched and renamed"}))
+    page.locator("tr.changed", has_text="changed just now").wait_for()
+    assert page.locator("tr.changed").count() == 1
+    assert "watched and renamed" in page.locator("#aloud").inner_text()
+    shot(page, "changed")
+    assert findings(page) == []
+    with page.expect_response(lambda answer: answer.url.endswith(image.id) and answer.request.resource_type == "fetch"):
+        page.goto(f"{served.console}/images/{image.id}")
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_image(change.image(image.id).model_copy(update={"name": "renamed again"}))
+    page.locator("main h1", has_text="renamed again").wait_for()
