@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -21,6 +21,8 @@ MOST = 200
 KEPT = timedelta(minutes=15)
 """How long a run that ended is told of."""
 MOST_KEPT = 100
+OVERLAP = timedelta(seconds=10)
+"""How far a look goes back behind the one before: clocks of hosts differ, and a run is written a moment after it ended."""
 
 
 class Seen(Job):
@@ -39,7 +41,7 @@ class RunWatch:
         self._flows: dict[UUID, str] = {}
         self._paces: dict[str, Pace] = {}
         self._known: dict[str, Seen] = {}
-        self._began = False
+        self._looked: datetime | None = None
 
     @property
     def known(self) -> Sequence[Seen]:
@@ -99,20 +101,21 @@ class RunWatch:
         )
 
     async def _ended(self, client: PrefectClient, going: set[str]) -> Sequence[FlowRun]:
-        """Return those that ended since the last look; at the first, since a while ago."""
-        if not self._began:
-            recent = filters.FlowRunFilterEndTime(after_=utc_now() - KEPT)
-            found = await client.read_flow_runs(
-                flow_run_filter=filters.FlowRunFilter(end_time=recent), sort=FlowRunSort.END_TIME_DESC, limit=MOST_KEPT
-            )
-            self._began = True
-            return found[::-1]
-        gone = [UUID(one.id) for one in self._known.values() if not one.finished and one.id not in going]
+        """Return those that ended since the last look, also such as began since; at the first, since a while ago."""
+        now = utc_now()
+        recent = filters.FlowRunFilterEndTime(after_=self._looked - OVERLAP if self._looked else now - KEPT)
+        found = await client.read_flow_runs(
+            flow_run_filter=filters.FlowRunFilter(end_time=recent), sort=FlowRunSort.END_TIME_DESC, limit=MOST_KEPT
+        )
+        self._looked = now
+        told = {*going, *(str(run.id) for run in found)}
+        gone = [UUID(one.id) for one in self._known.values() if not one.finished and one.id not in told]
         if not gone:
-            return ()
-        return await client.read_flow_runs(
+            return found[::-1]
+        others = await client.read_flow_runs(
             flow_run_filter=filters.FlowRunFilter(id=filters.FlowRunFilterId(any_=gone)), limit=MOST
         )
+        return [*found[::-1], *others]
 
     async def _progress(self, client: PrefectClient, going: Sequence[FlowRun]) -> dict[UUID, Artifact]:
         """Return the newest progress of each run that moves bytes."""
