@@ -44,7 +44,7 @@ async def running_now(who: SignedIn) -> tuple[Running, ...] | None:
             seen = [run for run in runs if sees_run(who, run)][:MOST]
             ids = [run.flow_id for run in seen]
             flows = await client.read_flows(flow_filter=FlowFilter(id=FlowFilterId(any_=ids))) if ids else []
-    except UNREACHABLE:
+    except (*UNREACHABLE, ValueError):  # ValueError: no server is named
         return None
     names = {flow.id: flow.name.replace("-", "_") for flow in flows}
     return tuple(_told(run, names[run.flow_id]) for run in seen if names.get(run.flow_id) in OPERATIONS)
