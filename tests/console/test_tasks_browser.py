@@ -37,6 +37,7 @@ def home_of_the_server(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None
 def page(served: Serving) -> "Iterator[Page]":
     with chromium_page(1000, auth=served.auth) as page:
         page.set_default_timeout(RUN_MS)
+        page.emulate_media(reduced_motion="reduce")  # axe would measure colours on their way
         yield page
 
 
