@@ -12,7 +12,7 @@ from pyrsistent import PMap, pmap
 
 from catalog.records import Event, Image, Record
 from catalog.rules.accounts.sharing import visible
-from catalog.store.lines import LineOrder, in_order, words_of
+from catalog.store.lines.line import LineOrder, in_order, words_of
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, Key, Place, RecordKind
 from catalog.units import utc_now

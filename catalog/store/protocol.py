@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from catalog.errors import RecordUnreadable
 from catalog.records import Account, Event, Record
-from catalog.store.lines import LineOrder
+from catalog.store.lines.line import LineOrder
 from catalog.store.record_kinds import Key, Place, RecordKind
 
 R = TypeVar("R", bound=Record)

@@ -19,11 +19,11 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from catalog.errors import CatalogFull, CatalogUnavailable
 from catalog.records import Event, Image, Record, Replica
 from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
-from catalog.store.lines import LineOrder
+from catalog.store.lines.line import LineOrder
+from catalog.store.lines.sql import TOGETHER, enlist, is_behind, lines_beside, lines_of, take_in, unlist
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, REPLICA, Key, Place, RecordKind
 from catalog.store.rows import from_json, page_from, record_from
-from catalog.store.sql_lines import TOGETHER, enlist, is_behind, lines_beside, lines_of, take_in, unlist
 from catalog.store.sql_queries import names_asked, names_in_order, page_of
 from catalog.store.sql_totals import total_from, totals_of
 from catalog.store.tables import PLACES_TABLE, TABLES, UtcTime, row_of

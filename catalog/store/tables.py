@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 import sqlalchemy as sa
 
 from catalog.records import Record
-from catalog.store.lines import COPIED
+from catalog.store.lines.line import COPIED
 from catalog.store.record_kinds import IMAGE, RECORD_KINDS, RecordKind
 
 SCHEMA = "0014"  # newest revision in migrations/versions

@@ -10,7 +10,7 @@ from catalog.errors import InvalidRequest, UploadNotFound
 from catalog.records import Architecture, ImageFormat, ImageType
 from catalog.repository.reading.image_filter import AVAILABLE, ImageFilter
 from catalog.repository.reading.reading import Reading
-from catalog.store.lines import LineOrder
+from catalog.store.lines.line import LineOrder
 from console.pages import rows
 from console.pages.actions import offered
 from console.pages.image_lists import image_rows

@@ -30,7 +30,7 @@ from catalog.repository.reading.webhooks import WebhookReading
 from catalog.rules.accounts.sharing import visible
 from catalog.rules.promotion.history import goes_back_to, standing, why_not
 from catalog.store import record_kinds
-from catalog.store.lines import LineOrder
+from catalog.store.lines.line import LineOrder
 from catalog.store.listing import where
 from catalog.store.protocol import Page, Query
 from catalog.store.record_kinds import Place, RecordKind

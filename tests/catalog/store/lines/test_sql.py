@@ -17,7 +17,7 @@ from catalog.records import BootFacts, Image, ImageStatus
 from catalog.repository.catalog import Catalog
 from catalog.rules.accounts.sharing import grantees
 from catalog.store import sql
-from catalog.store.lines import LineOrder, line_of
+from catalog.store.lines.line import LineOrder, line_of
 from catalog.store.record_kinds import IMAGE
 from catalog.store.sql import SqlStore
 from catalog.store.tables import BEHIND_TABLE, LINES_TABLE, row_of

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from catalog.errors import RecordUnreadable
 from catalog.records import Image
 from catalog.rules.accounts.sharing import ADMIN, grantees, names_of, visible
-from catalog.store.lines import COPIED, LineOrder, Spot, line_of, sorted_spots, spot_of, value_of, words_of
+from catalog.store.lines.line import COPIED, LineOrder, Spot, line_of, sorted_spots, spot_of, value_of, words_of
 from catalog.store.protocol import Query
 from catalog.store.record_kinds import IMAGE
 from catalog.store.rows import page_from
