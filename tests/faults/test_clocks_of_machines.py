@@ -22,16 +22,26 @@ def a_beating_run(machines: Machines, clock: timedelta = timedelta()) -> str:
     return run
 
 
+FAKED = "imagewright: Invalid argument\n"
+"""What a command said once of some eighty under faketime, and none of thousands without it: a wait that it answered with EINVAL."""
+
+
 def recovered(machines: Machines, clock: str, silence_s: float) -> set[str]:
     """Run recover-runs on a host whose clock is off, e.g. +4m; return the runs that it did something about."""
+    done = recover_runs(machines, clock, silence_s)
+    if done.stderr == FAKED:
+        done = recover_runs(machines, clock, silence_s)
+    assert done.returncode == 0, done.stderr
+    return {action["subject"].removeprefix("run:") for action in json.loads(done.stdout)["actions"]}
+
+
+def recover_runs(machines: Machines, clock: str, silence_s: float) -> "subprocess.CompletedProcess[str]":
     faketime = find("faketime", "faketime")
-    done = subprocess.run(
+    return subprocess.run(
         [faketime, "-f", clock, COMMAND, "recover-runs", "--stale-after-s", str(silence_s), "--plan-only", "--json"],
         env={**machines.server.environment, "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
         capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return {action["subject"].removeprefix("run:") for action in json.loads(done.stdout)["actions"]}
 
 
 def test_a_host_four_minutes_ahead_kills_no_run_of_another(machines: Machines) -> None:
