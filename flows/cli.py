@@ -6,6 +6,7 @@ import signal
 import sys
 
 from flows.command.exits import INTERRUPTED
+from flows.command.interrupts import hear_again
 
 
 def main() -> None:
@@ -15,6 +16,7 @@ def main() -> None:
         _run()  # whoever started us, such as nohup, does not want us to hear it
         return
     signal.signal(signal.SIGINT, _leave)
+    hear_again()
     try:
         try:
             _run()

@@ -17,6 +17,7 @@ from prefect.flow_engine import run_flow
 from prefect.logging.loggers import flow_run_logger
 
 from deployments.worker.orders import Order
+from flows.command.interrupts import hear_again
 from flows.registry import OPERATIONS
 
 OBSERVER = "observe_flow_run_suspension"
@@ -25,6 +26,7 @@ OBSERVER = "observe_flow_run_suspension"
 def work(order: Order) -> NoReturn:
     """Do what was ordered and end the process with the code that the engine would end with."""
     code = 1
+    hear_again()
     try:
         JOBS[order.job](order)
         code = 0
