@@ -33,12 +33,13 @@ def test_a_row_names_its_flow_and_a_deployment_can_load_it(name: str) -> None:
     assert form(OPERATIONS[name].request) == parameter_schema(flow).model_dump_for_openapi()
 
 
-def test_help_on_applying_says_what_it_does_and_does_nothing(home: Path) -> None:
+def test_help_on_applying_says_what_it_does_and_does_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deployments.apply", "--help"]
-    nobody = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    home = tmp_path / "untouched"
+    nobody = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api", "IMAGEWRIGHT_HOME": str(home)}
     done = subprocess.run(command, env=nobody, cwd=ROOT, check=True, capture_output=True, text=True)
     assert "Create or update" in done.stdout
-    assert not list(home.iterdir())
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -1,10 +1,12 @@
 """Looks at publishers, over HTTP, in the layouts in which they publish: what is new is found, the rest is refused in a sentence."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from catalog import open_catalog
@@ -49,9 +51,12 @@ class World:
         return look
 
     def requests(self) -> list[str]:
-        """Return the status of each request since it was last asked."""
+        """Return the status of each request since it was last asked; nginx writes them down after it has answered."""
         log = self.server.folder / "status.log"
-        lines = log.read_text().split() if log.exists() else []
+        httpx.get(f"{self.server.url}/what-no-mirror-has")
+        while not log.exists() or not log.read_text().endswith("404\n"):
+            time.sleep(0.01)
+        lines = log.read_text().split()[:-1]
         log.write_text("")
         return lines
 
