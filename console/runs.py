@@ -39,6 +39,7 @@ from flows.registry import OPERATIONS
 from flows.requests.sentences import sentence
 from tasks.add.register import check_places
 from tasks.runtime.runs.acting import tags_of
+from tasks.runtime.task import without_runs
 
 MAX_BODY = 16 << 20
 """Bytes of a request at the most: the ids of some hundred thousand images."""
@@ -99,8 +100,9 @@ async def plan(request: Request) -> Response:
 
 
 def _planned(flow: str, asked: BaseModel) -> object:
-    """Return the plan of a flow, its subjects by their names."""
-    found = getattr(flows, flow)(asked.model_copy(update={"plan_only": True}))
+    """Return the plan of a flow, its subjects by their names. It is asked for at every change of a form: no run is made of it."""
+    with without_runs():
+        found = getattr(flows, flow).fn(asked.model_copy(update={"plan_only": True}))
     if not isinstance(found, Plan):
         return found
     with open_catalog() as catalog:

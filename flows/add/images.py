@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.flows import Flow
@@ -22,6 +21,7 @@ from tasks.add.plan import plan_add
 from tasks.runtime.at_once import at_once
 from tasks.runtime.holders import run_id
 from tasks.runtime.runs.waiting import Waiting
+from tasks.runtime.task import run_logger
 
 
 def withdraw_all_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001  # Prefect calls by these names
@@ -61,7 +61,7 @@ def _outcome(add: Add, waiting: Waiting) -> AddOutcome | ImagewrightError:
             return error
         return AddOutcome(id=image_id, name=add.name, outcome="failed", error=str(error))
     except Exception as error:  # noqa: BLE001  # a defect that one meets is told as its failure
-        get_run_logger().exception("image %s (%s) failed", image_id, add.name)
+        run_logger().exception("image %s (%s) failed", image_id, add.name)
         return AddOutcome(
             id=image_id, name=add.name, outcome="failed", error=f"internal error: {type(error).__name__}: {error}"
         )

@@ -3,8 +3,6 @@
 import time
 from datetime import timedelta
 
-from prefect import get_run_logger
-
 from catalog.records import Plan, RecoverReport
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.upkeep.recovery import is_dead, plan_recovery
@@ -13,6 +11,7 @@ from flows.registry import OPERATIONS, row_of
 from flows.requests import RecoverRuns
 from tasks.hosts.waiting_runs import tell_whom_runs_wait_for
 from tasks.runtime.runs.server import Watched
+from tasks.runtime.task import run_logger
 from tasks.upkeep.recover_runs import Unwell, find_unwell, forget_leases, forget_receive_buffers, recover
 
 WATCHED = Watched(
@@ -36,7 +35,7 @@ def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
         time.sleep(min(BEAT_S, request.stale_after_s))
         unwell = find_unwell(WATCHED, request.stale_after_s)
     actions = plan_recovery(unwell.runs, unwell.images, unwell.at, request.stale_after_s, catalog_now=unwell.catalog_at)
-    get_run_logger().info(
+    run_logger().info(
         "%s runs and %s images looked at, %s need something", len(unwell.runs), len(unwell.images), len(actions)
     )
     if request.plan_only:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from prefect import task
-
 from catalog.log import events
 from catalog.records import Account, Action, Plan
 from catalog.rules.accounts.configuring import configured
 from catalog.rules.accounts.sharing import require_admin
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 OPERATION = "configure accounts"
 

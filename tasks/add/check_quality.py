@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import get_run_logger, task
-
 from catalog.errors import QualityFailed
 from catalog.quality import agent
 from catalog.quality.facts import ImageFacts
@@ -12,6 +10,7 @@ from storage.replicas.convert import StoredCopy
 from tasks.add.results import Inspected, Landed
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 
 
 @task(task_run_name="start quality agent", **retrying())
@@ -30,7 +29,7 @@ def check_quality(image: Image, landed: Landed, inspected: Inspected, kept: Sequ
             for place in kept
         ]
     report = reports[0].model_copy(update={"checks": _merged(reports), "success": all(r.success for r in reports)})
-    get_run_logger().info("%s of %s quality checks passed", sum(c.success for c in report.checks), len(report.checks))
+    run_logger().info("%s of %s quality checks passed", sum(c.success for c in report.checks), len(report.checks))
     if not report.success:
         raise QualityFailed(f"image {image.name!r}", report.failed)
     return report

@@ -1,7 +1,5 @@
 """Give every storage the format it keeps."""
 
-from prefect import task
-
 from catalog.records import Image
 from storage.replicas.convert import StoredCopy, convert_landing
 from tasks.add.results import Landed, LandedOn
@@ -9,6 +7,7 @@ from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import key_of
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import task
 
 
 @task(task_run_name="convert {image.name} for {place.image_storage}", **retrying())

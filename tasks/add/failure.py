@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect import task
 from prefect.logging import get_logger
 
 from catalog.errors import CatalogUnavailable, IllegalTransition, ImageBusy, ImageNotFound, ImagewrightError
@@ -22,6 +21,7 @@ from tasks.runtime.locks import own_lease
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import once
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -1,7 +1,5 @@
 """Judge the bytes that landed: safe, of the declared format, able to boot as declared."""
 
-from prefect import get_run_logger, task
-
 from catalog.records import Image
 from catalog.rules.images.contradictions import boot_findings
 from storage.boot.facts import boot_facts
@@ -10,6 +8,7 @@ from storage.replicas.source import landing_reader
 from tasks.add.results import Inspected, Landed
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 
 
 @task(task_run_name="inspect {image.name}", **retrying())
@@ -23,5 +22,5 @@ def inspect_image(image: Image, landed: Landed) -> Inspected:
             facts = boot_facts(reader, landed.verdict.format)
     findings = boot_findings(image, facts)
     for finding in findings:
-        get_run_logger().warning(finding.described)
+        run_logger().warning(finding.described)
     return Inspected(boot=facts, findings=findings)

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ChecksumMismatch, ImagewrightError, SourceChanged
 from catalog.records import Image
 from catalog.rules.images.checksums import Checksum
@@ -20,6 +18,7 @@ from tasks.add.results import Landed, LandedOn
 from tasks.runtime.resources import open_image_source, open_resources
 from tasks.runtime.retries import is_away, once, persist
 from tasks.runtime.runs.progress import Meter, progress
+from tasks.runtime.task import run_logger, task
 from tasks.runtime.withdrawn import StopsWhenWithdrawn
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _take_up(arrival: Arrival, info: SourceInfo, meter: Meter) -> tuple[int, tup
     """Go on from what was kept of this source; return the offset to read from, and what people should know of it."""
     with meter.following(lambda: arrival.kept, info.size_bytes):
         start = arrival.take_up(info)  # reads all that was kept: minutes, for a large image
-    log = get_run_logger()
+    log = run_logger()
     if start:
         log.info("resuming at byte %s", start)
     remarks = tuple(
@@ -135,7 +134,7 @@ def _pull(
             raise
 
     persist(
-        attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, get_run_logger().warning,
+        attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, run_logger().warning,
         min_pace_bytes_s=settings.min_pace_bytes_s,
     )  # fmt: skip
     arrived = arrival.finish()

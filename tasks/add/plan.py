@@ -1,13 +1,12 @@
 """What adding an image would do, and whether it could."""
 
-from prefect import task
-
 from catalog.records import Action, Image, Plan
 from storage.protocols import ImageStorage
 from storage.sources.upload_rights import check_upload
 from tasks.add.register import check_places
 from tasks.runtime.resources import open_image_source, open_image_storage, open_resources
 from tasks.runtime.retries import once
+from tasks.runtime.task import task
 
 
 @task(task_run_name="plan add of {draft.name}", **once("a person waits for the answer"))

@@ -1,7 +1,5 @@
 """Ask a source what it has before a byte is moved, and set room aside for it."""
 
-from prefect import get_run_logger, task
-
 from catalog.records import Image
 from catalog.rules.images.checksums import Checksum, ChecksumList
 from storage.protocols import SourceInfo
@@ -9,6 +7,7 @@ from tasks.add.reservation import reserve
 from tasks.runtime.resources import open_image_source, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.secrets import secret, with_secrets
+from tasks.runtime.task import run_logger, task
 
 
 @task(task_run_name="probe source of {image.name}", **retrying())
@@ -20,7 +19,7 @@ def probe_source(image: Image, url: str, credentials: str | None = None) -> Sour
     with open_resources() as (settings, catalog):
         info = open_image_source(url, credentials, settings).probe()
         reserve(catalog, settings, image, info.size_bytes)
-    get_run_logger().info("%s: %s bytes, validators %s", info.url, info.size_bytes, info.etag or info.last_modified)
+    run_logger().info("%s: %s bytes, validators %s", info.url, info.size_bytes, info.etag or info.last_modified)
     return info
 
 
@@ -51,5 +50,5 @@ def look_up_checksum(url: str, sums_url: str, credentials: str | None = None) ->
             sums_url=with_secrets(sums_url),
             credentials=secret(credentials) if credentials else None,
         )
-    get_run_logger().info("published checksum: %s", found)
+    run_logger().info("published checksum: %s", found)
     return found

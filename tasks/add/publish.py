@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.log import events
 from catalog.records import Image, ImageStatus, Lease, Origin, Provenance, QualityReport, Replica, Verdict
 from catalog.settings import Settings
@@ -20,6 +18,7 @@ from tasks.runtime.locks import own_lease
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 from tasks.runtime.withdrawn import changing_add
 
 if TYPE_CHECKING:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageNotFound, InvalidRequest, Withdrawn
 from catalog.log import events
 from catalog.records import Image, ImageStatus
@@ -23,6 +21,7 @@ from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.secrets import PLACEHOLDER
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.change import Change

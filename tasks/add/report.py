@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import httpx
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from catalog.records import Image, QualityReport, Replica
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 
 @task(task_run_name="report on {image.name}", **retrying())

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import UploadNotFound
 from catalog.records import Image, ImageStatus, ItemOutcome, ReclaimReport, UploadPlace
 from catalog.settings import Settings
@@ -13,6 +11,7 @@ from tasks.add.reservation import subject_of
 from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

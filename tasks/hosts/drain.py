@@ -1,12 +1,11 @@
 """Draining a host: it finishes what it does and takes no new runs until it is resumed."""
 
-from prefect import task
-
 from catalog.records import Action, Host, HostState, ImageStorage, Plan, PrimaryStorage
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.storages.hosts import bound_to
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 
 @task(task_run_name="set host {name} {state}", **retrying())

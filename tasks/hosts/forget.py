@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from prefect import task
-
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 KEPT = timedelta(days=7)
 """Longer than anybody waits for a run on another host."""

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import task
 from prefect.client.orchestration import get_client
 
 from catalog.records import Host
@@ -11,6 +10,7 @@ from catalog.rules.upkeep.queues import own_queues
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs import server as runs
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from catalog.errors import BootFailed, InvalidRequest
@@ -27,6 +26,7 @@ from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import quietly
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -102,7 +102,7 @@ def _reported(
     )
     with changing(catalog, account) as change:
         change.record(events.IMAGE_BOOT_CHECKED, f"image:{image.id}", after=report)
-    get_run_logger().info("%s: %s", "booted" if report.booted else "did not boot", report.evidence)
+    run_logger().info("%s: %s", "booted" if report.booted else "did not boot", report.evidence)
     quietly(lambda: create_markdown_artifact(markdown(image, report), key=f"boot-{image.id}"))
     return report
 

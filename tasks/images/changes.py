@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageNotFound
 from catalog.records import Action, Image, Plan
 from catalog.rules.accounts.sharing import ADMIN, require_owner
@@ -12,6 +10,7 @@ from catalog.rules.images.transitions import After, status_after
 from tasks.runtime.batches import Outcomes, all_done, for_each
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

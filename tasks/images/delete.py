@@ -4,8 +4,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import IllegalTransition, ImageNotFound
 from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, Plan, ReplicaStatus, Volume
@@ -20,6 +18,7 @@ from tasks.runtime.batches import Outcomes, for_each
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

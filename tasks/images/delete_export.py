@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import StorageUnavailable
 from catalog.log import events
 from catalog.records import Action, ExportedImage, Image, ImageFormat, Plan
@@ -17,6 +15,7 @@ from tasks.runtime.locks import export_lock, waiting_turn
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

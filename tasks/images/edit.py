@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.log import events
 from catalog.records import Action, Image, Plan
 from catalog.rules.images.editing import check_expiry, edited
@@ -13,6 +11,7 @@ from tasks.runtime.batches import all_done, for_each
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.log import events
 from catalog.records import Action, Image, Plan, State
 from tasks.images.changes import allowed, change_image, plan_change, plan_each
@@ -12,6 +10,7 @@ from tasks.runtime.batches import Outcomes, for_each
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

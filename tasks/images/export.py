@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from prefect import task
 from prefect.logging import get_logger
 
 from catalog.errors import ImageNotFound, InvalidRequest, StorageError
@@ -31,6 +30,7 @@ from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

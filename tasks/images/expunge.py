@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageNotFound, ImagewrightError
 from catalog.log import events
 from catalog.records import Account, Action, Image, ItemOutcome, Plan, ReplicaStatus, RetentionPolicy
@@ -24,6 +22,7 @@ from tasks.runtime.locks import held
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.records import Lease

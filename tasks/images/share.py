@@ -1,6 +1,5 @@
 """Set who sees an image besides its owner."""
 
-from prefect import task
 from prefect.logging import get_logger
 
 from catalog.log import events
@@ -11,6 +10,7 @@ from tasks.runtime.batches import all_done, for_each
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 OPERATION = "set sharing mode"
 log = get_logger("imagewright.share")

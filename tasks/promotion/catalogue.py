@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.records import Record
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

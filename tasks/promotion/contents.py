@@ -2,8 +2,6 @@
 
 import json
 
-from prefect import task
-
 from catalog.errors import InvalidRequest
 from catalog.files import written_aside
 from catalog.log import events
@@ -15,6 +13,7 @@ from storage.replicas.source import reader_of
 from tasks.replicas.readable import whole_replicas
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 FOLDER = "contents"
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.log import events
 from catalog.records import Action, Family, Plan
 from catalog.rules.accounts.sharing import require_admin
@@ -12,6 +10,7 @@ from catalog.rules.promotion.families import check_family
 from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImagewrightError
 from catalog.records import Action, Image, LifeCycleItem
 from catalog.rules.accounts.sharing import require_admin
@@ -17,6 +15,7 @@ from tasks.runtime.batches import all_done
 from tasks.runtime.known import known_image
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

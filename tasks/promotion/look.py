@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
-from prefect import task
-
 from catalog.errors import ImagewrightError
 from catalog.log import events
 from catalog.records import Build, Image, ImageStatus, Look, SignatureSeen, Watch, WatchKind, WatchOutcome, WatchState
@@ -20,6 +18,7 @@ from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import emit, emit_of_catalog
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

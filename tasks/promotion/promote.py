@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import IllegalTransition, InvalidRequest, PromotionRefused
 from catalog.log import events
 from catalog.records import Action, Family, Image, Plan, Promotion
@@ -14,6 +12,7 @@ from tasks.promotion.evidence import evidence_of, seen
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.log import events
 from catalog.records import Action, Channel, Image, Plan, Promotion
@@ -14,6 +12,7 @@ from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.change import Change

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from prefect import task
-
 from catalog.errors import ImagewrightError, PromotionRefused
 from catalog.log import events
 from catalog.records import Image, Record
@@ -15,6 +13,7 @@ from tasks.promotion.promote import promote
 from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from prefect import task
-
 from catalog.errors import InvalidRequest
 from catalog.log import events
 from catalog.records import Plan, Watch
@@ -17,6 +15,7 @@ from storage.sources.watched.sigstore import public_key
 from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

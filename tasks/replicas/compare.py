@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, NothingMatches
 from catalog.records import Image, ImageStatus, Record, Replica, ReplicaStatus, SyncOutcome
 from catalog.rules.accounts.sharing import require_owner
@@ -16,6 +14,7 @@ from storage.replicas.sync_network import source_address
 from tasks.replicas.readable import whole_replicas
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImageNotFound, ImagewrightError, ReplicaInUse
 from catalog.log import events
 from catalog.records import Action, ItemOutcome, Leftover, Plan, ReclaimReport, Record
@@ -21,6 +19,7 @@ from tasks.runtime.known import known_image
 from tasks.runtime.locks import image_lock
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import POLICY, retrying
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -80,7 +79,7 @@ def delete_leftover(leftover: Leftover, account: str) -> ItemOutcome:
             with changing(catalog, account, lease) as change:
                 change.remove_leftover(leftover.id, event=events.LEFTOVER_CLEANED)
     except ImagewrightError as error:
-        get_run_logger().warning("%s is kept: %s", leftover.location, error)
+        run_logger().warning("%s is kept: %s", leftover.location, error)
         return _item(leftover, "kept", str(error))
     return _item(leftover, "done", f"the image is whole on {leftover.moved_to}", freed)
 

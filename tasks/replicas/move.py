@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from prefect import get_run_logger, task
-
 from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, InvalidRequest, StaleLanding
 from catalog.log import events
 from catalog.records import Action, Image, ItemOutcome, Lease, Leftover, Plan, Record, Replica
@@ -24,6 +22,7 @@ from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import POLICY, retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -118,7 +117,7 @@ def copy_image(move: Move) -> Copied:
             source, target, replica, move.landing_id, scratch=settings.scratch_folder,
             progress=meter, pace=pace_into(catalog, (move.target,), settings.bandwidth_bytes_s),
         )  # fmt: skip
-    get_run_logger().info("copied, read back and proven: sha256:%s", copied.digests.sha256)
+    run_logger().info("copied, read back and proven: sha256:%s", copied.digests.sha256)
     return copied
 
 

@@ -5,8 +5,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImageBusy, ImageNotFound, ImagewrightError
 from catalog.log import events
 from catalog.records import (
@@ -31,6 +29,7 @@ from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -52,7 +51,7 @@ def sync_batch(
             )
             _record(catalog, shipped, account)
     sent, saved = sum(done.bytes_sent for done in shipped), sum(done.bytes_saved for done in shipped)
-    get_run_logger().info("%s images, %s bytes sent, %s saved", len(images), sent, saved)
+    run_logger().info("%s images, %s bytes sent, %s saved", len(images), sent, saved)
     return (*map(_outcome, shipped), *busy), saved
 
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from prefect import get_run_logger, task
-
 from catalog.errors import DigestMismatch, ImageNotFound, ImagewrightError, ObjectMissing
 from catalog.log import events
 from catalog.records import Action, Deferred, ItemOutcome, Plan, Record, Replica, ReplicaStatus, VerifyReport
@@ -16,6 +14,7 @@ from storage.protocols import ImageStorage
 from tasks.replicas.repair import in_words, note_damage, note_repair, rebuild, repair_piece
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -122,7 +121,7 @@ def _verify_replica(catalog: "Catalog", settings: Settings, due: Due, budget: Bu
         storage = open_image_storage(catalog.image_storage(due.image_storage), settings)
         return _prove(catalog, settings, storage, replica, budget)
     except ImagewrightError as error:  # nothing is concluded from a storage that does not answer
-        get_run_logger().warning("%s on %s: %s", due.image_id, due.image_storage, error)
+        run_logger().warning("%s on %s: %s", due.image_id, due.image_storage, error)
         return VerifyReport(items=(_item(due.image_id, due.image_storage, "pending", str(error)),))
 
 

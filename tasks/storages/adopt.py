@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import StorageUnavailable
 from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, ItemOutcome, Plan, Replica
@@ -13,6 +11,7 @@ from storage.abilities import Indexed
 from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 from tasks.storages.inventory import ENDED, inventory
 
 if TYPE_CHECKING:

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImagewrightError
 from catalog.records import CompactionReport, ItemOutcome
 from catalog.units import utc_now
@@ -19,6 +17,7 @@ from tasks.replicas.landings import COMPACTION
 from tasks.runtime.locks import held, image_lock
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -47,7 +46,7 @@ def compact(
             raise
         failed = ItemOutcome(subject=image_storage, outcome="failed", reason=str(error))
         return CompactionReport(image_storage=image_storage, items=(failed,))
-    get_run_logger().info(
+    run_logger().info(
         "%s: %s images, %s bytes instead of %s", image_storage, report.images, report.bytes_after, report.bytes_before
     )
     return report

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import task
 from pyrsistent import pmap
 
 from catalog.errors import DigestMismatch, ImagewrightError, StorageRefused
@@ -30,6 +29,7 @@ from tasks.runtime.known import known_image
 from tasks.runtime.locks import export_lock
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImagewrightError
 from catalog.records import ItemOutcome, ReclaimReport
 from catalog.rules.storages.hosts import bound_to, does
@@ -12,6 +10,7 @@ from storage.abilities import Reclaimable
 from tasks.replicas.landings import needed_landings
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 
 
 @task(task_run_name="choose image storages", **retrying())
@@ -43,7 +42,7 @@ def reclaim(image_storage: str, *, plan_only: bool) -> ReclaimReport:
                 raise
             failed = ItemOutcome(subject=image_storage, outcome="failed", reason=str(error))
             return ReclaimReport(image_storage=image_storage, items=(failed,))
-    get_run_logger().info("%s: %s bytes freed", image_storage, report.bytes_freed)
+    run_logger().info("%s: %s bytes freed", image_storage, report.bytes_freed)
     return report
 
 

@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImageBusy, ImagewrightError
 from catalog.log import events
 from catalog.records import ItemOutcome
@@ -20,6 +18,7 @@ from tasks.replicas.repair import note_damage, note_repair, rebuild, refresh_ima
 from tasks.runtime.locks import export_lock, image_lock
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import run_logger, task
 from tasks.storages.adopt import REVIVED, save_adopted
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _reconcile(catalog: "Catalog", settings: Settings, drift: Drift) -> ItemOutc
     except ImageBusy as error:  # somebody began to work on it since stock was taken
         return ItemOutcome(subject=subject, outcome="kept", reason=str(error))
     except ImagewrightError as error:
-        get_run_logger().warning("%s: %s", subject, error)
+        run_logger().warning("%s: %s", subject, error)
         return ItemOutcome(subject=subject, outcome="failed", reason=str(error))
     return ItemOutcome(subject=subject, outcome="done", bytes=drift.bytes, reason=said or drift.reason)
 

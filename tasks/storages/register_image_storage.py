@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import InvalidRequest, ObjectMissing, StorageNotFound
 from catalog.records import Action, ImageStorage, Plan
 from catalog.rules.images.naming import check_name
@@ -24,6 +22,7 @@ from storage.registry import place_of
 from storage.sources import mask
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 from tasks.storages.hosts import share, with_host
 
 if TYPE_CHECKING:

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import InvalidRequest, PrimaryStorageNotFound
 from catalog.records import Action, Plan, PrimaryStorage
 from catalog.rules.images.naming import check_name
@@ -20,6 +18,7 @@ from catalog.settings import Settings
 from storage.sources import mask
 from tasks.runtime.resources import changing, open_primary_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 from tasks.storages.hosts import share, with_host
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from contextlib import suppress
 
-from prefect import task
-
 from catalog.errors import ImagewrightError
 from catalog.log import events
 from catalog.records import Action, Connection, ImageStorage, Plan, State
 from catalog.rules.accounts.sharing import require_admin
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 
 OPERATION = "set the state of an image storage"
 

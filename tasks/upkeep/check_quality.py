@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-
 from catalog.errors import FormatMismatch, ImagewrightError, UnsafeImage
 from catalog.log import events
 from catalog.quality import agent
@@ -19,6 +17,7 @@ from tasks.runtime.locks import image_lock
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -100,7 +99,7 @@ def _rescan(catalog: "Catalog", settings: Settings, image_id: str) -> QualityChe
         return QualityCheck(name=name, success=False, sentence=f"{image.name!r} is {QUARANTINED}: {refused}")
     except (ImagewrightError, StopIteration) as error:  # not read is not unsafe: nothing is concluded
         reason = str(error) or "no replica of it is whole"
-        get_run_logger().warning("%s could not be judged: %s", image_id, reason)
+        run_logger().warning("%s could not be judged: %s", image_id, reason)
         return QualityCheck(name=name, success=False, sentence=f"{image_id} could not be judged: {reason}")
     return QualityCheck(name=name, success=True, sentence=f"{image.name!r} passes rules {verdict.rule_set}")
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
 from prefect.client.orchestration import get_client
 
 from catalog.errors import IllegalTransition, ImageBusy, ImageNotFound
@@ -24,6 +23,7 @@ from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs import server as runs
 from tasks.runtime.runs.server import FoundRun, Watched
+from tasks.runtime.task import run_logger, task
 from tasks.runtime.withdrawn import order_withdrawal
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def recover(action: Action, unwell: Unwell) -> ItemOutcome:
     try:
         done = _on_run(action, identity, unwell) if subject == "run" else _on_image(action, identity)
     except Exception as error:  # noqa: BLE001  # every kind of failure is that of one item
-        get_run_logger().error("%s %s: %s", action.verb, action.subject, error)
+        run_logger().error("%s %s: %s", action.verb, action.subject, error)
         return ItemOutcome(subject=action.subject, outcome="failed", reason=f"{action.verb}: {error}")
-    get_run_logger().info("%s %s: %s", action.verb, action.subject, action.reason)
+    run_logger().info("%s %s: %s", action.verb, action.subject, action.reason)
     if not done:
         return ItemOutcome(subject=action.subject, outcome="kept", reason="it changed meanwhile")
     return ItemOutcome(subject=action.subject, outcome="done", reason=action.reason)

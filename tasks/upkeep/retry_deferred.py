@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageBusy, ImagewrightError
 from catalog.records import Action, Deferred, ItemOutcome, Plan
 from catalog.rules.storages.hosts import bound_to, does
@@ -14,6 +12,7 @@ from tasks.images.deletion import HANDLERS, carry_out, deletion_of
 from tasks.runtime.locks import export_lock, image_lock
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 from tasks.runtime.withdrawn import WITHDRAW
 
 if TYPE_CHECKING:

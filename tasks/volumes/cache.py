@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import ImageBusy, ReplicaInUse, StorageElsewhere, StorageError
 from catalog.log import events
 from catalog.records import Action, CachedImage, Image, ItemOutcome, Plan, Replica
@@ -21,6 +19,7 @@ from tasks.runtime.resources import changing, open_image_storage, open_primary_s
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import key_of
 from tasks.runtime.runs.progress import progress
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -3,8 +3,6 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import IllegalTransition, ImageNotFound, InvalidRequest, VolumeNotFound
 from catalog.log import events
 from catalog.records import Action, Image, Plan, Replica, Volume
@@ -18,6 +16,7 @@ from tasks.replicas.readable import readable
 from tasks.runtime.locks import waiting_turn
 from tasks.runtime.resources import changing, open_image_storage, open_primary_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.task import task
 from tasks.volumes.cache import bring, known_copy, lock_of
 
 if TYPE_CHECKING:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from prefect import task
-
 from catalog.errors import InvalidRequest, SourceForbidden, WebhookNotFound
 from catalog.log import events
 from catalog.records import Action, Plan, State, Webhook
@@ -18,6 +16,7 @@ from tasks.runtime.holders import run_id
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.secrets import secret as secret_named
+from tasks.runtime.task import task
 
 if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading

@@ -5,8 +5,6 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from prefect import get_run_logger, task
-
 from catalog.errors import ImagewrightError
 from catalog.log import events
 from catalog.records import Delivery, Event, ItemOutcome, Webhook
@@ -26,6 +24,7 @@ from tasks.runtime.holders import run_id
 from tasks.runtime.resources import open_resources
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.secrets import secret
+from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -73,7 +72,7 @@ def deliver(name: str) -> tuple[ItemOutcome, ...]:
                 break
         _forget_old(catalog, name)
     failed = [outcome.reason for outcome in outcomes if outcome.outcome != "done"]
-    get_run_logger().info("%s: %s told%s", name, len(outcomes) - len(failed), f"; {failed[0]}" if failed else "")
+    run_logger().info("%s: %s told%s", name, len(outcomes) - len(failed), f"; {failed[0]}" if failed else "")
     return tuple(outcomes)
 
 

@@ -11,6 +11,7 @@ from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
 from catalog.records import Image
+from tasks.runtime.task import has_runs
 
 
 def _somebody_listens() -> bool:
@@ -43,7 +44,9 @@ def _send(event: str, resource: dict[str, str], payload: dict[str, object]) -> N
 
 
 def quietly(tell: Callable[[], object]) -> None:
-    """Call what makes an artifact; a server that does not answer or refuses is ignored."""
+    """Call what makes an artifact, where there is a run to have it; a server that does not answer or refuses is ignored."""
+    if not has_runs():
+        return
     with suppress(PrefectException, httpx.HTTPError):
         tell()
 

@@ -16,6 +16,8 @@ from tests.console.api.v1.test_matrix import World, examples
 from tests.console.login.conftest import OURS, Browser
 
 WHO: Mapping[str, Role] = {"viewer": "viewer", "user": "user", "other": "user", "root": "admin"}
+ABOUT_RUNS = {"recover_runs"}
+"""Operations on runs: what they would do only the Prefect server knows."""
 TABS = ("images", "exports", "bin", "leftovers", "volumes")
 
 
@@ -108,6 +110,19 @@ def test_every_operation_is_refused_or_begun_as_the_role_has_it(browser: Browser
         if verb_of(OPERATIONS[operation].rights) in ROLES[WHO[name]] and WHO[name] != "admin":
             foreign = client.post(f"/api/flows/{operation}", json={**body, "account": "admin"}, headers=OURS)
             assert foreign.status_code == 403, (operation, foreign.text)
+
+
+def test_plans_are_made_without_a_prefect_server(browser: Browser, seen: Seen) -> None:
+    client, asked = browser("root"), examples(seen.world)
+    said = {
+        operation: client.post(f"/api/plans/{operation}", json=asked[operation], headers=OURS)
+        for operation, row in OPERATIONS.items()
+        if "plan_only" in row.request.model_fields and operation not in ABOUT_RUNS
+    }
+    assert {operation: answer.text for operation, answer in said.items() if answer.status_code not in {200, 422}} == {}
+    assert {"delete_image", "add_images", "purge_recycle_bin", "reconcile_storages"} <= {
+        operation for operation, answer in said.items() if answer.status_code == 200
+    }
 
 
 @pytest.mark.parametrize(
