@@ -46,14 +46,14 @@ def hasten_recovery(machines: Machines) -> None:
 def killed_and_ready_again(machines: Machines, tmp_path: Path) -> float:
     """Kill worker and run of an add, do nothing but start another worker; return the seconds until its image is Ready."""
     with slow_source(tmp_path, 48 * MIB, rate_mib_s=12) as source:
-        with machines.machine() as first:
+        with machines.machine(ours=True) as first:
             run = machines.server.start(
                 "add-volume-image", {"name": "survivor", "image_format": "raw", "image_path": source.url}
             )
             wait_until_kept(machines, run, source.size // 3)
             first.kill()
             killed_at = time.monotonic()
-        with machines.machine():
+        with machines.machine(ours=True):
             machines.server.wait_for(run, "COMPLETED", within_s=PROMISED_S, passing=("CRASHED",))
         took = time.monotonic() - killed_at
     image = machines.image(run)

@@ -70,7 +70,7 @@ def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
     far: tuple[Machines, s3.Away], tmp_path: Path, away_s: float
 ) -> None:
     machines, away = far
-    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine():
+    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine(ours=True):
         runs = [add(machines, source) for _ in range(ADDS)]
         for run in runs:
             machines.server.wait_for(run, "RUNNING")
@@ -89,7 +89,7 @@ def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
 
 def test_an_add_that_waits_can_be_cancelled_and_leaves_no_image(far: tuple[Machines, s3.Away], tmp_path: Path) -> None:
     machines, away = far
-    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine():
+    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine(ours=True):
         run = add(machines, source)
         machines.server.wait_for(run, "RUNNING")
         with away():

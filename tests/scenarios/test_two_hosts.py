@@ -13,7 +13,7 @@ import pytest
 
 from catalog import open_catalog
 from catalog.rules.storages.hosts import SILENT_AFTER
-from catalog.rules.upkeep.queues import own_queues, queue_name, served_on
+from catalog.rules.upkeep.queues import own_queues, queue_name
 from catalog.settings import load_settings
 from deployments.definitions import POOL
 from tasks.hosts.beat import beating
@@ -47,13 +47,12 @@ def server(hosts: TwoHosts, root: Path, request: pytest.FixtureRequest) -> Itera
 
 @pytest.fixture(scope="module")
 def workers(server: PrefectServer, hosts: TwoHosts, root: Path) -> Iterator[None]:
-    """Run a worker on each host: b serves what anybody may do, a only what is handed to it."""
-    for name in ("a", "b"):  # a worker of Prefect's takes nothing while one of its queues is not there
-        for queue in own_queues(name):
-            server.ask(f"work_pools/{POOL}/queues", {"name": queue})
+    """Run a worker on each host: ours at b serves what anybody may do, Prefect's at a only what is handed to it."""
+    for queue in own_queues("a"):  # a worker of Prefect's takes nothing while one of its queues is not there
+        server.ask(f"work_pools/{POOL}/queues", {"name": queue})
     with (
         worker(server, root / "wa", queues=own_queues("a"), settings=hosts.environment("a")),
-        worker(server, root / "wb", queues=served_on("b"), settings=hosts.environment("b")),
+        worker(server, root / "wb", settings=hosts.environment("b"), ours=True),
     ):
         yield
 
