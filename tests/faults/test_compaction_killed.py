@@ -98,9 +98,13 @@ def goes_on(place: Path) -> None:
     assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.8 * sum(map(len, BUILDS.values()))
 
 
-@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.long)], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("after", "every"),
+    [(False, 3), pytest.param(False, 1, marks=pytest.mark.long), pytest.param(True, 1, marks=pytest.mark.long)],
+    ids=["before each third", "before each", "after each"],
+)
 def test_a_compaction_killed_at_any_step_is_ended_by_the_next(
-    tmp_path: Path, forks: ForkServerContext, filled: Path, after: bool
+    tmp_path: Path, forks: ForkServerContext, filled: Path, after: bool, every: int
 ) -> None:
     at, died = 0, True
     while died:
@@ -109,5 +113,5 @@ def test_a_compaction_killed_at_any_step_is_ended_by_the_next(
         died = dies(forks, place, at, after)
         goes_on(place)
         shutil.rmtree(place)
-        at += 1
+        at += every
     assert at > 20

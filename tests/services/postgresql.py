@@ -9,6 +9,7 @@ import tempfile
 import time
 from functools import cache, cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -95,6 +96,12 @@ class PostgreSQL:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
+    def copied(self, name: str) -> str:
+        """Return the URL of a new database that is as `name` is now; whoever is connected to that one is cut off."""
+        with self._connect() as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        return self.new_database(name)
+
     @cached_property
     def template(self) -> str:
         """Name of a database with the catalog's tables: copying it is ten times quicker than making them."""
@@ -127,6 +134,11 @@ def new_database(*, empty: bool = False) -> str:
         pytest.skip("setpriv is not installed (apt-get install util-linux)")
     server = _shared()
     return server.new_database() if empty else server.new_database(server.template)
+
+
+def copied(url: str) -> str:
+    """Return the URL of a new database on the shared server, as the one of `url` is now."""
+    return _shared().copied(urlsplit(url).path.lstrip("/"))
 
 
 STORES = ("memory", "sqlite", "postgresql")  # what the catalog suites run against

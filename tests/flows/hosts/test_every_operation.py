@@ -5,8 +5,9 @@ in `tests/scenarios/test_two_hosts.py`. An operation without a row here fails.
 """
 
 import base64
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from tasks.images.export import export
 from tasks.volumes.volume import create_volume
 from tests.flows.managed import blank, delete_one, placed, saved
 from tests.flows.two_hosts import TwoHosts, two_hosts
+from tests.services.postgresql import copied
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240)]
 NOWHERE = "http://127.0.0.1:9/x.raw"
@@ -43,12 +45,11 @@ class World:
         return {n: sorted(str(p) for p in self.hosts.disk(n).rglob("*") if p.is_file()) for n in ("a", "b")}
 
 
-@pytest.fixture
-def world(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    socket = request.config.cache.mkdir("quality")
-    monkeypatch.setenv("IMAGEWRIGHT_QUALITY_SOCKET", str(socket / "quality.sock"))
-    monkeypatch.setenv("HOOK_SECRET", "whsec_" + base64.b64encode(bytes(32)).decode())
-    with two_hosts(tmp_path) as hosts:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Make the world once; each test gets a copy of it, at the same paths."""
+    root = tmp_path_factory.mktemp("hosts")
+    with two_hosts(root) as hosts:
         hosts.image_storage("a", "near")
         hosts.image_storage("a", "next")
         hosts.primary_storage("a", "fast")
@@ -58,8 +59,20 @@ def world(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
             delete_one(binned)
             exported = export.fn(image.id, "admin", None, None)
             volume = create_volume.fn("0b5f3c7e-1111-4222-8333-444455556666", image.id, "fast", "disk", None, "admin")
-        hosts.beat()
+        shutil.copytree(root, root.with_name("as-made"), symlinks=True)
         yield World(hosts, image, binned, exported, volume)
+
+
+@pytest.fixture
+def world(made: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
+    socket = request.config.cache.mkdir("quality")
+    monkeypatch.setenv("IMAGEWRIGHT_QUALITY_SOCKET", str(socket / "quality.sock"))
+    monkeypatch.setenv("HOOK_SECRET", "whsec_" + base64.b64encode(bytes(32)).decode())
+    shutil.rmtree(made.hosts.root)
+    shutil.copytree(made.hosts.root.with_name("as-made"), made.hosts.root, symlinks=True)
+    hosts = replace(made.hosts, url=copied(made.hosts.url))
+    hosts.beat()
+    return replace(made, hosts=hosts)
 
 
 Asked = Callable[[World], Mapping[str, object]]
