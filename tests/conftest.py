@@ -5,7 +5,7 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,6 +39,8 @@ LIBC.mallopt(-8, 2)  # M_ARENA_MAX
 hypothesis.settings.register_profile("imagewright", deadline=None)
 hypothesis.settings.load_profile("imagewright")
 
+LOGGED = 30
+"""Last lines of a server's log that are shown with a failure."""
 LONGEST_ID = 80
 
 SERVER = {
@@ -72,6 +74,18 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     Nothing of the value is in it: one made by chance differs between the processes, which must agree on ids.
     """
     return f"long-{argname}" if isinstance(val, bytes | str) and len(val) > LONGEST_ID else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what the servers have logged that it ran against."""
+    report = yield
+    homes = (
+        {getattr(value, "home", None) for value in getattr(item, "funcargs", {}).values()} if report.failed else set()
+    )
+    for log in (log for home in homes if isinstance(home, Path) for log in sorted(home.glob("logs/*.log"))):
+        report.sections.append((str(log), "\n".join(log.read_text(errors="replace").splitlines()[-LOGGED:])))
+    return report
 
 
 def pytest_runtest_setup() -> None:

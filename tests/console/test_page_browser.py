@@ -24,9 +24,9 @@ from tests.services.signed import basic
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-READY_MS = 180_000
+READY_MS = 240_000
 """A run of a server that has just begun waits for the scheduler, which makes the first runs of all schedules."""
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console"), pytest.mark.timeout(1200)]
 
 
 @payload
@@ -43,6 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.fixture(scope="module")
 def page(served: Serving) -> "Iterator[Page]":
     with chromium_page(900, auth=served.auth) as page:
+        page.set_default_timeout(READY_MS)
         yield page
 
 
@@ -86,7 +87,7 @@ def open_a_menu_while_the_table_arrives(served: Serving, page: "Page") -> None:
 def said(page: "Page", text: str) -> None:
     """Wait for a message, and put it away."""
     message = page.locator(".toast", has_text=text).first
-    message.wait_for(timeout=READY_MS)
+    message.wait_for()
     message.get_by_role("button", name="Dismiss").click()
 
 
@@ -114,7 +115,7 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     shot(page, "form")
     page.locator("dialog .main").click()
     said(page, "sent.")
-    page.locator(".status.ready").wait_for(timeout=READY_MS)
+    page.locator(".status.ready").wait_for()
     shot(page, "ready")
     page.locator("#table").get_by_role("link", name="by hand").click()
     page.locator("main h1", has_text="by hand").wait_for()
@@ -188,7 +189,7 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
     page.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
     said(page, "sent.")
     page.goto(f"{served.console}/?tab=images")
-    page.locator(".status.ready").wait_for(timeout=READY_MS)
+    page.locator(".status.ready").wait_for()
 
 
 def sort_by_hand_and_by_keyboard(served: Serving, page: "Page") -> None:
@@ -248,7 +249,7 @@ def delete_and_recover(served: Serving, page: "Page") -> None:
     shot(page, "bin")
     act(page, "Recover image")
     page.goto(f"{served.console}/?tab=images")
-    page.locator(".status.ready").wait_for(timeout=READY_MS)
+    page.locator(".status.ready").wait_for()
     for tab in re.findall(r"/\?tab=(\w+)", page.content()):
         page.goto(f"{served.console}/?tab={tab}")
         assert page.locator("main").inner_text()
@@ -290,7 +291,7 @@ def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Pa
     page.locator("input[data-upload]").set_input_files(file)
     said(page, "sent.")
     page.goto(f"{served.console}/?tab=images")
-    page.locator("tr", has_text="a disk").locator(".status.ready").wait_for(timeout=180_000)
+    page.locator("tr", has_text="a disk").locator(".status.ready").wait_for()
 
 
 def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Page") -> None:
@@ -303,5 +304,5 @@ def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Pag
     page.get_by_role("button", name="Close").click()
     said(page, "nobody has it")
     page.locator("tr", has_text="nobody has it").get_by_role("button", name="Retry").click()
-    page.locator(".toast.bad", has_text="nobody has it").wait_for(timeout=READY_MS)
+    page.locator(".toast.bad", has_text="nobody has it").wait_for()
     shot(page, "retried")
