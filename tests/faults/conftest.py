@@ -146,7 +146,7 @@ def started_machines(
         yield Machines(server, home, folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Machines]:
     """Yield the machines; the server and the catalog are one for all tests, the images are each test's own."""
     assert request.config.cache is not None

@@ -14,7 +14,7 @@ PASSWORD = "correct horse 7"
 PATIENCE_S = 2.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Yield a server with a home of its own, whose folder may hold sources."""
     place = tmp_path_factory.mktemp("served")
@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Yield a server that cuts slow clients off soon, and whose folder holds sources."""
     folder = tmp_path_factory.mktemp("service")
@@ -34,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def root(service: Serving) -> dict[str, str]:
     """Make the first administrator as a person does, and return what they are known by."""
     file = service.home / "run" / "server.json"
