@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from errno import EINVAL
 from pathlib import Path
+from traceback import extract_tb
 from typing import Annotated, Any, cast
 
 from cyclopts import App, CycloptsError, Parameter
@@ -226,8 +228,8 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(UNREAD)
     except OSError as error:  # of this host: a full disk behind stdout, a folder that may not be read
-        where = f": {error.filename}" if error.filename else ""
-        fail(f"{error.strerror or _one_line(error)}{where}", FAILED)
+        where = error.filename or (_place_of(error) if error.errno == EINVAL else "")
+        fail(f"{error.strerror or _one_line(error)}{f': {where}' if where else ''}", FAILED)
     except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
         fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
     except KeyboardInterrupt as stopped:
@@ -242,6 +244,12 @@ def _wrong(error: ValidationError | CycloptsError) -> str:
 
     cause = error if isinstance(error, ValidationError) else error.__cause__ or error.__context__
     return sentence(cause) if isinstance(cause, ValidationError) else usage_sentence(cast("CycloptsError", error))
+
+
+def _place_of(error: OSError) -> str:
+    """Return where an error arose that names no file and says "Invalid argument": alone, that helps nobody."""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"asked for by {last.name}, line {last.lineno} of {last.filename}"
 
 
 def _one_line(error: Exception) -> str:
