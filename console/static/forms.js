@@ -238,6 +238,7 @@ async function plan(form) {
 
 async function trying(form, work) {
   const buttons = [...form.querySelectorAll("button:not([data-close])")];
+  const pressed = document.activeElement; // loses the keyboard while it is disabled
   buttons.forEach((button) => (button.disabled = true));
   try {
     await work();
@@ -245,6 +246,7 @@ async function trying(form, work) {
     if (error.name !== "AbortError") tell(form, error.message, true);
   } finally {
     buttons.forEach((button) => (button.disabled = false));
+    if ([document.body, dialog].includes(document.activeElement) && form.contains(pressed)) pressed.focus();
   }
 }
 
@@ -277,7 +279,15 @@ export async function open(flow, given, name, { each, files } = {}) {
   for (const field of each ? Object.keys(each[0]) : []) form.elements[field].closest(".field").hidden = form.elements[field].disabled = true;
   wire(form);
   if (files && form.querySelector("#f-file")) chosen(form, files);
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
+  begins(form)?.focus();
+}
+
+// The keyboard begins where something has to be said; where nothing has, on what begins it, once its plan was seen.
+function begins(form) {
+  const lacking = [...form.elements].find((one) => one.required && !one.value && one.checkVisibility());
+  return lacking ?? form.querySelector("[data-previews] .preview, .main:enabled");
 }
 
 function chosen(form, files) {

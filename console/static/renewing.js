@@ -18,6 +18,7 @@ let shown = 0;
 const held = "details[open], a[href^='/download/'], input:focus:not([type=checkbox]), select:focus, button[data-sure]";
 const busy = (root) => document.hidden || dialog.open || root.querySelector(held);
 let due = 0;
+let told = false; // whether an open menu offers what came with the last news
 
 // As the browser would write it, to compare with what it shows.
 function written(html) {
@@ -44,7 +45,7 @@ function replace(html, { mark = true } = {}) {
   place()?.focus();
 }
 
-// Returns what finds the element again that has the keyboard.
+// Returns what finds the element again that has the keyboard; where its row is gone, the row that stands there now.
 function focused() {
   const active = document.activeElement;
   if (!table.contains(active)) return () => null;
@@ -52,7 +53,27 @@ function focused() {
   const within = row ? `tr[data-row="${CSS.escape(row)}"] ` : "";
   const name = active.dataset.sort ? `[data-sort="${CSS.escape(active.dataset.sort)}"]` : active.tagName.toLowerCase() + (active.className ? `.${CSS.escape(active.classList[0])}` : "");
   const at = [...table.querySelectorAll(within + name)].indexOf(active);
-  return () => table.querySelectorAll(within + name)[Math.max(at, 0)] ?? table.querySelector(`${within}summary`);
+  const line = [...table.querySelectorAll("tr[data-row]")].findIndex((one) => one.dataset.row === row);
+  return () => table.querySelectorAll(within + name)[Math.max(at, 0)] ?? table.querySelector(`${within}summary`) ?? beside(line);
+}
+
+function beside(line) {
+  const summaries = [...table.querySelectorAll("tr[data-row]")].map((row) => row.querySelector("summary")).filter(Boolean);
+  const head = document.querySelector("main h1");
+  if (head) head.tabIndex = -1;
+  return summaries[Math.min(Math.max(line, 0), summaries.length - 1)] ?? head;
+}
+
+// A menu that is open stays where it is, and offers what can be done by now: an image may have arrived meanwhile.
+function offerAnew(html) {
+  const rows = rowsOf(written(html).content);
+  for (const menu of table.querySelectorAll("details[open] > .menu")) {
+    const now = rows.get(menu.closest("tr[data-row]")?.dataset.row)?.querySelector(".menu");
+    if (!now || now.innerHTML === menu.innerHTML) continue;
+    const flow = menu.contains(document.activeElement) && document.activeElement.dataset.flow;
+    menu.replaceWith(now);
+    if (flow) (now.querySelector(`[data-flow="${CSS.escape(flow)}"]`) ?? now.querySelector("button"))?.focus();
+  }
 }
 
 // Rows that are otherwise than before are marked for a while, and told to who listens to the page.
@@ -89,8 +110,13 @@ export async function sorted(place) {
   return replace(await answer.text(), { mark: false });
 }
 
-// Several news at once are one question, asked when nobody's hands are there.
+// Several news at once are one question, asked when nobody's hands are there; of a menu that is open it is asked once.
 export function renew(wait = start ? START_REST_MS : REST_MS) {
+  told = false;
+  later(wait);
+}
+
+function later(wait) {
   clearTimeout(due);
   due = setTimeout(look, wait);
 }
@@ -98,7 +124,8 @@ export function renew(wait = start ? START_REST_MS : REST_MS) {
 async function look() {
   const root = table ?? ((page || start) && document.querySelector("main"));
   if (!root) return undefined;
-  if (busy(root)) return renew(1000);
+  const menu = !told && !document.hidden && !dialog.open && table?.querySelector("details[open] > .menu");
+  if (busy(root) && !menu) return later(1000);
   const asked = table ? table.dataset.renew : location.pathname + location.search;
   const answer = await fetch(asked, { headers: { "X-Imagewright": "1" } }).catch(() => null);
   if (answer?.status === 401 && document.querySelector("[data-sign-out]")) return location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
@@ -106,7 +133,11 @@ async function look() {
   const html = answer?.ok ? await answer.text().catch(() => null) : null;
   if (html === null) return answer?.status === 404 ? undefined : renew(5000);
   // Asked again here, not before the text came: a menu may have been opened meanwhile.
-  if (busy(root)) return renew(1000);
+  if (busy(root)) {
+    if (table && asked === table.dataset.renew) offerAnew(html);
+    told = true;
+    return later(1000);
+  }
   return table ? asked === table.dataset.renew && replace(html) : details(html);
 }
 
