@@ -96,13 +96,15 @@ function several(buttons) {
   return open(flow, JSON.stringify({ ...alike, ...each[0] }), name, { each });
 }
 
-// Files dropped anywhere onto a page that adds images open its form with them.
+// Files dropped anywhere onto a page that adds images open its form with them; onto the uploads, they go on with those that broke off.
 const adding = () => document.querySelector("[data-flow=add_system_image], [data-flow=add_volume_image]");
+const continuing = () => document.querySelector("[data-uploads]");
 for (const kind of ["dragover", "dragenter"])
   document.addEventListener(kind, (event) => {
     if (!event.dataTransfer?.types.includes("Files") || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     if (adding()) document.body.dataset.dropping = t("Drop the files to add them");
+    else if (continuing()) document.body.dataset.dropping = t("Drop the same files to continue");
   });
 document.addEventListener("dragleave", (event) => event.relatedTarget || delete document.body.dataset.dropping);
 document.addEventListener("drop", (event) => {
@@ -113,6 +115,7 @@ document.addEventListener("drop", (event) => {
   const files = [...event.dataTransfer.files];
   if (input) return void ((input.files = event.dataTransfer.files), input.dispatchEvent(new Event("change", { bubbles: true })));
   if (adding()) open("add_system_image", "{}", undefined, { files }).catch((error) => sentence(t("Not now"), error.message));
+  else if (continuing()) document.dispatchEvent(new CustomEvent("files:dropped", { detail: files }));
 });
 document.addEventListener("page:table", boxes);
 document.addEventListener("page:arrived", () => ((table = document.getElementById("table")), chosen.clear(), boxes()));

@@ -7,7 +7,7 @@ import "./staying.js";
 import { localTimes } from "./times.js";
 import "./tray.js";
 import { discard } from "./tus.js";
-import { goOnWith } from "./uploading.js";
+import { goOnWith, goOnWithAll } from "./uploading.js";
 import { t } from "./words.js";
 
 document.addEventListener("click", (event) => {
@@ -49,10 +49,23 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+const uploadOf = ({ dataset: { upload, length, ...said } }) => ({ id: upload, ...said, length: Number(length) });
+
+// Files of uploads that broke off, all at once: each finds its own.
+async function goOnWithSeveral(files) {
+  const refused = await goOnWithAll([...document.querySelectorAll("[data-upload]")].map(uploadOf), files);
+  if (refused.length) sentence(t("Continue several"), refused.join("\n"));
+}
+
 document.addEventListener("change", (event) => {
-  const { upload, ...said } = event.target.dataset;
-  if (upload) goOnWith({ id: upload, ...said, length: Number(said.length) }, event.target.files[0]).catch((error) => sentence(t("Upload: {name}", said), error.message));
+  const input = event.target;
+  if (!("upload" in input.dataset || "uploads" in input.dataset)) return;
+  const files = [...input.files];
+  input.value = ""; // the same may be chosen again
+  if ("uploads" in input.dataset) goOnWithSeveral(files);
+  else if (files.length) goOnWith(uploadOf(input), files[0]).catch((error) => sentence(t("Upload: {name}", input.dataset), error.message));
 });
+document.addEventListener("files:dropped", (event) => goOnWithSeveral(event.detail));
 
 // A second press makes sure: what was sent has to be sent again.
 async function remove(button) {

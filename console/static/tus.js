@@ -7,7 +7,15 @@ const FIRST = 1024 * 1024 + 64 * 1024; // what tells of every format; the server
 const LONGEST_WAIT_MS = 30000;
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const paused = () => new DOMException("paused", "AbortError");
+
+// Waits, or rejects as soon as it is told to stop.
+function pause(ms, signal) {
+  return new Promise((done, failed) => {
+    setTimeout(done, ms);
+    signal.addEventListener("abort", () => failed(paused()), { once: true });
+  });
+}
 
 async function refusal(answer) {
   const said = await answer.json().catch(() => ({}));
@@ -45,7 +53,7 @@ function sendPiece(place, file, offset, signal, told) {
     request.addEventListener("loadend", () => signal.removeEventListener("abort", stop));
     request.addEventListener("load", () => done(request));
     request.addEventListener("error", () => failed(new Error(t("the connection broke"))));
-    request.addEventListener("abort", () => failed(new DOMException("paused", "AbortError")));
+    request.addEventListener("abort", () => failed(paused()));
     request.send(file.slice(offset, end));
   });
 }
@@ -71,7 +79,7 @@ export async function send(place, file, told, signal) {
       if (offset === null) return false;
       do {
         told(offset);
-        if (signal.aborted) throw new DOMException("paused", "AbortError");
+        if (signal.aborted) throw paused();
         const answer = await sendPiece(place, file, offset, signal, told);
         if (answer.status === 404) return false;
         if (answer.status === 422 || answer.status === 507) throw Object.assign(wrong(answer), { lasting: true });
@@ -81,9 +89,10 @@ export async function send(place, file, told, signal) {
         if (offset >= file.size) return told(offset), true;
       } while (true);
     } catch (error) {
-      if (signal.aborted || error.lasting) throw error;
+      if (signal.aborted) throw paused();
+      if (error.lasting) throw error;
       told(offset, t("{message}; trying again", error));
-      await pause(wait * (0.5 + Math.random()));
+      await pause(wait * (0.5 + Math.random()), signal);
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
   }

@@ -33,6 +33,26 @@ export async function goOnWith(upload, file) {
   return enqueue(upload.id, file, upload.name);
 }
 
+// Goes on with those of several uploads that these files began: by name and length, then by the bytes that were kept.
+// Resolves to a sentence for each file that belongs to none. uploads: as `goOnWith` takes them.
+export async function goOnWithAll(uploads, files) {
+  const said = await Promise.all([...files].map((file) => belonging(uploads, file)));
+  return said.filter(Boolean);
+}
+
+async function belonging(uploads, file) {
+  let why = t("{name}: no upload of a file with this name and size broke off here.", file);
+  for (const upload of uploads.filter((one) => one.filename === file.name && one.length === file.size)) {
+    try {
+      await goOnWith(upload, file);
+      return "";
+    } catch (error) {
+      why = `${file.name}: ${error.message}`;
+    }
+  }
+  return why;
+}
+
 function enqueue(id, file, name) {
   const before = queue.findIndex((one) => one.id === id);
   if (before >= 0) stop(...queue.splice(before, 1));
@@ -81,7 +101,7 @@ async function sendOne(one) {
     if (sent) proven(one);
   } catch (error) {
     one.state = error.name === "AbortError" ? "paused" : "refused";
-    one.trouble = error.message;
+    one.trouble = one.state === "refused" ? error.message : "";
     if (one.state === "refused") toast(`${one.name}: ${error.message}`, { bad: true });
   }
   remember(one);
