@@ -17,9 +17,9 @@ REQUESTS = "flows.requests"
 Rights = Literal["admin", "owner, admin", "whoever sees the image", "anybody"]
 Button = Literal[
     "image", "export", "leftover", "image storage", "primary storage", "volume", "upload",
-    "images", "bin", "storages", "primary",
+    "family", "latest", "build", "images", "bin", "storages", "primary", "families",
 ]  # fmt: skip
-"""Where the console offers an operation: on each line of a kind, or (the last four) once above a tab."""
+"""Where the console offers an operation: on each line of a kind, or (the last five) once above a tab. latest: of a family; build: not yet its latest."""
 BytesAt = Literal[
     "", "none", "named storages", "own storage", "a replica", "exports", "all of the image", "primary storage",
     "primary storage and a replica", "volume", "each host",
@@ -47,7 +47,7 @@ class Present:
     another name. fixed: fields that are never changed.
     """
 
-    of: Literal["image", "image storage", "primary storage"]
+    of: Literal["image", "image storage", "primary storage", "family"]
     named: Mapping[str, str] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ READ: Mapping[str, Callable[[Visibility, Mapping[str, object]], Record]] = {
     "image": lambda visibility, given: visibility.image(str(given.get("image_id", ""))),
     "image storage": lambda visibility, given: visibility.catalog.image_storage(str(given.get("name", ""))),
     "primary storage": lambda visibility, given: visibility.catalog.primary_storage(str(given.get("name", ""))),
+    "family": lambda visibility, given: visibility.catalog.family(str(given.get("name", ""))),
 }
 """`Present.of` → the record."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from catalog.errors import ImageNotFound, UploadNotFound
 from catalog.records import (
+    Evidence,
     ExportedImage,
     Image,
     ImageStorage,
@@ -38,8 +39,22 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """A build that is not the latest of its family. state: `waits` or `refused`; reason, evidence: why; given: what its forms begin with."""
+
+    id: str
+    name: str
+    version: str
+    state: str
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    given: Mapping[str, object] = field(default_factory=dict)
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a tab. given: what its forms begin with; arriving: so that its progress is shown; upload: a file being sent; disabled, deprecated: marked as such; instead: name and link of what replaces it; retry: id of what can be added again as it was; owner: account that it belongs to, None for what belongs to none."""
+    """A line of a tab. given: what its forms begin with; arriving: so that its progress is shown; upload: a file being sent; disabled, deprecated: marked as such; instead: name and link of what replaces it; retry: id of what can be added again as it was; owner: account that it belongs to, None for what belongs to none; builds: of a family, that wait or were refused."""
 
     id: str
     name: str
@@ -56,6 +71,7 @@ class Row:
     deprecated: bool = False
     instead: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
+    builds: tuple[Build, ...] = ()
 
 
 def image_row(image: Image, replicas: Sequence[Replica] = (), instead: Image | None = None) -> Row:
@@ -233,7 +249,9 @@ def left_to(who: SignedIn, row: Row) -> Row:
     own = may(who, "add") and row.owner in (None, who.identity.account)
     sends = own or who.identity.role == ADMIN
     upload = row.upload if sends else None
-    return replace(row, actions=actions, upload=upload, retry=row.retry if sends else "")
+    possible = tuple(flow for flow in offered("build") if permitted(who, flow, row.owner)) if row.builds else ()
+    builds = tuple(replace(build, actions=possible) for build in row.builds)
+    return replace(row, actions=actions, upload=upload, retry=row.retry if sends else "", builds=builds)
 
 
 def stopped(row: Row, why: str = "") -> Row:

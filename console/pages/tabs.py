@@ -13,6 +13,7 @@ from catalog.repository.reading.reading import Reading
 from catalog.store.lines.line import LineOrder
 from console.pages import rows
 from console.pages.actions import offered
+from console.pages.families.lines import family_rows
 from console.pages.image_lists import image_rows
 from console.pages.rows import Row
 from console.pages.sorting import ordered
@@ -147,6 +148,10 @@ def _volumes(view: View) -> Iterator[Row]:
             yield rows.volume_row(volume)
 
 
+def _families(view: View) -> Iterable[Row]:
+    return family_rows(view.visibility)
+
+
 def _storages(view: View) -> Iterator[Row]:
     for storage in view.catalog.image_storages():
         yield rows.storage_row(storage_as_seen(view.visibility.who, storage), view.usage.image_storage(storage))
@@ -179,6 +184,10 @@ TABS: Mapping[str, Tab] = {
         "Leftovers", ("Storage", "Location", "Size", "Moved to", "Since"), _leftovers,
         empty="No leftovers: when an image changes its storage, its raw data stays on the old one until it is cleaned up here.",
         icon="eraser",
+    ),
+    "families": Tab(
+        "Families", ("Architecture", "Latest", "Version", "Since", "Address"), _families, offered("families"),
+        "No families: set one, and the latest of its builds has an address that stays the same.", "git-branch",
     ),
     "volumes": Tab(
         "Volumes", ("Primary storage", "Size", "Location"), _volumes,

@@ -47,3 +47,16 @@ class Moment(str):
 def when(moment: datetime | None) -> str:
     """Return a moment as pages show it, empty where there is none."""
     return Moment(moment) if moment else ""
+
+
+class Linked(str):
+    """A text that leads somewhere."""
+
+    __slots__ = ("place",)
+    place: str
+
+    def __new__(cls, text: str, place: str) -> Self:
+        """Return `text`, that leads to the path `place`."""
+        made = super().__new__(cls, text)
+        made.place = place
+        return made

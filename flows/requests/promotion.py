@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, SignatureRule, WatchKind
-from flows.registry import Cron, operation
+from flows.registry import Cron, Present, operation
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
 from flows.requests.images import BOOT_COMMAND
 
@@ -30,7 +30,10 @@ KEYS = "Keys whose signature is required, OpenPGP or cosign (PEM of ECDSA P-256,
 ADD = "Fields of the add request for what it brings, such as os=Debian 12, bios_mode=UEFI, image_storages."
 
 
-@operation("flows.promotion.family", rights="admin", run="set family {name}", bytes_at="none")
+@operation(
+    "flows.promotion.family", rights="admin", run="set family {name}", bytes_at="none", buttons=("family", "families"),
+    present=Present("family", fixed=("name",)),
+)  # fmt: skip
 class SetFamily(ChangingRequest):
     """Make a family of images, or change its rules: what a build has to prove before it is the latest, and how long it stays."""
 
@@ -55,7 +58,9 @@ class SetFamily(ChangingRequest):
     image_storages: tuple[str, ...] = Field((), **at(11, "Image Storages", FAMILY_STORAGES))
 
 
-@operation("flows.promotion.family", rights="admin", run="delete family {name}", bytes_at="none")
+@operation(
+    "flows.promotion.family", rights="admin", run="delete family {name}", bytes_at="none", buttons=("family",), irreversible=True,
+)  # fmt: skip
 class DeleteFamily(ChangingRequest):
     """Delete a family with what it promoted; its images stay."""
 
@@ -65,6 +70,7 @@ class DeleteFamily(ChangingRequest):
 @operation(
     "flows.promotion.promote", rights="admin", run="promote {image_id} in {family}",
     lock="none: the gates change nothing, and what follows is one transaction", bytes_at="a replica",
+    buttons=("build",),
 )  # fmt: skip
 class PromoteImage(ChangingRequest):
     """Make an image the latest of a family, once it passed the family's gates."""
@@ -74,7 +80,7 @@ class PromoteImage(ChangingRequest):
     reason: str = Field("", **at(2, "Reason", REASON, max_length=2048))
 
 
-@operation("flows.promotion.rollback", rights="admin", run="roll back {family}", bytes_at="none")
+@operation("flows.promotion.rollback", rights="admin", run="roll back {family}", bytes_at="none", buttons=("latest",))
 class RollBackFamily(ChangingRequest):
     """Make the image that was promoted before the latest again."""
 
@@ -84,7 +90,9 @@ class RollBackFamily(ChangingRequest):
     reason: str = Field("", **at(3, "Reason", REASON, max_length=2048))
 
 
-@operation("flows.promotion.recall", rights="admin", run="recall {image_id}", bytes_at="none")
+@operation(
+    "flows.promotion.recall", rights="admin", run="recall {image_id}", bytes_at="none", buttons=("latest", "build")
+)
 class RecallImage(ChangingRequest):
     """Recall an image: nothing new is made of it, families go back, and whoever uses it is named."""
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalog import open_catalog
-from catalog.records import Image
+from catalog.records import Family, Image
 from deployments.definitions import ROOT
-from tests.flows.managed import placed
+from tests.flows.managed import placed, register
 from tests.services.axe import findings
 from tests.services.browser import SHOTS, chromium_page
 from tests.services.serving import Serving
@@ -97,7 +97,17 @@ def closed(page: "Page") -> None:
 
 def test_no_task_takes_more_than_six_clicks() -> None:
     written = clicks_written()
-    assert {"add", "export three", "share", "clean up", "recover", "retry a failed"} <= set(written)
+    assert {
+        "add",
+        "export three",
+        "share",
+        "clean up",
+        "recover",
+        "retry a failed",
+        "find",
+        "move",
+        "roll back a family",
+    } <= set(written)
     assert max(written.values()) <= MOST
 
 
@@ -192,7 +202,67 @@ def test_what_failed_is_done_again_and_the_bin_is_cleaned_up(hand: Hand, page: "
     hand.ends("clean up", "Expunge image: done")
 
 
-@pytest.mark.parametrize("tab", ["images", "uploads", "exports", "bin", "leftovers", "storages", "primary", "volumes"])
+def test_an_image_is_found_and_moved(hand: Hand, page: "Page", tmp_path: Path) -> None:
+    image = placed(name="somewhere else")
+    register("away", tmp_path / "away")
+    hand.begin()
+    hand.click(page.get_by_label("Find images"))
+    page.keyboard.type("ELSE some")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=ELSE+some*")
+    page.locator("#table").get_by_role("link", name="somewhere else", exact=True).wait_for()
+    assert page.locator("tr[data-row]").count() == 1
+    assert hand.clicks == clicks_written()["find"] <= MOST
+    hand.clicks = 0
+    hand.click(page.get_by_text("Actions on somewhere else", exact=True))
+    hand.button("Change image storage")
+    page.locator("#f-target").select_option("away")
+    page.locator(".preview output", has_text="away").wait_for()
+    hand.main()
+    hand.ends("move", "Change image storage: somewhere else: done")
+    with open_catalog() as catalog:
+        assert [replica.image_storage for replica in catalog.replicas(image.id)] == ["away"]
+
+
+def a_family_of_two() -> list[Image]:
+    """Promote two builds one after the other, with a third that waits; return all."""
+    builds = [placed(name=f"os {n}", family="os", build_version=f"1.{n}", cpu_architecture="x86_64") for n in range(3)]
+    now = builds[0].created_at
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_family(Family(name="os", hygiene="off", approval=True, created_at=now, updated_at=now))
+        for image in builds[:2]:
+            change.promote("os", change.image(image.id), "by hand")
+    return builds
+
+
+def test_a_family_goes_back(hand: Hand, page: "Page") -> None:
+    first, second, third = a_family_of_two()
+    hand.begin()
+    hand.click(page.get_by_role("link", name="Families"))
+    assert page.locator("tr[data-row='os/x86_64']").get_by_role("link", name="os 1").count() == 1
+    page.locator("tr.build", has_text=third.name).get_by_text("Evidence").click()
+    shot(page, "families")
+    for width, scheme in ((390, "light"), (390, "dark"), (1280, "dark")):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        shot(page, f"families-{width}-{scheme}")
+        assert findings(page) == []
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    page.emulate_media(color_scheme="light")
+    page.locator("tr.build", has_text=third.name).get_by_text("Evidence").click()
+    hand.click(page.get_by_text("Actions on os", exact=True))
+    hand.button("Roll back family")
+    hand.main()
+    hand.ends("roll back a family", "Roll back family")
+    with open_catalog() as catalog:
+        assert (catalog.latest("os").id, second.id != first.id) == (first.id, True)
+    page.keyboard.press("Escape")
+    page.locator("tr[data-row='os/x86_64']").get_by_role("link", name="os 0").wait_for()
+
+
+@pytest.mark.parametrize(
+    "tab", ["images", "uploads", "exports", "bin", "leftovers", "storages", "primary", "volumes", "families"]
+)
 def test_axe_finds_nothing(served: Serving, page: "Page", tab: str) -> None:
     page.goto(f"{served.console}/?tab={tab}")
     for scheme in ("light", "dark"):

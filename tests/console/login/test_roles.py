@@ -10,6 +10,7 @@ from catalog import open_catalog
 from catalog.records import Image, Role
 from catalog.rules.accounts.roles import ROLES, verb_of
 from flows.registry import OPERATIONS
+from tests.catalog.rules.promotion.builds import a_family
 from tests.catalog.samples import a_replica, an_export, an_image
 from tests.console.api.v1.test_listings import leftover, volume
 from tests.console.api.v1.test_matrix import World, examples
@@ -18,7 +19,7 @@ from tests.console.login.conftest import OURS, Browser
 WHO: Mapping[str, Role] = {"viewer": "viewer", "user": "user", "other": "user", "root": "admin"}
 ABOUT_RUNS = {"recover_runs"}
 """Operations on runs: what they would do only the Prefect server knows."""
-TABS = ("images", "exports", "bin", "leftovers", "volumes")
+TABS = ("images", "exports", "bin", "leftovers", "volumes", "families")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def seen(browser: Browser) -> Seen:
     binned = an_image(name="ci-gone", owner="team", status="Deleted", deleted_at=image.created_at)
     export, disk, left = an_export(image), volume(image.id, "team"), leftover(image.id)
     with open_catalog() as catalog, catalog.changing("admin") as change:
+        change.save_family(a_family(name="ci"))
         for one in (image, public, binned):
             change.save_image(one)
         change.save_replica(a_replica(image, status="Ready"))

@@ -11,10 +11,12 @@ from catalog.log import events
 from catalog.records import Image, ImageStatus
 from catalog.records.identities import Role
 from catalog.rules.images.operating_systems import UEFI_TABLE
+from catalog.rules.promotion.gates import GATES
 from console.look.language import Said, Words, chinese
 from console.look.preferences import THEMES
 from console.look.templates import happened
 from console.pages.details import APART
+from console.pages.families.builds import LEFT
 from console.pages.forms import fields_of
 from console.pages.pages import STATES, TITLES
 from console.pages.tabs import ARCHITECTURES, DEPRECATED, FORMATS, KINDS, TABS
@@ -29,7 +31,8 @@ IN_PYTHON = {
     "the file that was added", "as stored", "yes", "no", "error", "warning", "info", "Pending", "Running", "Paused", "Cancelling",
     "System", "Boot mode", "Architecture", "VirtIO drivers", "Disk driver", "Network driver", "Guest agent", "Partition table",
     "File systems", "Boot loaders", "being measured", "no bounds", "Name", "Landing", "Damaged", "Deleting", "ISO",
-    "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to",
+    "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to", "waits", "refused",
+    "it passed every gate and was not promoted yet", LEFT, *GATES,
 }  # fmt: skip
 """What Python says besides what is collected below."""
 
