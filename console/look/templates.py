@@ -1,8 +1,10 @@
 """The templates that all pages share, and what each of them knows."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
+from jinja2.ext import Extension
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.templating import Jinja2Templates
@@ -13,6 +15,7 @@ from console.look.preferences import THEMES, theme_of
 from console.overdue import Overdue
 from flows.registry import OPERATIONS
 
+INDENTED = re.compile(r"^[ \t]+", re.MULTILINE)
 ICON = Markup('<svg class="icon" aria-hidden="true"><use href="/static/icons.svg#{}"/></svg>')
 
 
@@ -37,7 +40,16 @@ def _known(request: Request) -> dict[str, object]:
     }
 
 
+class Unindented(Extension):
+    """Leaves out the indentation of templates, which is for who reads them: a quarter of a list of 50 rows."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 (Jinja's names)
+        """Return a template without the blanks that its lines begin with; what values bring in is not touched."""
+        return INDENTED.sub("", source)
+
+
 TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_known])
+TEMPLATES.env.add_extension(Unindented)
 TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
 TEMPLATES.env.filters.update(verb=lambda flow: OPERATIONS[flow].title, happened=happened)
 TEMPLATES.env.globals.update(overdue=Overdue(), icon=icon, themes=THEMES, languages=NAMES)

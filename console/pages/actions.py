@@ -1,6 +1,7 @@
 """Which operations are offered where: the operations' rows say it, the rules of images decide."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from catalog.errors import ImagewrightError
 from catalog.records import Image, SignedIn
@@ -8,6 +9,16 @@ from catalog.rules.accounts.roles import may, sees_as, verb_of
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.images.transitions import TABLE, status_after
 from flows.registry import OPERATIONS, Button
+
+
+class Offering(Protocol):
+    """A line of a list."""
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Flows that it offers."""
+        ...
+
 
 EACH: Mapping[str, tuple[str, ...]] = {
     "export_image": ("image_id",),
@@ -40,6 +51,22 @@ def many(flow: str) -> str:
     if any(field in row.request.model_fields for field in ("image_ids", "leftover_ids")) and row.transition != "":
         return "together"
     return " ".join(EACH.get(row.name, ()))
+
+
+def manies(rows: Iterable[Offering]) -> Mapping[str, str]:
+    """Return, for each flow that lines of a list offer for several at once, how it is asked for; see `many`."""
+    flows = dict.fromkeys(flow for row in rows for flow in row.actions)
+    return {flow: how for flow in flows if (how := many(flow))}
+
+
+def shortened(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what a line's forms begin with, without what an image's line says already: its name and id, and what is empty.
+
+    `subject` of `static/forms.js` says it again.
+    """
+    if "image_ids" not in given:
+        return given
+    return {key: value for key, value in given.items() if value and key not in ("name", "image_id", "image_ids")}
 
 
 def previewed(flow: str) -> bool:

@@ -19,7 +19,7 @@ from catalog.settings import Settings
 from console.approvals import waiting
 from console.entrance.visitors import opened, visitor_of
 from console.look.templates import TEMPLATES
-from console.pages.actions import many, offered, permitted, previewed
+from console.pages.actions import manies, offered, permitted, previewed, shortened
 from console.pages.confirmations import confirmation_of
 from console.pages.details import Details, details_of, whole_id
 from console.pages.disk import Disk, disk_of
@@ -41,7 +41,7 @@ from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.uploads import Uploads
 
-TEMPLATES.env.filters.update(size=size, when=when, many=many)
+TEMPLATES.env.filters.update(size=size, when=when, manies=manies, shortened=shortened)
 MAX_GIVEN = 64 << 10
 TITLES: Mapping[str, str] = {
     "status": "Status",

@@ -36,7 +36,7 @@ class Moment(str):
         """Return the moment. at: timezone-aware."""
         utc = at.astimezone(UTC)
         made = super().__new__(cls, utc.strftime("%Y-%m-%d %H:%M UTC"))
-        made.iso = utc.isoformat()
+        made.iso = utc.isoformat().replace("+00:00", "Z")
         return made
 
     def __html__(self) -> str:

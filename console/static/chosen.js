@@ -1,14 +1,17 @@
 // Several rows chosen: what can be done with all of them is offered above the list. And files dropped onto the page.
-import { open, sentence } from "./forms.js";
+import { open, sentence, subject } from "./forms.js";
 import "./renewing.js"; // which notes first how the table came
 import { t } from "./words.js";
 
 let table = document.getElementById("table");
 const chosen = new Map(); // id → name
 
+// What is offered for several at once, and how it is asked for: flow → "together", or the fields that differ.
+const manies = () => JSON.parse(table?.querySelector("[data-many]")?.dataset.many ?? "{}");
+
 // The boxes are made here: without a script they would be dead.
 function boxes() {
-  if (!table?.querySelector("[data-many]") && !chosen.size) return bar();
+  if (!Object.keys(manies()).length && !chosen.size) return bar();
   const head = table.querySelector("thead tr");
   if (!head || head.querySelector(".choose")) return bar();
   head.prepend(cell("th", t("All rows"), (box) => all(box.checked)));
@@ -52,7 +55,8 @@ function all(on) {
 // What every chosen row offers.
 function common() {
   const rows = [...chosen.keys()].map((id) => table.querySelector(`tr[data-row="${CSS.escape(id)}"]`)).filter(Boolean);
-  const offers = rows.map((row) => new Map([...row.querySelectorAll("[data-many]")].map((button) => [button.dataset.flow, button])));
+  const several = manies();
+  const offers = rows.map((row) => new Map([...row.querySelectorAll("[data-flow]")].filter((button) => several[button.dataset.flow]).map((button) => [button.dataset.flow, button])));
   return [...(offers[0] ?? new Map()).keys()].filter((flow) => offers.every((one) => one.has(flow))).map((flow) => offers.map((one) => one.get(flow)));
 }
 
@@ -82,8 +86,9 @@ const IDS = ["image_ids", "leftover_ids"];
 
 // One form for all. What the rows say alike it begins with; what they say each by itself is asked for each.
 function several(buttons) {
-  const { flow, many } = buttons[0].dataset;
-  const about = buttons.map((button) => button.closest("[data-given]").dataset);
+  const { flow } = buttons[0].dataset;
+  const many = manies()[flow];
+  const about = buttons.map(subject);
   if (buttons.length === 1) return open(flow, about[0].given, about[0].name);
   const given = about.map((one) => JSON.parse(one.given));
   const name = t("{count} chosen", { count: buttons.length });

@@ -1,6 +1,6 @@
 // The page: buttons open dialogs, what changes renews itself, uploads that broke off go on.
 import "./chosen.js";
-import { approve, link, open, retry, sentence } from "./forms.js";
+import { approve, link, open, retry, sentence, subject } from "./forms.js";
 import { listen } from "./live.js";
 import { sorted } from "./renewing.js";
 import "./staying.js";
@@ -15,7 +15,7 @@ document.addEventListener("click", (event) => {
   if (button && !button.closest("dialog")) opener = { button, row: button.closest("tr[data-row]")?.dataset.row };
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
-    const about = button.closest("[data-given]").dataset; // of its menu, or its own
+    const about = subject(button);
     open(button.dataset.flow, about.given, about.name).catch((error) => sentence(t("Not now"), error.message));
   }
   const column = event.target.closest("a[data-sort]");

@@ -267,6 +267,17 @@ function wire(form) {
   form.querySelector("[data-close]").addEventListener("click", () => dialog.close());
 }
 
+// What a button is about, as its menu or itself says: { given: what the form begins with, as JSON; name }.
+// The menu of an image leaves out what its line says.
+export function subject(button) {
+  const place = button.closest("[data-given]");
+  const given = JSON.parse(place.dataset.given);
+  const line = place.closest("tr");
+  const name = place.dataset.name ?? given.name ?? line?.querySelector("th a, th")?.firstChild?.textContent.trim();
+  const whole = "image" in place.dataset ? { ...given, image_id: line.dataset.row, image_ids: [line.dataset.row], name } : given;
+  return { given: JSON.stringify(whole), name };
+}
+
 // Shows a flow's form. options: name of what it is about; each: requests of several, differing in these fields; files: chosen.
 export async function open(flow, given, name, { each, files } = {}) {
   const answer = await fetch(`/forms/${flow}?given=${encodeURIComponent(given)}`);

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from catalog import open_catalog
 from catalog.records import Image, ImageStatus, Leftover, PrimaryStorage, Volume
+from tests.catalog.rules.promotion.builds import a_family
 from tests.catalog.samples import a_replica, an_export, an_image
 
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -22,6 +23,7 @@ def filled(count: int = 1) -> Image:
         for image in images:
             change.save_image(image)
         change.save_image(an_image(name="binned", status=ImageStatus.DELETED, deleted_at=NOW))
+        change.save_family(a_family(name="a family", description=HOSTILE))
         change.save_replica(a_replica(first, error=HOSTILE))
         change.save_export(an_export(first, path=f"/x/{HOSTILE}"))
         change.save_leftover(

@@ -20,9 +20,14 @@ def lines(client: TestClient) -> list[str]:
 
 
 def test_a_family_shows_its_latest_and_what_waits_or_was_refused(client: TestClient) -> None:
+    wrong: tuple[dict[str, object], ...] = (
+        {},
+        {},
+        {"quality": None},
+        {"status": "Error", "error": "the source broke off"},
+    )
     old, young, bad, failed = (
-        a_build(f"1.{day}", created_at=NOW + timedelta(days=day), **fields)
-        for day, fields in enumerate(({}, {}, {"quality": None}, {"status": "Error", "error": "the source broke off"}))
+        a_build(f"1.{day}", created_at=NOW + timedelta(days=day), **fields) for day, fields in enumerate(wrong)
     )
     with open_catalog() as catalog, catalog.changing("admin") as change:
         change.save_family(a_family(soak_hours=48))

@@ -20,7 +20,7 @@ def test_a_storage_is_registered_again_from_its_line_with_what_it_has(client: Te
         known = change.image_storage("default").model_copy(update={"reserve_bytes": 7, "bandwidth_bytes_s": 1 << 20})
         change.save_image_storage(known)
     line = client.get("/table?tab=storages").text
-    given = re.search(r'class="menu" data-given="([^"]*)"', line)
+    given = re.search(r'class="menu" data-given=\'([^\']*)\'', line)
     assert given
     form = client.get("/forms/register_image_storage", params={"given": unescape(given[1])}).text
     for name, value in {
