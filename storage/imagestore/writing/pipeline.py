@@ -1,8 +1,9 @@
-"""From blocks to durable chips: cut and hash in the caller's thread, compress in a pool, write in order in a lane."""
+"""From blocks to durable chips: cut and hash in the caller's thread, compress in a pool, write in order in a lane, pin in another."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format.codec import digest_of
-from storage.imagestore.format.index import Table, as_digests, joined_by_size
+from storage.imagestore.format.index import Table, as_digests, joined_by_size, keys_of
 from storage.imagestore.format.journal import Journal
 from storage.imagestore.format.manifest import ENTRY, HOLE, Entries
 from storage.imagestore.reading.view import View
@@ -21,15 +22,22 @@ from storage.transfer.threads import Lane
 
 COMPRESSORS = 2
 BATCHES_WAITING = 1  # between cutting and writing; what waits here is lost by a SIGKILL
+PINS_WAITING = 1  # pieces of the journal; while one is sent to S3 and answered, the next blocks are written
+
+
+class _Unpinned(NamedTuple):
+    """Pieces of one block: entries for the journal, and chips that the store has, with their bytes."""
+
+    entries: Entries
+    known: dict[bytes, memoryview]
+    epoch: int  # of the view that knew them
 
 
 class _Batch(NamedTuple):
-    """Pieces of one block: entries for the journal, new chips being compressed, known ones with their bytes."""
+    """One block: its pieces, and new chips being compressed."""
 
-    entries: Entries
+    pieces: _Unpinned
     encoded: "Future[list[Encoded]]"
-    known: dict[bytes, memoryview]
-    epoch: int  # of the view that knew them
 
 
 class Pipeline:
@@ -53,14 +61,17 @@ class Pipeline:
         self._cutter = Cutter(chips.parameters, offset)
         self.size_bytes = offset
         self._view = chips.load_view()
-        self._own, self._report_sealed = own, sealed
+        self._before, self._report_sealed = own, sealed
+        self._new: tuple[Table, ...] = ()
         self._pace = SpareTime()
-        self._unpinned: list[_Batch] = []
+        self._unpinned: list[_Unpinned] = []
         self._unpinned_bytes = 0
+        self._condemned: SimpleQueue[dict[bytes, memoryview]] = SimpleQueue()
         self._sealing = Lock()
         self._unsealed: set[bytes] = set()
         self._pool = ThreadPoolExecutor(COMPRESSORS, thread_name_prefix="compress")
         self._packer = Packer(chips.objects, folder, chips.parameters.pack_bytes, self._journal.pack, self._sealed)
+        self._pinning = Lane(self._pin, "pin-chips", PINS_WAITING)
         self._writing = Lane(self._store, "store-chips", BATCHES_WAITING)
 
     def write(self, block: memoryview) -> None:
@@ -73,7 +84,10 @@ class Pipeline:
         """Make everything durable and pinned."""
         self._take(self._cutter.finish())
         self._writing.join()
-        self._pin()
+        self._hand_over()
+        self._packer.close_part()
+        self._pinning.join()
+        self._store_condemned()
         self._packer.close_part()
         self._packer.wait()
 
@@ -81,10 +95,13 @@ class Pipeline:
         """End all threads, keeping what can be kept."""
         self._writing.stop()
         try:
-            if self._writing.failure is None:
-                self._pin()
+            if self._writing.failure is None and self._pinning.failure is None:
+                self._hand_over()
+                self._pinning.join()
+                self._store_condemned()
                 self._packer.keep()
         finally:
+            self._pinning.stop()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._packer.stop()
 
@@ -98,20 +115,30 @@ class Pipeline:
         entries["digest"] = as_digests(digests)
         chips = {d: data for d, (_, data) in zip(digests, pieces, strict=True) if data is not None}
         view = self._view
-        known = self._known(list(chips), view)
-        new = [(d, data) for d, data in chips.items() if d not in known]
+        ours = self._ours(list(chips))
+        known = self._known([d for d in chips if d not in ours], view)
+        new = [(d, data) for d, data in chips.items() if d not in ours and d not in known]
         self._unsealed.update(d for d, _ in new)
         encoded = self._pool.submit(self._encode, new, hurried=not self._pace.leisurely)
-        self._writing.put(_Batch(entries, encoded, {d: chips[d] for d in known}, view.epoch))
+        self._writing.put(_Batch(_Unpinned(entries, {d: chips[d] for d in known}, view.epoch), encoded))
+
+    def _ours(self, digests: list[bytes]) -> set[bytes]:
+        """Return which chips this writer stored. Nobody condemns them: the journal names their packs, and no index does yet."""
+        ours = {d for d in digests if d in self._unsealed}
+        rest = [d for d in digests if d not in ours]
+        if rest:
+            wanted = as_digests(rest)
+            keys = keys_of(wanted)
+            for table in self._new:
+                ours.update(rest[row] for row in np.flatnonzero(table.find(wanted, keys) >= 0))
+        return ours
 
     def _known(self, digests: list[bytes], view: View) -> set[bytes]:
-        """Return which chips need no storing: this landing has them, or the store has and keeps them."""
-        known = {d for d in digests if d in self._unsealed}
-        rest = [d for d in digests if d not in known]
-        if rest:
-            usable = view.with_own(self._own).usable(as_digests(rest))
-            known.update(d for d, there in zip(rest, usable.tolist(), strict=True) if there)
-        return known
+        """Return which chips the store, or this landing from before, has and keeps."""
+        if not digests:
+            return set()
+        there = view.with_own(self._before).usable(as_digests(digests))
+        return {digests[row] for row in np.flatnonzero(there)}
 
     def _encode(self, chips: list[tuple[bytes, memoryview]], *, hurried: bool = True) -> list[Encoded]:
         encoded = self._chips.codec.encode_all([data for _, data in chips], hurried=hurried)
@@ -121,34 +148,43 @@ class Pipeline:
         ]
 
     def _store(self, batch: _Batch) -> None:
-        """Write new chips, pin the batch, then make sure that no reclaim condemned what it relies on."""
+        """Write new chips; hand the batch over to be pinned."""
+        self._store_condemned()
         self._packer.add(batch.encoded.result())
         self._room(self._packer.stored_bytes)
-        self._unpinned.append(batch)
-        self._unpinned_bytes += int(batch.entries["length"].sum())
+        self._unpinned.append(batch.pieces)
+        self._unpinned_bytes += int(batch.pieces.entries["length"].sum())
         if self._unpinned_bytes >= self._chips.objects.piece_bytes:
-            self._pin()
+            self._hand_over()
 
-    def _pin(self) -> None:
-        """Journal what came since the last time; known chips that a reclaim condemned meanwhile are stored again."""
-        batches, self._unpinned, self._unpinned_bytes = self._unpinned, [], 0
-        if batches:
-            self._journal.entries(np.concatenate([batch.entries for batch in batches]))
-            newest = self._chips.newest_epoch()
-            known = {d: data for batch in batches if batch.epoch != newest for d, data in batch.known.items()}
-            if known:
-                self._store_condemned(known)
+    def _hand_over(self) -> None:
+        """Have pinned what came since the last time; waits while too much is. Raises what went wrong there."""
+        pieces, self._unpinned, self._unpinned_bytes = self._unpinned, [], 0
+        if pieces:
+            self._pinning.put(pieces)
 
-    def _store_condemned(self, chips: dict[bytes, memoryview]) -> None:
-        self._view = self._chips.load_view()
-        known = self._known(list(chips), self._view)
-        again = [(d, data) for d, data in chips.items() if d not in known]
-        self._unsealed.update(d for d, _ in again)
-        self._packer.add(self._encode(again))
+    def _pin(self, pieces: list[_Unpinned]) -> None:
+        """Journal, then look whether a reclaim condemned what they rely on meanwhile: that is stored again by the other lane."""
+        self._journal.entries(np.concatenate([piece.entries for piece in pieces]))
+        relying = [piece for piece in pieces if piece.known]
+        newest = self._chips.newest_epoch() if relying else 0
+        known = {d: data for piece in relying if piece.epoch != newest for d, data in piece.known.items()}
+        if known:
+            self._condemned.put(known)
+
+    def _store_condemned(self) -> None:
+        """Store again what a reclaim condemned of the chips relied on."""
+        while not self._condemned.empty():
+            chips = self._condemned.get()
+            self._view = self._chips.load_view()
+            known = self._ours(list(chips)) | self._known(list(chips), self._view)
+            again = [(d, data) for d, data in chips.items() if d not in known]
+            self._unsealed.update(d for d, _ in again)
+            self._packer.add(self._encode(again))
 
     def _sealed(self, table: Table) -> None:
         with self._sealing:
-            self._own = joined_by_size((*self._own, table))
+            self._new = joined_by_size((*self._new, table))
         self._unsealed.difference_update(d.tobytes() for d in table.digests)
         self._report_sealed(table)
 
