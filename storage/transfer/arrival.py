@@ -75,9 +75,12 @@ class Arrival:
                 self.begun_otherwise[name] = before
             kept[name] = self._try(name, partial(_kept, landing, info, alone=len(self._landings) == 1)) or 0
         most = max((name for name, _ in self._running()), key=lambda name: kept[name])
-        if not kept.pop(most):
+        if not kept[most]:
             self._begin_anew(info)
         else:
+            for name in [name for name, _ in self._running() if not kept[name]]:
+                self._try(name, partial(self._landings[name].begin, info))
+            del kept[most]
             self._landings[most].restore(partial(self._pass_on, behind=kept))
         self._received.open(info)
         for view in self._received.since(self.kept):
@@ -196,14 +199,13 @@ class Arrival:
 
 
 def _kept(landing: Landing, info: SourceInfo, *, alone: bool) -> int:
-    """Return how many bytes a landing kept of this very source; begin it anew if none. It is ready to be written.
+    """Return how many bytes a landing kept of this very source, and make it ready for more; 0: it has to be begun anew.
 
     alone: it is restored by the caller, so that telling that there is something will do.
     """
     before = landing.begun_with()
     if before is not None and info.resumable and before.same_file(info):
         return 1 if alone else landing.restore(_ignore)
-    landing.begin(info)
     return 0
 
 

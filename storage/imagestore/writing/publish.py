@@ -27,9 +27,10 @@ def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
         if not len(fresh) or chips.objects.create(index.name_of(view.sequence + 1), index.encode(fresh)):
             break
     damage_marks.clear_stored_again(chips.objects, fresh.digests)
-    indexed = chips.load_view().packs()
-    ours = [number for number, name in enumerate(landing.table.packs) if name.tobytes() in indexed]
-    _drop_packs(chips, {name.tobytes() for name in landing.table.packs})
+    names = [name.tobytes() for name in landing.table.packs]
+    indexed = view.packs() | {names[number] for number in kept}  # whose number it is has seen all segments before it
+    ours = [number for number, name in enumerate(names) if name in indexed]
+    _drop_packs(chips, set(names) - indexed)
     return int(landing.table.stored[np.isin(landing.table.pack, ours)].sum(dtype=np.uint64))
 
 
@@ -53,7 +54,7 @@ def _of_packs(table: Table, numbers: set[int]) -> Table:
 
 def _drop_packs(chips: ChipStore, names: set[bytes]) -> None:
     """Delete packs of a landing that nobody can know: they are in no index, and will be in none."""
-    for name in names - chips.load_view().packs() if names else ():
+    for name in names:
         chips.objects.delete(pack.object_name(name))
 
 
@@ -68,6 +69,8 @@ def remove(chips: ChipStore, landing_id: str) -> None:
 
 def discard(chips: ChipStore, landing_id: str) -> None:
     """Delete a landing and its packs, unless they are in the index already: those are left to reclaim."""
+    if next(chips.objects.list(f"{folder(landing_id)}/"), None) is None:  # nothing was begun: most landings are new
+        return
     journal = Journal(chips.objects, landing_id)
     kept = journal.read()
     names = set(kept.packs)
@@ -78,4 +81,4 @@ def discard(chips: ChipStore, landing_id: str) -> None:
         chips.add_segment(index.EMPTY)
         if kept.done:  # an image may have been made of it, and its part of the index be lost since
             chips.restore_index()
-        _drop_packs(chips, names)
+        _drop_packs(chips, names - chips.load_view().packs())
