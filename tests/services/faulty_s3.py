@@ -9,9 +9,14 @@ from threading import Lock, Thread
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["none", "500", "503", "drop", "lose answer", "slow", "cut body"]
+Fault = Literal["none", "500", "503", "drop", "lose answer", "slow", "cut body", "delete nothing"]
 Plan = Callable[[int, str, str], Fault]
 SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>reduce your request rate</Message></Error>'
+
+NOTHING_DELETED = (
+    b'<?xml version="1.0"?><DeleteResult><Error><Key>a key</Key><Code>AccessDenied</Code>'
+    b"<Message>it is locked</Message></Error></DeleteResult>"
+)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -25,6 +30,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         elif fault in ("500", "503"):
             self._answer(int(fault), {"Content-Type": "application/xml"}, SLOW_DOWN)
+        elif fault == "delete nothing":
+            self._answer(200, {"Content-Type": "application/xml"}, NOTHING_DELETED)
         else:
             if fault == "slow":
                 time.sleep(0.3)

@@ -76,11 +76,13 @@ class _Writer:
 
     def write(self, *parts: bytes | memoryview) -> None:
         if self._parts is not None:
-            self._parts.append(b"".join(parts))  # a view would keep its whole block
+            # a view would keep its whole block
+            self._parts += [part if isinstance(part, bytes) else bytes(part) for part in parts]
 
     def publish(self, name: str) -> None:
         if self._parts is not None:
-            self._store.put(name, b"".join(self._parts))
+            self._parts = [b"".join(self._parts)]  # what it is made of is let go before the minutes that a put may take
+            self._store.put(name, self._parts[0])
             self._parts = None
 
     def abandon(self) -> None:
