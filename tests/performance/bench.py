@@ -55,6 +55,7 @@ def _sections(bench: Rounds) -> Iterator[partial[None]]:
     yield partial(directories.nine_files, bench)
     yield partial(directories.export, bench)
     yield partial(servers.s3, bench)
+    yield partial(servers.s3_apart, bench)
     yield partial(servers.http, bench)
     yield partial(servers.flow, bench)
     yield partial(throughput.rows, bench)

@@ -1,9 +1,11 @@
 """The engine on S3, from HTTP, through Prefect and from store to store."""
 
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.performance.engine import Measured
@@ -13,12 +15,11 @@ from tests.performance.report import Row
 from tests.performance.rounds import Rounds
 from tests.services.nginx import nginx
 from tests.services.prefect import prefect_server
+from tests.services.s3 import server, stoppable
 
 
 def s3(bench: Rounds) -> None:
     """Compare the add to a real S3 server with s3fs putting the same compressed bytes in 16 MiB objects."""
-    from tests.services.s3 import server
-
     path, address = bench.disks / "base.qcow2", bench.folder / "s3.json"
     found = server()
     prefixes = iter(range(1000))
@@ -28,7 +29,8 @@ def s3(bench: Rounds) -> None:
         return engine("add", address, path, "0")
 
     bench.first(path)
-    packs = sorted((bench.folder / "store" / "packs").rglob("*"))
+    given = (bench.folder / "store").rename(bench.folder / "given")  # the adds that follow begin a store of their own
+    packs = sorted((given / "packs").rglob("*"))
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -39,8 +41,44 @@ def s3(bench: Rounds) -> None:
     theirs, measured, local = bench.median(
         lambda: Measured.model_validate_json(_output(command)), ours, lambda: bench.first(path)
     )
+    shutil.rmtree(given)
     bench.rows.append(Row("add .qcow2 to S3", "s3fs puts", measured, theirs, 1.3))
     bench.rows.append(Row("add .qcow2 to S3", "our add to a directory", measured, local, 1.4))
+
+
+def s3_apart(bench: Rounds) -> None:
+    """Compare the add to S3 with that to a directory, ours on one core and the server on another, as on a machine of its own."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        bench.notes.append("one core: the server of S3 was not measured apart")
+        return
+    path, address, prefixes = bench.disks / "base.qcow2", bench.folder / "s3.json", iter(range(1000))
+    place = bench.folder / "weed"
+    place.mkdir()
+    with ExitStack() as stack:
+        with on_core(cores[1]):
+            found, _ = stack.enter_context(stoppable(place))
+
+        def ours() -> Measured:
+            address.write_text(found.address(f"bench-{next(prefixes)}").model_dump_json())
+            return engine("add", address, path, "0")
+
+        with on_core(cores[0]):
+            measured, local = bench.median(ours, lambda: bench.first(path))
+    shutil.rmtree(place)
+    bench.rows.append(Row("add .qcow2 to S3, a core each", "our add to a directory, one core", measured, local, 1.4))
+    bench.notes.append(f"add .qcow2 to S3: peak memory {measured.rss_mib} MiB")
+
+
+@contextmanager
+def on_core(number: int) -> Iterator[None]:
+    """Have whatever is started in the block run on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {number})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def http(bench: Rounds) -> None:
