@@ -50,7 +50,7 @@ format: env
 docs: env        ## docs/architecture.md, from the imports
 	@$(BIN)/python -m tests.architecture
 
-bench: env-test  ## side by side with md5sum, restic, borg, casync: writes tests/performance/RESULTS.md
+bench: env-test  ## side by side with md5sum, restic, borg, casync, zpaq: writes tests/performance/RESULTS.md
 	@bash deployments/setup/packages.sh bench
 	@$(BIN)/python -m tests.performance.bench
 

@@ -1,4 +1,4 @@
-"""`make bench`: the engine side by side with md5sum, borg, restic, casync and s3fs on the same bytes.
+"""`make bench`: the engine side by side with md5sum, borg, restic, casync, zpaq and s3fs on the same bytes.
 
 `python -m tests.performance.bench [--folder DIR] [--disks DIR] [--runs N]`. Runs are paired: one after the other, then
 again; medians are shown, with CPU seconds beside, which say more on a busy machine. Writes RESULTS.md.
@@ -51,6 +51,7 @@ def _sections(bench: Rounds) -> Iterator[partial[None]]:
         yield partial(directories.add, bench, name)
     yield partial(directories.beside_cp, bench)
     yield partial(directories.sizes, bench)
+    yield partial(directories.series, bench)
     yield partial(directories.compaction, bench)
     yield partial(directories.nine_files, bench)
     yield partial(directories.export, bench)

@@ -1,4 +1,4 @@
-"""The engine on a directory beside md5sum, cp, borg, restic and casync."""
+"""The engine on a directory beside md5sum, cp, borg, restic, casync and zpaq."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +10,7 @@ from tests.performance.report import Row
 from tests.performance.rounds import Rounds
 
 PEERS = ("borg", "restic", "casync")
+SERIES_PEERS = (*PEERS, "zpaq")  # an archiver: no peer in the time of an add, but the smallest of them
 
 
 def add(bench: Rounds, name: str) -> None:
@@ -64,6 +65,21 @@ def sizes(bench: Rounds) -> None:
 
 
 BUILDS = ("base", "rebuilt", "upgraded")
+
+
+def series(bench: Rounds) -> None:
+    """Compare what three builds take with each peer, and ours compacted; seconds are of all three adds."""
+    files = [bench.disks / f"{name}.qcow2" for name in BUILDS]
+    size = bench.stored(files)
+    engine("compact", bench.folder / "store")
+    compacted = stored(bench.folder / "store")
+    line = [f"imagewright {size / 1e6:.1f}, compacted {compacted / 1e6:.1f}"]
+    for peer in (p for name in SERIES_PEERS if (p := Peer(name, bench.folder / name)).there):
+        peer.begin()
+        spent = sum(peer.add(path, number).cpu for number, path in enumerate(files))
+        times = peer.stored_bytes / compacted
+        line.append(f"{peer.name} {peer.stored_bytes / 1e6:.1f} ({times:.2f} x the compacted; {spent:.0f} CPU s)")
+    bench.notes.append(f"stored MB after {' + '.join(BUILDS)}: {', '.join(line)}")
 
 
 def compaction(bench: Rounds) -> None:

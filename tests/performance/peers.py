@@ -80,6 +80,7 @@ class Peer:
             "borg": ["borg", "create", "-C", "zstd,1", f"{self._repository}::{number}", path],
             "restic": ["restic", "-q", "-r", self._repository, "backup", path],
             "casync": ["casync", "make", f"--store={self._store}", self.folder / f"{number}.caibx", path],
+            "zpaq": ["zpaq", "add", self._archive, path],
         }
         return run(commands[self.name], self._environment)
 
@@ -96,11 +97,17 @@ class Peer:
     @property
     def stored_bytes(self) -> int:
         """Return what the repository takes."""
+        if self.name == "zpaq":
+            return self._archive.stat().st_size
         return stored(self._store if self.name == "casync" else self._repository)
 
     @property
     def _repository(self) -> Path:
         return self.folder / "repository"
+
+    @property
+    def _archive(self) -> Path:
+        return self.folder / "archive.zpaq"
 
     @property
     def _store(self) -> Path:
