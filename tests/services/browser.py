@@ -12,6 +12,8 @@ from deployments.definitions import ROOT
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+PATIENCE_MS = 180_000
+"""As long as a machine that does much else may take for a run, or to start a program."""
 SHOTS = ROOT / ".cache" / "screenshots"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
@@ -39,7 +41,7 @@ def chromium_page(height: int, timezone: str = "UTC", auth: str = "") -> "Iterat
             timezone_id=timezone,
             http_credentials={"username": user, "password": password} if auth else None,
         )
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE_MS)
         yield page
         browser.close()
 
