@@ -1,17 +1,21 @@
 """What is new in the catalog's log, and in the folder of uploads: asked once for all who look."""
 
 import itertools
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from catalog import open_catalog
-from catalog.errors import UploadNotFound
+from catalog.errors import ImagewrightError, UploadNotFound
 from catalog.records import Event
+from catalog.repository.catalog import Catalog
 from catalog.settings import Settings
 from storage.uploads import Uploads
 
 MOST = 500
 """Entries that one look reads; the next one goes on behind them."""
+REOPEN_S = 60.0
+"""How long a catalog stays open between looks: to open it costs ten times a look, but one that was restored is another file."""
 
 
 class LogWatch:
@@ -21,16 +25,38 @@ class LogWatch:
         self._settings, self._uploads = settings, Uploads(settings)
         self.position: int | None = None
         self._sent: dict[str, tuple[object, ...]] = {}
+        self._catalog: Catalog | None = None
+        self._opened = 0.0
 
     def look(self) -> tuple[Sequence[Event], bool]:
         """Return the entries since the last look, none at the first, and whether an upload changed. Raises as the catalog does."""
-        with open_catalog(self._settings.catalog_address) as catalog:
-            begun = self.position is not None
-            self.position = self.position if self.position is not None else catalog.log_position()
-            new = list(itertools.islice(catalog.events(since=self.position), MOST)) if begun else []
+        try:
+            new = self._new_events(self._open())
+        except ImagewrightError:
+            self.close()
+            raise
+        return new, self._uploads_changed()
+
+    def close(self) -> None:
+        """Close the catalog; the next look opens it anew."""
+        opened, self._catalog = self._catalog, None
+        if opened is not None:
+            opened.close()
+
+    def _open(self) -> Catalog:
+        if self._catalog is None or time.monotonic() - self._opened > REOPEN_S:
+            self.close()
+            self._catalog, self._opened = open_catalog(self._settings.catalog_address), time.monotonic()
+        return self._catalog
+
+    def _new_events(self, catalog: Catalog) -> Sequence[Event]:
+        if self.position is None:
+            self.position = catalog.log_position()
+            return []
+        new = list(itertools.islice(catalog.events(since=self.position), MOST))
         if new:
             self.position = new[-1].sequence
-        return new, self._uploads_changed()
+        return new
 
     def _uploads_changed(self) -> bool:
         sent = {upload.id: self._state(upload.id) for upload in self._uploads.all()}

@@ -78,7 +78,7 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._runs.close()
+        await self._rest()
 
     async def _go_on(self) -> None:
         while True:
@@ -92,6 +92,10 @@ class Watch:
                 continue
             if news:
                 self._tell(news)
+        await self._rest()
+
+    async def _rest(self) -> None:
+        self._log.close()
         await self._runs.close()
 
     async def _look(self) -> News:
