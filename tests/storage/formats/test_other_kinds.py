@@ -16,6 +16,7 @@ from storage.formats.accepted import ACCEPTED
 from storage.formats.inspector import Inspector, check_verdict, inspect_reader
 from storage.formats.libmagic import named, with_libmagic
 from storage.formats.raw.rules import UNRECOGNIZED
+from storage.local_files import LocalReader
 from tests.services.images import need
 from tests.storage.corpus_builders import gpt, mbr, patched, qcow2
 from tests.storage.formats.readers import LIMIT, Memory, judged
@@ -203,19 +204,20 @@ MADE: dict[str, tuple[str, ...]] = {
 }
 
 
-def volume(name: str, folder: Path) -> bytes:
+def volume(name: str, folder: Path) -> Path:
     program, *options = MADE[name]
     need(program)
     path = folder / "volume"
     path.touch()
     os.truncate(path, (320 if name == "xfs" else 24) * MIB)
     subprocess.run([program, *options, str(path)], check=True, capture_output=True)
-    return path.read_bytes()
+    return path
 
 
 @pytest.mark.parametrize("name", list(MADE))
 def test_a_volume_without_partitions_passes_without_a_word(name: str, tmp_path: Path) -> None:
-    verdict = inspect_reader(Memory(volume(name, tmp_path)), LIMIT)
+    with LocalReader(volume(name, tmp_path)) as reader:
+        verdict = inspect_reader(reader, LIMIT)
     check_verdict(verdict, "raw")
     assert verdict.findings == ()
 
@@ -225,8 +227,10 @@ def test_a_volume_without_partitions_passes_without_a_word(name: str, tmp_path: 
     [("ext4", "error"), ("ext2", "error"), ("xfs", "error"), ("vfat", "warning"), ("ntfs", "warning")],
 )
 def test_a_volume_that_was_cut_is_told(name: str, severity: str, tmp_path: Path) -> None:
-    whole = volume(name, tmp_path)
-    verdict = inspect_reader(Memory(whole[: len(whole) // 2]), LIMIT)
+    cut = volume(name, tmp_path)
+    os.truncate(cut, cut.stat().st_size // 2)
+    with LocalReader(cut) as reader:
+        verdict = inspect_reader(reader, LIMIT)
     (finding,) = verdict.findings
     assert finding.severity == severity
     assert "truncated" in finding.sentence
