@@ -1,7 +1,9 @@
 """Each kind of object of a store, damaged in each way: what the README's table says is lost is lost, and nothing else."""
 
 import random
+import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from catalog.errors import DigestMismatch, ImageNotFound, ObjectMissing, StorageRefused, StorageUnavailable
 from storage.imagestore.format import compacted
 from storage.imagestore.objects.cached import CachedObjects
+from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore, SourceInfo
@@ -52,6 +55,7 @@ STATES = ("at rest", "in the middle of a reclaim")
 SAMPLE = ("`packs/…` payload", "`index/<n>`", "`manifests/<image id>`")
 """What is flipped in S3 every day; all else takes too long there, and its code is that of the other kinds."""
 ROWS = list(table())
+Made = Callable[[str, Path, str | None], Callable[[], ObjectStore]]
 
 
 def test_the_table_and_this_test_know_the_same_objects() -> None:
@@ -90,6 +94,43 @@ def interrupt_reclaim(objects: ObjectStore, at: str) -> None:
     faulty.log = fault
     with pytest.raises(StorageUnavailable):
         image_store(faulty).reclaim()
+
+
+def _copied(objects: MemoryObjects) -> MemoryObjects:
+    copied = MemoryObjects(objects.location)
+    copied._objects = dict(objects._objects)
+    copied._logs = {name: list(pieces) for name, pieces in objects._logs.items()}
+    return copied
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return a function that makes a store that was used, in memory or a directory; each state is made once and copied."""
+
+    @cache
+    def once(kind: str, at: str | None) -> tuple[ObjectStore, Path]:
+        place = tmp_path_factory.mktemp("used")
+        objects = opener(kind, place)()
+        used(objects)
+        if at:
+            interrupt_reclaim(objects, at)
+        return objects, place
+
+    def make(kind: str, place: Path, at: str | None) -> Callable[[], ObjectStore]:
+        if kind == "s3":
+            reopen = opener(kind, place)
+            used(reopen())
+            if at:
+                interrupt_reclaim(reopen(), at)
+            return reopen
+        objects, whole = once(kind, at)
+        if isinstance(objects, MemoryObjects):
+            memory = _copied(objects)
+            return lambda: memory
+        shutil.copytree(whole, place, dirs_exist_ok=True)
+        return opener(kind, place)
+
+    return make
 
 
 def go_on(storage: ImageStore, landing_id: str, data: bytes) -> None:
@@ -182,20 +223,17 @@ def cases() -> list[object]:
 
 
 @pytest.mark.parametrize(("kind", "row", "state"), cases())
-def test_damage_condemns_only_what_lies_in_it(tmp_path: Path, kind: str, row: Row, state: str) -> None:
-    reopen = opener(kind, tmp_path)
-    used(reopen())
-    if state != STATES[0]:
-        interrupt_reclaim(reopen(), "create index/" if "sweeps" not in row.object else "publish packs/")
+def test_damage_condemns_only_what_lies_in_it(made: Made, tmp_path: Path, kind: str, row: Row, state: str) -> None:
+    at = "publish packs/" if "sweeps" in row.object else "create index/"
+    reopen = made(kind, tmp_path, at if state != STATES[0] else None)
     damage(reopen(), matching(reopen(), OBJECTS[row.object])[0], row.damage, WHERE.get(row.object, 0.6))
     works_but_for(reopen, row.lost)
     mended(reopen, row.lost)
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_local_cache_costs_nothing_but_reading_again(tmp_path: Path, how: str) -> None:
-    inner = opener("memory", tmp_path)()
-    used(inner)
+def test_a_damaged_local_cache_costs_nothing_but_reading_again(made: Made, tmp_path: Path, how: str) -> None:
+    inner = made("memory", tmp_path, None)()
 
     def cached() -> CachedObjects:
         return CachedObjects(inner, tmp_path / "cache", 8 << 20)
@@ -209,9 +247,8 @@ def test_a_damaged_local_cache_costs_nothing_but_reading_again(tmp_path: Path, h
     assert list(inner.list("index/")) == before
 
 
-def test_a_segment_that_arrived_damaged_and_was_cached_so_is_not_condemned(tmp_path: Path) -> None:
-    inner = opener("memory", tmp_path)()
-    used(inner)
+def test_a_segment_that_arrived_damaged_and_was_cached_so_is_not_condemned(made: Made, tmp_path: Path) -> None:
+    inner = made("memory", tmp_path, None)()
     before = list(inner.list("index/"))
     name = before[-1].name
     whole = inner.get(name)
@@ -223,7 +260,7 @@ def test_a_segment_that_arrived_damaged_and_was_cached_so_is_not_condemned(tmp_p
     assert list(inner.list("index/")) == before
 
 
-def test_an_index_that_can_only_be_read_is_rebuilt_in_memory(tmp_path: Path) -> None:
+def test_an_index_that_can_only_be_read_is_rebuilt_in_memory(made: Made, tmp_path: Path) -> None:
     class ReadOnly(WrappedObjects):
         def create(self, name: str, data: bytes) -> bool:
             raise StorageRefused("images", "Read-only file system")
@@ -234,8 +271,7 @@ def test_an_index_that_can_only_be_read_is_rebuilt_in_memory(tmp_path: Path) -> 
         def delete(self, name: str) -> None:
             raise StorageRefused("images", "Read-only file system")
 
-    inner = opener("memory", tmp_path)()
-    used(inner)
+    inner = made("memory", tmp_path, None)()
     for name in ("store.json", *matching(inner, "index/.*")):
         damage(inner, name, "cut")
     storage = image_store(ReadOnly(inner))
@@ -243,9 +279,8 @@ def test_an_index_that_can_only_be_read_is_rebuilt_in_memory(tmp_path: Path) -> 
     assert [read(image_store(inner), i) for i in IMAGES] == list(IMAGES.values())
 
 
-def test_a_store_without_a_copy_of_its_parameters_is_read_and_added_to_all_the_same(tmp_path: Path) -> None:
-    objects = opener("memory", tmp_path)()
-    used(objects)
+def test_a_store_without_a_copy_of_its_parameters_is_read_and_added_to_all_the_same(made: Made, tmp_path: Path) -> None:
+    objects = made("memory", tmp_path, None)()
     objects.delete("store.json.sealed")
     damage(objects, "store.json", "cut")
     storage = ImageStore(record(), objects)
