@@ -6,7 +6,7 @@ import signal
 import sys
 
 from flows.command.exits import INTERRUPTED
-from flows.command.interrupts import hear_again
+from flows.interrupts import hear_again
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from prefect.flow_engine import run_flow
 from prefect.logging.loggers import flow_run_logger
 
 from deployments.worker.orders import Order
-from flows.command.interrupts import hear_again
+from flows.interrupts import hear_again
 from flows.registry import OPERATIONS
 
 OBSERVER = "observe_flow_run_suspension"

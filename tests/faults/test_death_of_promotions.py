@@ -20,7 +20,7 @@ from tests.catalog.rules.promotion.builds import NOW, a_build, a_family
 from tests.services.postgresql import url_of
 
 pytestmark = pytest.mark.timeout(3600)
-PLACES = ("sqlite", "postgresql")
+PLACES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.long))
 
 
 @dataclass

@@ -10,7 +10,7 @@ from deployments.definitions import ROOT
 LOST = """
 import os, signal, sys, time, weakref
 from prefect.exceptions import TerminationSignal
-from flows.command.interrupts import hear_again
+from flows.interrupts import hear_again
 
 def terminated(number, _frame):
     raise TerminationSignal(number)
