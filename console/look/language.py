@@ -17,6 +17,21 @@ NAMES: Mapping[Language, str] = {"en": "English", "zh-CN": "中文"}
 """Each language in its own words, in the order they are offered in."""
 WORDS = Path(__file__).parents[1] / "static" / "words-zh.json"
 
+ONE: Mapping[str, str] = {
+    "{count} images, {unproven} not proven since they came": "{count} image, {unproven} not proven since it came",
+    "{storage}: {count} images are damaged": "{storage}: {count} image is damaged",
+    "Webhook {name}: {count} events were not delivered": "Webhook {name}: {count} event was not delivered",
+    "{count} leftovers take room": "{count} leftover takes room",
+    "{count} pieces of work wait for a storage": "{count} piece of work waits for a storage",
+}
+"""English patterns as they are said of one; Chinese has one form for all numbers."""
+
+
+def english(pattern: str, values: Mapping[str, object]) -> str:
+    """Return an English sentence, in the singular where its count is 1."""
+    chosen = ONE.get(pattern, pattern) if values.get("count") == 1 else pattern
+    return chosen.format(**values)
+
 
 class Said(str):
     """An English sentence made of a pattern and values, so that it can be said in another language."""
@@ -27,7 +42,7 @@ class Said(str):
 
     def __new__(cls, pattern: str, **values: object) -> Self:
         """Return the sentence. pattern: with `{name}` where values go."""
-        made = super().__new__(cls, pattern.format(**values))
+        made = super().__new__(cls, english(pattern, values))
         made.pattern, made.values = pattern, values
         return made
 
@@ -42,10 +57,11 @@ class Words:
     def __call__(self, text: str, **values: object) -> str:
         """Return a sentence in this language, in English where it has no wording: names and errors are said as they are."""
         if isinstance(text, Said):
-            said = {name: self(value) if isinstance(value, str) else value for name, value in text.values.items()}
-            return self._table.get(text.pattern, text.pattern).format(**said)
-        found = self._table.get(text, text)
-        return found.format(**values) if values else found
+            values = {name: self(value) if isinstance(value, str) else value for name, value in text.values.items()}
+            text = text.pattern
+        if text in self._table:
+            return self._table[text].format(**values) if values else self._table[text]
+        return english(text, values) if values else text
 
 
 @cache

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 import console
 from catalog.log import events
 from catalog.records import Image, ImageStatus
 from catalog.records.identities import Role
 from catalog.rules.images.operating_systems import UEFI_TABLE
 from catalog.rules.promotion.gates import GATES
-from console.look.language import Said, Words, chinese
+from console.look.language import ONE, Said, Words, chinese
 from console.look.preferences import THEMES
 from console.look.templates import happened
 from console.pages.details import APART
@@ -115,3 +117,18 @@ def test_what_is_made_of_values_is_said_in_both_languages() -> None:
     assert all(part in Words("zh-CN")(said) for part in ("1 GiB", "4 GiB", "3 GiB"))
     assert Words("zh-CN")(said) != said
     assert Words("zh-CN")("debian-12") == "debian-12"
+
+
+@pytest.mark.parametrize("pattern", ONE)
+def test_one_is_said_in_the_singular_and_both_have_the_same_values(pattern: str) -> None:
+    values = dict.fromkeys(re.findall(r"{(\w+)}", pattern), "x") | {"count": 1}
+    assert set(re.findall(r"{(\w+)}", ONE[pattern])) == set(values)
+    english, chinese_words = Words("en"), Words("zh-CN")
+    for count, wanted in ((1, ONE[pattern]), (2, pattern)):
+        said = values | {"count": count}
+        assert (
+            english(pattern, **said) == english(Said(pattern, **said)) == Said(pattern, **said) == wanted.format(**said)
+        )
+        assert (
+            chinese_words(pattern, **said) == chinese_words(Said(pattern, **said)) == chinese()[pattern].format(**said)
+        )

@@ -29,7 +29,7 @@ def test_the_start_page_says_what_is_there_and_what_to_do(client: TestClient) ->
         "1 GiB",
         "image 0",
         "Retry",
-        "1 leftovers take room",
+        "1 leftover takes room",
         "long ago",
         "image added",
         f"/images/{image.id}",
