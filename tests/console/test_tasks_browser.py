@@ -203,23 +203,23 @@ def test_what_failed_is_done_again_and_the_bin_is_cleaned_up(hand: Hand, page: "
 
 
 def test_an_image_is_found_and_moved(hand: Hand, page: "Page", tmp_path: Path) -> None:
-    image = placed(name="somewhere else")
+    image = placed(name="violet anchor")
     register("away", tmp_path / "away")
     hand.begin()
     hand.click(page.get_by_label("Find images"))
-    page.keyboard.type("ELSE some")
+    page.keyboard.type("ANCHOR viol")
     page.keyboard.press("Enter")
-    page.wait_for_url("**q=ELSE+some*")
-    page.locator("#table").get_by_role("link", name="somewhere else", exact=True).wait_for()
+    page.wait_for_url("**q=ANCHOR+viol*")
+    page.locator("#table").get_by_role("link", name="violet anchor", exact=True).wait_for()
     assert page.locator("tr[data-row]").count() == 1
     assert hand.clicks == clicks_written()["find"] <= MOST
     hand.clicks = 0
-    hand.click(page.get_by_text("Actions on somewhere else", exact=True))
+    hand.click(page.get_by_text("Actions on violet anchor", exact=True))
     hand.button("Change image storage")
     page.locator("#f-target").select_option("away")
     page.locator(".preview output", has_text="away").wait_for()
     hand.main()
-    hand.ends("move", "Change image storage: somewhere else: done")
+    hand.ends("move", "Change image storage: violet anchor: done")
     with open_catalog() as catalog:
         assert [replica.image_storage for replica in catalog.replicas(image.id)] == ["away"]
 

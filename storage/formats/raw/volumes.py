@@ -65,6 +65,7 @@ CONTENTS = (
     ("a romfs file system", 0, b"-rom1fs-"),
     ("a LUKS volume", 0, b"LUKS\xba\xbe"),
 )
+SECTOR = 512
 READ_ONLY = ("a SquashFS file system", "an EROFS file system", "a cramfs file system", "a romfs file system")
 
 ENCRYPTED = Rule(
@@ -112,10 +113,11 @@ def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
         yield ENCRYPTED.found(0, name=name)
     if name in READ_ONLY:
         yield NO_WRITING.found(0, name=name)
-    rule, end = _SIZES.get(name or "", (VOLUME_SHORT, lambda _: 0))
-    needed = end(head)
-    if needed > size_bytes:
-        yield rule.found(0, name=name, end=needed, size=size_bytes)
+    if name in _SIZES:
+        rule, end = _SIZES[name]
+        needed = end(head) if len(head) >= SECTOR else SECTOR  # none of them says its size in less
+        if needed > size_bytes:
+            yield rule.found(0, name=name, end=needed, size=size_bytes)
 
 
 def _ext_bytes(head: bytes) -> int:

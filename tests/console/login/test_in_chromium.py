@@ -70,6 +70,7 @@ def test_with_a_password_and_at_a_provider(page: "Page", console: str) -> None:
     page.get_by_role("link", name="Sign in with localhost").click()
     page.locator("button", has_text="1").first.click()  # the provider's page lists its users
     page.get_by_text("ada, user of team").wait_for()
+    page.wait_for_load_state()  # before its scripts are there no button opens anything
     assert page.url == f"{console}/"
     assert page.locator("[data-flow=add_volume_image]").count() == 1
     page.locator("[data-flow=add_volume_image]").click()

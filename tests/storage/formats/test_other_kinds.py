@@ -16,6 +16,7 @@ from storage.formats.accepted import ACCEPTED
 from storage.formats.inspector import Inspector, check_verdict, inspect_reader
 from storage.formats.libmagic import named, with_libmagic
 from storage.formats.raw.rules import UNRECOGNIZED
+from storage.formats.raw.volumes import CONTENTS
 from storage.local_files import LocalReader
 from tests.services.images import need
 from tests.storage.corpus_builders import gpt, mbr, patched, qcow2
@@ -212,6 +213,13 @@ def volume(name: str, folder: Path) -> Path:
     os.truncate(path, (320 if name == "xfs" else 24) * MIB)
     subprocess.run([program, *options, str(path)], check=True, capture_output=True)
     return path
+
+
+@pytest.mark.parametrize(("name", "at", "magic"), [row for row in CONTENTS if row[1] >= 0])
+def test_a_file_that_ends_behind_the_magic_of_its_header_gets_a_verdict(name: str, at: int, magic: bytes) -> None:
+    verdict = inspect_reader(Memory(bytes(at) + magic), LIMIT)
+    says_its_size = name in ("an XFS file system", "an NTFS file system", "a FAT file system", "a SquashFS file system")
+    assert any("truncated" in finding.sentence for finding in verdict.findings) is says_its_size
 
 
 @pytest.mark.parametrize("name", list(MADE))
