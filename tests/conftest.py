@@ -41,6 +41,8 @@ hypothesis.settings.load_profile("imagewright")
 
 LOGGED = 30
 """Last lines of a server's log that are shown with a failure."""
+SHOWN = 4000
+"""Characters of a page that are shown with a failure."""
 LONGEST_ID = 80
 
 SERVER = {
@@ -78,8 +80,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a test that failed what the servers have logged that it ran against."""
+    """Show with a test that failed what the servers have logged that it ran against, and what a browser shows."""
     report = yield
+    page = getattr(item, "funcargs", {}).get("page") if report.failed and report.when == "call" else None
+    if page is not None and hasattr(page, "locator"):
+        report.sections.append((page.url, page.locator("body").inner_text(timeout=5000)[:SHOWN]))
     homes = (
         {getattr(value, "home", None) for value in getattr(item, "funcargs", {}).values()} if report.failed else set()
     )

@@ -109,3 +109,4 @@ function arrived() {
 document.addEventListener("page:arrived", arrived);
 arrived();
 listen();
+document.dispatchEvent(new Event("page:ready")); // what was pressed before waits for it: early.js

@@ -22,3 +22,4 @@ form.addEventListener("submit", async (event) => {
   button.disabled = false;
   return undefined;
 });
+document.dispatchEvent(new Event("page:ready")); // what was pressed before waits for it: early.js

@@ -19,3 +19,4 @@ form.addEventListener("submit", async (event) => {
   if (answer.ok) told.append(Object.assign(document.createElement("a"), { href: "/login", textContent: t("Sign in") }));
   if (answer.ok) form.querySelector("button").disabled = true;
 });
+document.dispatchEvent(new Event("page:ready")); // what was pressed before waits for it: early.js

@@ -1,6 +1,7 @@
 """A person at a browser: signs in, sees what is theirs, signs out; at the console itself, or at a provider that is another site."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tests.services.browser import chromium_page
 from tests.services.oidc import CLIENT_ID, provider
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("sign-in in a browser")]
 ADA = {"sub": "1", "preferred_username": "ada", "groups": ["web"]}
@@ -47,6 +48,50 @@ def console(
             yield f"http://127.0.0.1:{port}"
 
 
+@contextmanager
+def without_modules(page: "Page") -> Iterator[None]:
+    """Have the page's modules come only afterwards, as over a slow line."""
+    held: list[Route] = []
+    late = True
+
+    def come(route: "Route") -> None:
+        if late and "early.js" not in route.request.url:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/static/*.js", come)
+    yield
+    late = False
+    for route in held:
+        route.continue_()
+
+
+def test_what_is_pressed_before_the_scripts_are_there_is_done_when_they_are(page: "Page", console: str) -> None:
+    for language in ("en", "zh"):  # in Chinese the words are fetched besides
+        page.context.clear_cookies()
+        page.goto(f"{console}/look?language={language}&next=%2Flogin")
+        with without_modules(page):
+            page.goto(f"{console}/login?next=%2F%3Ftab%3Dimages", wait_until="commit")
+            page.locator("#name").fill("root")
+            page.locator("#password").fill(PASSWORD)
+            page.locator("form .main").click()
+            page.locator("[aria-busy=true]").wait_for()
+            assert page.url == f"{console}/login?next=%2F%3Ftab%3Dimages"  # and no password
+        page.locator("[data-flow=add_volume_image]").wait_for()
+        page.unroute_all()
+        with without_modules(page):
+            page.goto(f"{console}/?tab=images", wait_until="commit")
+            page.locator("[data-flow=add_system_image]").click()
+            page.locator("[data-flow=add_volume_image]").click()
+            page.locator("[data-flow=add_volume_image][aria-busy=true]").wait_for()
+            assert page.locator("[aria-busy=true]").count() == 1
+        page.locator("dialog[open] [data-run=add_volume_image]").wait_for()
+        assert page.locator("[aria-busy=true]").count() == 0
+        page.unroute_all()
+    page.context.clear_cookies()
+
+
 def test_with_a_password_and_at_a_provider(page: "Page", console: str) -> None:
     page.goto(f"{console}/?tab=bin")
     assert page.url == f"{console}/login?next=%2F%3Ftab%3Dbin"
@@ -70,7 +115,6 @@ def test_with_a_password_and_at_a_provider(page: "Page", console: str) -> None:
     page.get_by_role("link", name="Sign in with localhost").click()
     page.locator("button", has_text="1").first.click()  # the provider's page lists its users
     page.get_by_text("ada, user of team").wait_for()
-    page.wait_for_load_state()  # before its scripts are there no button opens anything
     assert page.url == f"{console}/"
     assert page.locator("[data-flow=add_volume_image]").count() == 1
     page.locator("[data-flow=add_volume_image]").click()
