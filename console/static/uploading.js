@@ -1,4 +1,4 @@
-// Files on their way: a queue beside the page, two at once; each can be paused, goes on where it was, and is proven at its end.
+// Files on their way: a queue beside the page, three at once; each can be paused, goes on where it was, and is proven at its end.
 import { toast } from "./toasts.js";
 import { also } from "./tray.js";
 import { create, difference, discard, send } from "./tus.js";
@@ -69,8 +69,16 @@ function stop(one) {
   one.stopper?.abort();
 }
 
-// The digest of the file as it lies here, computed by a worker so that the page stays at hand.
+// One file after the other: what is computed takes the processor from what is sent.
+let hashing = Promise.resolve();
 function hashed(file) {
+  const mine = hashing.then(() => computed(file));
+  hashing = mine.catch(() => null);
+  return mine;
+}
+
+// The digest of the file as it lies here, computed by a worker so that the page stays at hand.
+function computed(file) {
   const worker = new Worker("/static/hashing.js", { type: "module" });
   return new Promise((done, failed) => {
     worker.addEventListener("message", ({ data }) => {
