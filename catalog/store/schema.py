@@ -74,7 +74,7 @@ def _bring_up(store: SqlStore) -> str | None:
     with _alone(store.engine) as connection:
         found = _revision(connection)
         if found is None:
-            METADATA.create_all(connection)
+            METADATA.create_all(connection, checkfirst=False)  # there is nothing: all of it is one transaction
             _VERSION.create(connection)
             connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA, "readers": f"{SCHEMA}:{OLDEST}"})
         elif found < SCHEMA:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from catalog.errors import CatalogFull, CatalogUnavailable
 from catalog.records import Event, Image, Record, Replica
 from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
+from catalog.store.compiled import STATEMENTS
 from catalog.store.lines.line import LineOrder
 from catalog.store.lines.sql import TOGETHER, enlist, is_behind, lines_beside, lines_of, take_in, unlist
 from catalog.store.protocol import Page, Query, Total
@@ -253,12 +254,16 @@ def connect(url: sa.URL, reserve_bytes: int = 0) -> SqlStore:
     """Make a store for a database; nothing is contacted yet. reserve_bytes: kept on SQLite's disk, see `catalog.store.ballast`."""
     if url.get_backend_name() == "sqlite":
         return SqlStore(_sqlite_engine(url), reserve_bytes)
-    engine = sa.create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, json_deserializer=from_json)
-    return SqlStore(engine)
+    return SqlStore(_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True))
+
+
+def _engine(url: sa.URL, **options: object) -> sa.Engine:
+    compiled = {"compiled_cache": STATEMENTS}
+    return sa.create_engine(url, json_deserializer=from_json, execution_options=compiled, **options)
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, json_deserializer=from_json)
+    engine = _engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
