@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,15 @@ from catalog.loading import loading
 from catalog.rules.upkeep.queues import queues_of_all_hosts
 from catalog.settings import load_settings
 from deployments.definitions import POOL, ROOT, DeploymentDefinition, definitions
-from flows.registry import OPERATIONS
+from deployments.unchanged import deployments_found, is_unchanged
+from flows.registry import OPERATIONS, Operation
 from flows.server.environment import prepare
 from flows.server.same_catalog import remember_server
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.responses import DeploymentResponse
 
 WORK_DIRECTORY = "prefect.deployments.steps.set_working_directory"
 RUN_ENVIRONMENT = "imagewright_run_environment"
@@ -46,9 +48,11 @@ async def apply() -> tuple[str, ...]:
     rows = definitions()
     async with get_client() as client:
         await put_work_pool(client)
-        await _drop_job_variables(client)
+        found = await deployments_found(client)
+        await _drop_job_variables(client, found.values())
         for row in rows:
-            await put_deployment(client, row)
+            if row.name not in found or not is_unchanged(found[row.name], said(row)):
+                await put_deployment(client, row)
     await remove_automations()
     return tuple(row.name for row in rows)
 
@@ -75,43 +79,48 @@ async def put_queues(client: "PrefectClient", names: Mapping[str, int | None]) -
                 await client.create_work_queue(name=name, priority=priority, work_pool_name=POOL)
 
 
-async def _drop_job_variables(client: "PrefectClient") -> None:
+async def _drop_job_variables(client: "PrefectClient", deployments: "Iterable[DeploymentResponse]") -> None:
     """Take from the deployments that are there what an older version, or somebody else, wrote about how runs are started."""
     from prefect.client.schemas.actions import DeploymentUpdate
-    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 
-    in_pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
-    for found in await client.read_deployments(work_pool_filter=in_pool):
+    for found in deployments:
         if found.job_variables:
             await client.update_deployment(found.id, DeploymentUpdate(job_variables={}))
 
 
 async def put_deployment(client: "PrefectClient", row: DeploymentDefinition) -> UUID:
     """Create or update one deployment; return its id."""
+    flow_id = await client.create_flow_from_name(_operation(row).deployment)
+    return await client.create_deployment(flow_id=flow_id, **said(row))
+
+
+def _operation(row: DeploymentDefinition) -> Operation:
+    return OPERATIONS[row.entrypoint.rpartition(".")[2]]
+
+
+def said(row: DeploymentDefinition) -> dict[str, Any]:
+    """Return what `create_deployment` is told of a deployment."""
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 
-    operation = OPERATIONS[row.entrypoint.rpartition(".")[2]]
-    return await client.create_deployment(
-        flow_id=await client.create_flow_from_name(operation.deployment),
-        name=row.name,
-        description=row.description,
-        tags=list(row.tags),
-        parameters=dict(row.parameters),
-        parameter_openapi_schema=form(operation.request),
-        # The flow validates with the same model and says it better; the schema is simplified for the form.
-        enforce_parameter_schema=False,
-        entrypoint=row.entrypoint,
-        pull_steps=[{WORK_DIRECTORY: {"directory": str(ROOT)}}],
-        work_pool_name=POOL,
-        work_queue_name=row.queue,
-        schedules=_schedules(row),
-        concurrency_limit=1 if row.single else None,
-        concurrency_options=ConcurrencyOptions(
-            collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=row.grace_s
-        )
-        if row.single
-        else None,
+    cancelling = ConcurrencyOptions(
+        collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=row.grace_s
     )
+    return {
+        "name": row.name,
+        "description": row.description,
+        "tags": list(row.tags),
+        "parameters": dict(row.parameters),
+        "parameter_openapi_schema": form(_operation(row).request),
+        # The flow validates with the same model and says it better; the schema is simplified for the form.
+        "enforce_parameter_schema": False,
+        "entrypoint": row.entrypoint,
+        "pull_steps": [{WORK_DIRECTORY: {"directory": str(ROOT)}}],
+        "work_pool_name": POOL,
+        "work_queue_name": row.queue,
+        "schedules": _schedules(row),
+        "concurrency_limit": 1 if row.single else None,
+        "concurrency_options": cancelling if row.single else None,
+    }
 
 
 def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":

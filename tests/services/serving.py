@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
-from tests.services.prefect import migrated_database
+from tests.services.prefect import CACHE, applied_database
 from tests.services.process import free_port
 from tests.services.signed import signed
 
@@ -73,8 +73,8 @@ class Serving:
 def serving(folder: Path, begins: Literal["first", "again"] = "again", /, **environment: str) -> Iterator[Serving]:
     """Start `imagewright serve` on an ephemeral port and stop it with SIGINT.
 
-    begins: the first start takes 12 s longer, since Prefect's database is made; at others it is there. environment: more
-    settings.
+    begins: the first start takes 15 s longer, since Prefect's database is made and gets the deployments; at others they are there.
+    environment: more settings.
     """
     port, console_port = free_port(), free_port()
     home = folder / "home"
@@ -84,7 +84,7 @@ def serving(folder: Path, begins: Literal["first", "again"] = "again", /, **envi
     everything = {**inherited, **settings}
     if begins == "again":
         (folder / "prefect").mkdir(exist_ok=True)
-        shutil.copyfile(migrated_database(), folder / "prefect" / "prefect.db")
+        shutil.copyfile(applied_database(CACHE), folder / "prefect" / "prefect.db")
     started_in = folder / "somewhere"
     # A folder named like a package of ours, where the command is started, must not matter.
     (started_in / "catalog").mkdir(parents=True, exist_ok=True)
