@@ -1,6 +1,7 @@
 """One operation over several images: each for itself, batches of them in a task, one bad id never stops the others."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
@@ -29,7 +30,7 @@ def for_each(image_ids: Sequence[str], step: Callable[[str], T]) -> Outcomes[T]:
         try:
             done.append(_again_when_overtaken(partial(step, image_id)))
         except ImagewrightError as error:
-            failed[image_id] = error
+            failed[image_id] = copy(error)  # the one raised holds all that its step had in hand
     return Outcomes(tuple(done), failed)
 
 

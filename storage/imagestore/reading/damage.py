@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
-from catalog.errors import CapacityExceeded, DigestMismatch, ObjectMissing, StorageError, StorageRefused
+from catalog.errors import CapacityExceeded, DigestMismatch, ObjectMissing, StorageRefused
 from storage.imagestore.format import damage_marks
 from storage.imagestore.format.index import U1, as_digests, distinct, keys_of
 from storage.imagestore.reading.fetch import ChipSource
@@ -21,9 +21,12 @@ def damaged_among(objects: ObjectStore, source: ChipSource, digests: U1) -> list
     return lost
 
 
-def lost_among(objects: ObjectStore, source: ChipSource, digests: U1) -> dict[bytes, StorageError]:
-    """Read chips in parallel; where that fails, one by one, to find each damaged one. It is noted."""
-    lost: dict[bytes, StorageError] = {}
+def lost_among(objects: ObjectStore, source: ChipSource, digests: U1) -> dict[bytes, str]:
+    """Read chips in parallel; where that fails, one by one, to find each damaged one. It is noted. Returns why each can't be read.
+
+    An error that was kept would keep what was read before it arose: some 26 MB each.
+    """
+    lost: dict[bytes, str] = {}
     try:
         for _ in source.stream(digests):
             pass
@@ -32,7 +35,7 @@ def lost_among(objects: ObjectStore, source: ChipSource, digests: U1) -> dict[by
             try:
                 source.read(digest.reshape(1, -1))
             except (DigestMismatch, ObjectMissing) as error:
-                lost[digest.tobytes()] = error
+                lost[digest.tobytes()] = str(error)
     for one in (*lost, *_leaning(objects, source, lost)):
         with suppress(StorageRefused, CapacityExceeded):  # it is named all the same where nothing can be noted
             damage_marks.mark(objects, one)

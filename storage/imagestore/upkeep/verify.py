@@ -65,7 +65,7 @@ def _damaged(chips: ChipStore, source: ChipSource, pieces: Pieces, rows: index.I
             subject=f"{image_id}@{int(pieces.starts[row])}",
             outcome="failed",
             bytes=int(pieces.lengths[row]),
-            reason=str(lost[digest]),
+            reason=lost[digest],
         )
         for row in rows.tolist()
         if (digest := pieces.digests[row].tobytes()) in lost

@@ -1,6 +1,7 @@
 """Reading chips as they are stored, compressed, to be written to another store without compressing them again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -106,7 +107,7 @@ def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
             one = places.take(np.array([i]))
             read.extend(_as_stored(chips, objects, plan_runs(one)[0], one, digests[i : i + 1], reading))
         except (ObjectMissing, DigestMismatch) as error:
-            lost[digest.tobytes()] = error
+            lost[digest.tobytes()] = copy(error)  # the one raised holds what was read before it
     return Batch(tuple(read), lost)
 
 

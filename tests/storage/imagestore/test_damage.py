@@ -1,15 +1,19 @@
 """Damage is found by reading and by scrubbing, named exactly, never handed out, and healed."""
 
+import gc
 import random
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import CapacityExceeded, DigestMismatch, ObjectMissing, StorageRefused
+from storage.imagestore.format import damage_marks
+from storage.imagestore.format.codec import Unpacker
 from storage.imagestore.format.parameters import Parameters
 from storage.imagestore.format.seal import sealed
 from storage.imagestore.objects.directory import DirectoryObjects
 from storage.imagestore.storage import ImageStore
+from storage.imagestore.writing.stored_records import stream_records
 from tests.storage.stores import add, image_store
 
 DATA = random.Random(1).randbytes(200_000) + b"text " * 40_000
@@ -226,3 +230,28 @@ def test_reclaim_plans_without_changing_anything(storage: ImageStore) -> None:
     done = storage.reclaim()
     assert (done.chips_freed, done.bytes_freed) == (plan.chips_freed, plan.bytes_freed)
     assert sum(i.size_bytes for i in storage.objects.list("")) < sum(i.size_bytes for i in before)
+
+
+def all_damaged(storage: ImageStore) -> int:
+    """Flip a bit in each chip of the image; return of how many."""
+    places = {place_of(storage, number)[:3] for number in range(len(storage.pieces("image")))}
+    for path, payload, length in places:
+        flip(path, payload + length // 2)
+    return len(places)
+
+
+def unpacking() -> int:
+    """Return how many readers of chains there are, each with all that it has read."""
+    return sum(isinstance(one, Unpacker) for one in gc.get_objects())
+
+
+def test_what_is_damaged_holds_nothing_that_was_read(storage: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, count = list[int](), all_damaged(storage)
+    monkeypatch.setattr(damage_marks, "mark", lambda _objects, _digest: counts.append(unpacking()))
+    assert len(storage.verify("image")[0].items) == len(storage.pieces("image"))
+    assert len(counts) == count > 5
+    assert max(counts) <= 1
+    digests = storage.pieces("image").data_digests
+    batches = list(stream_records(storage.chips, storage.objects, digests))
+    assert len({digest for batch in batches for digest in batch.lost}) == count
+    assert unpacking() <= 1
