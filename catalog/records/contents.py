@@ -8,14 +8,18 @@ from pydantic import Field
 from catalog.records.measured import Finding
 from catalog.records.record import Record
 
+PackageKind = Literal["deb", "rpm", "apk"]
+
 
 class Package(Record):
-    """An installed package."""
+    """An installed package. source, source_version: what it was built from; empty where they are its own name and version."""
 
-    kind: Literal["deb", "rpm", "apk"]
+    kind: PackageKind
     name: str
     version: str
     arch: str = ""
+    source: str = ""
+    source_version: str = ""
 
 
 class GuestUser(Record):

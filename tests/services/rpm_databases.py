@@ -24,6 +24,12 @@ BuildArch: noarch
 %description
 {long}
 %files
+%package -n {name}-tools
+Summary: what is built beside it
+Version: 7.{version}
+%description -n {name}-tools
+Another one.
+%files -n {name}-tools
 """
 PACKAGES = (("alpha", "1.0", "1.fc40", 0), ("beta-libs", "2.3~rc1", "4.el9", 1), ("gamma", "20240507^git1", "0.1", 3))
 LONG = "What it is for is told at length here. " * 400  # more than a page of a database
@@ -41,8 +47,8 @@ def packages(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob("build/RPMS/*/*.rpm"))
 
 
-def database(folder: Path, made: Sequence[Path], kind: str) -> tuple[Path, set[tuple[str, str, str]]]:
-    """Return a database of a kind with these packages installed, and what `rpm -qa` says of it: name, version, architecture."""
+def database(folder: Path, made: Sequence[Path], kind: str) -> tuple[Path, set[tuple[str, ...]]]:
+    """Return a database of a kind with these packages installed, and what `rpm -qa` says of it: name, version, architecture, file of its source."""
     place = folder / kind
     place.mkdir()
     if kind == "ndb":
@@ -52,15 +58,15 @@ def database(folder: Path, made: Sequence[Path], kind: str) -> tuple[Path, set[t
         _berkeley(_headers(folder), place)
     else:
         _run("rpm", *_at(place, kind), "-i", "--justdb", "--nodeps", "--nosignature", *map(str, made))
-        _run("rpm", *_at(place, kind), "-e", "--justdb", "gamma")
+        _run("rpm", *_at(place, kind), "-e", "--justdb", "gamma-tools")
         _run("rpm", *_at(place, kind), "-i", "--justdb", "--nodeps", "--nosignature", str(made[-1]))
     return place / FILES[kind], _said(place, "bdb_ro" if kind == "bdb" else kind)
 
 
-def _said(place: Path, backend: str) -> set[tuple[str, str, str]]:
-    asked = "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{ARCH}\\n"
+def _said(place: Path, backend: str) -> set[tuple[str, ...]]:
+    asked = "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{ARCH} %{SOURCERPM}\\n"
     rows = [line.split() for line in _run("rpm", *_at(place, backend), "-qa", "--qf", asked).splitlines()]
-    return {(name, version, arch) for name, version, arch in rows}
+    return {tuple(row) for row in rows}
 
 
 def _at(place: Path, kind: str) -> Sequence[str]:

@@ -35,6 +35,12 @@ V:1.36.1-r29
 A:x86_64
 F:bin
 R:busybox
+
+C:Q1z=
+P:busybox-binsh
+V:1.36.1-r29
+A:x86_64
+o:busybox
 """
 
 
@@ -104,13 +110,24 @@ def test_the_packages_of_debian_are_those_that_dpkg_says(tmp_path: Path) -> None
     if not STATUS.is_file():
         pytest.skip("no dpkg here")
     found = disk(tmp_path, **{"var|lib|dpkg|status": STATUS.read_bytes()})
-    asked = ["dpkg-query", "-W", "-f", "${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\n"]
+    fields = (
+        "${db:Status-Status}",
+        "${Package}",
+        "${Version}",
+        "${Architecture}",
+        "${source:Package}",
+        "${source:Version}",
+    )
+    asked = ["dpkg-query", "-W", "-f", "\t".join(fields) + "\n"]
     rows = [
         line.split("\t")
         for line in subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
     ]
     said = {tuple(row[1:]) for row in rows if row[0] == "installed"}
-    assert {(p.name, p.version, p.arch) for p in found.packages} == said
+    assert {
+        (p.name, p.version, p.arch, p.source or p.name, p.source_version or p.version) for p in found.packages
+    } == said
+    assert len({p.source for p in found.packages}) > 10
     assert (found.unread, found.kernels, found.guest_os) == ((), ("6.1.0-test",), "Test GNU/Linux 1 (tiny)")
     assert (found.cloud_init, found.guest_agent) == (True, True)
     made = bill_of_materials(IMAGE, found)
@@ -137,9 +154,10 @@ def test_the_packages_of_an_rpm_database(tmp_path: Path, wal: bool) -> None:
 
 def test_the_packages_of_alpine(tmp_path: Path) -> None:
     found = disk(tmp_path, **{"usr|lib|apk|db|installed": APK})
-    assert {(p.kind, p.name, p.version) for p in found.packages} == {
-        ("apk", "musl", "1.2.5-r0"),
-        ("apk", "busybox", "1.36.1-r29"),
+    assert {(p.kind, p.name, p.version, p.source) for p in found.packages} == {
+        ("apk", "musl", "1.2.5-r0", ""),
+        ("apk", "busybox", "1.36.1-r29", ""),
+        ("apk", "busybox-binsh", "1.36.1-r29", "busybox"),
     }
 
 

@@ -16,5 +16,6 @@ def packages(files: Files) -> tuple[list[Row], str] | None:
     for stanza in data[:MOST_BYTES].decode("utf-8", "replace").split("\n\n"):
         fields = {line[0]: line[2:].strip() for line in stanza.split("\n") if line[1:2] == ":"}
         if fields.get("P") and fields.get("V"):
-            found.append({"kind": "apk", "name": fields["P"], "version": fields["V"], "arch": fields.get("A", "")})
+            row = {"kind": "apk", "name": fields["P"], "version": fields["V"], "arch": fields.get("A", "")}
+            found.append({**row, "source": fields["o"]} if fields.get("o", row["name"]) != row["name"] else row)
     return found, f"{PLACES[0]} has more than {MOST_BYTES >> 20} MiB" if len(data) > MOST_BYTES else ""

@@ -35,4 +35,13 @@ def _installed(text: str) -> Iterator[Row]:
                 "name": fields["package"],
                 "version": fields["version"],
                 "arch": fields.get("architecture", ""),
+                **_source(fields.get("source", "")),
             }
+
+
+def _source(told: str) -> Row:
+    """Return what a package was built from, where it is not of its own name: `glibc`, or `linux-signed-amd64 (6.1.90+1)` of another version."""
+    name, bracket, version = told.partition(" (")
+    if not name:
+        return {}
+    return {"source": name.strip(), "source_version": version.rstrip(") ") if bracket else ""}

@@ -18,7 +18,7 @@ OTHERS = tuple(
 )
 """Databases of other kinds: ndb (openSUSE), Berkeley DB (until rpm 4.15)."""
 MOST_BYTES, MOST_PACKAGES, MOST_ENTRIES = 192 << 20, 50_000, 4096
-TAGS = {1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1022: "arch"}
+TAGS = {1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1022: "arch", 1044: "sourcerpm"}
 _STRING, _INT32 = 6, 4
 _WAL, _ROLLBACK = b"\x02\x02", b"\x01\x01"
 Row = dict[str, str]
@@ -82,7 +82,18 @@ def _header(blob: bytes) -> Row | None:
         return None
     epoch = f"{said['epoch']}:" if said.get("epoch", "0") != "0" else ""
     version = f"{epoch}{said['version']}-{said.get('release', '')}".rstrip("-")
-    return {"kind": "rpm", "name": said["name"], "version": version, "arch": said.get("arch", "")}
+    row = {"kind": "rpm", "name": said["name"], "version": version, "arch": said.get("arch", "")}
+    return {**row, **_source(said.get("sourcerpm", ""), row, epoch)}
+
+
+def _source(file: str, row: Row, epoch: str) -> Row:
+    """Return what a package was built from by the name of its source's file, where that is another name or version. Its epoch is the package's."""
+    name, _, rest = file.removesuffix(".rpm").removesuffix(".src").removesuffix(".nosrc").rpartition("-")
+    name, _, upstream = name.rpartition("-")
+    version = f"{epoch}{upstream}-{rest}"
+    if not name or (name, version) == (row["name"], row["version"]):
+        return {}
+    return {"source": name, "source_version": "" if version == row["version"] else version}
 
 
 def _values(blob: bytes, count: int, store: bytes) -> Iterator[tuple[str, str]]:
