@@ -6,7 +6,18 @@ Collections of records are pyrsistent maps and vectors, never fields of a record
 
 from catalog.records.accounts import Account, Counted, Reservation, Usage
 from catalog.records.backups import Backup, BackupReport, KeptFile, MigrationReport, RestoreReport
-from catalog.records.contents import Comparison, Contents, ContentsSeen, GuestUser, Package, PackageChange
+from catalog.records.contents import (
+    Comparison,
+    Contents,
+    ContentsSeen,
+    GuestUser,
+    Package,
+    PackageChange,
+    PackageKind,
+    Severity,
+    Vulnerability,
+    VulnerabilityReport,
+)
 from catalog.records.events import Delivery, DeliveryStatus, Event, LogVerified, Webhook, WebhookCursor
 from catalog.records.families import (
     ANY_ARCHITECTURE,
@@ -183,6 +194,7 @@ __all__ = [
     "Pacing",
     "Package",
     "PackageChange",
+    "PackageKind",
     "Password",
     "Plan",
     "Platform",
@@ -209,6 +221,7 @@ __all__ = [
     "Scope",
     "SeenFrom",
     "Session",
+    "Severity",
     "SharedKey",
     "SharingMode",
     "SignatureRule",
@@ -228,6 +241,8 @@ __all__ = [
     "VerifyReport",
     "Volume",
     "VolumeFormat",
+    "Vulnerability",
+    "VulnerabilityReport",
     "Watch",
     "WatchKind",
     "WatchOutcome",

@@ -83,3 +83,44 @@ class Comparison(Record):
     size_change_bytes: int | None = None
     virtual_size_change_bytes: int | None = None
     unread: tuple[str, ...] = ()
+
+
+Severity = Literal["critical", "high", "medium", "low", "none", "unknown"]
+"""From the worst on; unknown: an advisory does not say it in a way that is read here."""
+
+
+class Vulnerability(Record):
+    """A known vulnerability of what is installed. package: as the advisory names it, mostly the source; packages: what is installed of it.
+
+    installed: the version that the advisory speaks of; fixed: the first one that is not affected, None where none is known; score: of CVSS, 0 to 10.
+    """
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    package: str
+    packages: tuple[str, ...] = ()
+    installed: str
+    fixed: str | None = None
+    severity: Severity = "unknown"
+    score: float | None = None
+    summary: str = ""
+
+
+class VulnerabilityReport(Record):
+    """What an OSV export says of an image's packages, the worst first.
+
+    source: address of the export, masked; ecosystems: what it calls the image's distribution; advisories: how many of it were read, of_image:
+    how many are about that distribution, withdrawn: how many of these were taken back and left out. skipped: records that could not be read;
+    unread: a sentence for each thing that could not be, of the image and, of the first twenty, of the export.
+    """
+
+    image_id: str
+    guest_os: str | None = None
+    source: str
+    ecosystems: tuple[str, ...] = ()
+    advisories: int = 0
+    of_image: int = 0
+    withdrawn: int = 0
+    skipped: int = 0
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+    unread: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from catalog.errors import SourceChanged, SourceForbidden, SourceNotFound, TransferInterrupted
@@ -56,18 +57,45 @@ class FileSource:
             raise
         return closing(stream)
 
+    def is_folder(self) -> bool:
+        """Tell whether the path is that of a folder below the roots. Raises as `probe` for what may not be read."""
+        with self._permitted(self.path) as place:
+            return stat.S_ISDIR(os.fstat(place).st_mode)
+
+    @contextmanager
+    def folder(self) -> Iterator[int]:
+        """Open the folder and yield its number."""
+        with self._permitted(self.path) as place:
+            try:
+                number = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError as error:
+                raise SourceForbidden(self.url.masked, f"it cannot be opened: {error.strerror}") from error
+        try:
+            yield number
+        finally:
+            os.close(number)
+
     def _open(self) -> int:
         """Open the file once and return its number.
 
         First as a mere place (O_PATH: nothing is read, no device woken, no pipe waited for), then the same inode for
         reading, so that no swap of a path component between check and use can lead elsewhere.
         """
-        place = self._place(self.path)
+        with self._permitted(self.path) as place:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                raise SourceForbidden(self.url.masked, "it is not a regular file")
+            try:
+                return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+            except PermissionError as error:
+                raise SourceForbidden(self.url.masked, "this worker may not read it") from error
+
+    @contextmanager
+    def _permitted(self, path: str) -> Iterator[int]:
+        """Open a place below the roots, and yield its number."""
+        place = self._place(path)
         try:
             self._require_permitted(place)
-            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
-        except PermissionError as error:
-            raise SourceForbidden(self.url.masked, "this worker may not read it") from error
+            yield place
         finally:
             os.close(place)
 
@@ -86,8 +114,6 @@ class FileSource:
         if not any(real.is_relative_to(root) for root in roots):
             shown = ", ".join(str(root) for root in self.roots)
             raise SourceForbidden(self.url.masked, f"it is not below IMAGEWRIGHT_FILE_ROOTS ({shown})")
-        if not stat.S_ISREG(os.fstat(place).st_mode):
-            raise SourceForbidden(self.url.masked, "it is not a regular file")
 
     def describe_open(self, number: int) -> SourceInfo:
         """Return what identifies the open file `number`."""

@@ -39,8 +39,9 @@ def is_zip(head: bytes | bytearray) -> bool:
 class ZipMembers:
     """The regular files of a zip."""
 
-    def __init__(self, feed: Feed, settings: Settings) -> None:
-        self.feed, self._settings = feed, settings
+    def __init__(self, feed: Feed, settings: Settings, most: int = _RECORDS_MAX) -> None:
+        """most: files that it may have."""
+        self.feed, self._settings, self._most = feed, settings, most
         self._count, self._current = 0, _Nothing()
 
     def next(self) -> Member | None:
@@ -53,8 +54,8 @@ class ZipMembers:
                 self.feed.drain()
                 return None
             self._count += 1
-            if self._count > _RECORDS_MAX:  # folders only, or who asks for files would have stopped
-                raise self.feed.unsafe("members", f"the archive has more than {_RECORDS_MAX} members")
+            if self._count > self._most:  # folders only, or who asks for files would have stopped
+                raise self.feed.unsafe("members", f"the archive has more than {self._most} members")
             entry = _Entry(self.feed, self._settings)
             self._current = entry
             if not entry.name.endswith("/"):
@@ -67,7 +68,7 @@ class ZipMembers:
     def _directory(self, mark: bytes) -> None:
         """Read the directory, and hold the number of its files against what was found."""
         listed = 0
-        for _ in range(_RECORDS_MAX):
+        for _ in range(self._most + 3):  # what ends it may be in three records
             if mark == b"PK\x05\x06":
                 self.feed.skip(int(struct.unpack_from("<H", self.feed.take(18), 16)[0]))
                 break
