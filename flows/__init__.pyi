@@ -25,6 +25,7 @@ from flows.promotion.life_cycle import apply_life_cycle as apply_life_cycle
 from flows.promotion.promote import promote_image as promote_image
 from flows.promotion.recall import recall_image as recall_image
 from flows.promotion.rollback import roll_back_family as roll_back_family
+from flows.promotion.vulnerabilities import find_vulnerabilities as find_vulnerabilities
 from flows.promotion.watch import delete_watch as delete_watch
 from flows.promotion.watch import set_watch as set_watch
 from flows.replicas.leftovers import clean_up_leftovers as clean_up_leftovers

@@ -24,6 +24,7 @@ from flows.requests.promotion import CheckWatches as CheckWatches
 from flows.requests.promotion import CompareImages as CompareImages
 from flows.requests.promotion import DeleteFamily as DeleteFamily
 from flows.requests.promotion import DeleteWatch as DeleteWatch
+from flows.requests.promotion import FindVulnerabilities as FindVulnerabilities
 from flows.requests.promotion import InspectContents as InspectContents
 from flows.requests.promotion import PromoteImage as PromoteImage
 from flows.requests.promotion import RecallImage as RecallImage

@@ -1,8 +1,12 @@
 """Families of images: what is the latest of each, how that moves, and what is watched for new builds."""
 
+from urllib.parse import quote
+
 from pydantic import Field, field_validator
 
+from catalog.errors import InvalidRequest
 from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, SignatureRule, WatchKind
+from catalog.rules.storages.sources import SOURCE_RULE, is_address, scheme_of
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
 from flows.requests.images import BOOT_COMMAND
@@ -27,6 +31,10 @@ PATTERN = (
 CHECKSUMS = "Address of the list of checksums, absolute or relative to the file, with {version}, {arch} and {file} in it: SHA256SUMS."
 SIGNATURE_URL = "Address of the list's own signature, likewise; left out where the list is clear-signed. Of cosign: the signature, or its bundle."
 KEYS = "Keys whose signature is required, OpenPGP or cosign (PEM of ECDSA P-256, Ed25519): armoured text, or a file of the host with it."
+OSV = (
+    "URL, or path on the host that reads the image, of an OSV export: a zip or folder of JSON records, JSON lines or JSON; for instance a "
+    "distribution's all.zip. Nothing is asked of anybody else."
+)
 ADD = "Fields of the add request for what it brings, such as os=Debian 12, bios_mode=UEFI, image_storages."
 
 
@@ -132,6 +140,27 @@ class CompareImages(Request):
 
     a: Id = Field(**at(0, "A", "Id of the image before."))
     b: Id = Field(**at(1, "B", "Id of the image after."))
+
+
+@operation(
+    "flows.promotion.vulnerabilities", rights="whoever sees the image", run="find vulnerabilities of {image_id}",
+    lock="none", left="nothing", bytes_at="a replica",
+)  # fmt: skip
+class FindVulnerabilities(Request):
+    """Say which packages of an image an OSV export knows to be vulnerable: ids, versions, the version that has the fix, how severe."""
+
+    image_id: Id = Field(**at(0, "Image", "Id of the image."))
+    osv: str = Field(**at(1, "OSV export", OSV))
+
+    @field_validator("osv", mode="after")
+    @classmethod
+    def _as_address(cls, given: str) -> str:
+        """Spell a path as the address of a file, by which it is known who may name it."""
+        address = f"file://{quote(given)}" if given.startswith("/") else given
+        if not is_address(address):
+            shown = f"{scheme}:…" if (scheme := scheme_of(given)) else given[:100]  # it may hold a password
+            raise InvalidRequest("osv", shown, f"{SOURCE_RULE}, or an absolute path of the host")
+        return address
 
 
 @operation("flows.promotion.watch", rights="admin", run="set watch {name}", bytes_at="none")

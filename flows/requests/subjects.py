@@ -10,8 +10,8 @@ SECRET = "{secret:"  # noqa: S105  # how a secret's place in a URL begins
 FILE = "file:"
 SINGLY = ("image_id", "a", "b")
 """Fields that name one image each."""
-READ = ("image_path", "expected_checksum")
-"""Fields that name what is read: a file, or a list of checksums."""
+READ = ("image_path", "expected_checksum", "osv")
+"""Fields that name what is read: a file, a list of checksums, or an export of advisories."""
 
 
 def held(request: BaseModel) -> Sequence[BaseModel]:

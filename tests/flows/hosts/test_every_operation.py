@@ -165,6 +165,7 @@ ROWS: Mapping[str, tuple[Outcome, Asked]] = {
     "delete_watch": ("here", of_watch),
     "inspect_contents": ("names a", of_image),
     "compare_images": ("names a", lambda w: {"a": w.image.id, "b": w.image.id}),
+    "find_vulnerabilities": ("names a", lambda w: {"image_id": w.image.id, "osv": "/srv/osv.zip"}),
     "apply_catalogue": ("here", lambda _: {"catalogue": {"families": ({"name": "debian"},)}}),
     "apply_life_cycle": ("here", lambda w: {"families": (of_family(w)["name"],)}),
     "check_watches": ("here", lambda _: {}),

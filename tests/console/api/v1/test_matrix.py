@@ -90,6 +90,7 @@ def examples(world: World) -> Mapping[str, dict[str, object]]:
         "check_watches": {},
         "inspect_contents": one,
         "compare_images": {"a": world.image.id, "b": world.image.id},
+        "find_vulnerabilities": {**one, "osv": "https://example.org/all.zip"},
         "apply_life_cycle": {},
         "apply_catalogue": {"catalogue": {"families": [{"name": "ci"}]}},
         "set_family": {"name": "ci"},
@@ -284,6 +285,17 @@ def test_what_may_not_be_asked_alone_may_not_be_asked_among_many(
     ):
         answer = api.post(f"{API}/operations/{operation}", json=body, headers=people["user"])
         assert answer.status_code == 403, answer.text
+
+
+@pytest.mark.parametrize(
+    "osv", ["/srv/osv", "file:///srv/osv.zip", "FILE:///srv/osv.zip", "https://u:{secret:x}@example.org/all.zip"]
+)
+def test_an_export_on_the_host_or_by_a_secret_is_an_administrators_to_name(
+    api: TestClient, people: Mapping[str, dict[str, str]], world: World, osv: str
+) -> None:
+    body, path = {"image_id": world.image.id, "osv": osv}, f"{API}/operations/find-vulnerabilities"
+    assert api.post(path, json=body, headers=people["user"]).status_code == 403
+    assert api.post(path, json=body, headers=people["root"]).status_code == 202
 
 
 def test_a_robot_for_some_images_adds_no_others_among_many(
