@@ -32,7 +32,7 @@ from console.look import preferences
 from console.oidc.signing_in import OidcSignIn
 from console.pages.form_routes import FormRoutes
 from console.pages.pages import Pages, trouble
-from console.published import Published
+from console.published.tree import Published
 from console.security import Guard, is_api
 from console.sites import objects as sites
 from console.sites.objects import SiteStores

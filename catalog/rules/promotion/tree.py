@@ -37,16 +37,29 @@ class Handed(Record):
     @property
     def path(self) -> str:
         """Where it lies below the root of the tree, by its digest."""
-        return f"images/{quote(self.image.family or '', safe='')}/{self.sha256}/{quote(self.name, safe='')}"
+        return entry(self.image.family or "", self.sha256, self.name)
 
 
-def index_of(handed: Sequence[Handed]) -> dict[str, object]:
-    """Return the index of the tree."""
-    entry = {
-        "datatype": "image-downloads", "format": "products:1.0", "path": PRODUCTS, "updated": _updated(handed),
-        "products": sorted({_product(one) for one in handed}),
+def entry(family: str, digest: str, name: str, room: str = "images") -> str:
+    """Return where a file lies below the root of the tree."""
+    return f"{room}/{quote(family, safe='')}/{digest}/{quote(name, safe='')}"
+
+
+def index_of(
+    handed: Sequence[Handed], others: Mapping[str, tuple[str, Sequence[Handed]]] | None = None
+) -> dict[str, object]:
+    """Return the index of the tree. others: more files of products, by their ids: where each lies, and what it has."""
+    files = {CONTENT_ID: (PRODUCTS, handed), **{name: one for name, one in (others or {}).items() if one[1]}}
+    return {
+        "format": "index:1.0", "updated": updated(handed), "index": {name: _named(*one) for name, one in files.items()},
     }  # fmt: skip
-    return {"format": "index:1.0", "updated": _updated(handed), "index": {CONTENT_ID: entry}}
+
+
+def _named(path: str, handed: Sequence[Handed]) -> dict[str, object]:
+    return {
+        "datatype": "image-downloads", "format": "products:1.0", "path": path, "updated": updated(handed),
+        "products": sorted({product_name(one) for one in handed}),
+    }  # fmt: skip
 
 
 def products_of(handed: Sequence[Handed]) -> dict[str, object]:
@@ -54,7 +67,7 @@ def products_of(handed: Sequence[Handed]) -> dict[str, object]:
     products: dict[str, dict[str, object]] = {}
     versions: dict[str, dict[str, object]] = {}
     for one in handed:
-        name = _product(one)
+        name = product_name(one)
         arch = _arch(one.image)
         family = one.image.family or ""
         about = {"arch": arch, "os": one.image.os or family, "release": family, "version": family, "aliases": family}
@@ -63,12 +76,13 @@ def products_of(handed: Sequence[Handed]) -> dict[str, object]:
         item = {"ftype": kind, "path": one.path, "size": one.size_bytes, "sha256": one.sha256}
         versions[name][_serial(one.image, versions[name])] = {"items": {kind: item}}
     return {
-        "format": "products:1.0", "datatype": "image-downloads", "content_id": CONTENT_ID, "updated": _updated(handed),
+        "format": "products:1.0", "datatype": "image-downloads", "content_id": CONTENT_ID, "updated": updated(handed),
         "products": products,
     }  # fmt: skip
 
 
-def _product(one: Handed) -> str:
+def product_name(one: Handed) -> str:
+    """Return the name of the product that a build is a version of."""
     return f"imagewright:{one.image.family}:{_arch(one.image)}"
 
 
@@ -82,6 +96,7 @@ def _serial(image: Image, taken: Iterable[str]) -> str:
     return f"{version}.{image.created_at:%Y%m%d%H%M%S%f}" if version in taken else version
 
 
-def _updated(handed: Sequence[Handed]) -> str:
+def updated(handed: Sequence[Handed]) -> str:
+    """Return when the newest of some builds changed, as documents say it."""
     newest: datetime | None = max((one.image.updated_at for one in handed), default=None)
     return format_datetime(newest) if newest else "Thu, 01 Jan 1970 00:00:00 +0000"

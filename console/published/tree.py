@@ -8,26 +8,28 @@ import binascii
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, NotSignedIn
-from catalog.records import Architecture, Image, Replica, SignedIn
-from catalog.repository.reading.reading import Reading
-from catalog.rules.promotion.history import standing, why_not
-from catalog.rules.promotion.tree import INDEX, PRODUCTS, Handed, index_of, products_of
+from catalog.errors import ImagewrightError, InvalidRequest, NotSignedIn
+from catalog.records import Architecture, SignedIn
+from catalog.rules.promotion import incus
+from catalog.rules.promotion.tree import INDEX, PRODUCTS, index_of, products_of
 from catalog.settings import Settings
 from console.api.v1.listings import one
 from console.api.v1.problems import problem
 from console.api.v1.signing import known
+from console.published.builds import Stored, all_handed, latest, metadata_of, of_digest
+from console.published.combined import CombinedSums
 from console.thread_pools import catalogs
 from console.transfers.downloads import headers_of
 from console.transfers.ranges import Offer, RangedAnswer
-from console.transfers.replica_contents import OpenReaders, same_file, whole_file
+from console.transfers.replica_contents import OpenReaders, whole_file
 from console.visibility import Visibility
 
 FAMILIES, TREE = "/f", "/simplestreams"
@@ -41,14 +43,17 @@ class Published:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._readers = settings, OpenReaders(settings)
+        self._sums = CombinedSums(settings.home, self._readers)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
             Route(f"{FAMILIES}/{{family}}/latest", self._guarded(self._latest)),
             Route(f"{TREE}/images/{{family}}/{{digest}}/{{name}}", self._guarded(self._content)),
+            Route(f"{TREE}/{incus.ROOM}/{{family}}/{{digest}}/{{name}}", self._guarded(self._metadata)),
             Route(f"{TREE}/{INDEX}", self._guarded(self._index)),
             Route(f"{TREE}/{PRODUCTS}", self._guarded(self._products)),
+            Route(f"{TREE}/{incus.PRODUCTS}", self._guarded(self._for_incus)),
         ]
 
     def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -70,7 +75,7 @@ class Published:
         family, arch = request.path_params["family"], request.query_params.get("arch", "x86_64")
         if arch not in get_args(Architecture):
             raise InvalidRequest("arch", arch, f"one of {', '.join(get_args(Architecture))}")
-        handed = await catalogs(one, self._settings, who, lambda visibility: _latest(visibility, family, arch))
+        handed = await catalogs(one, self._settings, who, lambda visibility: latest(visibility, family, arch))
         headers = {"Cache-Control": "no-store", "ETag": f'"sha256:{handed.sha256}"'}
         return RedirectResponse(f"{request.scope.get('root_path', '')}{TREE}/{handed.path}", 302, headers)
 
@@ -78,20 +83,60 @@ class Published:
         """Send the bytes that have a digest."""
         family, digest = request.path_params["family"], request.path_params["digest"]
         replicas, handed = await catalogs(
-            one, self._settings, who, lambda visibility: _of_digest(visibility, family, digest)
+            one, self._settings, who, lambda visibility: of_digest(visibility, family, digest)
         )
-        said = {**headers_of(replicas[0].md5, handed.sha256, handed.name), "Cache-Control": FOR_EVER}
-        offer = Offer(size_bytes=handed.size_bytes, etag=f'"sha256:{handed.sha256}"', headers=said)
+        offer = _offer(handed.size_bytes, replicas[0].md5, handed.sha256, handed.name)
         return RangedAnswer(offer, lambda: whole_file(self._readers, replicas))
 
+    async def _metadata(self, request: Request, who: SignedIn) -> Response:
+        """Send what Incus reads beside a disk."""
+        family, digest = request.path_params["family"], request.path_params["digest"]
+        data = await catalogs(one, self._settings, who, lambda visibility: metadata_of(visibility, family, digest))
+        return RangedAnswer(_offer(len(data), None, digest, incus.METADATA[0]), lambda: nullcontext(InMemory(data)))
+
     async def _index(self, request: Request, who: SignedIn) -> Response:
-        return _document(request, index_of(await self._handed(who)))
+        found, offered = await self._handed(who)
+        others = {incus.CONTENT_ID: (incus.PRODUCTS, [known.handed for known in offered])}
+        return _document(request, index_of([handed for _, handed in found], others))
 
     async def _products(self, request: Request, who: SignedIn) -> Response:
-        return _document(request, products_of(await self._handed(who)))
+        found, _ = await self._handed(who)
+        return _document(request, products_of([handed for _, handed in found]))
 
-    async def _handed(self, who: SignedIn) -> tuple[Handed, ...]:
-        return await catalogs(one, self._settings, who, lambda visibility: tuple(_all_handed(visibility)))
+    async def _for_incus(self, request: Request, who: SignedIn) -> Response:
+        _, offered = await self._handed(who)
+        return _document(request, incus.products_of(offered))
+
+    async def _handed(self, who: SignedIn) -> tuple[Stored, Sequence[incus.Offered]]:
+        """Return what is handed on, and what of it Incus is offered."""
+
+        def both(visibility: Visibility) -> tuple[Stored, Sequence[incus.Offered]]:
+            found = tuple(all_handed(visibility))
+            return found, self._offered(found)
+
+        return await catalogs(one, self._settings, who, both)
+
+    def _offered(self, found: Stored) -> Sequence[incus.Offered]:
+        """Return the builds for Incus whose sum is known. Those of the others are made."""
+        made = [(replicas, one, incus.metadata_of(one)) for replicas, one in found if incus.is_for_incus(one)]
+        known = ((one, data, self._sums.of(data, one, replicas)) for replicas, one, data in made)
+        return [incus.Offered(one, data, combined) for one, data, combined in known if combined]
+
+
+class InMemory:
+    """A file that is made when it is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer only at the end."""
+        return self._data[offset : offset + size]
+
+
+def _offer(size_bytes: int, md5: str | None, sha256: str, name: str) -> Offer:
+    said = {**headers_of(md5, sha256, name), "Cache-Control": FOR_EVER}
+    return Offer(size_bytes=size_bytes, etag=f'"sha256:{sha256}"', headers=said)
 
 
 def token_of(request: Request) -> str:
@@ -106,61 +151,6 @@ def token_of(request: Request) -> str:
         return b64decode(rest, validate=True).decode().partition(":")[2]
     except (binascii.Error, ValueError) as error:
         raise NotSignedIn from error
-
-
-def _latest(visibility: Visibility, family: str, arch: str) -> Handed:
-    image = visibility.catalog.latest(family, arch, account=visibility.account)
-    if not visibility.sees(image):
-        raise ImageNotFound("latest", f"of family {family!r} for {arch}")
-    replicas, handed = _stored(visibility.catalog, image)
-    if handed is None:
-        raise ImageNotFound(image.id, "by its digest: a storage converted it, and it was not measured yet")
-    assert replicas
-    return handed
-
-
-def _of_digest(visibility: Visibility, family: str, digest: str) -> tuple[list[Replica], Handed]:
-    for image in visibility.catalog.images(family=family, account=visibility.account, status=("Ready", "Migrating")):
-        if visibility.sees(image) and not why_not(image):
-            replicas, handed = _stored(visibility.catalog, image)
-            if handed is not None and handed.sha256 == digest:
-                return replicas, handed
-    raise ImageNotFound(digest, f"of family {family!r}")
-
-
-def _all_handed(visibility: Visibility) -> Iterator[Handed]:
-    """Yield what each family hands on, as far as it is seen."""
-    for family in visibility.catalog.families():
-        images = [
-            i for i in visibility.catalog.images(family=family.name, account=visibility.account) if visibility.sees(i)
-        ]
-        promotes = any(True for _ in visibility.catalog.channels(family.name))
-        stands = _standing(visibility.catalog, family.name) if promotes else {image.id for image in images}
-        for image in images:
-            if image.id in stands and not why_not(image):
-                _, handed = _stored(visibility.catalog, image)
-                if handed is not None:
-                    yield handed
-
-
-def _standing(catalog: Reading, family: str) -> set[str]:
-    return {
-        image_id
-        for channel in catalog.channels(family)
-        for image_id in standing(catalog.promotions(family, channel.cpu_architecture))
-    }
-
-
-def _stored(catalog: Reading, image: Image) -> tuple[list[Replica], Handed | None]:
-    """Return the whole replicas of an image's file, and what is handed on of it; None where its digest is not known."""
-    try:
-        replicas = list(same_file(catalog, image))
-    except ImageNotFound:
-        return [], None
-    first = replicas[0]
-    if first.sha256 is None:
-        return replicas, None
-    return replicas, Handed(image=image, format=first.format, size_bytes=first.size_bytes, sha256=first.sha256)
 
 
 def _document(request: Request, content: dict[str, object]) -> Response:

@@ -1,0 +1,1 @@
+"""What families hand on, at addresses that stay: for pipelines, and for clients of images."""
