@@ -18,7 +18,7 @@ from tasks.promotion.look import look_at, settle_state
 from tasks.promotion.watch import set_watch
 from tests.services.nginx import Nginx, nginx
 from tests.services.openpgp import Publisher, publisher
-from tests.storage.sources.watched.test_sigstore import Signer, bundle
+from tests.storage.sources.watched.test_sigstore import Signer, bundle, enclosed, envelope, statement
 from tests.tasks.promotion.layouts import LAYOUTS, Mirror, simplestreams
 
 UBUNTU = {"kind": "simplestreams", "pattern": "ubuntu-22.04-server-cloudimg-{arch}.img"}
@@ -105,10 +105,14 @@ def test_a_list_that_a_cosign_key_signed_is_believed(world: World, tmp_path: Pat
     beside = sums.with_name("CHECKSUM.sigstore.json")
     beside.write_bytes(bundle(stranger.sign(sums.read_bytes()), sums.read_bytes()))
     assert "another key than those given" in str(world.look().refused)
-    beside.write_bytes(bundle(signer.sign(sums.read_bytes()), sums.read_bytes()))
-    build = world.look().build
-    assert build is not None
-    assert build.signed_by == (fingerprint(public_key(signer.key)),)
+    said = statement(sums.read_bytes())
+    for made in (bundle(signer.sign(sums.read_bytes()), sums.read_bytes()), enclosed(envelope(said, signer))):
+        beside.write_bytes(made)
+        build = world.look().build
+        assert build is not None
+        assert build.signed_by == (fingerprint(public_key(signer.key)),)
+    beside.write_bytes(enclosed(envelope({**said, "predicateType": "https://cyclonedx.org/bom"}, signer)))
+    assert "https://cyclonedx.org/bom" in str(world.look().refused)
 
 
 @pytest.mark.parametrize("signed", [False, True])

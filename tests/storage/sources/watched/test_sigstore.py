@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import InvalidRequest
-from storage.sources.watched.sigstore import WRONG, fingerprint, public_key, verified
+from storage.sources.watched.sigstore import OTHER, PREDICATES, WRONG, fingerprint, public_key, verified
 from tests.services.process import find
 
 LIST = b"ab  os-1.0-amd64.qcow2\n"
@@ -57,6 +57,76 @@ def bundle(signature: bytes, data: bytes) -> bytes:
     }).encode()  # fmt: skip
 
 
+def statement(data: bytes, **fields: object) -> dict[str, object]:
+    """Return an in-toto statement that somebody signed a list, among other files."""
+    named = [
+        {"name": "other", "digest": {"sha256": "0" * 64}},
+        {"name": "SHA256SUMS", "digest": {"sha256": hashlib.sha256(data).hexdigest()}},
+    ]
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": named,
+        "predicateType": PREDICATES[0],
+        "predicate": {},
+        **fields,
+    }
+
+
+def envelope(
+    said: Mapping[str, object], *signers: Signer, kind: str = "application/vnd.in-toto+json"
+) -> dict[str, object]:
+    """Return a DSSE envelope of a statement."""
+    payload = json.dumps(said).encode()
+    message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    made = [{"sig": one.sign(message).decode(), "keyid": ""} for one in signers]
+    return {"payload": base64.b64encode(payload).decode(), "payloadType": kind, "signatures": made}
+
+
+def enclosed(made: Mapping[str, object]) -> bytes:
+    """Return Sigstore's bundle v0.3 of an envelope, as cosign writes it with a key."""
+    material = {"publicKey": {"hint": "x"}, "tlogEntries": []}
+    return json.dumps({
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "verificationMaterial": material, "dsseEnvelope": made,
+    }).encode()  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["p256", "ed25519"])
+def test_a_signed_statement_about_a_file_is_a_signature_of_it(tmp_path: Path, kind: str) -> None:
+    signer, other = Signer(tmp_path / "a", kind), Signer(tmp_path / "b", "p256")
+    named = fingerprint(public_key(signer.key))
+    for predicate in PREDICATES:
+        made = envelope(statement(LIST, predicateType=predicate), other, signer)
+        for text in (enclosed(made), json.dumps(made).encode()):
+            assert (verified(LIST, text, [signer.key]).signed_by, verified(LIST, text, [signer.key]).data) == (
+                (named,),
+                LIST,
+            )
+            assert verified(LIST + b"x", text, [signer.key]).reason == OTHER
+    alone = envelope(statement(LIST), other)
+    assert verified(LIST, enclosed(alone), [signer.key]).reason == WRONG
+    good = envelope(statement(LIST), signer)
+    for changed in (
+        {**good, "payload": envelope(statement(LIST + b"x"), signer)["payload"]},
+        {**good, "payload": envelope(statement(LIST, predicate={"a": 1}), other)["payload"]},
+        {**good, "signatures": [{"sig": signer.sign(LIST).decode()}]},  # of the file itself: another kind of message
+        {**good, "signatures": []}, {**good, "signatures": [7]}, {**good, "signatures": None},
+    ):  # fmt: skip
+        assert not verified(LIST, enclosed(changed), [signer.key]).signed_by
+
+
+def test_a_statement_that_says_something_else_of_a_file_is_no_signature(tmp_path: Path) -> None:
+    signer = Signer(tmp_path / "a", "ed25519")
+    for said, told in (
+        ({"predicateType": "https://cyclonedx.org/bom"}, "https://cyclonedx.org/bom"), ({"predicateType": ["x"]}, "no signature"),
+        ({"_type": "https://example.org/Statement"}, "no signature"), ({"subject": []}, "another file"), ({"subject": "x"}, "another file"),
+        ({"subject": [{"digest": ["x"]}, 3]}, "another file"), ({"subject": [{"digest": {"sha512": "0"}}]}, "another file"),
+    ):  # fmt: skip
+        found = verified(LIST, enclosed(envelope(statement(LIST, **said), signer)), [signer.key])
+        assert (found.signed_by, told in found.reason) == ((), True), said
+    for made in (envelope(statement(LIST), signer, kind="text/plain"), {"payloadType": "application/vnd.in-toto+json"}):
+        assert not verified(LIST, enclosed(made), [signer.key]).signed_by
+
+
 @pytest.mark.parametrize("kind", ["p256", "ed25519"])
 def test_what_a_key_signed_is_believed_in_each_shape(tmp_path: Path, kind: str) -> None:
     signer, other = Signer(tmp_path / "a", kind), Signer(tmp_path / "b", "p256")
@@ -77,7 +147,8 @@ def test_what_a_key_signed_is_believed_in_each_shape(tmp_path: Path, kind: str) 
     [
         (b"no base64!", "no base64"), (b"{", "no JSON"), (b"{}", "no signature over a file"), (b"{" * 100_000, "no JSON"),
         (b'{"messageSignature": {"signature": 3}}', "no base64"), (b'{"base64Signature": [1]}', "no base64"), (b"", ""),
-        (b'{"dsseEnvelope": {}}', "no signature over a file"), (b'{"messageSignature": {"messageDigest": {}}}', "another"),
+        (b'{"dsseEnvelope": {}}', "no in-toto statement"), (b'{"dsseEnvelope": 1}', "no signature over a file"), (b"[1]", "no base64"),
+        (b'{"messageSignature": {"messageDigest": {}}}', "another"),
     ],
 )  # fmt: skip
 def test_what_is_no_signature_is_said(tmp_path: Path, signature: bytes, said: str) -> None:
