@@ -93,6 +93,7 @@ class Vulnerability(Record):
     """A known vulnerability of what is installed. package: as the advisory names it, mostly the source; packages: what is installed of it.
 
     installed: the version that the advisory speaks of; fixed: the first one that is not affected, None where none is known; score: of CVSS, 0 to 10.
+    fails: it is as severe as was asked for, and has a fix.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Vulnerability(Record):
     severity: Severity = "unknown"
     score: float | None = None
     summary: str = ""
+    fails: bool = False
 
 
 class VulnerabilityReport(Record):

@@ -15,6 +15,7 @@ from catalog.records import (
     QualityReport,
     Record,
     SyncReport,
+    VulnerabilityReport,
     WatchReport,
 )
 from catalog.units import readable
@@ -89,6 +90,9 @@ REPORTS: dict[type[Record], Callable[[Any], list[Part]]] = {
     AddReport: lambda r: [(f"image:{i.id} {i.name!r}", i.error, i.outcome == "failed") for i in r.images],
     CatalogueReport: lambda r: [(f"{i.section}:{i.name}", i.reason, i.outcome == "failed") for i in r.items],
     LifeCycleReport: lambda r: [(f"image:{i.image_id}", i.reason, i.outcome == "failed") for i in r.images],
+    VulnerabilityReport: lambda r: [
+        (v.id, f"{v.package} {v.installed} is {v.severity}, fixed in {v.fixed}", v.fails) for v in r.vulnerabilities
+    ],
     WatchReport: lambda r: [(f"watch:{w.watch}", w.refused, w.refused is not None) for w in r.watches],
 }
 """Every report of several parts: adding one adds a row."""

@@ -12,4 +12,4 @@ from tasks.promotion.vulnerabilities import compare_with_export
 def find_vulnerabilities(request: FindVulnerabilities) -> VulnerabilityReport:
     """Say which packages of an image an OSV export knows to be vulnerable. Raises as `inspect_contents`, and as sources do."""
     image = find_image(request.image_id, request.account)
-    return compare_with_export(image, inspect(image, request.account), request.osv)
+    return compare_with_export(image, inspect(image, request.account), request.osv, request.fail_from)

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from pydantic import Field, field_validator
 
 from catalog.errors import InvalidRequest
-from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, SignatureRule, WatchKind
+from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, Severity, SignatureRule, WatchKind
 from catalog.rules.storages.sources import SOURCE_RULE, is_address, scheme_of
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
@@ -35,6 +35,7 @@ OSV = (
     "URL, or path on the host that reads the image, of an OSV export: a zip or folder of JSON records, JSON lines or JSON; for instance a "
     "distribution's all.zip. Nothing is asked of anybody else."
 )
+FAIL_FROM = "What is so severe or worse, and has a fix that the image lacks, fails, and so does the command; unknown: whatever has a fix. Empty: nothing."
 ADD = "Fields of the add request for what it brings, such as os=Debian 12, bios_mode=UEFI, image_storages."
 
 
@@ -151,6 +152,7 @@ class FindVulnerabilities(Request):
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     osv: str = Field(**at(1, "OSV export", OSV))
+    fail_from: Severity | None = Field(None, **at(2, "Fail from", FAIL_FROM))
 
     @field_validator("osv", mode="after")
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from catalog.errors import InvalidRequest
-from catalog.records import Contents, Image, Vulnerability, VulnerabilityReport
+from catalog.records import Contents, Image, Severity, Vulnerability, VulnerabilityReport
 from catalog.rules.promotion.vulnerabilities.advisories import Advisory
 from catalog.rules.promotion.vulnerabilities.matching import ECOSYSTEMS, ecosystems_of, found_by, installed
 from catalog.rules.promotion.vulnerabilities.severities import RANKS
@@ -20,8 +20,10 @@ MOST = 20_000
 
 
 @task(task_run_name="compare {image.name} with an OSV export", **retrying())
-def compare_with_export(image: Image, contents: Contents, osv: str) -> VulnerabilityReport:
-    """Return what an export says of an image's packages. osv: its address.
+def compare_with_export(
+    image: Image, contents: Contents, osv: str, fail_from: Severity | None = None
+) -> VulnerabilityReport:
+    """Return what an export says of an image's packages. osv: its address; fail_from: from which severity on what is fixed elsewhere fails.
 
     Raises InvalidRequest for an image whose packages can't be compared with any export, or not with this one, and as sources do.
     """
@@ -32,7 +34,17 @@ def compare_with_export(image: Image, contents: Contents, osv: str) -> Vulnerabi
     if not report.of_image:
         kinds = f"an OSV export with advisories of {named[0]}; of the {report.advisories} in this one that can be read, none is"
         raise InvalidRequest("osv", report.source, kinds)
-    return report
+    return report if fail_from is None else _judged(report, fail_from)
+
+
+def _judged(report: VulnerabilityReport, fail_from: Severity) -> VulnerabilityReport:
+    """Mark what fails: what is as severe as that or worse, and has a fix that somebody who builds the image can take."""
+    least = RANKS.index(fail_from)
+    found = (
+        one.model_copy(update={"fails": one.fixed is not None and RANKS.index(one.severity) <= least})
+        for one in report.vulnerabilities
+    )
+    return report.model_copy(update={"vulnerabilities": tuple(found)})
 
 
 def _why_not(contents: Contents) -> str:

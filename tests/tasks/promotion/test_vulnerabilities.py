@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ImagewrightError, InvalidRequest
-from catalog.records import Image, VulnerabilityReport
+from catalog.records import Image, Severity, VulnerabilityReport
 from flows.requests import FindVulnerabilities
 from tasks.promotion.contents import inspect
 from tasks.promotion.vulnerabilities import compare_with_export
@@ -72,6 +72,25 @@ def test_what_is_affected_is_listed_the_worst_first(tmp_path: Path, kind: str) -
     assert (found.guest_os, len(found.unread)) == ("Debian GNU/Linux 12 (bookworm)", 1)
     assert "DSA-4-1" in found.unread[0]
     assert "no version" in found.unread[0]
+
+
+@pytest.mark.usefixtures("home")
+def test_what_fails_is_severe_enough_and_has_a_fix(tmp_path: Path) -> None:
+    image, lines = stored(tmp_path), [("introduced", "0"), ("fixed", "99")]
+    rated = {"critical": V31, "medium": "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:L/A:N", "unknown": "none"}
+    made = [
+        record(name, "Debian:12", "openssl", lines, severity=[{"type": "CVSS_V3", "score": text}])
+        for name, text in rated.items()
+    ]
+    made.append(record("unfixed", "Debian:12", "openssl", lines[:1], severity=[{"type": "CVSS_V3", "score": V31}]))
+    asked, contents = f"file://{written(tmp_path, 'zip', made)}", inspect.fn(image, "admin")
+    cases: tuple[tuple[Severity | None, set[str]], ...] = (
+        ("critical", {"critical"}), ("high", {"critical"}), ("medium", {"critical", "medium"}), ("unknown", set(rated)), (None, set()),
+    )  # fmt: skip
+    for fail_from, failing in cases:
+        report = compare_with_export.fn(image, contents, asked, fail_from)
+        assert {one.id for one in report.vulnerabilities if one.fails} == failing
+        assert len(report.vulnerabilities) == 4
 
 
 @pytest.mark.usefixtures("home")
