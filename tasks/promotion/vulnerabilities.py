@@ -8,6 +8,7 @@ from catalog.records import Contents, Image, Severity, Vulnerability, Vulnerabil
 from catalog.rules.promotion.vulnerabilities.advisories import Advisory
 from catalog.rules.promotion.vulnerabilities.matching import ECOSYSTEMS, ecosystems_of, found_by, installed
 from catalog.rules.promotion.vulnerabilities.severities import RANKS
+from catalog.rules.storages.sources import SOURCE_RULE, is_address
 from catalog.settings import Settings, load_settings
 from storage.sources.masking import mask
 from storage.sources.osv.records import Left, advisories
@@ -27,6 +28,8 @@ def compare_with_export(
 
     Raises InvalidRequest for an image whose packages can't be compared with any export, or not with this one, and as sources do.
     """
+    if not is_address(osv):
+        raise InvalidRequest("osv", mask(osv), f"{SOURCE_RULE}, or an absolute path of the host")
     named = ecosystems_of(contents.os_release)
     if not named or not contents.packages:
         raise InvalidRequest("image_id", image.id, _why_not(contents))

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ImagewrightError, InvalidRequest
-from catalog.records import Image, Severity, VulnerabilityReport
+from catalog.records import Contents, Image, Severity, VulnerabilityReport
 from flows.requests import FindVulnerabilities
 from tasks.promotion.contents import inspect
 from tasks.promotion.vulnerabilities import compare_with_export
-from tests.flows.managed import placed
+from tests.flows.managed import blank, placed
 from tests.services.guest_images import _filled, linux_tree
 from tests.services.images import need
 from tests.services.nginx import nginx
 from tests.services.osv_export import V31, Record, record, written
+from tests.storage.boot.test_contents import NOW
 
 RELEASE = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n'
 STATUS = Path("/var/lib/dpkg/status")
@@ -160,8 +161,9 @@ def test_what_can_not_be_compared_is_refused_and_never_passed_over(tmp_path: Pat
     ],
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
+    contents = Contents(image_id="x", inspected_at=NOW)
     with pytest.raises(InvalidRequest, match="an absolute path of the host") as refused:
-        FindVulnerabilities(image_id="1b0e7a52-6c1f-4f0e-9d5a-2f6a3c1d8e90", osv=given)
+        compare_with_export.fn(blank(), contents, FindVulnerabilities(image_id=blank().id, osv=given).osv)
     assert "secret" not in str(refused.value)
 
 
