@@ -43,6 +43,7 @@ class Token(Record):
     """A token, by which a program is known as an identity. The secret itself is shown once, when it is made."""
 
     id: str
+    name: str = ""  # what it is for, in its maker's words
     identity: str
     scope: Scope = Field(default_factory=Scope)
     created_by: str = ""

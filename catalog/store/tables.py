@@ -17,7 +17,7 @@ from catalog.records import Record
 from catalog.store.lines.line import COPIED
 from catalog.store.record_kinds import IMAGE, RECORD_KINDS, RecordKind
 
-SCHEMA = "0014"  # newest revision in migrations/versions
+SCHEMA = "0015"  # newest revision in migrations/versions
 OLDEST = "0008"
 """The revision whose programs may still use this schema: it stays while revisions only add, so that hosts are upgraded one by one."""
 SHARES = "image_shares"

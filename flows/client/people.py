@@ -101,10 +101,11 @@ class ServicePeople:
         """List tokens, newest first."""
         return gathered(self.connection, "/tokens", ListedToken, {"identity": identity})
 
-    def create_token(self, identity: str, scope: Scope, expires_at: datetime | None) -> NewToken:
-        """Make a token. It is shown this once."""
+    def create_token(self, identity: str, scope: Scope, expires_at: datetime | None, name: str = "") -> NewToken:
+        """Make a token. It is shown this once. name: what it is for; a service before schema 0015 takes none."""
         until = expires_at.isoformat() if expires_at else None
         asked = {"identity": identity, "scope": scope.model_dump(mode="json"), "expires_at": until}
+        asked |= {"name": name} if name else {}
         return parsed(NewToken, self._ask("POST", "/tokens", asked), self.connection.address("/tokens"))
 
     def revoke_token(self, token_id: str) -> Token:

@@ -106,13 +106,14 @@ def create_token(
     image: Annotated[tuple[str, ...], Parameter(negative="", help="Pattern of image names that it is for.")] = (),
     family: Annotated[tuple[str, ...], Parameter(negative="", help="Family that it is for.")] = (),
     expires_at: Annotated[str | None, Parameter(help="A moment such as 2027-03-01T12:00:00Z; left out: never.")] = None,
+    called: Annotated[str, Parameter(name="--name", help="What it is for, at most 64 characters.")] = "",
     as_json: Json = False,
 ) -> None:
     """Make a token. It is shown this once."""
     scope = Scope(verbs=verb, images=image, families=family)
     until = moment("expires_at", expires_at) if expires_at else None
     with _opened() as people:
-        _say(people.create_token(identity, scope, until), as_json=as_json)
+        _say(people.create_token(identity, scope, until, called), as_json=as_json)
 
 
 @token.command(name="list")
@@ -121,7 +122,7 @@ def list_tokens(
 ) -> None:
     """List tokens, newest first, with their last use; never their secrets."""
     with _opened() as people:
-        columns = ("id", "identity", "scope", "expires_at", "revoked_at", "last_used_at")
+        columns = ("id", "name", "identity", "scope", "expires_at", "revoked_at", "last_used_at")
         _list(people.tokens(identity), columns, as_json=as_json)
 
 

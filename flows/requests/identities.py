@@ -53,5 +53,16 @@ class CreateToken(Asked):
     """Make a token; it is shown once."""
 
     identity: str = Field(description="Whose it is.")
+    name: str = Field("", description="What it is for, at most 64 characters.")
     scope: Scope = Field(default_factory=Scope, description="What it may do of what the identity may.")
+    expires_at: AwareDatetime | None = Field(None, description="From then on it is refused; left out: never.")
+
+
+class AddRobot(Asked):
+    """Add a robot and make its first token, which is shown once: both, or neither."""
+
+    name: str = Field(description="Letters, digits and . _ @ + -.")
+    account: str = Field(description="Account that it belongs to.")
+    role: Role = Field("viewer", description="viewer reads, user works within the account, admin administers.")
+    scope: Scope = Field(default_factory=Scope, description="What the token may do of what the robot may.")
     expires_at: AwareDatetime | None = Field(None, description="From then on it is refused; left out: never.")

@@ -28,13 +28,18 @@ ALLOWED: Mapping[str, str] = {
     ),
 }
 """What pydantic complains of → what is allowed."""
+WHOLE = "request"
+"""What a request is called where no field of it is wrong, but all of it."""
+SECRET = ("password", "token")
+"""Words in the names of fields whose values are repeated to nobody."""
+HIDDEN = "what was given"
 KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def sentence(error: "ValidationError") -> str:
     """Return the first broken field of a request as one sentence."""
     first = error.errors()[0]
-    return sentence_of_details(first, str(first["loc"][0]) if first["loc"] else "request")
+    return sentence_of_details(first, str(first["loc"][0]) if first["loc"] else WHOLE)
 
 
 def sentence_of_details(found: "ErrorDetails", field: str) -> str:
@@ -42,6 +47,24 @@ def sentence_of_details(found: "ErrorDetails", field: str) -> str:
     if found["type"] == "missing":
         return f"{field}: it is missing, and has to be given"
     return f"{field}: {_plain(found['input'])} is not allowed; {_allowed(found)}"
+
+
+def discreet_sentence(error: "ValidationError") -> str:
+    """Return the first broken field as one sentence that repeats nothing that may be a password or a token.
+
+    Nor what stands in a field that there is not: its name may be one that is misspelt.
+    """
+    first = error.errors()[0]
+    first = {**first, "input": HIDDEN} if first["type"] == "extra_forbidden" else first
+    return discreet_sentence_of_details(first, ".".join(str(part) for part in first["loc"]) or WHOLE)
+
+
+def discreet_sentence_of_details(found: "ErrorDetails", field: str) -> str:
+    """Return what is wrong with one field, or with the whole request, as `discreet_sentence` does."""
+    if found["type"] == "json_invalid":
+        return f"{WHOLE}: it is no JSON"
+    secret = field == WHOLE or any(one in field for one in SECRET)
+    return sentence_of_details({**found, "input": HIDDEN} if secret else found, field)
 
 
 def _allowed(error: "ErrorDetails") -> str:

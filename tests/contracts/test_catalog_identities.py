@@ -296,3 +296,26 @@ def test_a_secret_is_compared_whether_there_is_a_row_or_not() -> None:
     assert (given.proves(made.digest), given.proves(None), given.proves("0" * 64)) == (True, False, False)
     assert made.text.count("_") >= 2
     assert SignedIn.model_fields.keys() == {"identity", "scope", "proof", "expires_at"}
+
+
+def test_a_robot_and_its_first_token_are_made_both_or_neither(catalog: Catalog, clock: Ticking) -> None:
+    def added(**fields: object) -> NewToken:
+        given: dict[str, object] = {"role": "user", "scope": Scope(), "expires_at": None} | fields
+        return registering.add_robot(catalog, "admin", "root", "ci", "team", **given)  # type: ignore[arg-type]
+
+    for wrong in ({"expires_at": clock.now}, {"scope": Scope(images=("",))}):
+        with pytest.raises(errors.InvalidRequest):
+            added(**wrong)
+        with pytest.raises(errors.IdentityNotFound):
+            catalog.identity("ci")
+    made = added()
+    assert (signed_in(catalog, made.token).identity.name, catalog.identity("ci").kind) == ("ci", "robot")
+    with pytest.raises(errors.IdentityExists):
+        added()
+
+
+@pytest.mark.parametrize("name", ["x" * 65, " a", "a ", "a\nb", "\u202e", "\ud800"])
+def test_what_no_token_can_be_called(catalog: Catalog, alice: str, name: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="at most 64 characters"):
+        token_of(catalog, alice, name=name)
+    assert token_of(catalog, alice, name="nächtlich 夜").name == "nächtlich 夜"

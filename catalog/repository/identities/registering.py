@@ -6,10 +6,11 @@ from datetime import datetime
 from catalog.errors import InvalidRequest
 from catalog.records import Identity, IdentityKind, NewToken, Role, Scope, Token
 from catalog.repository.catalog import Catalog
+from catalog.repository.change import Change
 from catalog.repository.identities import proofs
 from catalog.rules.accounts.roles import check_scope
 from catalog.rules.accounts.sharing import ADMIN
-from catalog.rules.accounts.sign_in import check_name, check_names, check_password
+from catalog.rules.accounts.sign_in import check_name, check_names, check_password, check_token_name
 
 
 def add(
@@ -51,24 +52,42 @@ def change(
 
 
 def create_token(
-    catalog: Catalog, actor: str, by: str, identity: str, scope: Scope, expires_at: datetime | None
+    catalog: Catalog, actor: str, by: str, identity: str, scope: Scope, expires_at: datetime | None, name: str = ""
 ) -> NewToken:
-    """Make a token of an identity. by: who makes it. Raises IdentityNotFound, InvalidRequest."""
+    """Make a token of an identity. by: who makes it; name: what it is for. Raises IdentityNotFound, InvalidRequest."""
     check_scope(scope)
-    if expires_at is not None and expires_at <= catalog.now():
-        raise InvalidRequest("expires_at", expires_at.isoformat(), "a moment to come")
-    secret = proofs.new_secret(proofs.TOKEN)
+    check_token_name(name)
     with catalog.changing(actor) as changing:
-        token = Token(
-            id=secret.id,
-            identity=identity,
-            scope=scope,
-            created_by=by,
-            created_at=changing.now(),
-            expires_at=expires_at,
+        return _with_token(changing, by, identity, scope, expires_at, name)
+
+
+def add_robot(
+    catalog: Catalog, actor: str, by: str, name: str, account: str, *, role: Role, scope: Scope,
+    expires_at: datetime | None,
+) -> NewToken:  # fmt: skip
+    """Add a robot and make its first token, both or neither. Raises as `add` and `create_token`."""
+    check_scope(scope)
+    check_names(account, ())
+    with catalog.changing(actor) as changing:
+        now = changing.now()
+        robot = Identity(
+            name=check_name(name), kind="robot", account=account, role=role, created_at=now, updated_at=now
         )
-        added = changing.add_token(token, secret.digest)
-    return NewToken(**dict(added), token=secret.text)
+        changing.add_identity(robot)
+        return _with_token(changing, by, name, scope, expires_at, "")
+
+
+def _with_token(
+    changing: Change, by: str, identity: str, scope: Scope, expires_at: datetime | None, name: str
+) -> NewToken:
+    """Make a token within a change."""
+    now, secret = changing.now(), proofs.new_secret(proofs.TOKEN)
+    if expires_at is not None and expires_at <= now:
+        raise InvalidRequest("expires_at", expires_at.isoformat(), "a moment to come")
+    token = Token(
+        id=secret.id, name=name, identity=identity, scope=scope, created_by=by, created_at=now, expires_at=expires_at
+    )
+    return NewToken(**dict(changing.add_token(token, secret.digest)), token=secret.text)
 
 
 def revoke_token(catalog: Catalog, actor: str, token_id: str) -> Token:

@@ -32,6 +32,10 @@ ROLES: Mapping[Role, frozenset[Verb]] = {
 }
 
 
+BEYOND: frozenset[Verb] = frozenset({"administer"})
+"""What no token may that is limited to some images: it could make itself one without limits."""
+
+
 def verb_of(rights: str) -> Verb:
     """Return what an operation with these rights does; what nobody described is an administrator's."""
     return VERBS.get(rights, "administer")
@@ -40,7 +44,7 @@ def verb_of(rights: str) -> Verb:
 def may(who: SignedIn, verb: Verb) -> bool:
     """Tell whether role and scope allow something."""
     left = not who.scope.verbs or verb in who.scope.verbs
-    beyond = verb == "administer" and is_limited(who.scope)  # it could make itself a token without limits
+    beyond = verb in BEYOND and is_limited(who.scope)
     return verb in ROLES[who.identity.role] and left and not beyond
 
 
@@ -51,6 +55,36 @@ def require(who: SignedIn, verb: Verb, operation: str) -> None:
         raise NotAllowed(who.identity.name, operation, f"the role {roles}")
     if not may(who, verb):
         raise NotAllowed(who.identity.name, operation, f"a token whose scope has {verb!r}")
+
+
+def require_tokens_of(who: SignedIn, identity: str) -> None:
+    """Raise NotAllowed unless somebody may make tokens of an identity: an administrator of all, a person of their own.
+
+    One's own are made by a session: what is left of a role by a token, a token that it makes could not be trusted to keep.
+    """
+    if identity == who.identity.name and not may(who, "administer"):
+        if not who.proof.startswith("session:"):
+            raise NotAllowed(who.identity.name, "make tokens by a token", "a session, or the role admin")
+        return
+    require(who, "administer", "make tokens")
+
+
+def roles_up_to(role: Role) -> tuple[Role, ...]:
+    """Return the roles that a role has all rights of, the least first."""
+    return tuple(one for one, verbs in ROLES.items() if verbs <= ROLES[role])
+
+
+def scope_of(role: Role, of: Role) -> Scope:
+    """Return what leaves of the rights of one role those of another, also when it is raised later. Raises InvalidRequest for one above."""
+    if role not in roles_up_to(of):
+        raise InvalidRequest("role", role, f"one of {', '.join(roles_up_to(of))}")
+    return Scope(verbs=tuple(sorted(ROLES[role])))
+
+
+def role_left(role: Role, scope: Scope) -> Role | None:
+    """Return the role whose rights a scope leaves of a role's, which images apart; None where it is no whole role."""
+    left = ROLES[role] & frozenset(scope.verbs or ROLES[role]) - (BEYOND if is_limited(scope) else frozenset())
+    return next((one for one, verbs in ROLES.items() if verbs == left), None)
 
 
 def sees_as(who: SignedIn) -> str:

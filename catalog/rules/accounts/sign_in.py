@@ -18,6 +18,7 @@ from catalog.records import Attempts
 WINDOW = timedelta(minutes=15)
 MOST: Mapping[str, int] = {"both": 5, "address": 30, "name": 50}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+LONGEST_TOKEN_NAME = 64
 SHORTEST, LONGEST = 8, 1024
 """Characters of a password: fewer are guessed, more only cost time."""
 
@@ -26,6 +27,14 @@ def check_name(name: str) -> str:
     """Return the name of an identity. Raises InvalidRequest."""
     if not NAME.fullmatch(name):
         raise InvalidRequest("name", name, "1 to 64 letters, digits and . _ @ + -, the first a letter or digit")
+    return name
+
+
+def check_token_name(name: str) -> str:
+    """Return what a token is called; empty: nothing. Raises InvalidRequest."""
+    if len(name) > LONGEST_TOKEN_NAME or name != name.strip() or not name.isprintable():
+        allowed = f"at most {LONGEST_TOKEN_NAME} characters that can be seen, no space at either end"
+        raise InvalidRequest("name", name[: LONGEST_TOKEN_NAME + 1], allowed)
     return name
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from inspect import cleandoc
-from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,17 +15,13 @@ from catalog.errors.describing import described
 from console.starting import ServerUnavailable
 from console.thread_pools import TookTooLong
 from console.transfers.uploads import NoPiece, NotKept, OtherProtocol, WrongOffset
-from flows.requests.sentences import sentence_of_details
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from flows.requests.sentences import WHOLE, discreet_sentence_of_details
 
 MEDIA = "application/problem+json"
 RESERVED = ("type", "title", "status", "detail", "instance")
 AGAIN_S = 5
 """When to ask again what does not answer now."""
 PARTS = ("body", "query", "path", "header")
-SECRET = ("password", "token")
 STATUSES: Mapping[type[errors.ImagewrightError], HTTPStatus] = {
     errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
     errors.SignInFailed: HTTPStatus.UNAUTHORIZED,
@@ -129,23 +124,15 @@ async def misread(_request: Request, error: Exception) -> JSONResponse:
     """Answer what is wrong with a request, in the sentence that forms and commands have for it."""
     assert isinstance(error, RequestValidationError | ValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in PARTS) or "request"
+    place = ".".join(str(part) for part in first["loc"] if part not in PARTS) or WHOLE
     body = {
         "type": "InvalidRequest",
         "title": "A request breaks a rule of its form.",
         "status": HTTPStatus.UNPROCESSABLE_ENTITY,
-        "detail": _sentence(first, place),
+        "detail": discreet_sentence_of_details(first, place),
         "parameter": place,
     }
     return JSONResponse(body, HTTPStatus.UNPROCESSABLE_ENTITY, media_type=MEDIA)
-
-
-def _sentence(found: "ErrorDetails", place: str) -> str:
-    if found["type"] == "json_invalid":
-        return "request: it is no JSON"
-    if any(secret in place for secret in SECRET):
-        found = {**found, "input": "what was given"}  # nobody's password is repeated
-    return sentence_of_details(found, place)
 
 
 async def plain(_request: Request, error: Exception) -> JSONResponse:

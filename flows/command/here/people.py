@@ -56,9 +56,9 @@ class CatalogPeople:
         """List tokens, newest first."""
         return self._catalog.tokens(identity)
 
-    def create_token(self, identity: str, scope: Scope, expires_at: datetime | None) -> NewToken:
-        """Make a token. It is shown this once."""
-        return registering.create_token(self._catalog, ADMIN, self._who, identity, scope, expires_at)
+    def create_token(self, identity: str, scope: Scope, expires_at: datetime | None, name: str = "") -> NewToken:
+        """Make a token. It is shown this once. name: what it is for."""
+        return registering.create_token(self._catalog, ADMIN, self._who, identity, scope, expires_at, name)
 
     def revoke_token(self, token_id: str) -> Token:
         """Revoke a token."""

@@ -9,9 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.errors import NotAllowed, OtherAccount
+from catalog.errors import InvalidRequest, NotAllowed, OtherAccount
 from catalog.records import Identity, Role, Scope, SignedIn, Verb
-from catalog.rules.accounts.roles import ROLES, VERBS, acting_account, fits, in_scope, may, require, sees_as, verb_of
+from catalog.rules.accounts.roles import (
+    ROLES,
+    VERBS,
+    acting_account,
+    fits,
+    in_scope,
+    may,
+    require,
+    require_tokens_of,
+    role_left,
+    roles_up_to,
+    scope_of,
+    sees_as,
+    verb_of,
+)  # fmt: skip
 from catalog.rules.accounts.sign_in import check_name, counted
 from flows.registry import OPERATIONS, Rights
 
@@ -91,3 +105,33 @@ def test_what_is_counted_names_nobody() -> None:
     told = counted("my password", "192.0.2.1")
     assert set(told) == {"both", "address", "name"}
     assert "my password" not in str(told)
+
+
+@pytest.mark.parametrize("of", get_args(Role))
+@pytest.mark.parametrize("role", get_args(Role))
+def test_a_token_has_a_role_up_to_its_owners_and_keeps_it(role: Role, of: Role) -> None:
+    if role not in roles_up_to(of):
+        with pytest.raises(InvalidRequest, match=", ".join(roles_up_to(of))):
+            scope_of(role, of)
+        return
+    scope = scope_of(role, of)
+    assert role_left(of, scope) == role
+    for later in get_args(Role):  # its owner's role may be raised, or not be what it was
+        assert {verb for verb in get_args(Verb) if may(one(later, verbs=scope.verbs), verb)} == ALLOWED[role] & ALLOWED[
+            later
+        ]
+
+
+def test_what_a_scope_leaves_of_a_role() -> None:
+    assert role_left("user", Scope()) == "user"
+    assert role_left("admin", Scope(images=("ci-*",))) == "user"  # it never administers
+    assert role_left("user", Scope(verbs=("read", "use"))) is None
+
+
+def test_a_token_makes_no_token_and_nobody_one_of_others() -> None:
+    by_token = one("user").model_copy(update={"proof": "token:1"})
+    require_tokens_of(one("viewer"), "a")
+    require_tokens_of(one("admin"), "b")
+    for who, identity in ((by_token, "a"), (by_token, "b"), (one("user"), "b"), (one("admin", images=["x"]), "b")):
+        with pytest.raises(NotAllowed):
+            require_tokens_of(who, identity)

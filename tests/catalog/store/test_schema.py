@@ -23,7 +23,7 @@ from catalog.store.protocol import EVERYTHING
 from catalog.store.record_kinds import EVENT, IMAGE, IMAGE_STORAGE, REPLICA
 from catalog.store.schema import revision
 from catalog.store.sql import SqlStore, connect, parse
-from catalog.store.tables import METADATA, OLDEST, SCHEMA, TABLES, row_of
+from catalog.store.tables import BEHIND_TABLE, METADATA, OLDEST, SCHEMA, TABLES, row_of
 from catalog.store.upgrade import MIGRATIONS, upgrade
 from tests.catalog.samples import START, a_replica, a_storage, an_image
 from tests.services.postgresql import url_of
@@ -110,7 +110,8 @@ def test_a_program_of_before_a_migration_reads_and_writes_on_beside_it(kind: str
         open_before.commit()
         assert main([url]) == 0
         for table in tables:
-            open_before.execute(sa.insert(table), whole_row(table, "late"))
+            if table.name != BEHIND_TABLE.name:  # the database itself notes there each image that is written
+                open_before.execute(sa.insert(table), whole_row(table, "late"))
         open_before.commit()
         for table in tables:
             wrote = 2 if table.name == "image_storages" else 1

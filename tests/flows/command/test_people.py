@@ -41,9 +41,23 @@ def test_a_person_is_added_changed_and_disabled(monkeypatch: Patch, capsys: Capt
 
 def test_a_token_is_shown_once_and_revoked(monkeypatch: Patch, capsys: Captured) -> None:
     assert told(monkeypatch, capsys, "identity", "add", "ci", "--account", "team", "--robot")[0] == 0
-    words = ("token", "create", "ci", "--verb", "read", "--image", "web-*", "--expires-at", "2100-01-01", "--json")
+    words = (
+        "token",
+        "create",
+        "ci",
+        "--verb",
+        "read",
+        "--image",
+        "web-*",
+        "--expires-at",
+        "2100-01-01",
+        "--name",
+        "nightly",
+        "--json",
+    )
     made = json.loads(told(monkeypatch, capsys, *words)[1])
     assert made["token"].startswith(f"iw_{made['id']}_")
+    assert made["name"] == "nightly"
     assert made["scope"] == {"verbs": ["read"], "images": ["web-*"], "families": []}
     for listing in (("token", "list"), ("token", "list", "--json", "--identity", "ci")):
         assert made["token"] not in told(monkeypatch, capsys, *listing)[1]
