@@ -30,6 +30,7 @@ from console.login.pages import SignInPages
 from console.login.persons import SessionPersons
 from console.look import preferences
 from console.oidc.signing_in import OidcSignIn
+from console.pages.access.routes import AccessPages
 from console.pages.form_routes import FormRoutes
 from console.pages.pages import Pages, trouble
 from console.published.tree import Published
@@ -70,6 +71,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             *_health(settings).routes(),
             *Pages(settings).routes(),
             *FormRoutes(settings).routes(),
+            *AccessPages(settings).routes(),
             *runs.routes(),
             *approvals.routes(),
             *live.routes(),

@@ -17,7 +17,7 @@ REQUESTS = "flows.requests"
 Rights = Literal["admin", "owner, admin", "whoever sees the image", "anybody"]
 Button = Literal[
     "image", "export", "leftover", "image storage", "primary storage", "volume", "upload",
-    "family", "latest", "build", "images", "bin", "storages", "primary", "families",
+    "family", "latest", "build", "account", "images", "bin", "storages", "primary", "families",
 ]  # fmt: skip
 """Where the console offers an operation: on each line of a kind, or (the last five) once above a tab. latest: of a family; build: not yet its latest."""
 BytesAt = Literal[
@@ -47,7 +47,7 @@ class Present:
     another name. fixed: fields that are never changed.
     """
 
-    of: Literal["image", "image storage", "primary storage", "family"]
+    of: Literal["image", "image storage", "primary storage", "family", "account"]
     named: Mapping[str, str] = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
 

@@ -50,6 +50,7 @@ class Unindented(Extension):
 
 TEMPLATES = Jinja2Templates(Path(__file__).parents[1] / "templates", context_processors=[_known])
 TEMPLATES.env.add_extension(Unindented)
+TEMPLATES.env.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
 TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
 TEMPLATES.env.filters.update(verb=lambda flow: OPERATIONS[flow].title, happened=happened)
 TEMPLATES.env.globals.update(overdue=Overdue(), icon=icon, themes=THEMES, languages=NAMES)

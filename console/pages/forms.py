@@ -11,7 +11,7 @@ from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.storages.sources import UPLOAD
 from flows.requests.form import ZONE
 
-Kind = Literal["text", "number", "checkbox", "choice", "choices", "list", "date"]
+Kind = Literal["text", "number", "checkbox", "choice", "choices", "list", "date", "password"]
 FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
 """Fields that say which thing is meant: shown, not edited, where the row says it."""
 NAMED = ("image_id", "image_ids", "volume_id")
@@ -24,8 +24,8 @@ LAST = 80
 """Position from which on fields are for few: account, plan."""
 NAME = "name"
 """Says which storage is meant, where its name is not what changes."""
-CLEAR = "clear"
-"""Field that names those to be emptied."""
+CLEARING = ("clear", "defaults")
+"""Fields that name those to be emptied, or to be as the whole system has them."""
 OF_ADMINISTRATORS = ("account", "credentials")
 NOT_KNOWN: Mapping[str, tuple[str, ...]] = {}
 NOTHING: Mapping[str, object] = {}
@@ -34,7 +34,7 @@ NOTHING: Mapping[str, object] = {}
 class Field(Record):
     """An input. options: of a choice; value: what stands there at first; chosen: of several choices.
 
-    present: that is how it is, so it is sent only if it was changed; clears: emptied, it is named in `clear`;
+    present: that is how it is, so it is sent only if it was changed; clears: the field that it is named in once emptied;
     only_with: `field=value` without which it is not sent; hidden: what another input says; rare: asked for further down.
     """
 
@@ -48,7 +48,7 @@ class Field(Record):
     required: bool = False
     fixed: bool = False
     present: bool = False
-    clears: bool = False
+    clears: str = ""
     only_with: str = ""
     hidden: bool = False
     rare: bool = False
@@ -83,11 +83,11 @@ def fields_of(
 
 def _with_present(field: Field, fields: Sequence[Field], present: Mapping[str, object]) -> Field:
     """Return the field with what it means that the form shows how things are: emptying an input empties its field."""
-    clearable = next((f.options for f in fields if f.name == CLEAR), ())
+    clearing, clearable = next(((f.name, f.options) for f in fields if f.name in CLEARING), ("", ()))
     update = {
         "present": field.name in present,
-        "clears": field.name in present and field.name in clearable,
-        "hidden": (field.name == CLEAR and set(clearable) <= set(present)) or (field.fixed and field.name in NAMED),
+        "clears": clearing if field.name in present and field.name in clearable else "",
+        "hidden": (field.name == clearing and set(clearable) <= set(present)) or (field.fixed and field.name in NAMED),
         "fixed": field.fixed or (field.name == NAME and bool(present) and NAME not in present),
     }
     return field.model_copy(update=update)
@@ -143,8 +143,8 @@ def _text(value: object, kind: Kind) -> str:
 def _kind(facts: Mapping[str, Any]) -> Kind:
     if _choices(facts):
         return "choices" if facts.get("type") == "array" else "choice"
-    if facts.get("format") == "date-time":
-        return "date"
+    if facts.get("format") in ("date-time", "password"):
+        return "date" if facts["format"] == "date-time" else "password"
     kinds: dict[str, Kind] = {"boolean": "checkbox", "integer": "number", "number": "number", "array": "list"}
     return kinds.get(facts.get("type", ""), "text")
 

@@ -12,6 +12,7 @@ READ: Mapping[str, Callable[[Visibility, Mapping[str, object]], Record]] = {
     "image storage": lambda visibility, given: visibility.catalog.image_storage(str(given.get("name", ""))),
     "primary storage": lambda visibility, given: visibility.catalog.primary_storage(str(given.get("name", ""))),
     "family": lambda visibility, given: visibility.catalog.family(str(given.get("name", ""))),
+    "account": lambda visibility, given: visibility.catalog.account(str(given.get("name", ""))),
 }
 """`Present.of` → the record."""
 
@@ -19,7 +20,7 @@ READ: Mapping[str, Callable[[Visibility, Mapping[str, object]], Record]] = {
 def present_values(visibility: Visibility, flow: str, given: Mapping[str, object]) -> Mapping[str, object]:
     """Return the present values of what a flow would change; nothing where it is not seen, which the run will say."""
     row = OPERATIONS[flow]
-    if row.present is None:
+    if row.present is None or (row.present.of == "account" and not given.get("name")):  # every name is an account's
         return {}
     try:
         record = READ[row.present.of](visibility, given)

@@ -12,7 +12,7 @@ import { t } from "./words.js";
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button && !button.closest("dialog")) opener = { button, row: button.closest("tr[data-row]")?.dataset.row };
+  if (button && !button.closest("dialog")) opener = { button, row: button.closest("[data-row]")?.dataset.row };
   if (button?.dataset.flow) {
     button.closest("details")?.removeAttribute("open");
     const about = subject(button);
@@ -29,13 +29,13 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.copy) copy(button);
   if (button?.dataset.discard) remove(button);
   if (button && "signOut" in button.dataset) signOut(button);
-  for (const menu of document.querySelectorAll("main details[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll("main details[open]:not(.lasting)")) if (!menu.contains(event.target)) menu.open = false;
 });
 
 // The keyboard goes back to where the dialog was opened; where that is gone, to the head of the page.
 let opener = {};
 document.getElementById("dialog").addEventListener("close", () => {
-  const row = opener.row && document.querySelector(`tr[data-row="${CSS.escape(opener.row)}"] summary`);
+  const row = opener.row && document.querySelector(`[data-row="${CSS.escape(opener.row)}"] summary`);
   const there = opener.button?.isConnected && opener.button.checkVisibility() ? opener.button : row;
   const head = document.querySelector("main h1");
   if (!there && head) head.tabIndex = -1;

@@ -13,6 +13,7 @@ const dialog = document.getElementById("dialog");
 
 function value(input) {
   if (input.dataset.kind === "choices") return [...input.querySelectorAll("input:checked")].map((box) => box.value);
+  if (input.dataset.kind === "password") return input.value || undefined; // its spaces are part of it
   const text = input.value.trim();
   if (input.dataset.kind === "checkbox") return input.checked;
   if (text === "") return undefined;
@@ -33,7 +34,7 @@ export function asked(form) {
   const said = fields.filter((input) => anew || (input.required && !("present" in input.dataset)) || input.readOnly || changed(input));
   const request = Object.fromEntries(said.map((input) => [input.name || input.dataset.name, value(input)]).filter(([, v]) => v !== undefined));
   const emptied = anew ? [] : fields.filter((input) => "clears" in input.dataset && before(input) !== "" && value(input) === undefined);
-  if (emptied.length) request.clear = [...new Set([...(request.clear || []), ...emptied.map((input) => input.name)])];
+  for (const { name, dataset: { clears } } of emptied) request[clears] = [...new Set([...(request[clears] || []), name])];
   return request;
 }
 

@@ -1,7 +1,7 @@
 // While files are sent, the next page is put into this one: leaving it would end what it sends.
 import { active } from "./uploading.js";
 
-const isPage = (place) => place.origin === location.origin && (place.pathname === "/" || place.pathname.startsWith("/images/"));
+const isPage = (place) => place.origin === location.origin && (["/", "/access"].includes(place.pathname) || place.pathname.startsWith("/images/"));
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from catalog.records import RetentionPolicy
 from catalog.settings import LONGEST_DAYS
-from flows.registry import operation
+from flows.registry import Present, operation
 from flows.requests.form import ChangingRequest, at
 
 Configured = Literal[
@@ -14,7 +14,10 @@ Configured = Literal[
 ]
 
 
-@operation("flows.accounts.configure", rights="admin", run="configure account {name}", bytes_at="none")
+@operation(
+    "flows.accounts.configure", rights="admin", run="configure account {name}", bytes_at="none", buttons=("account",),
+    present=Present("account", fixed=("name",)),
+)  # fmt: skip
 class SetAccount(ChangingRequest):
     """Set an account's projects, quotas and recycle bin; what is left empty stays as it is."""
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from catalog import open_catalog
-from catalog.records import Image, Leftover
+from catalog.records import Account, Image, Leftover
 from tests.flows.managed import blank, placed, register
 from tests.services.browser import SHOTS, chromium_page
 from tests.services.serving import Serving
@@ -82,6 +82,25 @@ def test_an_edit_shows_how_it_is_and_an_emptied_field_is_emptied(served: Serving
     shot(page, "edited")
     assert not page.locator("dialog .main").is_visible()
     assert page.locator("#f-name").is_disabled()
+
+
+def test_a_quota_is_set_and_one_that_is_emptied_is_the_systems_again(served: Serving, page: "Page") -> None:
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        change.save_account(Account(name="shop", quota_images=4, projects=("web",), created_at=NOON))
+    page.goto(f"{served.console}/access")
+    line = page.locator("[data-row='account shop']")
+    line.get_by_role("button").click()
+    page.locator("dialog .main").wait_for()
+    assert (page.locator("#f-quota_images").input_value(), page.locator("#f-projects").input_value()) == ("4", "web")
+    page.locator("#f-quota_images").fill("")
+    page.locator("#f-quota_bytes").fill("4096")
+    shot(page, "quota")
+    sent(page)
+    with open_catalog() as catalog:
+        after = catalog.account("shop")
+    assert (after.quota_images, after.quota_bytes, after.projects) == (None, 4096, ("web",))
+    page.keyboard.press("Escape")
+    line.get_by_text("of 4 KiB").wait_for()
 
 
 def test_sharing_shows_who_is_there_and_keeps_them(served: Serving, page: "Page") -> None:

@@ -55,7 +55,7 @@ def flows_in(html: str) -> set[str]:
 @pytest.mark.parametrize("name", WHO)
 def test_no_page_offers_what_a_role_may_not_do(browser: Browser, seen: Seen, name: str) -> None:
     client = browser(name)
-    pages = [client.get(f"/?tab={tab}").text for tab in (*TABS, "storages", "primary")]
+    pages = [client.get(f"/?tab={tab}").text for tab in (*TABS, "storages", "primary")] + [client.get("/access").text]
     offered = set().union(*map(flows_in, pages))
     assert {verb_of(OPERATIONS[flow].rights) for flow in offered} <= ROLES[WHO[name]]
     if name == "viewer":

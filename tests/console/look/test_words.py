@@ -11,12 +11,13 @@ import pytest
 import console
 from catalog.log import events
 from catalog.records import Image, ImageStatus
-from catalog.records.identities import Role
+from catalog.records.identities import IdentityKind, Role
 from catalog.rules.images.operating_systems import UEFI_TABLE
 from catalog.rules.promotion.gates import GATES
 from console.look.language import ONE, Said, Words, chinese
 from console.look.preferences import THEMES
 from console.look.templates import happened
+from console.pages.access.forms import FORMS
 from console.pages.details import APART
 from console.pages.families.builds import LEFT
 from console.pages.forms import fields_of
@@ -35,6 +36,7 @@ IN_PYTHON = {
     "File systems", "Boot loaders", "being measured", "no bounds", "Name", "Landing", "Damaged", "Deleting", "ISO",
     "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to", "waits", "refused",
     "it passed every gate and was not promoted yet", LEFT, *GATES,
+    "revoked", "expired", "Images", "Logical bytes", "Stored bytes",
 }  # fmt: skip
 """What Python says besides what is collected below."""
 
@@ -62,7 +64,7 @@ def in_rows() -> Iterator[str]:
     yield from (*STATES, *TITLES.values(), *KINDS, *(status.value for status in ImageStatus), *filter(None, DEPRECATED))
     yield from (row.title for row in OPERATIONS.values())
     yield from (name for _, name in THEMES.values())
-    yield from get_args(Role)
+    yield from (*get_args(Role), *get_args(IdentityKind))
     yield from (happened(kind) for name, kind in vars(events).items() if name.isupper() and isinstance(kind, str))
     yield from in_forms()
     yield from (said for _, mode, versions in UEFI_TABLE for said in (mode, versions))
@@ -71,6 +73,9 @@ def in_rows() -> Iterator[str]:
 
 
 def in_forms() -> Iterator[str]:
+    for form in FORMS.values():
+        yield from (form.title, (form.model.__doc__ or "").partition("\n")[0])
+        yield from (said for field in fields_of(form.model, {}) for said in (field.title, field.description))
     for row in OPERATIONS.values():
         if row.buttons or row.transition:
             yield (row.request.__doc__ or "").partition("\n")[0]
