@@ -7,6 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?=
 PYTEST_ARGS ?=
+TESTS := $(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
+# Two sittings: each process imports and keeps all that it may run, some 400 MB for all tests together.
+ENGINE := tests/catalog tests/contracts tests/storage tests/tasks
+# what pytest ends with where nothing was chosen
+NONE := 5
 
 .PHONY: help env env-test demo demo-golden test test-long lint generate format docs bench serve clean
 
@@ -30,7 +35,10 @@ demo-golden: env ## a publisher on loopback, followed: good builds become the la
 	@$(BIN)/python -m tests.demo_golden
 
 test: env-test   ## all tests against real services; three processes on two cores, since they mostly wait
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long" $(PYTEST_ARGS)
+	@failed=0; \
+	$(TESTS) $(ENGINE) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
+	$(TESTS) tests $(addprefix --ignore=,$(ENGINE)) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
+	exit $$failed
 
 test-long: env-test ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
