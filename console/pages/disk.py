@@ -1,11 +1,12 @@
-"""A picture of an image's file: where it has data and where holes; and of its disk: where what boots lies."""
+"""A picture of an image's file: where it has data and where holes; and of the disk inside: its partitions and what fills them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from catalog.records import Image
+from catalog.records import Image, Replica
+from storage.boot.layout import DiskPart, Layout
 
-WIDTH, COLUMNS = 800, 400
+WIDTH, COLUMNS, NARROWEST = 800, 400, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,31 +18,33 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A place on the disk that is known. x: of WIDTH."""
+class Drawn:
+    """A part of the disk. x, width: of WIDTH; number: from 1 on; guest: what runs in it, as far as it is known."""
 
     x: float
-    name: str
-    offset: int
+    width: float
+    number: int
+    part: DiskPart
+    guest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The picture. storage, format: which file it is; data_bytes: of its size_bytes."""
+    """The picture. storage, format: which file it is; data_bytes: of its size_bytes; table, virtual_bytes: of the disk inside."""
 
     storage: str
     format: str
     size_bytes: int
     data_bytes: int
     columns: tuple[Column, ...]
-    marks: tuple[Mark, ...]
+    table: str
+    parts: tuple[Drawn, ...]
     virtual_bytes: int
 
 
-def disk_of(
-    image: Image, storage: str, format_: str, extents: Iterable[tuple[int, int, bool]], size_bytes: int
-) -> Disk:
-    """Draw a file of some extents, (start, end, is_hole) each, of `size_bytes` in all."""
+def disk_of(image: Image, replica: Replica, extents: Iterable[tuple[int, int, bool]], layout: Layout | None) -> Disk:
+    """Draw the file that a storage keeps, of some extents, (start, end, is_hole) each, and the disk inside."""
+    size_bytes = replica.size_bytes
     filled, data, column = [0] * COLUMNS, 0, max(1, -(-size_bytes // COLUMNS))
     for start, end, is_hole in extents:
         if not is_hole:
@@ -49,7 +52,11 @@ def disk_of(
             _fill(filled, column, start, end)
     wide = WIDTH / COLUMNS
     columns = tuple(Column(round(n * wide, 2), round(min(1, b / column), 3)) for n, b in enumerate(filled) if b)
-    return Disk(storage, format_, size_bytes, data, columns, tuple(_marks(image)), image.virtual_size_bytes or 0)
+    inside = layout or Layout(table="none", size_bytes=image.virtual_size_bytes or 0)
+    parts = tuple(_drawn(image, inside))
+    return Disk(
+        replica.image_storage, replica.format, size_bytes, data, columns, inside.table, parts, inside.size_bytes
+    )
 
 
 def _fill(filled: list[int], column: int, start: int, end: int) -> None:
@@ -60,13 +67,11 @@ def _fill(filled: list[int], column: int, start: int, end: int) -> None:
         start = until
 
 
-def _marks(image: Image) -> Iterable[Mark]:
-    """Yield what the record says of places on the disk: the guest's file system, and those of boot loaders."""
-    boot, size = image.boot, image.virtual_size_bytes
-    if boot is None or not size:
-        return
-    places = {one.offset: one.path.rpartition("/")[2] for one in reversed(boot.loaders)}
-    if boot.guest_at is not None:
-        places[boot.guest_at] = boot.guest_os or "guest"
-    for offset, name in sorted(places.items()):
-        yield Mark(round(WIDTH * min(1, offset / size), 1), name, offset)
+def _drawn(image: Image, layout: Layout) -> Iterable[Drawn]:
+    """Yield the parts of a disk as they are drawn: the smallest is seen as well."""
+    boot, scale = image.boot, WIDTH / max(1, layout.size_bytes)
+    for number, part in enumerate(layout.parts, 1):
+        guest = boot.guest_os if boot and boot.guest_at == part.start else None
+        x = min(part.start * scale, WIDTH - NARROWEST)
+        width = min(max(part.size_bytes * scale, NARROWEST), WIDTH - x)
+        yield Drawn(round(x, 1), round(width, 1), number, part, guest or "")

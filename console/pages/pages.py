@@ -39,6 +39,7 @@ from console.thread_pools import catalogs, plans
 from console.transfers.replica_contents import OpenReaders, same_file, whole_file
 from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
+from storage.boot.layout import layout_of
 from storage.uploads import Uploads
 
 TEMPLATES.env.filters.update(size=size, when=when, manies=manies, shortened=shortened)
@@ -250,7 +251,7 @@ class Pages:
             image = Visibility(catalog, who).image(image_id)
             first, *others = same_file(catalog, image)
         with whole_file(self._readers, [first, *others]) as file:
-            return image, disk_of(image, first.image_storage, first.format, file.extents(), first.size_bytes)
+            return image, disk_of(image, first, file.extents(), layout_of(file, first.format))
 
     def _present(self, flow: str, given: Mapping[str, object], who: SignedIn) -> Mapping[str, object]:
         with opened(self._settings, who) as catalog:

@@ -99,7 +99,7 @@ class WholeFile:
     """A file that several storages hold. What one can't give, damaged or away, the next one gives. One reads at a time."""
 
     def __init__(self, readers: OpenReaders, replicas: Sequence[Replica]) -> None:
-        self._readers, self._replicas = readers, list(replicas)
+        self._readers, self._replicas, self.size_bytes = readers, list(replicas), replicas[0].size_bytes
         self._held = ExitStack()
         self._reader: ImageReader | None = None
 

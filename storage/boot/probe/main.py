@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from storage.boot.probe.inventory.look import inventory
+from storage.boot.probe.layout import layout
 from storage.boot.probe.messages import LENGTH, REQUEST
 from storage.boot.probe.survey import survey
 from storage.formats.blocks import Bytes, Cached
@@ -39,7 +40,11 @@ class Remote:
         return bytes(data)
 
 
-LOOKS: dict[str, Callable[[Bytes, str], Iterator[dict[str, object]]]] = {"survey": survey, "inventory": inventory}
+LOOKS: dict[str, Callable[[Bytes, str], Iterator[dict[str, object]]]] = {
+    "survey": survey,
+    "inventory": inventory,
+    "layout": layout,
+}
 """What is looked for in a disk."""
 
 

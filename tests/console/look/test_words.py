@@ -36,7 +36,7 @@ IN_PYTHON = {
     "File systems", "Boot loaders", "being measured", "no bounds", "Name", "Landing", "Damaged", "Deleting", "ISO",
     "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to", "waits", "refused",
     "it passed every gate and was not promoted yet", LEFT, *GATES,
-    "revoked", "expired", "Images", "Logical bytes", "Stored bytes",
+    "revoked", "expired", "Images", "Logical bytes", "Stored bytes", "BIOS boot", "EFI system",
 }  # fmt: skip
 """What Python says besides what is collected below."""
 

@@ -8,8 +8,11 @@ from catalog import open_catalog
 from catalog.records import BootFacts, Finding, ImageStatus, ReplicaStatus, Verdict
 from catalog.units import utc_now
 from console.pages.disk import COLUMNS, disk_of
+from storage.boot.layout import DiskPart, Layout
 from tests.catalog.samples import a_replica, an_image
 from tests.console.pages.filled import filled, named_images
+from tests.flows.managed import placed
+from tests.storage.corpus_builders import MIB, gpt
 
 
 def test_the_start_page_says_what_is_there_and_what_to_do(client: TestClient) -> None:
@@ -88,11 +91,35 @@ def test_two_moments_of_an_image_are_compared(client: TestClient) -> None:
 
 
 def test_a_file_is_drawn_where_it_has_data() -> None:
-    size = COLUMNS * 1000
-    drawn = disk_of(
-        an_image(), "default", "raw", [(0, 500, False), (500, size - 1000, True), (size - 1000, size, False)], size
-    )
+    size, image = COLUMNS * 1000, an_image()
+    extents = [(0, 500, False), (500, size - 1000, True), (size - 1000, size, False)]
+    drawn = disk_of(image, a_replica(image, size_bytes=size), extents, None)
     assert (drawn.data_bytes, [(c.x, c.height) for c in drawn.columns]) == (1500, [(0.0, 0.5), (798.0, 1.0)])
+    assert drawn.parts == ()
+
+
+def test_partitions_are_drawn_where_they_lie_and_the_smallest_is_seen() -> None:
+    boot = BootFacts(guest_os="Debian", guest_at=400)
+    parts = (
+        DiskPart(start=0, size_bytes=400, holds="vfat"),
+        DiskPart(start=400, size_bytes=399, holds="ext4"),
+        DiskPart(start=799, size_bytes=1),
+    )
+    image = an_image(boot=boot)
+    inside = Layout(table="gpt", size_bytes=800, parts=parts)
+    drawn = disk_of(image, a_replica(image, size_bytes=9), [], inside)
+    assert [(one.x, one.width, one.number, one.guest) for one in drawn.parts] == [
+        (0, 400, 1, ""),
+        (400, 399, 2, "Debian"),
+        (797, 3, 3, ""),
+    ]
+
+
+def test_the_disk_of_an_image_is_read_from_its_storage(client: TestClient) -> None:
+    image = placed(gpt(1063), virtual_size_bytes=MIB)
+    text = client.get(f"/images/{image.id}/disk").text
+    assert "partition table gpt" in text
+    assert '<td class="number">20 KiB</td><td class="number">512 KiB</td>' in text
 
 
 def test_words_find_and_stay_in_the_address(client: TestClient) -> None:
