@@ -50,25 +50,31 @@ def looked(look: str, reader: ImageReader, image_format: str, bounds: Bounds) ->
         with running(command, pass_fds=(fd,), errors=subprocess.DEVNULL) as process:
             theirs.close()
             ours.settimeout(seconds)
-            return _Serving(reader, ours, process, bounds).until(time.monotonic() + seconds)
+            return _Serving(reader, ours, process, bounds, time.monotonic() + seconds).said()
 
 
 class _Serving:
-    """Answers the reads of one look, within bounds, and collects what it prints."""
+    """Answers the reads of one look, within bounds and until `end` (monotonic seconds), and collects what it prints."""
 
     def __init__(
-        self, reader: ImageReader, channel: socket.socket, process: "subprocess.Popen[bytes]", bounds: Bounds
+        self,
+        reader: ImageReader,
+        channel: socket.socket,
+        process: "subprocess.Popen[bytes]",
+        bounds: Bounds,
+        end: float,
     ) -> None:
-        self._reader, self._channel, self._process, self._bounds = reader, channel, process, bounds
+        self._reader, self._channel, self._process, self._bounds, self._end = reader, channel, process, bounds, end
         self._asked, self._answer, self._served, self._closed = bytearray(), bytearray(), 0, False
 
-    def until(self, end: float) -> bytes:
-        """Serve until the look ends, `end` (monotonic seconds) comes or a bound is passed; return what it printed."""
+    def said(self) -> bytes:
+        """Serve until the look ends, its time is over or a bound is passed; return what it printed."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ, self._serve)
             if self._process.stdout is not None:
                 selector.register(self._process.stdout, selectors.EVENT_READ, self._collect)
-            while ready := selector.select(max(end - time.monotonic(), 0)):
+            # Nothing is asked after the end: what waits then is only what was printed before it.
+            while ready := selector.select(max(self._end - time.monotonic(), 0)):
                 if not all(key.data() for key, _ in ready):
                     break
                 if self._closed and self._channel in selector.get_map():
@@ -90,9 +96,16 @@ class _Serving:
             if size > MAX_READ or self._served > self._bounds.most_read:
                 self._hang_up()
             else:
-                found = self._reader.read_at(offset, size) if offset < self._reader.size_bytes else b""
-                self._send(LENGTH.pack(len(found)) + found)
+                self._answer_read(offset, size)
         return True
+
+    def _answer_read(self, offset: int, size: int) -> None:
+        """Read and answer, unless the time is over by then: the storage may have taken all of it."""
+        found = self._reader.read_at(offset, size) if offset < self._reader.size_bytes else b""
+        if time.monotonic() > self._end:
+            self._hang_up()
+        else:
+            self._send(LENGTH.pack(len(found)) + found)
 
     def _receive(self) -> bytes:
         try:

@@ -183,10 +183,10 @@ def test_what_was_found_before_the_time_was_over_stands() -> None:
 def test_half_of_the_ways_to_boot_are_never_told() -> None:
     class Stalls(Memory):
         def read_at(self, offset: int, size: int) -> bytes:
-            time.sleep(5 if offset > 2 * MIB else 0)
+            time.sleep(3 if offset > 2 * MIB else 0)
             return super().read_at(offset, size)
 
-    found = boot_facts(Stalls(tiny_disk("bios", "uefi").read_bytes()), "raw", timeout_s=3.0)
+    found = boot_facts(Stalls(tiny_disk("bios", "uefi").read_bytes()), "raw", timeout_s=2.0)
     assert (found.bios_boot, found.uefi_boot) == (False, ())
 
 
