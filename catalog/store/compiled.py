@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.util import LRUCache
 
-MOST = 1000
+MOST = 500
 """Statements that are kept for a kind of database."""
 
 
