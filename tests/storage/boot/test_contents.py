@@ -258,6 +258,7 @@ def test_packages_have_their_urls(package: Package, distribution: str, url: str)
     assert purl(package, distribution) == url
 
 
+@pytest.mark.long  # it is built first, in a minute of a processor; above a disk holds what this machine's dpkg has
 def test_the_packages_of_a_real_debian_disk_are_those_of_its_own_database(tmp_path: Path) -> None:
     file = debian_disk()
     at = f"{file}?offset={66 << 20}"
