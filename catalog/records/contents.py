@@ -32,6 +32,14 @@ class GuestUser(Record):
     authorized_keys: int = 0
 
 
+class DirectorySize(Record):
+    """What lies in a directory and below it. size_bytes: of the files' contents; one with several names counts once."""
+
+    path: str
+    files: int
+    size_bytes: int
+
+
 class Contents(Record):
     """What is inside an image, read from its bytes and never by running them. unread: a sentence for each thing that could not be read.
 
@@ -47,6 +55,7 @@ class Contents(Record):
     cloud_init: bool | None = None
     guest_agent: bool | None = None
     findings: tuple[Finding, ...] = ()
+    directories: tuple[DirectorySize, ...] = ()  # two levels deep
     unread: tuple[str, ...] = ()
     cyclonedx: str | None = None
     inspected_at: datetime
@@ -69,8 +78,27 @@ class PackageChange(Record):
     after: str | None
 
 
+class FileChange(Record):
+    """A file that differs between two images, in its size or in when it was changed. before, after: bytes; None: it is not there."""
+
+    path: str
+    before: int | None
+    after: int | None
+
+
+class DirectoryChange(Record):
+    """A directory that takes more or less than before, with all below it. before, after: bytes."""
+
+    path: str
+    before: int
+    after: int
+
+
 class Comparison(Record):
-    """How the contents of image b differ from those of image a."""
+    """How the contents of image b differ from those of image a.
+
+    files: those of the largest changes, a thousand at most, of all that were added, removed or changed; directories: two levels deep.
+    """
 
     a: str
     b: str
@@ -80,6 +108,11 @@ class Comparison(Record):
     packages: tuple[PackageChange, ...] = ()
     findings_new: tuple[str, ...] = ()
     findings_gone: tuple[str, ...] = ()
+    files_added: int = 0
+    files_removed: int = 0
+    files_changed: int = 0
+    files: tuple[FileChange, ...] = ()
+    directories: tuple[DirectoryChange, ...] = ()
     size_change_bytes: int | None = None
     virtual_size_change_bytes: int | None = None
     unread: tuple[str, ...] = ()

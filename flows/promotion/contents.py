@@ -5,7 +5,7 @@ from catalog.rules.promotion.comparison import compared
 from flows.operation import flow_of
 from flows.requests import CompareImages, InspectContents
 from tasks.images.changes import find_image
-from tasks.promotion.contents import inspect
+from tasks.promotion.contents import inspect, list_files
 
 
 @flow_of(InspectContents)
@@ -21,4 +21,5 @@ def inspect_contents(request: InspectContents) -> Contents:
 def compare_images(request: CompareImages) -> Comparison:
     """Say how two images differ inside. Raises as `inspect_contents`."""
     a, b = (find_image(one, request.account) for one in (request.a, request.b))
-    return compared((a, inspect(a, request.account)), (b, inspect(b, request.account)))
+    inside_a, inside_b = (inspect(image, request.account) for image in (a, b))
+    return compared((a, inside_a), (b, inside_b), list_files(a).files, list_files(b).files)

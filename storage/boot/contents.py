@@ -16,6 +16,7 @@ BOUNDS = Bounds(timeout_s=60, most_read=1 << 30, most_said=32 << 20, memory_byte
 LISTS = ("kernels", "packages", "users", "findings", "unread")
 RULE_VERSION = 1
 SPEC = "1.6"
+ENDED = "reading it ended early: it is damaged, or larger than what is read"
 
 
 def contents(reader: ImageReader, image_format: str, image: Image, now: datetime, bounds: Bounds = BOUNDS) -> Contents:
@@ -51,8 +52,7 @@ def _findings(told: object) -> Iterator[Finding]:
 
 
 def _ended(made: Contents) -> Contents:
-    sentence = "reading it ended early: it is damaged, or larger than what is read"
-    return made.model_copy(update={"unread": (*made.unread, sentence)})
+    return made.model_copy(update={"unread": (*made.unread, ENDED)})
 
 
 def bill_of_materials(image: Image, found: Contents) -> dict[str, object]:

@@ -1,14 +1,21 @@
 """What is inside an image, read from one of its whole replicas."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from catalog.errors import InvalidRequest
 from catalog.files import written_aside
 from catalog.log import events
 from catalog.privacy import make_folder
 from catalog.records import Contents, ContentsSeen, Image
+from catalog.repository.catalog import Catalog
 from catalog.rules.images.transitions import status_after
+from catalog.rules.promotion.comparison import directory_sizes
+from catalog.settings import Settings
 from storage.boot.contents import bill_of_materials, contents
+from storage.boot.file_tree import FileTree, file_tree
+from storage.protocols import ImageReader
 from storage.replicas.source import reader_of
 from tasks.replicas.readable import whole_replicas
 from tasks.runtime.resources import changing, open_image_storage, open_resources
@@ -26,12 +33,13 @@ def inspect(image: Image, account: str) -> Contents:
     """
     status_after(image, "export")
     with open_resources() as (settings, catalog):
-        replica = next(iter(whole_replicas(catalog, image.id)), None)
-        if replica is None:
-            raise InvalidRequest("image_id", image.id, "an image with an undamaged replica; verify its replicas first")
-        storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
-        with reader_of(storage, image.id) as reader:
-            found = contents(reader, replica.format, image, catalog.now())
+        with _opened(settings, catalog, image) as (reader, image_format):
+            found = contents(reader, image_format, image, catalog.now())
+            tree = file_tree(reader, image_format)
+        sizes = tuple(directory_sizes(tree.files))
+        found = found.model_copy(
+            update={"directories": sizes, "unread": tuple(dict.fromkeys((*found.unread, *tree.unread)))}
+        )
         seen = ContentsSeen(
             guest_os=found.guest_os, packages=len(found.packages), findings=found.findings, unread=found.unread
         )
@@ -44,3 +52,22 @@ def inspect(image: Image, account: str) -> Contents:
         with written_aside(target) as file:
             file.write(json.dumps(bill_of_materials(image, found), ensure_ascii=False, indent=1).encode())
     return found.model_copy(update={"cyclonedx": str(target)})
+
+
+@task(task_run_name="list the files of {image.name}", **retrying())
+def list_files(image: Image) -> FileTree:
+    """Return the files of the system in an image. Raises as `inspect`."""
+    status_after(image, "export")
+    with open_resources() as (settings, catalog), _opened(settings, catalog, image) as (reader, image_format):
+        return file_tree(reader, image_format)
+
+
+@contextmanager
+def _opened(settings: Settings, catalog: Catalog, image: Image) -> Iterator[tuple[ImageReader, str]]:
+    """Read the first whole replica of an image; yield with it the format that it is in."""
+    replica = next(iter(whole_replicas(catalog, image.id)), None)
+    if replica is None:
+        raise InvalidRequest("image_id", image.id, "an image with an undamaged replica; verify its replicas first")
+    storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
+    with reader_of(storage, image.id) as reader:
+        yield reader, replica.format

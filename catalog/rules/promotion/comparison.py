@@ -2,12 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 
-from catalog.records import Comparison, Contents, Image, Package, PackageChange
+from catalog.records import (
+    Comparison,
+    Contents,
+    DirectoryChange,
+    DirectorySize,
+    FileChange,
+    Image,
+    Package,
+    PackageChange,
+)
+
+FileFacts = Mapping[str, tuple[int, int]]
+"""Of each file, by its path: bytes, and when it was changed (seconds since 1970)."""
+MOST_FILES, LEVELS = 1000, 2
+NOTHING: FileFacts = {}
 
 
-def compared(a: tuple[Image, Contents], b: tuple[Image, Contents]) -> Comparison:
+def compared(
+    a: tuple[Image, Contents],
+    b: tuple[Image, Contents],
+    files_of_a: FileFacts = NOTHING,
+    files_of_b: FileFacts = NOTHING,
+) -> Comparison:
     """Return what changed from image a to image b. What could not be read of either is said."""
     (before, old), (after, new) = a, b
+    changes = file_changes(files_of_a, files_of_b)
     gone, come = ({finding.sentence for finding in contents.findings} for contents in (old, new))
     return Comparison(
         a=before.id,
@@ -18,10 +38,44 @@ def compared(a: tuple[Image, Contents], b: tuple[Image, Contents]) -> Comparison
         packages=_changes(_by_name(old.packages), _by_name(new.packages)),
         findings_new=tuple(sorted(come - gone)),
         findings_gone=tuple(sorted(gone - come)),
+        files_added=sum(change.before is None for change in changes),
+        files_removed=sum(change.after is None for change in changes),
+        files_changed=sum(None not in (change.before, change.after) for change in changes),
+        files=tuple(changes[:MOST_FILES]),
+        directories=_directory_changes(directory_sizes(files_of_a), directory_sizes(files_of_b)),
         size_change_bytes=_change(before.size_bytes, after.size_bytes),
         virtual_size_change_bytes=_change(before.virtual_size_bytes, after.virtual_size_bytes),
         unread=tuple(f"{image.id}: {said}" for image, contents in (a, b) for said in contents.unread),
     )
+
+
+def file_changes(old: FileFacts, new: FileFacts) -> Sequence[FileChange]:
+    """Return the files that differ in size or in when they were changed, the largest change first."""
+    paths = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+    changes = [FileChange(path=path, before=_size(old, path), after=_size(new, path)) for path in paths]
+    return sorted(changes, key=lambda one: (-abs((one.after or 0) - (one.before or 0)), one.path))
+
+
+def _size(files: FileFacts, path: str) -> int | None:
+    return files[path][0] if path in files else None
+
+
+def directory_sizes(files: FileFacts) -> Sequence[DirectorySize]:
+    """Return what lies below each directory of two levels, by path; the root is `/`."""
+    found: dict[str, tuple[int, int]] = {}
+    for path, (size, _) in files.items():
+        parts = path.split("/")[1:-1][:LEVELS]
+        for depth in range(len(parts) + 1):
+            place = "/" + "/".join(parts[:depth])
+            count, taken = found.get(place, (0, 0))
+            found[place] = (count + 1, taken + size)
+    return [DirectorySize(path=path, files=count, size_bytes=taken) for path, (count, taken) in sorted(found.items())]
+
+
+def _directory_changes(old: Sequence[DirectorySize], new: Sequence[DirectorySize]) -> tuple[DirectoryChange, ...]:
+    before, after = ({one.path: one.size_bytes for one in sizes} for sizes in (old, new))
+    paths = sorted(path for path in before.keys() | after.keys() if before.get(path, 0) != after.get(path, 0))
+    return tuple(DirectoryChange(path=path, before=before.get(path, 0), after=after.get(path, 0)) for path in paths)
 
 
 def _by_name(packages: Sequence[Package]) -> Mapping[str, str]:

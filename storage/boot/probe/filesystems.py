@@ -9,9 +9,11 @@ import pyfsxfs
 import pytsk3
 
 from storage.boot.probe.iso9660 import IsoFiles
+from storage.boot.probe.walking import Listed
 from storage.formats.blocks import Bytes
 
 MAX_NAMES = 4096
+NANOSECONDS = 1_000_000_000
 _SIGNATURES = (
     ("xfs", 0, b"XFSB"),
     ("btrfs", 0x10040, b"_BHRfS_M"),
@@ -128,6 +130,22 @@ class TskFiles:
         is_file = meta is not None and meta.type == pytsk3.TSK_FS_META_TYPE_REG
         return Opened(meta.size, file.read_random, file) if is_file else None
 
+    def listed(self, at: object) -> Iterator[Listed]:
+        """Yield the entries of a folder, deleted ones left out. Raises OSError."""
+        for entry in self._fs.open_dir("/") if at is None else self._fs.open_dir(inode=at):
+            name, meta = entry.info.name, entry.info.meta
+            if meta is None or name is None or int(name.flags) & int(pytsk3.TSK_FS_NAME_FLAG_UNALLOC):
+                continue
+            yield Listed(
+                name=name.name.decode("utf-8", "replace"),
+                is_folder=meta.type == pytsk3.TSK_FS_META_TYPE_DIR,
+                is_file=meta.type == pytsk3.TSK_FS_META_TYPE_REG,
+                size_bytes=meta.size,
+                changed=meta.mtime,
+                number=meta.addr,
+                at=meta.addr,
+            )
+
     def names(self, path: str) -> list[str]:
         """Return names in a folder, at most MAX_NAMES; none if there is no such folder."""
         found: list[str] = []
@@ -202,3 +220,19 @@ class XfsFiles:
             return [entry.get_sub_file_entry(number).name for number in range(count)]
         except OSError:
             return []
+
+    def listed(self, at: object) -> Iterator[Listed]:
+        """Yield the entries of a folder. Raises OSError."""
+        folder = self._volume.get_root_directory() if at is None else self._volume.get_file_entry_by_inode(at)
+        for number in range(folder.number_of_sub_file_entries if folder else 0):
+            entry = folder.get_sub_file_entry(number)
+            kind = entry.file_mode & 0o170000
+            yield Listed(
+                name=entry.name,
+                is_folder=kind == 0o040000,
+                is_file=kind == 0o100000,
+                size_bytes=entry.size,
+                changed=entry.get_modification_time_as_integer() // NANOSECONDS,
+                number=entry.inode_number,
+                at=entry.inode_number,
+            )

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from storage.boot.probe.walking import Listed
 from storage.formats.blocks import Bytes, Part
 
 SECTOR = 2048
@@ -49,6 +50,13 @@ class IsoFiles:
         """Return names in a folder; none if there is no such folder."""
         entry = self._find(path)
         return [child.name for child in self._children(entry)] if entry and entry.is_folder else []
+
+    def listed(self, at: object) -> Iterator[Listed]:
+        """Yield the entries of a folder; when they were changed is not read."""
+        for child in self._children(at if isinstance(at, Entry) else self._root) if self._root else ():
+            if child.name not in ("\x00", "\x01"):  # the folder itself, and the one above
+                number = hash((child.start, "" if child.size_bytes else child.name))  # empty ones lie anywhere
+                yield Listed(child.name, child.is_folder, not child.is_folder, child.size_bytes, 0, number, child)
 
     def _find(self, path: str) -> Entry | None:
         found = self._root

@@ -8,9 +8,10 @@ import json
 import resource
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from storage.boot.probe.inventory.look import inventory
+from storage.boot.probe.inventory.tree import tree
 from storage.boot.probe.layout import layout
 from storage.boot.probe.messages import LENGTH, REQUEST
 from storage.boot.probe.survey import survey
@@ -40,10 +41,11 @@ class Remote:
         return bytes(data)
 
 
-LOOKS: dict[str, Callable[[Bytes, str], Iterator[dict[str, object]]]] = {
+LOOKS: dict[str, Callable[[Bytes, str], Iterator[Mapping[str, object]]]] = {
     "survey": survey,
     "inventory": inventory,
     "layout": layout,
+    "tree": tree,
 }
 """What is looked for in a disk."""
 
