@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from prefect.cache_policies import INPUTS, RUN_ID
 from prefect.client.schemas.objects import State, TaskRun
@@ -18,6 +18,7 @@ from catalog.errors import (
     TransferInterrupted,
     TransferTooLong,
 )
+from tasks.runtime.task import RetryOptions
 
 T = TypeVar("T")
 MAX_DELAY_S = 60.0
@@ -36,15 +37,6 @@ def is_away(error: ImagewrightError) -> bool:
     if isinstance(error, StorageElsewhere):
         return False
     return isinstance(error, AWAY) and error.retryable and not isinstance(error, TransferTooLong)
-
-
-class RetryOptions(TypedDict):
-    """The options of `prefect.task` that make it retryable."""
-
-    retries: int
-    retry_delay_seconds: Callable[[int], list[float]]
-    retry_jitter_factor: float
-    retry_condition_fn: Callable[[Any, TaskRun, State[Any]], bool]
 
 
 def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:

@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
 
-from prefect import Task, get_run_logger
+from prefect import State, Task, get_run_logger
+from prefect.cache_policies import CachePolicy
+from prefect.client.schemas.objects import TaskRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +25,24 @@ class PlainTask(Task[P, R]):
             return super().__call__(*args, **kwargs) if has_runs() else self.fn(*args, **kwargs)
 
 
-def task(**options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:
+class RetryOptions(TypedDict, total=False):
+    """The options of `prefect.task` that make it retryable."""
+
+    retries: int
+    retry_delay_seconds: Callable[[int], list[float]]
+    retry_jitter_factor: float
+    retry_condition_fn: Callable[[Any, TaskRun, State[Any]], bool]
+
+
+class TaskOptions(RetryOptions, total=False):
+    """Those of them that are in use. task_run_name: with parameters in braces."""
+
+    task_run_name: str
+    persist_result: bool
+    cache_policy: CachePolicy
+
+
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task. options: as of `prefect.task`."""
 
     def make(function: Callable[P, R]) -> Task[P, R]:
