@@ -9,7 +9,7 @@ IMAGE ?=
 PYTEST_ARGS ?=
 TESTS := $(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
 # Two sittings: each process imports and keeps all that it may run, some 400 MB for all tests together.
-ENGINE := tests/catalog tests/contracts tests/storage tests/tasks
+ENGINE := tests/catalog tests/contracts tests/storage
 # what pytest ends with where nothing was chosen
 NONE := 5
 
