@@ -29,6 +29,7 @@ from console.login.oidc import OidcPages
 from console.login.pages import SignInPages
 from console.login.persons import SessionPersons
 from console.look import preferences
+from console.look.telling import InTheirLanguage
 from console.oidc.signing_in import OidcSignIn
 from console.pages.access.routes import AccessPages
 from console.pages.form_routes import FormRoutes
@@ -89,6 +90,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
+            Middleware(InTheirLanguage, apart=is_api),
             Middleware(
                 Guard,
                 hosts=answered_names(settings),

@@ -30,6 +30,8 @@ from console.authority import checked
 from console.entrance.bodies import body_of
 from console.entrance.run_visibility import sees_run
 from console.entrance.visitors import DOOR, caller_of, visitor_of
+from console.look.language import language_of
+from console.look.telling import told, told_plan
 from console.plan_names import named_plan
 from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, start
 from console.thread_pools import TookTooLong, catalogs, plans
@@ -96,7 +98,10 @@ async def plan(request: Request) -> Response:
         found = await plans(_planned, flow, asked)
     except (ValidationError, ImagewrightError, LookupError) as error:
         return refused(error)
-    return JSONResponse(found.model_dump(mode="json") if isinstance(found, Plan) else {"summary": str(found)})
+    if not isinstance(found, Plan):
+        return JSONResponse({"summary": str(found)})
+    said = await plans(told_plan, found, language_of(request))  # there may be as many actions as images
+    return JSONResponse(said.model_dump(mode="json"))
 
 
 def _planned(flow: str, asked: BaseModel) -> object:
@@ -124,13 +129,13 @@ async def ended(request: Request) -> Response:
     state = run.state
     if state is None:
         return JSONResponse({"state": "Scheduled", "finished": False, "failed": False, "message": ""})
-    told = {
+    said = {
         "state": state.name,
         "finished": state.is_final(),
         "failed": state.is_final() and not state.is_completed(),
     }
     asks = {"asks": asked.model_dump(mode="json")} if asked else {}
-    return JSONResponse({**told, **asks, "message": OUR_ERROR.sub("", state.message or "")})
+    return JSONResponse({**said, **asks, "message": told(OUR_ERROR.sub("", state.message or ""), language_of(request))})
 
 
 async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:

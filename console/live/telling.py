@@ -13,6 +13,7 @@ from console.live.jobs import Job, is_own
 from console.live.run_watch import Seen
 from console.live.undoing import again_of, undo_of
 from console.look.language import Said, Words
+from console.look.telling import told
 from console.pages.actions import permitted
 from console.visibility import Visibility
 from flows.registry import OPERATIONS
@@ -77,12 +78,13 @@ def _told(view: Visibility, who: SignedIn, seen: Seen, t: Words) -> dict[str, ob
         "title": t(job.title),
         "state": t(job.state),
         "about": about,
+        "message": told(job.message, t.language),
         "images": tuple(image.id for image in found),
     }
     if job.finished and may(who, "add") and permitted(who, job.operation, found[0].owner if found else None):
         more |= {"again": again_of(job, found)} if job.failed else undo_of(job, found, t)
-    told = job.model_copy(update=more).model_dump(mode="json", exclude_defaults=True)
-    return {**told, "own": is_own(who, seen.run)}
+    said = job.model_copy(update=more).model_dump(mode="json", exclude_defaults=True)
+    return {**said, "own": is_own(who, seen.run)}
 
 
 def _not_added(view: Visibility, job: Job, name: str) -> list[Image]:

@@ -12,6 +12,7 @@ from starlette.templating import Jinja2Templates
 from console.entrance.visitors import named_visitor
 from console.look.language import NAMES, Words, language_of
 from console.look.preferences import THEMES, theme_of
+from console.look.telling import told
 from console.overdue import Overdue
 from flows.registry import OPERATIONS
 
@@ -32,9 +33,11 @@ def happened(kind: str) -> str:
 def _known(request: Request) -> dict[str, object]:
     """Return what every page knows. person: whom it is shown to by name; None for the operators."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    language = language_of(request)
     return {
         "person": named_visitor(request),
-        "t": Words(language_of(request)),
+        "t": Words(language),
+        "told": lambda text: told(text, language),
         "theme": theme_of(request),
         "here": quote(here, safe=""),
     }

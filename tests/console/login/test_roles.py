@@ -15,10 +15,12 @@ from tests.catalog.samples import a_replica, an_export, an_image
 from tests.console.api.v1.test_listings import leftover, volume
 from tests.console.api.v1.test_matrix import World, examples
 from tests.console.login.conftest import OURS, Browser
+from tests.console.look.test_error_wordings import IN_ENGLISH
 
 WHO: Mapping[str, Role] = {"viewer": "viewer", "user": "user", "other": "user", "root": "admin"}
 ABOUT_RUNS = {"recover_runs"}
 """Operations on runs: what they would do only the Prefect server knows."""
+NUMBER = re.compile(rb"[0-9]+")
 TABS = ("images", "exports", "bin", "leftovers", "volumes", "families")
 
 
@@ -182,3 +184,23 @@ def test_the_account_of_who_sends_is_put_in_and_no_other(browser: Browser) -> No
     assert (kept.owner, kept.identity, kept.door) == ("team", "user", "console")
     assert user.post("/uploads", headers=creation(10, account="others")).status_code == 403
     assert user.post("/uploads", headers=creation(10, credentials="env:KEY")).status_code == 403
+
+
+def test_plans_are_said_in_the_language_of_whoever_asks_and_english_stays_as_it_is(
+    browser: Browser, seen: Seen
+) -> None:
+    client, asked = browser("root"), examples(seen.world)
+    operations = sorted(name for name, row in OPERATIONS.items() if "plan_only" in row.request.model_fields)
+    for operation in [one for one in operations if one not in ABOUT_RUNS]:
+        english, chinese = (
+            client.post(f"/api/plans/{operation}", json=asked[operation], headers={**OURS, "Accept-Language": language})
+            for language in ("en", "zh-CN,zh;q=0.9")
+        )
+        if english.status_code == 200:
+            again = client.post(f"/api/plans/{operation}", json=asked[operation], headers=OURS)
+            assert NUMBER.sub(b"", english.content) == NUMBER.sub(b"", again.content)  # room on the disk changes
+            plan, said = english.json(), chinese.json()
+            texts = [said["summary"], *(a[part] for a in said["actions"] for part in ("verb", "subject", "reason"))]
+            assert [text for text in texts if IN_ENGLISH.search(text)] == [], operation
+            assert (said["operation"], len(said["actions"])) == (plan["operation"], len(plan["actions"]))
+            assert said["summary"] != plan["summary"], operation

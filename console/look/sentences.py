@@ -1,0 +1,167 @@
+"""Sentences that flows and errors make of values, said in Chinese: they come finished, and are known again by their templates.
+
+A template is English with `{name}` where a value goes, which is repeated as it is; `{count:d}` are digits, `{owner:one}` has no
+blank in it, `{state:word}` is a word of the pages, `{why:said}` a sentence of its own, `{users:list}` several after commas. What
+fits no template stays as it is. Between two values stands always something fixed, which is looked for from the left and never looked for again: whatever a name
+holds, a template costs one pass over the text.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+from console.look.language import chinese
+
+FOLDER = Path(__file__).parent / "wordings"
+VALUE = re.compile(r"\{(\w+)(?::(\w+))?\}")
+DIGITS = "[0-9]{1,30}+"
+LONGEST = 8192
+"""Characters of a sentence that is looked up."""
+DEEPEST = 4
+"""Sentences within sentences."""
+LISTED = re.compile(", | or ")
+MOST = 50
+"""Sentences beside each other: more nobody reads."""
+KEPT = 1024
+"""Sentences that are kept as they were said."""
+LOOSE = 6
+"""A template with fewer letters of its own fits much: it is one only where the sentences within it are known as well."""
+AND = "; "
+"""What joins sentences."""
+BESIDE, LISTED_BY = "\N{FULLWIDTH SEMICOLON}", "\N{IDEOGRAPHIC COMMA}"
+"""What joins sentences, and parts of a list, in Chinese."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a template that may hold anything. kind: as in the template."""
+
+    name: str
+    kind: str
+
+    def fits(self, text: str) -> bool:
+        """Tell whether a text may be this value."""
+        if self.kind == "word":
+            return text in chinese()
+        return bool(text) and (self.kind != "one" or not re.search(r"\s", text))
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence as it is known again. fixed: what stands around its values, one more than there are values."""
+
+    english: str
+    other: str
+    fixed: tuple[re.Pattern[str], ...]
+    values: tuple[Value, ...]
+
+    @property
+    def letters(self) -> int:
+        """Letters that are fixed: of two templates that fit, the one with more of them is meant."""
+        return sum(map(str.isalpha, VALUE.sub("", self.english)))
+
+    def found_in(self, text: str) -> Mapping[str, str] | None:
+        """Return the values of a sentence, None where it is another."""
+        at = self.fixed[0].match(text)
+        found = dict(at.groupdict()) if at else {}
+        for value, fixed in zip(self.values, self.fixed[1:], strict=True):
+            before = at.end() if at else 0
+            at = fixed.search(text, before + 1) if at else None
+            if (
+                at is None
+                or not value.fits(text[before : at.start()])
+                or (not before and AND in text[: at.start()] and not value.kind)
+            ):
+                return None
+            found |= {value.name: text[before : at.start()], **at.groupdict()}
+        return found if at else None
+
+
+def _by_beginning(ordered: Sequence[Template]) -> Mapping[str, Sequence[Template]]:
+    """Return templates by the first letter of the texts that they fit; those that fit any under the empty one."""
+    firsts = {one.english[0] for one in ordered} - {"{"}
+    return {first: [one for one in ordered if one.english[0] in (first, "{")] for first in (*firsts, "")}
+
+
+def template(english: str, other: str) -> Template:
+    """Return the template of a row of the table."""
+    pieces, values, end = [""], [], 0
+    for one in VALUE.finditer(english):
+        pieces[-1] += re.escape(english[end : one.start()])
+        end = one.end()
+        if one[2] == "d":
+            pieces[-1] += f"(?P<{one[1]}>{DIGITS})"
+        else:
+            values.append(Value(one[1], one[2] or ""))
+            pieces.append("")
+    pieces[-1] += re.escape(english[end:]) + r"\Z"
+    return Template(english, other, tuple(map(re.compile, pieces)), tuple(values))
+
+
+class Sentences:
+    """Templates that a text may be one of."""
+
+    def __init__(self, rows: Mapping[str, str]) -> None:
+        self._whole = {english: other for english, other in rows.items() if not VALUE.search(english)}
+        made = [template(english, other) for english, other in rows.items() if VALUE.search(english)]
+        self._made = _by_beginning(sorted(made, key=lambda one: -one.letters))
+        self.said = lru_cache(KEPT)(self._said)
+
+    def _said(self, text: str, depth: int = 0) -> str | None:
+        """Return a text in Chinese; None where it is none of these sentences, nor several of them."""
+        if not text or len(text) > LONGEST or depth > DEEPEST:
+            return None
+        if text in self._whole:
+            return self._whole[text]
+        for one in self._made.get(text[0], self._made[""]):
+            if (found := one.found_in(text)) is not None and (said := self._with(one, found, depth)):
+                return said
+        return self._several(text.split(AND), depth)
+
+    def _with(self, one: Template, found: Mapping[str, str], depth: int) -> str | None:
+        """Return a sentence with its values; None where it says little itself and what it joins is not known."""
+        values = dict(found)
+        for value in one.values:
+            if value.kind == "word":
+                values[value.name] = chinese()[found[value.name]]
+            if value.kind == "list":
+                values[value.name] = self._listed(found[value.name], depth)
+            if value.kind == "said":
+                said = self.said(found[value.name], depth + 1)
+                if said is None and one.letters < LOOSE:
+                    return None
+                values[value.name] = said or found[value.name]
+        return one.other.format_map(values)
+
+    def _listed(self, text: str, depth: int) -> str:
+        """Return what stands in a list, as it is where any of it is not known: a name may have a comma in it."""
+        parts = LISTED.split(text)
+        said = [self.said(part, depth + 1) for part in parts] if len(parts) <= MOST else [None]
+        return LISTED_BY.join(map(str, said)) if all(said) else text
+
+    def _several(self, parts: Sequence[str], depth: int) -> str | None:
+        if not 1 < len(parts) <= MOST:
+            return None
+        said = [self.said(part, depth + 1) for part in parts]
+        return BESIDE.join(map(str, said)) if all(said) else None
+
+
+def rows_of(*names: str) -> dict[str, str]:
+    """Return the tables of these names in one: `errors`, or a part of `plans`."""
+    return {english: other for name in names for english, other in _tables()[name].items()}
+
+
+@cache
+def _tables() -> Mapping[str, Mapping[str, str]]:
+    plans: dict[str, dict[str, str]] = json.loads((FOLDER / "plans-zh.json").read_text(encoding="utf-8"))
+    errors: dict[str, str] = json.loads((FOLDER / "errors-zh.json").read_text(encoding="utf-8"))
+    return {**plans, "errors": errors}
+
+
+@cache
+def sentences_of(*names: str) -> Sentences:
+    """Return what knows the sentences of these tables."""
+    return Sentences(rows_of(*names))
