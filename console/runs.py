@@ -31,7 +31,7 @@ from console.entrance.bodies import body_of
 from console.entrance.run_visibility import sees_run
 from console.entrance.visitors import DOOR, caller_of, visitor_of
 from console.look.language import language_of
-from console.look.telling import told, told_plan
+from console.look.telling import told, told_lines, told_plan
 from console.plan_names import named_plan
 from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, start
 from console.thread_pools import TookTooLong, catalogs, plans
@@ -134,8 +134,9 @@ async def ended(request: Request) -> Response:
         "finished": state.is_final(),
         "failed": state.is_final() and not state.is_completed(),
     }
-    asks = {"asks": asked.model_dump(mode="json")} if asked else {}
-    return JSONResponse({**said, **asks, "message": told(OUR_ERROR.sub("", state.message or ""), language_of(request))})
+    language = language_of(request)
+    asks = {"asks": {**asked.model_dump(mode="json"), "text": told_lines(asked.text, language)}} if asked else {}
+    return JSONResponse({**said, **asks, "message": told(OUR_ERROR.sub("", state.message or ""), language)})
 
 
 async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:

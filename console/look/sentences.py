@@ -18,14 +18,14 @@ from console.look.language import chinese
 FOLDER = Path(__file__).parent / "wordings"
 VALUE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 DIGITS = "[0-9]{1,30}+"
-LONGEST = 8192
+LONGEST = 4096
 """Characters of a sentence that is looked up."""
 DEEPEST = 4
 """Sentences within sentences."""
-LISTED = re.compile(", | or ")
+LISTED = re.compile(", | or | and ")
 MOST = 50
 """Sentences beside each other: more nobody reads."""
-KEPT = 1024
+KEPT = 512
 """Sentences that are kept as they were said."""
 LOOSE = 6
 """A template with fewer letters of its own fits much: it is one only where the sentences within it are known as well."""
@@ -51,10 +51,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence as it is known again. fixed: what stands around its values, one more than there are values."""
+    """A sentence as it is known again.
+
+    fixed: what stands around its values, one more than there are values; longest: the longest part of it that never differs.
+    """
 
     english: str
     other: str
+    longest: str
     fixed: tuple[re.Pattern[str], ...]
     values: tuple[Value, ...]
 
@@ -65,6 +69,8 @@ class Template:
 
     def found_in(self, text: str) -> Mapping[str, str] | None:
         """Return the values of a sentence, None where it is another."""
+        if self.longest not in text:  # nearly all: nothing else is looked for in them
+            return None
         at = self.fixed[0].match(text)
         found = dict(at.groupdict()) if at else {}
         for value, fixed in zip(self.values, self.fixed[1:], strict=True):
@@ -98,7 +104,8 @@ def template(english: str, other: str) -> Template:
             values.append(Value(one[1], one[2] or ""))
             pieces.append("")
     pieces[-1] += re.escape(english[end:]) + r"\Z"
-    return Template(english, other, tuple(map(re.compile, pieces)), tuple(values))
+    longest = max(VALUE.sub("\0", english).split("\0"), key=len)
+    return Template(english, other, longest, tuple(map(re.compile, pieces)), tuple(values))
 
 
 class Sentences:
@@ -108,12 +115,13 @@ class Sentences:
         self._whole = {english: other for english, other in rows.items() if not VALUE.search(english)}
         made = [template(english, other) for english, other in rows.items() if VALUE.search(english)]
         self._made = _by_beginning(sorted(made, key=lambda one: -one.letters))
-        self.said = lru_cache(KEPT)(self._said)
+        self._kept = lru_cache(KEPT)(self._looked_up)
 
-    def _said(self, text: str, depth: int = 0) -> str | None:
+    def said(self, text: str, depth: int = 0) -> str | None:
         """Return a text in Chinese; None where it is none of these sentences, nor several of them."""
-        if not text or len(text) > LONGEST or depth > DEEPEST:
-            return None
+        return self._kept(text, depth) if 0 < len(text) <= LONGEST and depth <= DEEPEST else None
+
+    def _looked_up(self, text: str, depth: int) -> str | None:
         if text in self._whole:
             return self._whole[text]
         for one in self._made.get(text[0], self._made[""]):

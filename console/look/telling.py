@@ -23,6 +23,11 @@ def told(text: str, language: Language) -> str:
     return text if language == "en" else sentences_of(*SENTENCES).said(text) or text
 
 
+def told_lines(text: str, language: Language) -> str:
+    """Return a list with a sentence in each line, as a run that waits asks with, in a language."""
+    return "\n".join(told(line, language) for line in text.split("\n"))
+
+
 def told_plan(plan: Plan, language: Language) -> Plan:
     """Return a plan in a language; names and other values in it stay."""
     if language == "en":

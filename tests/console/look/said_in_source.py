@@ -57,6 +57,11 @@ class Source:
         module = next(one for one in self.modules if one.path == path)
         return set().union(*(self.texts(node, scope) for node, scope in texts_in(module)))
 
+    def returned(self, path: str, name: str) -> set[str]:
+        """Return what a function of a module may return."""
+        module = next(one for one in self.modules if one.path == path)
+        return self.texts(ast.Call(ast.Name(name), [], []), Scope(module, None))
+
     def texts(self, node: ast.expr | None, scope: Scope) -> set[str]:
         """Return the templates of an expression; VALUE for what can't be followed."""
         match node:
@@ -77,6 +82,8 @@ class Source:
                 return self._chosen(value, scope)
             case ast.Name(id=name):
                 return self._named(name, scope)
+            case ast.Attribute(attr=name) if name.isupper():
+                return self._named(name, replace(scope, function=None))
             case ast.Call():
                 return self._called(node, scope)
         return {VALUE}
@@ -99,8 +106,12 @@ class Source:
         return {VALUE}
 
     def _constant(self, name: str, scope: Scope) -> ast.expr | None:
-        places = [scope.module, *self.modules] if name.isupper() else [scope.module]
-        return next((module.constants[name] for module in places if name in module.constants), None)
+        """Return what a name of the module is; of one in capitals, where it may be imported from: others have such a name as well."""
+        if name in scope.module.constants or not name.isupper():
+            return scope.module.constants.get(name)
+        found = [module.constants[name] for module in self.modules if name in module.constants]
+        texts = [one for one in found if isinstance(one, ast.Constant | ast.JoinedStr | ast.Dict)]
+        return next(iter((*texts, *found)), None)
 
     def _named(self, name: str, scope: Scope) -> set[str]:
         if name in scope.seen:

@@ -12,6 +12,8 @@ from flows.requests.sentences import ALLOWED
 from tests.console.look.parsed import Scope
 from tests.console.look.said_in_source import VALUE, whole_source
 
+RETURNED = (("tasks/runtime/runs/waiting.py", "sentence_of"), ("catalog/rules/storages/hosts.py", "away"))
+"""Functions that say why a run waits."""
 OF_KINDS = (f"no {VALUE} ", f"{VALUE} {VALUE} lies on host ")
 """How sentences begin that name the kind of a thing."""
 COMMAND = re.compile(r"`[^`]*`|\b(imagewright|python) [a-z -]+")
@@ -64,6 +66,8 @@ BESIDES = {
     "at most {most:d} bytes of JSON, and this has {size:d}; ask in several requests",
     "correct the file or take another", "exports at {path}", "no token that is known here was given", "request: it is no JSON",
     "the Prefect server did not take it yet; it is added as soon as it does",
+    "All states completed.", "Delete {count:d} leftovers for good?",
+    "- image {name}: {location} on {storage}, {bytes:d} bytes; it moved to {target}",
     "the add was interrupted; add again with image_id {image} to go on from what was kept",
     "the catalog at {address} is unavailable: {why:said}; check its database and try again",
     "the disk refuses it", "{parameter}: it is missing, and has to be given",
@@ -116,6 +120,20 @@ def answers() -> Iterator[str]:
             yield from whole_source().texts(call.args[0], scope)
 
 
+def states() -> Iterator[str]:
+    """Yield what states of runs say: why one ended, for what it waits, what it asks."""
+    for name in ("AwaitingRetry", "Cancelled", "Cancelling", "Crashed", "Failed"):
+        for call, scope in whole_source().calls.get(name, ()):
+            for keyword in call.keywords:
+                if keyword.arg == "message":
+                    yield from whole_source().texts(keyword.value, scope)
+    for call, scope in whole_source().calls["put_off"]:
+        if scope.module.path.startswith(("tasks/hosts", "tasks/runtime")):
+            yield from whole_source().texts(call.args[3], scope)
+    for path, name in RETURNED:
+        yield from whole_source().returned(path, name)
+
+
 def kinds(text: str) -> set[str]:
     """Return what may be the thing that a sentence says there is none of: of storages those that there are are named."""
     known = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.NotFound)]
@@ -139,7 +157,9 @@ PAIRS = {
 @cache
 def wanted() -> frozenset[str]:
     """Return all texts, a value in each place of one."""
-    found = {text for text in (*sentences(), *reasons(), *answers(), *ALLOWED.values()) if text.strip("{} ;:")}
+    found = {
+        text for text in (*sentences(), *reasons(), *answers(), *states(), *ALLOWED.values()) if text.strip("{} ;:")
+    }
     found -= TEXTS_LEFT_OUT.keys()
     of_kinds = {text for text in found if text.startswith(OF_KINDS)}
     named = {text.replace(VALUE, kind, 1) for text in of_kinds for kind in kinds(text)}

@@ -19,7 +19,7 @@ from catalog.records import Action, Plan
 from catalog.settings import load_settings
 from console.app import create_app
 from console.look.sentences import LONGEST, VALUE, rows_of, template
-from console.look.telling import InTheirLanguage, told, told_plan
+from console.look.telling import InTheirLanguage, told, told_lines, told_plan
 from console.security import is_api
 from tests.catalog.test_sentences import SAMPLES
 
@@ -123,6 +123,13 @@ def test_a_plan_says_names_as_they_are_and_all_else_in_chinese() -> None:
         ("拒绝", "镜像 b", 0, told(str(ImageNotFound("b")), "zh-CN")),
     ]
     assert said.operation == "delete image"
+
+
+def test_what_a_run_asks_is_said_line_by_line() -> None:
+    text = "Delete 1 leftovers for good?\n\n- image debian (43b16fec…): /a on s3, 7 bytes; it moved to far"
+    asked = "彻底删除 1 项残留数据？\n\n- 镜像 debian (43b16fec…)：s3 上的 /a，7 字节；已迁移到 far"
+    assert told_lines(text, "zh-CN") == asked
+    assert told_lines(text, "en") == text
 
 
 async def _refuses(request: Request) -> Response:
