@@ -5,9 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+import pytest
+
 from console.look.sentences import VALUE as PLACE
 from console.look.sentences import rows_of
-from tests.console.look.said_in_source import VALUE, whole_source
+from tests.console.look.parsed import Module
+from tests.console.look.said_in_source import VALUE, Source, whole_source
 
 FIELDS: Mapping[str, Sequence[str]] = {
     "Plan": ("summary", "operation"), "Action": ("verb", "reason"), "Drift": ("verb", "reason"), "Drop": ("reason",),
@@ -88,3 +91,28 @@ def test_every_text_of_a_plan_has_a_wording_and_none_is_left_over() -> None:
 
 def test_what_cant_be_followed_is_known() -> None:
     assert found()[1] == set(LEFT)
+
+
+@pytest.mark.parametrize(
+    ("body", "texts"),
+    [
+        ('return Plan(summary="all go")', {"all go"}),
+        (
+            'said = f"{n} go"\n    said += "; at once" if n else ""\n    return Plan(summary=said)',
+            {"{} go", "{} go; at once"},
+        ),
+        ('return Action(verb={"a": "keep", "b": "let go"}[n], subject="image:a")', {"keep", "let go"}),
+        ('return Action(verb="keep", reason=_why(n))', {"keep", "why {}", "it is old"}),
+        ('return _made("they " + f"go {n} times")', {"they go {} times"}),
+        ('return Plan(summary="; ".join(f"{one} goes" for one in n))', {"{} goes"}),
+        ("return Plan(summary=n.told)", {"{}"}),
+    ],
+)
+def test_what_a_plan_is_given_is_followed(body: str, texts: set[str]) -> None:
+    helpers = (
+        'def _why(n):\n    return f"why {n}" if n else "it is old"\n\ndef _made(told):\n    return Plan(summary=told)\n'
+    )
+    module = Module("new.py", ast.parse(f"{helpers}\ndef plan(n):\n    {body}\n"))
+    source = Source([module])
+    given = [source.texts(node, scope) for node, scope in source.given(FIELDS)]
+    assert texts <= set().union(*given)
