@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from console.look.sentences import VALUE as PLACE
-from console.look.sentences import rows_of
+from console.look.sentences import rows_of, sentences_of
+from flows.requests.catalogue import OPERATIONS_OF
 from tests.console.look.parsed import Module
 from tests.console.look.said_in_source import VALUE, Source, whole_source
 
@@ -65,6 +66,10 @@ BESIDES = {
 """Texts of plans that stand where they can't be found."""
 
 
+SUBJECTS = {"gate": "digest"}
+"""Kinds of subjects of which there are only these."""
+
+
 @cache
 def found() -> tuple[Mapping[str, str], set[str]]:
     """Return the texts of plans with where each stands, and what can't be followed."""
@@ -87,6 +92,17 @@ def test_every_text_of_a_plan_has_a_wording_and_none_is_left_over() -> None:
     known = {PLACE.sub(VALUE, english) for english in rows_of("verb", "text")}
     assert {text: path for text, path in texts.items() if text not in known} == {}
     assert sorted(known - texts.keys() - BESIDES) == []
+
+
+def test_every_kind_of_subject_has_a_name() -> None:
+    written = {
+        text
+        for node, scope in whole_source().given({"Action": ("subject",)})
+        for text in whole_source().texts(node, scope)
+    }
+    kinds = {text.partition(":")[0] for text in written if text.partition(":")[2]} | OPERATIONS_OF.keys()
+    known = sentences_of("subject")
+    assert sorted(kind for kind in kinds - {VALUE} if known.said(f"{kind}:{SUBJECTS.get(kind, 'x')}") is None) == []
 
 
 def test_what_cant_be_followed_is_known() -> None:
