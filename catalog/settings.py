@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     )
     exports: Path | None = Field(None, description="Folder of exported files; default `home`/exports.")
     uploads: Path | None = Field(
-        None, description="Folder of files sent to the console; default `home`/uploads. Workers must see it."
+        None,
+        description="Folder of files sent to the console, for all of them where it is set; workers must see it. Default: the bucket "
+        "of the image storage in S3 that they are sent for, else `home`/uploads.",
     )
     upload_idle_s: float = Field(300, description="Seconds without a byte after which an upload is Suspended.")
     upload_days: float = Field(7, description="Days without a byte after which an upload is discarded.")

@@ -6,6 +6,7 @@ vendor errors are translated once, in the implementation. Deleting what is absen
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -294,10 +295,11 @@ class PrimaryStorage(Protocol):
 
 
 class ObjectInfo(Record):
-    """An object in an object store."""
+    """An object in an object store. modified_at: by the server's clock, where a listing says it."""
 
     name: str
     size_bytes: int
+    modified_at: datetime | None = None
 
 
 class ObjectWriter(Protocol):

@@ -100,6 +100,18 @@ def open_objects(record: ImageStorage, *, settings: Settings, credentials: str |
     raise InvalidRequest("storage", record.name, "an ImageStore in a directory or a bucket of this site")
 
 
+def is_bucket(record: ImageStorage) -> bool:
+    """Tell whether a storage is an ImageStore of ours in a bucket."""
+    return (record.kind, urlsplit(record.url).scheme) == ("imagestore", "s3")
+
+
+def open_bucket(record: ImageStorage, *, settings: Settings, credentials: str | None = None) -> "S3Objects":
+    """Open the bucket of an ImageStore of ours, for what lies in it beside images. Raises InvalidRequest for another storage."""
+    if not is_bucket(record):
+        raise InvalidRequest("storage", record.name, "an ImageStore in a bucket")
+    return _bucket(record, Access(settings, credentials, None))
+
+
 def _open_directory(record: ImageStorage, _access: Access) -> protocols.ImageStorage:
     from storage.imagestore.storage import ImageStore
 

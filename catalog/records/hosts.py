@@ -7,6 +7,7 @@ from pydantic import Field
 
 from catalog.records.record import Record
 
+IN_BUCKET = "image storage "
 HostState = Literal["Connected", "Silent", "Draining"]
 
 
@@ -36,10 +37,24 @@ class SharedKey(Record):
 
 
 class UploadPlace(Record):
-    """The host whose folder a file is sent to. id: of the upload, and of the image that is made of it."""
+    """Where a file is sent to. id: of the upload, and of the image that is made of it.
+
+    host: whose folder takes it; or, where a bucket does, what `in_bucket` makes of its image storage. No host has such a name: a
+    program from before there were uploads in buckets says that it was never seen, and touches nothing.
+    """
 
     id: str
     host: str
+
+    @property
+    def bucket(self) -> str | None:
+        """The image storage in whose bucket it lies, None where it lies on a host."""
+        return self.host.removeprefix(IN_BUCKET) if self.host.startswith(IN_BUCKET) else None
+
+
+def in_bucket(image_storage: str) -> str:
+    """Return what stands for a host where a file is sent into the bucket of an image storage."""
+    return f"{IN_BUCKET}{image_storage}"
 
 
 class RunOutcome(Record):

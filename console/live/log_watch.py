@@ -1,4 +1,4 @@
-"""What is new in the catalog's log, and in the folder of uploads: asked once for all who look."""
+"""What is new in the catalog's log, and among the uploads: asked once for all who look."""
 
 import itertools
 import time
@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from catalog import open_catalog
-from catalog.errors import ImagewrightError, UploadNotFound
+from catalog.errors import ImagewrightError, StorageError, UploadNotFound
 from catalog.records import Event
 from catalog.repository.catalog import Catalog
 from catalog.settings import Settings
 from storage.uploads import Uploads
+from tasks.runtime.uploads import open_uploads
 
 MOST = 500
 """Entries that one look reads; the next one goes on behind them."""
+BUCKETS_EVERY_S = 4.0
+"""How often buckets are asked, each time with a handful of requests for each upload; the folder is looked at each time."""
 REOPEN_S = 60.0
 """How long a catalog stays open between looks: to open it costs ten times a look, but one that was restored is another file."""
 
@@ -22,9 +25,11 @@ class LogWatch:
     """A place in the log. Used by one thread at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._uploads = settings, Uploads(settings)
+        self._settings, self._near, self._uploads = settings, Uploads(settings), open_uploads(settings)
         self.position: int | None = None
         self._sent: dict[str, tuple[object, ...]] = {}
+        self._far: dict[str, tuple[object, ...]] = {}
+        self._asked = float("-inf")
         self._catalog: Catalog | None = None
         self._opened = 0.0
 
@@ -59,12 +64,19 @@ class LogWatch:
         return new
 
     def _uploads_changed(self) -> bool:
-        sent = {upload.id: self._state(upload.id) for upload in self._uploads.all()}
+        sent = self._states(self._near)
+        if time.monotonic() - self._asked > BUCKETS_EVERY_S:
+            found, self._asked = self._states(self._uploads), time.monotonic()
+            self._far = {name: state for name, state in found.items() if name not in sent}
+        sent = {**self._far, **sent}
         changed, self._sent = sent != self._sent, sent
         return changed
 
-    def _state(self, upload_id: str) -> tuple[object, ...]:
-        with suppress(UploadNotFound):
-            uploads = self._uploads
-            return uploads.offset(upload_id), uploads.refusal(upload_id), uploads.runs(upload_id)
-        return ()
+    def _states(self, uploads: Uploads) -> dict[str, tuple[object, ...]]:
+        return {upload.id: _state(uploads, upload.id) for upload in uploads.all()}
+
+
+def _state(uploads: Uploads, upload_id: str) -> tuple[object, ...]:
+    with suppress(UploadNotFound, StorageError):
+        return uploads.offset(upload_id), uploads.refusal(upload_id), uploads.runs(upload_id)
+    return ()

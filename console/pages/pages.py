@@ -40,7 +40,7 @@ from console.transfers.replica_contents import OpenReaders, same_file, whole_fil
 from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.boot.layout import layout_of
-from storage.uploads import Uploads
+from tasks.runtime.uploads import open_uploads
 
 TEMPLATES.env.filters.update(size=size, when=when, manies=manies, shortened=shortened)
 MAX_GIVEN = 64 << 10
@@ -76,7 +76,7 @@ class Pages:
     """The endpoints of HTML, over a catalog."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._uploads, self._usage = settings, Uploads(settings), StorageUsage(settings)
+        self._settings, self._uploads, self._usage = settings, open_uploads(settings), StorageUsage(settings)
         self._readers = OpenReaders(settings)
 
     def routes(self) -> list[Route]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from catalog.errors import ImageNotFound, UploadNotFound
+from catalog.errors import ImageNotFound, StorageError, UploadNotFound
 from catalog.records import (
     Evidence,
     ExportedImage,
@@ -299,6 +299,6 @@ def retried(uploads: Uploads, row: Row, image: Image, replicas: Sequence[Replica
     try:
         if scheme == UPLOAD:
             uploads.get(upload_id)
-    except UploadNotFound:
+    except (UploadNotFound, StorageError):
         return row
     return replace(row, retry=image.id)

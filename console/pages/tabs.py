@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast, get_args
 
-from catalog.errors import InvalidRequest, UploadNotFound
+from catalog.errors import InvalidRequest, StorageError, UploadNotFound
 from catalog.records import Architecture, ImageFormat, ImageType
 from catalog.repository.reading.image_filter import AVAILABLE, ImageFilter
 from catalog.repository.reading.reading import Reading
@@ -121,7 +121,7 @@ def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) 
 
 def _uploads(view: View) -> Iterator[Row]:
     for upload in view.uploads.all():
-        with suppress(UploadNotFound):
+        with suppress(UploadNotFound, StorageError):  # gone meanwhile, or its bucket does not answer
             if sees_upload(view.visibility.who, upload):
                 yield rows.upload_row(view.catalog, view.uploads, upload)
 

@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 
-from catalog.errors import ImagewrightError, UploadNotFound
+from catalog.errors import ImagewrightError, StorageError, UploadNotFound
 from catalog.settings import Settings
 from console.starting import Started, start
 from storage.uploads import Upload, Uploads
 from tasks.runtime.runs.acting import Caller, tags_of
+from tasks.runtime.uploads import open_uploads
 
 AGAIN_S = 10.0
 log = logging.getLogger("imagewright.console")
@@ -21,11 +22,11 @@ class Adding:
     """Begins adds of whole uploads, each once unless it is asked for again."""
 
     def __init__(self, settings: Settings) -> None:
-        self._uploads = Uploads(settings)
+        self._uploads = open_uploads(settings)
 
     async def begin(self, upload: Upload) -> Started:
         """Start a run; asked for again while none is begun, it is the same one. Raises ServerUnavailable."""
-        runs = self._uploads.runs(upload.id)
+        runs = await run_in_threadpool(self._uploads.runs, upload.id)
         key = f"upload-{upload.id}" + (f"-{len(runs)}" if runs else "")
         tags = tags_of(Caller(upload.identity, upload.door))
         started = await start(upload.flow, json.loads(upload.request), key=key, tags=tags)
@@ -35,7 +36,7 @@ class Adding:
 
     async def begin_once(self, upload: Upload) -> None:
         """Start a run unless one was begun. Raises as `begin`."""
-        if not self._uploads.runs(upload.id):
+        if not await run_in_threadpool(self._uploads.runs, upload.id):
             await self.begin(upload)
 
     async def go_on(self) -> None:
@@ -56,7 +57,7 @@ class Adding:
     def _waiting(self) -> list[Upload]:
         found = []
         for upload in self._uploads.all():
-            with suppress(UploadNotFound):
+            with suppress(UploadNotFound, StorageError):
                 if is_waiting(self._uploads, upload):
                     found.append(upload)
         return found

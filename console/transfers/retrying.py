@@ -31,10 +31,11 @@ from console.transfers.receiving import judge
 from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
 from storage.sources.masking import STARS
-from storage.uploads import Upload, Uploads
+from storage.uploads import Upload
 from tasks.add.register import ASKED, as_asked
 from tasks.add.uploads import promise_room
 from tasks.runtime.runs.acting import tags_of
+from tasks.runtime.uploads import open_uploads
 
 BEGINNINGS = (events.IMAGE_ADDING, events.IMAGE_RESUMED)
 RENAMED = {"format": "image_format", "source": "image_path", "owner": "account"}
@@ -59,7 +60,7 @@ class Retrying:
     """The endpoints that add again."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._uploads, self._adding = settings, Uploads(settings), Adding(settings)
+        self._settings, self._uploads, self._adding = settings, open_uploads(settings), Adding(settings)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -89,9 +90,10 @@ class Retrying:
             said = object_of(await body_of(request, MAX_BODY))
             upload, draft = await catalogs(self._corrected, upload_id, flow, said, who)
             await catalogs(judge, self._settings, self._uploads, upload)
-            await rooms(promise_room, draft, upload.length)
+            bucket = await catalogs(self._uploads.bucket_of, upload_id)
+            await rooms(promise_room, draft, upload.length, bucket)
             await catalogs(self._uploads.correct, upload)
-            if self._uploads.offset(upload_id) < upload.length:
+            if await catalogs(self._uploads.offset, upload_id) < upload.length:
                 return JSONResponse({"rest": f"/uploads/{upload_id}"})
             started = await self._adding.begin(upload)
         except (ImagewrightError, ValidationError) as error:

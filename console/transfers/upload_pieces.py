@@ -7,12 +7,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from catalog.errors import UploadNotFound
+from catalog.errors import ImagewrightError, UploadNotFound
 from catalog.records import Record, SignedIn
 from catalog.settings import Settings
 from console.entrance.visitors import visitor_of
+from console.transfers.upload_routes import refused
 from console.visibility import sees_upload
-from storage.uploads import Uploads
+from tasks.runtime.uploads import open_uploads
 
 PIECE_BYTES = 1 << 20
 
@@ -29,7 +30,7 @@ class UploadPieces:
     """The endpoint of pieces."""
 
     def __init__(self, settings: Settings) -> None:
-        self._uploads = Uploads(settings)
+        self._uploads = open_uploads(settings)
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -39,8 +40,8 @@ class UploadPieces:
         """Give the first and the last MiB that are kept, with their digests; nothing where nothing came yet."""
         try:
             found = await run_in_threadpool(self._pieces, request.path_params["id"], visitor_of(request))
-        except UploadNotFound as error:
-            return JSONResponse({"error": str(error)}, 404)
+        except ImagewrightError as error:
+            return refused(error)
         return JSONResponse({"pieces": [piece.model_dump() for piece in found]})
 
     def _pieces(self, upload_id: str, who: SignedIn) -> list[Piece]:
@@ -49,11 +50,7 @@ class UploadPieces:
         offset = self._uploads.offset(upload_id)
         first = (0, min(PIECE_BYTES, offset))
         last = (max(first[1], offset - PIECE_BYTES), offset)
-        with self._uploads.data(upload_id).open("rb") as file:
-            found = []
-            for start, end in (first, last):
-                file.seek(start)
-                if end > start:
-                    digest = sha256(file.read(end - start)).hexdigest()
-                    found.append(Piece(start=start, end=end, sha256=digest))
-        return found
+        pieces = [
+            (start, end, self._uploads.read(upload_id, start, end)) for start, end in (first, last) if end > start
+        ]
+        return [Piece(start=start, end=end, sha256=sha256(data).hexdigest()) for start, end, data in pieces]

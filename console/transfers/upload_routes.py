@@ -7,7 +7,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from catalog.errors import ImagewrightError, NotAllowed, NotSignedIn, OtherAccount, UploadBusy, UploadNotFound
+from catalog.errors import (
+    ImagewrightError,
+    NotAllowed,
+    NotSignedIn,
+    OtherAccount,
+    StorageUnavailable,
+    UploadBusy,
+    UploadNotFound,
+)
 from catalog.settings import Settings
 from console.entrance.visitors import DOOR, visitor_of
 from console.starting import ServerUnavailable
@@ -25,9 +33,11 @@ from console.transfers.uploads import (
 from flows.requests.sentences import sentence
 
 PATH = "/uploads"
+AGAIN_S = 5
+"""When to ask again what does not answer now."""
 STATUSES: Mapping[type[ImagewrightError], int] = {
     UploadNotFound: 404, UploadBusy: 423, ServerUnavailable: 503, TookTooLong: 503, OtherProtocol: 412, NoPiece: 415,
-    WrongOffset: 409, NotKept: 507, NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403,
+    WrongOffset: 409, NotKept: 507, NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, StorageUnavailable: 503,
 }  # fmt: skip
 """What a client does next depends on it: 422 is final, 503 is tried again."""
 
@@ -86,10 +96,13 @@ async def _answered(handler: Handler, request: Request) -> Response:
     except ValidationError as error:
         return JSONResponse({"error": sentence(error)}, 422)
     except OSError as error:
-        return _refused(NotKept(error.strerror or "the disk refuses it"))
+        return refused(NotKept(error.strerror or "the disk refuses it"))
     except ImagewrightError as error:
-        return _refused(error)
+        return refused(error)
 
 
-def _refused(error: ImagewrightError) -> Response:
-    return JSONResponse({"error": str(error)}, STATUSES.get(type(error), 422))
+def refused(error: ImagewrightError) -> Response:
+    """Say what is wrong with a request, or who does not answer and when to ask again."""
+    status = STATUSES.get(type(error), 422)
+    again = {"Retry-After": str(AGAIN_S)} if status == STATUSES[ServerUnavailable] else {}
+    return JSONResponse({"error": str(error)}, status, again)

@@ -23,8 +23,9 @@ from console.transfers.adding import Adding
 from console.transfers.announcing import announced, metadata_of, object_of, request_for, row_named
 from console.transfers.receiving import Receiving, Refused
 from console.visibility import sees_upload
-from storage.uploads import Upload, Uploads
+from storage.uploads import Turn, Upload
 from tasks.add.uploads import discard_upload, promise_room
+from tasks.runtime.uploads import open_uploads
 
 VERSION = "1.0.0"
 PROTOCOL: Mapping[str, str] = {"Tus-Resumable": VERSION, "Cache-Control": "no-store"}
@@ -72,7 +73,7 @@ class TusServer:
     """
 
     def __init__(self, settings: Settings, place: str, door: Door) -> None:
-        self._uploads, self._settings, self._adding = Uploads(settings), settings, Adding(settings)
+        self._uploads, self._settings, self._adding = open_uploads(settings), settings, Adding(settings)
         self._place, self._door = place, door
 
     def describe(self) -> Response:
@@ -97,9 +98,11 @@ class TusServer:
         try:
             await rooms(self._promise, draft, length)
         except BaseException:
-            await run_in_threadpool(discard_upload, self._settings, upload.id)
+            await run_in_threadpool(discard_upload, self._uploads, upload.id)
             raise
-        return Response(status_code=201, headers={"Location": f"{self._place}/{upload.id}", **self._expiry(upload)})
+        return Response(
+            status_code=201, headers={"Location": f"{self._place}/{upload.id}", **await self._expiry(upload)}
+        )
 
     def _begun(self, said: dict[str, str], length: int, who: SignedIn) -> tuple[Upload, Image]:
         upload_id, row = str(uuid4()), row_named(said.get("flow", ""))
@@ -107,49 +110,53 @@ class TusServer:
         asked = checked(self._settings, who, row, asked, self._door)
         upload, draft = announced(upload_id, row.name, asked, length, said.get("filename", ""))
         upload = upload.model_copy(update={"identity": caller_of(who).identity, "door": self._door})
-        self._uploads.create(upload)
+        self._uploads.create(upload, draft.image_storages)
         return upload, draft
 
     def _promise(self, draft: Image, length: int) -> None:
         """Set room aside. Raises what the add would fail with before a byte moves."""
-        promise_room(draft, length)
+        promise_room(draft, length, self._uploads.bucket_of(draft.id))
         try:
             self._uploads.get(draft.id)
         except UploadNotFound:  # it took so long that it was given up
-            discard_upload(self._settings, draft.id)
+            discard_upload(self._uploads, draft.id)
 
     async def tell(self, upload_id: str, who: SignedIn) -> Response:
         """Say how much is kept."""
         upload = await self._own(upload_id, who)
         kept = {
-            "Upload-Offset": str(self._uploads.offset(upload.id)),
+            "Upload-Offset": str(await run_in_threadpool(self._uploads.offset, upload.id)),
             "Upload-Length": str(upload.length),
         }
-        return Response(headers={**kept, **self._expiry(upload), **self._run(upload)})
+        return Response(headers={**kept, **await self._expiry(upload), **await self._run(upload)})
 
     async def append(self, upload_id: str, request: Request, who: SignedIn) -> Response:
         """Take the next bytes, keeping all that come however it ends; with the last one, start the add."""
         if request.headers.get("Content-Type") != BODY:
             raise NoPiece(request.headers.get("Content-Type", ""))
         upload = await self._own(upload_id, who)
-        if refusal := self._uploads.refusal(upload.id):
-            raise Refused(refusal)
         with ExitStack() as stack:
-            fd = stack.enter_context(self._uploads.appending(upload.id))
-            receiving = Receiving(self._settings, upload, fd)
+            turn = await run_in_threadpool(self._turn, upload, stack)
+            receiving = Receiving(self._settings, self._uploads, upload, turn)
             if _number(request, "Upload-Offset") != receiving.offset:
                 raise WrongOffset(receiving.offset)
             await receiving.take(request)
             await run_in_threadpool(stack.close)
-        kept = {"Upload-Offset": str(receiving.offset), **self._expiry(upload)}
+        kept = {"Upload-Offset": str(receiving.offset), **await self._expiry(upload)}
         if receiving.offset == upload.length:
             await self._adding.begin_once(upload)
-        return Response(status_code=204, headers={**kept, **self._run(upload)})
+        return Response(status_code=204, headers={**kept, **await self._run(upload)})
+
+    def _turn(self, upload: Upload, stack: ExitStack) -> Turn:
+        """Take the turn at an upload until a stack is closed. Raises Refused, UploadBusy, UploadNotFound."""
+        if refusal := self._uploads.refusal(upload.id):
+            raise Refused(refusal)
+        return stack.enter_context(self._uploads.appending(upload.id))
 
     async def discard(self, upload_id: str, who: SignedIn) -> Response:
         """Forget an upload."""
         upload = await self._own(upload_id, who)
-        await run_in_threadpool(discard_upload, self._settings, upload.id)
+        await run_in_threadpool(discard_upload, self._uploads, upload.id)
         return Response(status_code=204)
 
     async def _own(self, upload_id: str, who: SignedIn) -> Upload:
@@ -160,13 +167,14 @@ class TusServer:
             raise UploadNotFound(upload_id)
         return upload
 
-    def _run(self, upload: Upload) -> dict[str, str]:
+    async def _run(self, upload: Upload) -> dict[str, str]:
         """Name the run that adds an upload, once it is begun."""
-        runs = self._uploads.runs(upload.id)
+        runs = await run_in_threadpool(self._uploads.runs, upload.id)
         return {RUN: runs[-1]} if runs else {}
 
-    def _expiry(self, upload: Upload) -> dict[str, str]:
-        return {"Upload-Expires": format_datetime(self._uploads.expires_at(upload.id), usegmt=True)}
+    async def _expiry(self, upload: Upload) -> dict[str, str]:
+        expires = await run_in_threadpool(self._uploads.expires_at, upload.id)
+        return {"Upload-Expires": format_datetime(expires, usegmt=True)}
 
 
 def require_protocol(request: Request) -> None:

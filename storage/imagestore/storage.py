@@ -44,6 +44,7 @@ from storage.imagestore.upkeep.reclaim import reclaim
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
 from storage.protocols import Digests, ImageReader, LandingInfo, ObjectStore, Progress, StoredImage
+from storage.uploads.bucket import ROOT
 
 
 class ImageStore:
@@ -68,13 +69,16 @@ class ImageStore:
         self.objects.delete("check")
 
     def capacity(self) -> Capacity:
-        """Return the room: the record's capacity or the medium's, whichever is less, minus the reserve."""
+        """Return the room: the record's capacity or the medium's, whichever is less, minus the reserve.
+
+        Uploads beside the images don't count: what they will take was promised to them.
+        """
         medium = self.objects.capacity()
         room = medium.available_bytes if medium else 1 << 62
         total = medium.total_bytes if medium else 1 << 62
         used = medium.used_bytes if medium else 0
         if self._record.capacity_bytes is not None:
-            used = sum(info.size_bytes for info in self.objects.list(""))
+            used = sum(info.size_bytes for info in self.objects.list("") if not info.name.startswith(ROOT))
             total = min(total, self._record.capacity_bytes)
             room = min(room, self._record.capacity_bytes - used)
         available = max(0, room - self._record.reserve_bytes)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Protocol, cast
 from urllib.parse import parse_qsl
 
+from catalog.rules.storages.sources import UPLOAD
 from catalog.settings import Settings
 from storage.sources.credentials import Credentials, parse_credentials
 from storage.sources.masking import mask, split_urls
@@ -13,6 +14,7 @@ from storage.sources.packed.source import PackedSource
 from storage.sources.streams import PeekableSource
 from storage.sources.time_limit import timed
 from storage.sources.urls import SourceUrl, parse_url
+from storage.uploads import Uploads
 
 OPENERS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,6 +43,7 @@ def open_source(
     credentials: str | None = None,
     source_address: str | None = None,
     packed_algorithm: str | None = None,
+    uploads: Uploads | None = None,
 ) -> PackedSource:
     """Return the source at `url`; packed files are unpacked on the way. Nothing is connected to yet.
 
@@ -48,12 +51,14 @@ def open_source(
     credentials: what a secret holds: `user:password`, a private key or a JSON object (see `Credentials`); wins over the URL's;
     of several mirrors only those on the first one's host are given it.
     source_address: local address to connect from. All reading together is bounded by the setting `total_timeout_s`.
+    uploads: where an upload is looked for; the home's folder if it is not said.
     packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
     Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
     """
     urls = split_urls(url)
     mirrors = [
-        open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address) for one in urls
+        open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address, uploads)
+        for one in urls
     ]
     source = timed(_one_of(mirrors), settings.total_timeout_s, mask(url))
     return PackedSource(source, settings, mask(url), packed_algorithm)
@@ -80,11 +85,19 @@ def _server(url: str) -> tuple[str, str, int, str]:
 
 
 def open_plain(
-    url: str, settings: Settings, credentials: str | None = None, source_address: str | None = None
+    url: str,
+    settings: Settings,
+    credentials: str | None = None,
+    source_address: str | None = None,
+    uploads: Uploads | None = None,
 ) -> PeekableSource:
     """Return the source at one URL, its bytes as the server has them. Raises as `open_source`."""
     parsed = parse_url(url)
     module, _, name = OPENERS[parsed.scheme].partition(":")
     maker = cast("_Maker", getattr(import_module(module), name))
     given = parse_credentials(credentials).require_use(parsed.scheme)
+    if parsed.scheme == UPLOAD and uploads is not None:
+        from storage.sources.upload import open_upload
+
+        return open_upload(parsed, settings, uploads)
     return maker(parsed, settings, given, source_address)

@@ -1,16 +1,29 @@
-"""upload:// sources: what a person sent to the console, `upload://<id>`."""
+"""upload:// sources: what a person sent to the console, `upload://<id>`, from its folder or the bucket that it lies in."""
 
-from catalog.errors import SourceNotFound, UploadNotFound
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+
+from catalog.errors import SourceNotFound, StorageUnavailable, TransferInterrupted, UploadNotFound
 from catalog.settings import Settings
-from storage.protocols import SourceInfo
+from storage.protocols import SourceInfo, SourceStream
 from storage.sources.credentials import Credentials
 from storage.sources.file import FileSource
+from storage.sources.streams import PeekableSource
 from storage.sources.urls import SourceUrl
-from storage.uploads import Uploads
+from storage.uploads import Upload, Uploads
+
+
+def open_upload(url: SourceUrl, settings: Settings, uploads: Uploads) -> PeekableSource:
+    """Return the source of an upload, wherever it lies. uploads: where it is looked for."""
+    try:
+        bucket = uploads.bucket_of(url.host)
+    except UploadNotFound:  # said when it is read, as of any source
+        bucket = None
+    return BucketSource(url, uploads) if bucket else UploadSource(url, settings, Credentials(), None)
 
 
 class UploadSource(FileSource):
-    """A whole upload; one that still comes is nothing to fetch."""
+    """A whole upload in the folder; one that still comes is nothing to fetch."""
 
     def __init__(
         self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
@@ -34,6 +47,69 @@ class UploadSource(FileSource):
             length = self._uploads.get(self.url.host).length
         except UploadNotFound as error:
             raise SourceNotFound(self.url.masked, str(error)) from error
-        if info.size_bytes != length:
-            raise SourceNotFound(self.url.masked, f"only {info.size_bytes} of {length} bytes were sent")
+        _require_whole(self.url, info.size_bytes or 0, length)
         return info
+
+
+class BucketSource:
+    """A whole upload in a bucket, read piece by piece, so that it is as resumable as any. Its id is its validator: pieces never change."""
+
+    def __init__(self, url: SourceUrl, uploads: Uploads) -> None:
+        self.url, self._uploads = url, uploads
+
+    def probe(self) -> SourceInfo:
+        """Ask how much is there. Raises SourceNotFound if it is not whole, StorageUnavailable."""
+        upload = self._whole()
+        return SourceInfo(url=self.url.masked, size_bytes=upload.length, etag=f'"upload {upload.id}"', resumable=True)
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` first bytes."""
+        return self._uploads.read(self._whole().id, 0, size)
+
+    def open(self, offset: int, _info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on."""
+        upload = self._whole()
+        return closing(BucketStream(self.url, offset, self._uploads.blocks(upload.id, offset, upload.length)))
+
+    def _whole(self) -> Upload:
+        try:
+            upload = self._uploads.get(self.url.host)
+            _require_whole(self.url, self._uploads.offset(upload.id), upload.length)
+        except UploadNotFound as error:
+            raise SourceNotFound(self.url.masked, str(error)) from error
+        return upload
+
+
+class BucketStream:
+    """Blocks of an upload as a stream; at most one of them is in memory."""
+
+    def __init__(self, url: SourceUrl, offset: int, blocks: Iterator[bytes]) -> None:
+        self._url, self._offset, self._blocks = url, offset, blocks
+        self._block = memoryview(b"")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read what is there; 0 at the end. Raises SourceNotFound where it was discarded meanwhile, TransferInterrupted."""
+        if not self._block:
+            self._block = memoryview(self._next())
+        size = min(len(self._block), len(buffer))
+        buffer[:size] = self._block[:size]
+        self._block = self._block[size:]
+        self._offset += size
+        return size
+
+    def close(self) -> None:
+        """Let go of the block."""
+        self._block = memoryview(b"")
+
+    def _next(self) -> bytes:
+        try:
+            return next(self._blocks, b"")
+        except UploadNotFound as error:
+            raise SourceNotFound(self._url.masked, str(error)) from error
+        except StorageUnavailable as error:
+            raise TransferInterrupted(self._url.masked, self._offset, str(error)) from error
+
+
+def _require_whole(url: SourceUrl, sent: int, length: int) -> None:
+    if sent != length:
+        raise SourceNotFound(url.masked, f"only {sent} of {length} bytes were sent")

@@ -3,18 +3,17 @@
 from catalog.errors import InvalidRequest, UploadNotFound
 from catalog.records import Image
 from catalog.rules.storages.sources import UPLOAD
-from catalog.settings import Settings
 from storage.sources.masking import split_urls
 from storage.uploads import Upload, Uploads
 
 
-def check_upload(settings: Settings, draft: Image) -> int:
+def check_upload(uploads: Uploads, draft: Image) -> int:
     """Return the bytes of the upload that an image is to be made of, 0 where it comes from elsewhere.
 
-    Raises UploadNotFound also for an upload of another account, InvalidRequest for one that is not whole, and for an id
+    Raises StorageUnavailable where it lies in a bucket that does not answer now, UploadNotFound also for an upload of another account, InvalidRequest for one that is not whole, and for an id
     that the image of another account's upload will have.
     """
-    uploads, urls = Uploads(settings), split_urls(draft.source)
+    urls = split_urls(draft.source)
     _check_id(uploads, draft)
     if not any(url.lower().startswith(f"{UPLOAD}:") for url in urls):
         return 0

@@ -14,7 +14,6 @@ from catalog.settings import load_settings
 from catalog.store.ballast import freeing_room
 from storage.replicas.landings import discard_landings
 from storage.transfer import receive_buffer
-from storage.uploads import discard_source
 from tasks.add.reservation import lacking, subject_of
 from tasks.replicas.landings import open_to_delete
 from tasks.runtime.locks import own_lease
@@ -22,6 +21,7 @@ from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import once
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task
+from tasks.runtime.uploads import discard_source
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

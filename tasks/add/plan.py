@@ -7,6 +7,7 @@ from tasks.add.register import check_places
 from tasks.runtime.resources import open_image_source, open_image_storage, open_resources
 from tasks.runtime.retries import once
 from tasks.runtime.task import task
+from tasks.runtime.uploads import open_uploads
 
 
 @task(task_run_name="plan add of {draft.name}", **once("a person waits for the answer"))
@@ -14,7 +15,7 @@ def plan_add(draft: Image, url: str, credentials: str | None = None) -> Plan:
     """Return what would be fetched, from where, to which storages, and the room there is. Changes nothing."""
     with open_resources() as (settings, catalog):
         check_places(catalog, draft)
-        check_upload(settings, draft)
+        check_upload(open_uploads(settings), draft)
         info = open_image_source(url, credentials, settings).probe()
         storages = [open_image_storage(catalog.image_storage(name), settings) for name in draft.image_storages]
         actions = tuple(_landing_on(storage, draft, info.size_bytes) for storage in storages)

@@ -10,7 +10,6 @@ from storage.formats.accepted import describe
 from storage.protocols import StoredImage
 from storage.replicas.convert import StoredCopy
 from storage.replicas.landings import published_already
-from storage.uploads import discard_source
 from tasks.add.failure import tell_failed
 from tasks.add.reservation import open_lacking, subject_of
 from tasks.add.results import Inspected, Landed
@@ -19,6 +18,7 @@ from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task
+from tasks.runtime.uploads import discard_source
 from tasks.runtime.withdrawn import changing_add
 
 if TYPE_CHECKING:

@@ -1,15 +1,17 @@
 """Put an image into the catalog before anything else happens to it: from here on the catalog keeps it."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from catalog.errors import ImageNotFound, InvalidRequest, Withdrawn
+from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, Withdrawn
 from catalog.log import events
 from catalog.records import Image, ImageStatus
 from catalog.rules.accounts.sharing import visible
 from catalog.rules.images.transitions import status_after
 from catalog.rules.storages.kinds import check_source
 from catalog.rules.storages.sources import scheme_of
+from catalog.settings import Settings
 from storage.sources.masking import split_urls
 from storage.sources.upload_rights import check_upload
 from storage.sources.urls import parse_url
@@ -22,6 +24,7 @@ from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.secrets import PLACEHOLDER
 from tasks.runtime.task import task
+from tasks.runtime.uploads import open_uploads
 
 if TYPE_CHECKING:
     from catalog.repository.change import Change
@@ -43,21 +46,36 @@ def register(draft: Image) -> Image:
     Raises InvalidRequest if the id belongs to an image that was added otherwise, StorageNotFound, UploadNotFound,
     QuotaExceeded, IllegalTransition.
     """
-    with open_resources() as (settings, catalog), changing(catalog, draft.owner) as change:
-        check_places(change, draft)
-        known = known_image(change, draft.id)
-        image, event = _taken_up(change, known, draft) if known else _begun(change, draft)
-        if event:
-            size = check_upload(settings, draft)  # of an upload, whose promise goes on; 0: not known yet
-            places = draft.image_storages
-            change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=places, size_bytes=size)
-            image = change.save_image(image, event=event)
+    with open_resources() as (settings, catalog):
+        upload = _size_sent(settings, draft)
+        with changing(catalog, draft.owner) as change:
+            check_places(change, draft)
+            known = known_image(change, draft.id)
+            image, event = _taken_up(change, known, draft) if known else _begun(change, draft)
+            if event:
+                size = upload.result()  # of an upload, whose promise goes on; 0: not known yet
+                places = draft.image_storages
+                change.reserve(subject=subject_of(draft.id), account=draft.owner, storages=places, size_bytes=size)
+                image = change.save_image(image, event=event)
     told = {"source": image.source, "image_storages": list(image.image_storages)}
     if known is None:
         emit(events.IMAGE_ADDED, image, **told)
     elif image.version > known.version:
         emit(events.IMAGE_RESUMED, image, **told)
     return image
+
+
+def _size_sent(settings: Settings, draft: Image) -> "Future[int]":
+    """Return what `check_upload` says, or raises, to be heard where it matters.
+
+    A bucket may take minutes not to answer, and in a transaction everybody would wait for that.
+    """
+    told: Future[int] = Future()
+    try:
+        told.set_result(check_upload(open_uploads(settings), draft))
+    except ImagewrightError as error:
+        told.set_exception(error)
+    return told
 
 
 def _begun(change: "Change", draft: Image) -> tuple[Image, str]:

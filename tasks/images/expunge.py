@@ -13,7 +13,6 @@ from catalog.rules.images.retention import Retention, due_for_expunge, retention
 from catalog.rules.storages.kinds import KINDS
 from catalog.settings import Settings
 from catalog.store.ballast import freeing_room
-from storage.uploads import discard_source
 from tasks.images.changes import allowed, ended, plan_each
 from tasks.images.delete_export import deletion_of_export
 from tasks.images.deletion import Deletion, carry_out
@@ -23,6 +22,7 @@ from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task
+from tasks.runtime.uploads import discard_source
 
 if TYPE_CHECKING:
     from catalog.records import Lease

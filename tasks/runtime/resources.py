@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from catalog.repository.change import Change
     from storage.protocols import ObjectStore
     from storage.sources.packed.source import PackedSource
+    from storage.uploads.pieces import Objects
 
 
 @contextmanager
@@ -54,6 +55,14 @@ def open_image_storage(record: StorageRecord, settings: Settings, source_address
 def open_objects(record: StorageRecord, settings: Settings) -> "ObjectStore":
     """Open what an ImageStore of ours is built on, by its record, as `open_image_storage` does. Raises InvalidRequest for another."""
     from storage.registry import open_objects as open_store
+
+    credentials = _checked(record, settings)
+    return open_store(record, settings=settings, credentials=credentials)
+
+
+def open_bucket(record: StorageRecord, settings: Settings) -> "Objects":
+    """Open the bucket of an ImageStore of ours, by its record, as `open_image_storage` does. Raises InvalidRequest for another."""
+    from storage.registry import open_bucket as open_store
 
     credentials = _checked(record, settings)
     return open_store(record, settings=settings, credentials=credentials)
@@ -115,8 +124,9 @@ def open_image_source(
     url, credentials: as in the request; credentials is the name of a secret. Raises InvalidRequest, SourceForbidden.
     """
     from storage.sources import open_source
+    from tasks.runtime.uploads import open_uploads
 
     return open_source(
         with_secrets(url), settings, credentials=secret(credentials) if credentials else None,
-        packed_algorithm=packed_algorithm,
+        packed_algorithm=packed_algorithm, uploads=open_uploads(settings),
     )  # fmt: skip

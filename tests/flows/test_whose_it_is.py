@@ -16,7 +16,7 @@ from catalog.settings import load_settings
 from flows.add.draft import draft_image
 from flows.requests import AddVolumeImage
 from flows.upkeep.recover_runs import WATCHED
-from storage.uploads import Upload, Uploads, discard_source, url_of
+from storage.uploads import Upload, Uploads, url_of
 from tasks.add.plan import plan_add
 from tasks.add.publish import finish_publication
 from tasks.add.register import register
@@ -30,6 +30,7 @@ from tasks.replicas.leftovers import review_leftovers
 from tasks.replicas.sync import mirror_deletions
 from tasks.runtime.batches import all_done
 from tasks.runtime.runs.server import FoundRun
+from tasks.runtime.uploads import discard_source
 from tasks.upkeep.recover_runs import _seen_run
 from tests.flows.managed import blank, landed, opened, placed, saved, stored_image
 from tests.flows.managed import register as register_store

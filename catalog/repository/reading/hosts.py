@@ -35,9 +35,14 @@ class HostReading(Listing):
         return key.value if key else None
 
     def upload_host(self, upload_id: str) -> str | None:
-        """Return the host that a file is sent to, None where nothing says so: each host sees the folder of uploads."""
+        """Return the host that a file is sent to, None where nothing says so: each host sees the folder of uploads, or the bucket."""
         place = self._get(record_kinds.UPLOAD_PLACE, upload_id)
-        return place.host if place else None
+        return place.host if place and place.bucket is None else None
+
+    def upload_bucket(self, upload_id: str) -> str | None:
+        """Return the image storage in whose bucket a file is sent, None where it is in a folder."""
+        place = self._get(record_kinds.UPLOAD_PLACE, upload_id)
+        return place.bucket if place else None
 
     def upload_places(self, host: str) -> Iterator[UploadPlace]:
         """List what was sent to a host."""

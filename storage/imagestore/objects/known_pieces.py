@@ -23,12 +23,12 @@ class KnownPieces:
             known, data = self._kept.get(name, ("", b""))
             return data if etag and known == etag else None
 
-    def keep(self, name: str, etag: str, data: bytes) -> None:
+    def keep(self, name: str, etag: str, data: bytes | bytearray) -> None:
         """Keep what an object is, unless it is large."""
         if len(data) > LARGEST:
             return
         with self._lock:
             self._kept_bytes += len(data) - len(self._kept.pop(name, ("", b""))[1])
-            self._kept[name] = etag, data
+            self._kept[name] = etag, bytes(data)
             while self._kept_bytes > KEPT_BYTES:
                 self._kept_bytes -= len(self._kept.popitem(last=False)[1][1])

@@ -38,7 +38,7 @@ class S3Objects(NumberedLogs):
         """Create or replace with one request."""
         self._s3.run(name, lambda fs: fs.call_s3("put_object", Body=data, **self._key(name)))
 
-    def create(self, name: str, data: bytes) -> bool:
+    def create(self, name: str, data: bytes | bytearray) -> bool:
         """Create under the condition that nothing is there.
 
         An answer may get lost, and the request that is repeated, here or in a layer below, then meets the object it made
@@ -103,7 +103,9 @@ class S3Objects(NumberedLogs):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects, and the pieces of logs by their own names, in pages underneath."""
         for item in self._items(prefix):
-            yield ObjectInfo(name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]))
+            yield ObjectInfo(
+                name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]), modified_at=item.get("LastModified")
+            )  # fmt: skip
 
     def _etags(self, prefix: str) -> Iterator[tuple[str, str]]:
         for item in self._items(prefix):

@@ -11,6 +11,7 @@ from catalog.settings import load_settings
 from storage.uploads import Upload, Uploads, url_of
 from tasks.add.register import register
 from tasks.add.uploads import discard_upload, promise_room, sweep_uploads
+from tasks.runtime.uploads import discard_source
 from tests.flows.managed import blank, saved
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -62,10 +63,20 @@ def test_room_is_promised_until_an_upload_is_added_or_gone() -> None:
     with open_catalog() as catalog:
         sizes = [r.size_bytes for r in catalog.reservations() if r.subject == f"image:{image.id}"]
     assert sizes == [4]  # it goes on, with no moment in which somebody else could take the room
-    discard_upload(load_settings(), given_up.id)
+    discard_upload(Uploads(load_settings()), given_up.id)
     os.utime(Uploads(load_settings()).data(swept.id), (0, 0))
     sweep_uploads.fn(plan_only=True)
     assert reserved() == {f"image:{upload.id}" for upload in (added, swept)}
     sweep_uploads.fn(plan_only=False)
-    discard_upload(load_settings(), added.id)
+    discard_upload(Uploads(load_settings()), added.id)
     assert reserved() == {f"image:{added.id}"}  # its add goes on with it
+
+
+def test_only_uploads_are_discarded_by_their_url() -> None:
+    upload, uploads = sent(blank().id), Uploads(load_settings())
+    for url in (f"file://{uploads.data(upload.id)}", "upload://", "upload://..", "upload:///"):
+        discard_source(url, load_settings(), "admin")
+    assert list(uploads.all()) == [upload]
+    discard_source(url_of(upload.id), load_settings(), "admin")
+    discard_source(url_of(upload.id), load_settings(), "admin")
+    assert not list(uploads.all())

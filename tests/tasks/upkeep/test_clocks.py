@@ -15,7 +15,7 @@ from tasks.images.expunge import due_images
 from tests.flows.managed import delete_one, placed, register
 from tests.services.postgresql import url_of
 from tests.services.process import find
-from tests.storage.test_uploads import begun
+from tests.storage.uploads_at import At
 
 pytestmark = pytest.mark.usefixtures("home")
 DELETE = "import sys; from tasks.images.delete import delete; print(delete.fn(sys.argv[1:], 'admin'))"
@@ -74,6 +74,6 @@ def test_a_change_is_never_older_than_the_one_before_it(kind: str) -> None:
 
 
 def test_a_host_ahead_does_not_discard_what_is_being_sent(home: Path) -> None:
-    upload = begun(load_settings())
+    upload = At(load_settings()).begun()
     assert [one.id for one in Uploads(load_settings()).all()] == [upload.id]
     assert at("+30d", EXPIRED) == ""

@@ -1,0 +1,186 @@
+"""The bytes of an upload as objects: each piece is named by where it begins, and what lies end to end is what came.
+
+A piece is made under the condition that none begins there, and never written again or taken away while its upload lives. So of
+two senders at one offset, wherever they are, one is told that somebody else is at it, and no other lock is needed: a host
+that dies leaves none behind.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Protocol
+
+from catalog.errors import InvalidRequest, UploadBusy
+from catalog.units import utc_now
+from storage.protocols import ObjectInfo
+from storage.uploads.upload import Upload
+
+FOLDER = "uploads/pieces/"
+PIECE_BYTES = 8 << 20
+"""Of a piece that is written as soon as it came: as much as a request has in memory."""
+SHORT_BYTES, MOST_SHORT = 1 << 20, 1000
+"""A sender whose requests bring a byte each would make an object of each: so many may be shorter than a MiB."""
+REMEMBERED = 1024
+
+
+class Objects(Protocol):
+    """What uploads ask of a store of objects; see `storage.protocols.ObjectStore`."""
+
+    location: str
+
+    def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """Return bytes `[start, end)`. Raises ObjectMissing."""
+        ...
+
+    def get_each(self, names: Sequence[str]) -> Iterator[bytes]:
+        """Yield objects in the order of their names. Raises ObjectMissing."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace."""
+        ...
+
+    def create(self, name: str, data: bytes | bytearray) -> bool:
+        """Create, or return False if other bytes have the name."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the object's size, or None if there is none."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects by name."""
+        ...
+
+    def delete_each(self, names: Sequence[str]) -> None:
+        """Delete objects; those that are not there are passed over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How far the pieces reach. offset: bytes; short: how many of them are short; touched: when the last one was made."""
+
+    offset: int = 0
+    short: int = 0
+    touched: datetime | None = None
+
+    def behind(self, size_bytes: int, touched: datetime | None) -> "End":
+        """Return the end behind one more piece."""
+        return End(self.offset + size_bytes, self.short + (size_bytes < SHORT_BYTES), touched)
+
+
+class _Ends:
+    """Where the pieces of uploads ended when this process last looked, so that it lists only what came since."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], End] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, str]) -> End:
+        with self._lock:
+            return self._known.get(key, End())
+
+    def keep(self, key: tuple[str, str], end: End) -> None:
+        with self._lock:
+            self._known[key] = end
+            self._known.move_to_end(key)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+
+    def forget(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            self._known.pop(key, None)
+
+
+_ENDS = _Ends()
+
+
+class Pieces:
+    """The pieces of one upload."""
+
+    def __init__(self, objects: Objects, upload_id: str) -> None:
+        self._objects, self._folder = objects, f"{FOLDER}{upload_id}/"
+        self._key = (objects.location, upload_id)
+
+    def end(self) -> End:
+        """Return how far they reach: one request where nothing came since this process looked last."""
+        known = _ENDS.get(self._key)
+        if known.offset and next(self._objects.list(self._name(known.offset)), None) is None:
+            return known
+        found = End()
+        for info in self._end_to_end():
+            found = found.behind(info.size_bytes, info.modified_at)
+        _ENDS.keep(self._key, found)
+        return found
+
+    def added(self, end: End, data: bytes | bytearray) -> End | None:
+        """Make the piece that begins at an end and return where it ends itself, None where another one begins there."""
+        if not self._objects.create(self._name(end.offset), data):
+            self.forget()
+            return None
+        after = end.behind(len(data), utc_now())
+        _ENDS.keep(self._key, after)
+        return after
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield bytes `[start, end)` as far as they are kept, at most a piece's at once. Raises ObjectMissing."""
+        begins = 0
+        for info in self._end_to_end():
+            ends = begins + info.size_bytes
+            for first in range(max(begins, start), min(ends, end), PIECE_BYTES):
+                last = min(first + PIECE_BYTES, ends, end)
+                yield self._objects.get(info.name, first - begins, last - begins)
+            if (begins := ends) >= end:
+                return
+
+    def forget(self) -> None:
+        """Forget how far they reached."""
+        _ENDS.forget(self._key)
+
+    def _end_to_end(self) -> Iterator[ObjectInfo]:
+        """List the pieces as far as each begins where the one before ends."""
+        offset = 0
+        for info in self._objects.list(self._folder):
+            if info.name == self._name(offset) and info.size_bytes:
+                yield info
+                offset += info.size_bytes
+
+    def _name(self, offset: int) -> str:
+        return f"{self._folder}{offset:020}"
+
+
+class PiecesTurn:
+    """A sender's turn: what it writes becomes pieces behind those that are there."""
+
+    piece_bytes = PIECE_BYTES
+
+    def __init__(self, pieces: Pieces, upload: Upload) -> None:
+        self._pieces, self._upload = pieces, upload
+        self._end, self._wrote = pieces.end(), False
+
+    @property
+    def offset(self) -> int:
+        """How many bytes are kept."""
+        return self._end.offset
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Make a piece. A short one too many, behind others of the same turn, is not kept: it is sent again with what follows.
+
+        Raises UploadBusy if somebody else made one there, InvalidRequest for a turn of nothing but a short piece too many.
+        """
+        if not data or (self._is_too_short(len(data)) and self._wrote):
+            return
+        if self._is_too_short(len(data)):
+            allowed = f"at least {SHORT_BYTES} bytes at once: {MOST_SHORT} shorter pieces are kept, as many as may be"
+            raise InvalidRequest("file", f"a piece of {len(data)} bytes", allowed)
+        after = self._pieces.added(self._end, data)
+        if after is None:
+            raise UploadBusy(self._upload.id)
+        self._end, self._wrote = after, True
+
+    def _is_too_short(self, size_bytes: int) -> bool:
+        lacking = self._upload.length - self.offset
+        return size_bytes < min(SHORT_BYTES, lacking) and self._end.short >= MOST_SHORT

@@ -1,0 +1,92 @@
+"""Uploads as tasks and the console open them: the home's, and those in the buckets of image storages that the catalog knows."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from catalog import open_catalog
+from catalog.errors import StorageError, UploadNotFound
+from catalog.records import ImageStorage
+from catalog.records.hosts import in_bucket
+from catalog.rules.storages.sources import UPLOAD
+from catalog.settings import Settings
+from tasks.runtime.resources import open_bucket
+
+if TYPE_CHECKING:
+    from storage.uploads import UploadPlace, Uploads
+
+KNOWN_S = 10.0
+"""How long the catalog is not asked again for its buckets: whoever looks at a page wants to know of all uploads."""
+
+
+def open_uploads(settings: Settings) -> "Uploads":
+    """Open all uploads."""
+    from storage.uploads import Uploads
+
+    return Uploads(settings, CatalogBuckets(settings))
+
+
+def discard_source(url: str, settings: Settings, account: str) -> None:
+    """Delete the upload at a URL if it is this account's; those of others, and other schemes, are left alone.
+
+    One in a bucket that does not answer now is left to the next sweep.
+    """
+    from storage.uploads import ID
+
+    scheme, _, upload_id = url.partition("://")
+    if scheme == UPLOAD and ID.match(upload_id):
+        uploads = open_uploads(settings)
+        with suppress(UploadNotFound, StorageError):
+            if uploads.get(upload_id).is_for(account):
+                uploads.discard(upload_id)
+
+
+class CatalogBuckets:
+    """The image storages in buckets, by the catalog."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._records: dict[str, ImageStorage] = {}
+        self._asked = float("-inf")
+
+    def chosen(self, image_storages: Sequence[str]) -> str | None:
+        """Return the first of them that is in a bucket; None where none is, or where a folder was set for all uploads."""
+        if self._settings.uploads is not None:
+            return None
+        known = self._ask(anew=True)
+        return next((name for name in image_storages if name in known), None)
+
+    def of_upload(self, upload_id: str) -> str | None:
+        """Return what the catalog says of where an upload was sent."""
+        with open_catalog(self._settings.catalog_address) as catalog:
+            return catalog.upload_bucket(upload_id)
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all that are not disabled."""
+        return tuple(name for name, record in self._ask().items() if record.state != "Disabled")
+
+    def with_uploads(self) -> Sequence[str]:
+        """Return those that the catalog knows uploads in."""
+        names = self.names()
+        with open_catalog(self._settings.catalog_address) as catalog:
+            return tuple(name for name in names if next(catalog.upload_places(in_bucket(name)), None))
+
+    def place(self, name: str) -> "UploadPlace":
+        """Open one. Raises StorageNotFound, StorageRefused, StorageUnavailable, InvalidRequest for one that is no bucket."""
+        from storage.uploads.bucket import UploadBucket
+
+        record = self._ask().get(name)
+        if record is None:
+            with open_catalog(self._settings.catalog_address) as catalog:
+                record = catalog.image_storage(name)
+        return UploadBucket(open_bucket(record, self._settings))
+
+    def _ask(self, *, anew: bool = False) -> dict[str, ImageStorage]:
+        from storage.registry import is_bucket
+
+        if anew or time.monotonic() - self._asked > KNOWN_S:
+            with open_catalog(self._settings.catalog_address) as catalog:
+                self._records = {record.name: record for record in catalog.image_storages() if is_bucket(record)}
+            self._asked = time.monotonic()
+        return self._records
