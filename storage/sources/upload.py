@@ -8,6 +8,7 @@ from catalog.settings import Settings
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.credentials import Credentials
 from storage.sources.file import FileSource
+from storage.sources.same_file import require_same
 from storage.sources.streams import PeekableSource
 from storage.sources.urls import SourceUrl
 from storage.uploads import Upload, Uploads
@@ -52,24 +53,30 @@ class UploadSource(FileSource):
 
 
 class BucketSource:
-    """A whole upload in a bucket, read piece by piece, so that it is as resumable as any. Its id is its validator: pieces never change."""
+    """A whole upload in a bucket, read piece by piece, so that it is as resumable as any. Pieces never change."""
 
     def __init__(self, url: SourceUrl, uploads: Uploads) -> None:
         self.url, self._uploads = url, uploads
 
     def probe(self) -> SourceInfo:
         """Ask how much is there. Raises SourceNotFound if it is not whole, StorageUnavailable."""
-        upload = self._whole()
-        return SourceInfo(url=self.url.masked, size_bytes=upload.length, etag=f'"upload {upload.id}"', resumable=True)
+        return self._info(self._whole())
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` first bytes."""
         return self._uploads.read(self._whole().id, 0, size)
 
-    def open(self, offset: int, _info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on."""
+    def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
+        """Read from `offset` on. Raises SourceChanged where another file was sent by the same id."""
         upload = self._whole()
+        require_same(self.url.masked, info, self._info(upload))
         return closing(BucketStream(self.url, offset, self._uploads.blocks(upload.id, offset, upload.length)))
+
+    def _info(self, upload: Upload) -> SourceInfo:
+        return SourceInfo(
+            url=self.url.masked, size_bytes=upload.length, etag=f'"upload {upload.id}"',
+            last_modified=upload.created_at.isoformat(), resumable=True,
+        )  # fmt: skip
 
     def _whole(self) -> Upload:
         try:

@@ -9,15 +9,18 @@ from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from catalog.settings import Settings
+from storage.imagestore.objects.s3 import S3Objects
+from storage.imagestore.objects.s3_connection import S3Connection
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.http.source import HttpSource
 from storage.uploads import Upload, Uploads, url_of
 from tests.services.nginx import nginx
 from tests.services.private_user import ESCAPED, PASSWORD, USER
 from tests.services.proxy import Proxy, proxy
-from tests.services.s3 import BUCKET, KEY, SECRET, server
+from tests.services.s3 import BUCKET, KEY, SECRET, S3Server, server
 from tests.services.sshd import sshd
 from tests.services.vsftpd import vsftpd
+from tests.storage.uploads_at import FAR, OneBucket
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Place:
     wrapped: bool = False  # opened with everything around it, through a list of mirrors
     parallel: bool = False  # read over several connections, whether that pays or not
     heals: bool = False  # goes on by itself after a cut
+    uploads: Uploads | None = None  # where an upload is looked for
     closed: Settings = field(default_factory=Settings)  # settings under which the place is off limits
 
     @property
@@ -102,6 +106,36 @@ def upload_place(folder: Path) -> Iterator[Place]:
         uploads.data(named(name)).write_bytes(data)
 
     yield Place("upload", put, lambda name: url_of(named(name)), _read_so_far, None, None, known)
+
+
+@contextmanager
+def upload_in_a_bucket_place(folder: Path) -> Iterator[Place]:
+    """Files that somebody sent, in pieces in a bucket of the real S3 server behind a counting proxy."""
+    store, prefix = server(), uuid4().hex
+    with proxy(int(store.endpoint.rpartition(":")[2])) as link:
+        direct, far = (
+            S3Objects(S3Connection(at.address(prefix))) for at in (store, S3Server(f"http://127.0.0.1:{link.port}"))
+        )
+        known = settings(folder)
+        uploads = Uploads(known, OneBucket(direct))
+
+        def named(name: str) -> str:
+            return str(uuid5(NAMESPACE_URL, name))
+
+        def put(name: str, data: bytes) -> None:
+            uploads.discard(named(name))
+            upload = Upload(
+                id=named(name), length=len(data), filename=name, flow="", request="{}", created_at=datetime.now(UTC)
+            )
+            uploads.create(upload, (FAR,))
+            with uploads.appending(upload.id) as turn:
+                for start in range(0, len(data), 3 << 20):
+                    turn.write(data[start : start + (3 << 20)])
+
+        yield Place(
+            "upload", put, lambda name: url_of(named(name)), lambda: link.bytes_sent, _cutter(link), link.cut, known,
+            heals=True, uploads=Uploads(known, OneBucket(far)),
+        )  # fmt: skip
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from tests.contracts.source_servers import (
     http_place,
     s3_place,
     sftp_place,
+    upload_in_a_bucket_place,
     upload_place,
 )
 from tests.services.payload import payload, random_bytes
@@ -53,6 +54,7 @@ def wrapped_place(folder: Path) -> Iterator[Place]:
 PLACES = {
     "file": file_place,
     "upload": upload_place,
+    "upload-in-a-bucket": upload_in_a_bucket_place,
     "http": http_place,
     "http-parallel": parallel_place,
     "http-wrapped": wrapped_place,
@@ -78,7 +80,8 @@ def name(place: Place) -> str:
 
 def source(place: Place, name: str, settings: Settings | None = None) -> PeekableSource:
     open_ = open_source if place.wrapped else open_plain
-    made = open_(place.url(name), settings or place.settings, credentials=place.credentials)
+    uploads = None if settings else place.uploads
+    made = open_(place.url(name), settings or place.settings, credentials=place.credentials, uploads=uploads)
     return Parallel(made) if place.parallel and isinstance(made, HttpSource) else made
 
 
