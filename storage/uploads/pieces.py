@@ -19,7 +19,7 @@ from storage.uploads.upload import Upload
 
 FOLDER = "uploads/pieces/"
 PIECE_BYTES = 8 << 20
-"""Of a piece that is written as soon as it came: as much as a request has in memory."""
+"""Of a piece that is written as soon as it came: as much as a request gathers. While it is sent, the S3 client has 20 MB of copies."""
 SHORT_BYTES, MOST_SHORT = 1 << 20, 1000
 """A sender whose requests bring a byte each would make an object of each: so many may be shorter than a MiB."""
 REMEMBERED = 1024

@@ -6,7 +6,8 @@ import pytest
 
 from catalog.errors import HostNotFound
 from catalog.log import events
-from catalog.records import RunOutcome
+from catalog.records import RunOutcome, UploadPlace
+from catalog.records.hosts import in_bucket
 from catalog.repository.catalog import Catalog
 from catalog.rules.storages.hosts import SILENT_AFTER
 from tests.catalog.samples import START, Ticking, a_host
@@ -81,3 +82,20 @@ def test_what_a_run_left_is_kept_for_a_while(catalog: Catalog, clock: Ticking) -
         assert change.forget_run_outcomes(timedelta(days=2)) == 1
     assert catalog.run_outcome("r") is None
     assert catalog.run_outcome("s") is not None
+
+
+def test_where_a_file_is_sent_is_a_host_or_a_bucket_and_told_apart(catalog: Catalog) -> None:
+    places = {"near": "a", "far": in_bucket("s3"), "farther": in_bucket("s3 of a")}
+    with catalog.changing(actor="admin") as change:
+        for upload_id, host in places.items():
+            change.save_upload_place(UploadPlace(id=upload_id, host=host))
+    said = {name: (catalog.upload_host(name), catalog.upload_bucket(name)) for name in (*places, "none")}
+    assert said == {"near": ("a", None), "far": (None, "s3"), "farther": (None, "s3 of a"), "none": (None, None)}
+    assert [[one.id for one in catalog.upload_places(host)] for host in places.values()] == [
+        ["near"],
+        ["far"],
+        ["farther"],
+    ]
+    with catalog.changing(actor="admin") as change:
+        change.remove_upload_place("far")
+    assert catalog.upload_bucket("far") is None
