@@ -1,20 +1,16 @@
 """All uploads, wherever their bytes lie. An upload's id is also the id of the image that is made of it."""
 
-import logging
-import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 
 from catalog.errors import (
-    ImagewrightError,
     InvalidRequest,
     NotFound,
     StorageError,
-    StorageRefused,
-    StorageUnavailable,
     UploadNotFound,
 )
 from catalog.files import locked
@@ -22,26 +18,22 @@ from catalog.privacy import make_folder
 from catalog.settings import Settings
 from storage.uploads.folder import UploadFolder
 from storage.uploads.limits import check_number, check_room
+from storage.uploads.listing import BucketListing
 from storage.uploads.protocol import Buckets, Turn, UploadPlace
 from storage.uploads.upload import ID, Upload
 
-LOG = logging.getLogger(__name__)
 MOST_KNOWN = 4096
-LISTED_WITHIN_S, LEFT_OUT_S = 3.0, 20.0
-"""How long a bucket is waited for that lists its uploads, and how long one that did not is left out: pages wait for it."""
-_LISTERS = ThreadPoolExecutor(16, thread_name_prefix="uploads")
-_LEFT_OUT: dict[tuple[Path, str], float] = {}
+_ONE_AT_A_TIME: defaultdict[str, Lock] = defaultdict(Lock)
+"""By bucket. Held while an upload is begun in a bucket, so that two here don't count on the same number; other hosts are counted afterwards."""
 
 
 class Uploads:
     """All uploads of a home and of the buckets that it is given; without buckets, of the home."""
 
     def __init__(self, settings: Settings, buckets: Buckets | None = None) -> None:
-        self._path, self._folder, self._buckets = (
-            settings.uploads_folder,
-            UploadFolder(settings.uploads_folder),
-            buckets,
-        )
+        self._path, self._folder = settings.uploads_folder, UploadFolder(settings.uploads_folder)
+        self._buckets = buckets
+        self._listing = BucketListing(buckets, self._path) if buckets else None
         self._idle = timedelta(seconds=settings.upload_idle_s)
         self._kept = timedelta(days=settings.upload_days)
         self._each = settings.uploads_unfinished
@@ -56,16 +48,16 @@ class Uploads:
         if not upload.length:
             raise InvalidRequest("file", "0 bytes", "a file that is not empty")
         bucket = self._buckets.chosen(image_storages) if self._buckets else None
+        if bucket is not None:
+            self._begin_in(bucket, upload)
+            return
+        elsewhere = self._unfinished_in_buckets()
         make_folder(self._path)
         with locked(self._path):  # so that two don't count on the same room
-            unfinished = tuple(self._unfinished(bucket))
-            check_number(upload, [one for one, _ in unfinished], self._each)
-            if bucket is None:
-                promised = sum(lacking for one, lacking in unfinished if self._folder.data(one.id).exists())
-                check_room(upload, self._path, promised)
-                self._folder.begin(upload)
-            else:
-                self._begin_in(bucket, upload)
+            here = tuple(self._unfinished_here())
+            check_number(upload, [*elsewhere, *(one for one, _ in here)], self._each)
+            check_room(upload, self._path, sum(lacking for _, lacking in here))
+            self._folder.begin(upload)
 
     def correct(self, upload: Upload) -> None:
         """Announce a kept upload otherwise: its bytes stay. Raises UploadNotFound."""
@@ -178,21 +170,20 @@ class Uploads:
             raise UploadNotFound(upload_id) from error
 
     def _open(self, bucket: str) -> UploadPlace:
-        assert self._buckets is not None, "a bucket is only known through them"
-        if time.monotonic() < _LEFT_OUT.get((self._path, bucket), 0):
-            raise StorageUnavailable(bucket, "it did not answer just now")
-        return self._buckets.place(bucket)
+        assert self._listing is not None, "a bucket is only known through them"
+        return self._listing.open(bucket)
 
     def _begin_in(self, bucket: str, upload: Upload) -> None:
-        """Begin an upload in a bucket. Other hosts begin theirs without this host's lock: what is one too many then goes."""
-        self._open(bucket).begin(upload)
-        self._know(upload.id, bucket)
-        try:
-            others = [one for one, _ in self._unfinished(bucket) if one.id != upload.id]
-            check_number(upload, others, self._each)
-        except InvalidRequest:
-            self.discard(upload.id)
-            raise
+        """Begin an upload in a bucket. Other hosts begin theirs meanwhile: what is one too many then goes."""
+        with _ONE_AT_A_TIME[bucket]:
+            check_number(upload, self._unfinished_but(upload, bucket), self._each)
+            self._open(bucket).begin(upload)
+            self._know(upload.id, bucket)
+            try:
+                check_number(upload, self._unfinished_but(upload, bucket), self._each)
+            except InvalidRequest:
+                self.discard(upload.id)
+                raise
 
     def _know(self, upload_id: str, bucket: str) -> None:
         if len(self._known) >= MOST_KNOWN:
@@ -203,24 +194,30 @@ class Uploads:
         return self._buckets.names() if self._buckets else ()
 
     def _listed(self, bucket: str) -> Sequence[Upload]:
-        """List what is in a bucket, nothing where it does not answer soon: whoever looks at a page waits for it."""
-        try:
-            found = _LISTERS.submit(lambda: tuple(self._open(bucket).all())).result(LISTED_WITHIN_S)
-        except (ImagewrightError, TimeoutError) as error:
-            LOG.info("uploads in the bucket of %s are not listed now: %s", bucket, error)
-            if not isinstance(error, StorageRefused):
-                _LEFT_OUT[self._path, bucket] = max(
-                    _LEFT_OUT.get((self._path, bucket), 0), time.monotonic() + LEFT_OUT_S
-                )
-            return ()
+        found = self._listing.uploads(bucket) if self._listing else ()
         for upload in found:
             self._know(upload.id, bucket)
         return found
 
-    def _unfinished(self, bucket: str | None) -> Iterator[tuple[Upload, int]]:
-        """Yield what still comes, with the bytes that are lacking. bucket: to be looked at, whatever is known of it."""
-        known = self._buckets.with_uploads() if self._buckets else ()
-        for upload in self._in({*known, *((bucket,) if bucket else ())}):
-            with suppress(UploadNotFound, StorageError):
-                if lacking := upload.length - self.offset(upload.id):
+    def _unfinished_but(self, upload: Upload, bucket: str) -> list[Upload]:
+        """List all that still comes but for one upload. bucket: that has to answer. Raises StorageUnavailable."""
+        here = (one for one, _ in self._unfinished_here())
+        return [one for one in (*here, *self._unfinished_in_buckets(bucket)) if one.id != upload.id]
+
+    def _unfinished_here(self) -> Iterator[tuple[Upload, int]]:
+        """Yield what still comes into the folder, with the bytes that are lacking."""
+        for upload in self._folder.all():
+            with suppress(UploadNotFound):
+                if lacking := upload.length - self._folder.offset(upload.id):
                     yield upload, lacking
+
+    def _unfinished_in_buckets(self, bucket: str | None = None) -> Sequence[Upload]:
+        """List what still comes into buckets. bucket: that has to answer, others are left out where they don't."""
+        if self._buckets is None or self._listing is None:
+            return ()
+        found = list(self._listing.unfinished(bucket)) if bucket else []
+        for name in self._buckets.with_uploads():
+            if name != bucket:
+                with suppress(StorageError):
+                    found += self._listing.unfinished(name)
+        return found

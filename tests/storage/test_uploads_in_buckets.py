@@ -1,15 +1,20 @@
 """What only a bucket has to promise: senders on several hosts, pieces that are few enough, and what discards leave."""
 
 import os
+import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from catalog.errors import InvalidRequest, UploadBusy, UploadNotFound
-from storage.uploads import pieces
+from catalog.errors import InvalidRequest, StorageUnavailable, UploadBusy, UploadNotFound
+from storage.imagestore.objects.s3 import S3Objects
+from storage.imagestore.objects.s3_connection import S3Connection
+from storage.uploads import Uploads, listing, pieces
 from storage.uploads.bucket import ROOT
-from tests.storage.uploads_at import At, uploads_at
+from tests.services.s3 import S3Server
+from tests.storage.uploads_at import FAR, At, OneBucket, announced, uploads_at
 
 PLANTED = ("00000000000000000003", "7", "x", "")
 
@@ -113,3 +118,21 @@ def test_what_came_behind_a_discard_is_removed_once_it_is_old_and_what_lives_sta
     at.bucket.later = timedelta(seconds=90)
     at.open().remove_half_made()
     assert objects_of(at) == before
+
+
+def test_who_looks_waits_once_for_a_bucket_that_does_not_answer_and_others_go_on(
+    at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LISTED_WITHIN_S", 0.3)
+    monkeypatch.setattr(listing, "COUNTED_WITHIN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        address = S3Server(endpoint).address("x").model_copy(update={"read_timeout_s": 1})
+        uploads = Uploads(at.settings, OneBucket(S3Objects(S3Connection(address))))
+        uploads.create(upload := announced(), ("near",))
+        began = time.monotonic()
+        assert [list(uploads.all()) for _ in range(50)] == [[upload]] * 50
+        with pytest.raises(StorageUnavailable, match="did not answer just now"):
+            uploads.create(announced(), (FAR,))
+        uploads.create(announced(), ("near",))
+        assert time.monotonic() - began < 5

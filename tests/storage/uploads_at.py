@@ -43,6 +43,14 @@ class OneBucket:
         return UploadBucket(self.objects, lambda: datetime.now(UTC) + self.later)
 
 
+def announced(length: int = 10, account: str = "admin") -> Upload:
+    """Return what somebody announces."""
+    return Upload(
+        id=str(uuid4()), length=length, filename="a.qcow2", flow="add_volume_image",
+        request=json.dumps({"account": account}), created_at=datetime.now(UTC),
+    )  # fmt: skip
+
+
 @dataclass
 class At:
     """Uploads of one kind of place. open: as a program does that just started, on this host or another one of the bucket."""
@@ -54,10 +62,7 @@ class At:
         return Uploads(self.settings.model_copy(update=changes), self.bucket)
 
     def begun(self, length: int = 10, account: str = "admin", **changes: object) -> Upload:
-        upload = Upload(
-            id=str(uuid4()), length=length, filename="a.qcow2", flow="add_volume_image",
-            request=json.dumps({"account": account}), created_at=datetime.now(UTC),
-        )  # fmt: skip
+        upload = announced(length, account)
         self.open(**changes).create(upload, (FAR,) if self.bucket else ("near",))
         return upload
 

@@ -189,7 +189,7 @@ def _once_back(ask: Callable[[], Response]) -> Response:
 def test_what_was_acknowledged_outlives_a_storage_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_TEST_S3", f"{s3.KEY}:{s3.SECRET}")
     monkeypatch.setattr("storage.imagestore.objects.retrying.FIRST_DELAY_S", 0.001)
-    monkeypatch.setattr("storage.uploads.uploads.LEFT_OUT_S", 0.0)
+    monkeypatch.setattr("storage.uploads.listing.LEFT_OUT_S", 0.0)
     (weed := tmp_path / "weed").mkdir()
     with s3.stoppable(weed) as (server, away), two_hosts(tmp_path / "hosts") as hosts:
         registered(hosts, server.endpoint)
