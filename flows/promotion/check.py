@@ -8,6 +8,7 @@ from catalog.records import Action, Image, Look, Plan, Watch, WatchOutcome, Watc
 from flows.add.image import add_system_image, add_volume_image
 from flows.operation import flow_of
 from flows.promotion.builds import add_for
+from flows.promotion.changes import changes_since_latest
 from flows.promotion.proving import prove
 from flows.requests import AddVolumeImage, CheckWatches
 from tasks.promotion.look import choose_watches, keep_new, keep_refused, look_at, watched
@@ -72,6 +73,7 @@ def _settled(name: str) -> Settled:
         return NOTHING
     try:
         prove(image.id, image.family or "", "admin")
-        return settle(name, image)
+        changes = changes_since_latest(image.id, image.family or "", "admin", by_person=False)
+        return settle(name, image, changes)
     except ImagewrightError as error:  # it could not be tried: the next check does
         return Settled(outcome="refused", image_id=image.id, sentence=str(error))

@@ -2,6 +2,7 @@
 
 from catalog.records import Plan, Promotion
 from flows.operation import flow_of
+from flows.promotion.changes import changes_since_latest
 from flows.promotion.proving import prove
 from flows.requests import PromoteImage
 from tasks.promotion.promote import plan_promotion, promote
@@ -17,4 +18,4 @@ def promote_image(request: PromoteImage) -> Promotion | Plan:
     if request.plan_only:
         return plan_promotion(image_id, family, account)
     prove(image_id, family, account)
-    return promote(image_id, family, request.reason, account)
+    return promote(image_id, family, request.reason, account, changes=changes_since_latest(image_id, family, account))

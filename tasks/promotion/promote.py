@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import IllegalTransition, InvalidRequest, PromotionRefused
 from catalog.log import events
-from catalog.records import Action, Family, Image, Plan, Promotion
+from catalog.records import Action, Evidence, Family, Image, Plan, Promotion
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.gates import failed, reaches
 from catalog.rules.promotion.history import channel_of, why_not
 from tasks.promotion.evidence import evidence_of, seen
+from tasks.runtime.known import known_image
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading
 
 OPERATION = "promote"
-BOOT, INSIDE = "boot", "inside"
+BOOT, INSIDE, CHANGES = "boot", "inside", "changes"
 
 
 @task(task_run_name="look what {image_id} has to prove", **retrying())
@@ -37,11 +38,30 @@ def still_to_see(image_id: str, family: str, account: str) -> tuple[Family, froz
     return rules, frozenset(name for name, missing in asked.items() if missing)
 
 
+@task(task_run_name="find what {image_id} follows", **retrying())
+def latest_to_compare(image_id: str, family: str, account: str, *, by_person: bool = True) -> Image | None:
+    """Return the latest that a build is about to follow.
+
+    None where there is none, the family looks into no image, or a gate is not passed yet: a build that waits is asked about again
+    and again. Raises as `promote`.
+    """
+    with open_resources() as (_, catalog):
+        rules, image = promotable(catalog, image_id, family, account)
+        channel = catalog.channel(family, channel_of(image))
+        latest = known_image(catalog, channel.image_id) if channel and channel.image_id else None
+        looks = rules.hygiene != "off" and image.image_type == "System"
+        if not looks or latest is None or latest.id == image_id:
+            return None
+        return None if failed(evidence_of(catalog, rules, image, by_person=by_person)) else latest
+
+
 @task(task_run_name="promote {image_id} in {family}", **retrying())
-def promote(image_id: str, family: str, reason: str, account: str, *, by_person: bool = True) -> Promotion:
+def promote(
+    image_id: str, family: str, reason: str, account: str, *, by_person: bool = True, changes: str = ""
+) -> Promotion:
     """Make an image the latest of its family if it passes the gates, all in one transaction. Idempotent.
 
-    Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest, PromotionRefused.
+    changes: what differs from the latest until now, kept with the evidence. Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest, PromotionRefused.
     """
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         rules, image = promotable(change, image_id, family, account)
@@ -53,6 +73,8 @@ def promote(image_id: str, family: str, reason: str, account: str, *, by_person:
             raise PromotionRefused(image_id, family, {one.gate: one.sentence for one in refused})
         if image.family is None:
             image = change.save_image(image.model_copy(update={"family": family}), event=events.IMAGE_EDITED)
+        if changes:
+            evidence += (Evidence(gate=CHANGES, passed=True, sentence=changes),)
         promotion = change.promote(family, image, reason, evidence)
     emit(events.FAMILY_PROMOTED, image, family=family, previous=promotion.previous, reason=reason)
     return promotion

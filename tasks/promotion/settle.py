@@ -45,12 +45,12 @@ def waiting_image(name: str) -> Image | None:
 
 
 @task(task_run_name="settle {image.name} of {name}", **retrying())
-def settle(name: str, image: Image) -> Settled:
-    """Promote a build that passed every gate; keep one that only waits; disable one that failed, with its reason."""
+def settle(name: str, image: Image, changes: str = "") -> Settled:
+    """Promote a build that passed every gate; keep one that only waits; disable one that failed, with its reason. changes: as of `promote`."""
     with open_resources() as (_, catalog):
         family = catalog.watch(name).family
         try:
-            promote.fn(image.id, family, f"watch {name}", "admin", by_person=False)
+            promote.fn(image.id, family, f"watch {name}", "admin", by_person=False, changes=changes)
         except PromotionRefused as refused:
             if refused.failed.keys() <= set(BY_TIME):
                 return Settled(outcome="waiting", image_id=image.id, sentence="; ".join(refused.failed.values()))

@@ -49,6 +49,16 @@ def compared(
     )
 
 
+def summary_of(found: Comparison) -> str:
+    """Say a comparison in a sentence: how many packages and files differ, and the kernels where they do."""
+    come, gone = (sum(getattr(one, side) is None for one in found.packages) for side in ("before", "after"))
+    said = [f"{len(found.packages)} packages differ ({come} new, {gone} gone)"]
+    if found.kernels_before != found.kernels_after:
+        said.append(f"kernel {', '.join(found.kernels_before) or 'none'} → {', '.join(found.kernels_after) or 'none'}")
+    said.append(f"files: {found.files_added} new, {found.files_removed} gone, {found.files_changed} changed")
+    return "; ".join((*said, *found.unread))
+
+
 def file_changes(old: FileFacts, new: FileFacts) -> Sequence[FileChange]:
     """Return the files that differ in size or in when they were changed, the largest change first."""
     paths = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))

@@ -24,6 +24,7 @@ from console.pages.forms import fields_of
 from console.pages.pages import STATES, TITLES
 from console.pages.tabs import ARCHITECTURES, DEPRECATED, FORMATS, KINDS, TABS
 from flows.registry import OPERATIONS
+from tasks.promotion.promote import CHANGES
 
 ROOM = Path(console.__file__).parent
 IN_TEMPLATES = re.compile(r"""\bt\(\s*(?:"([^"]+)"|'([^']+)')""")
@@ -35,7 +36,7 @@ IN_PYTHON = {
     "System", "Boot mode", "Architecture", "VirtIO drivers", "Disk driver", "Network driver", "Guest agent", "Partition table",
     "File systems", "Boot loaders", "being measured", "no bounds", "Name", "Landing", "Damaged", "Deleting", "ISO",
     "Completed", "Scheduled", "Crashed", "Cancelled", "Late", "up to", "waits", "refused",
-    "it passed every gate and was not promoted yet", LEFT, *GATES,
+    "it passed every gate and was not promoted yet", LEFT, *GATES, CHANGES,
     "revoked", "expired", "Images", "Logical bytes", "Stored bytes", "BIOS boot", "EFI system",
 }  # fmt: skip
 """What Python says besides what is collected below."""
