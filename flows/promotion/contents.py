@@ -5,7 +5,7 @@ from catalog.rules.promotion.comparison import compared
 from flows.operation import flow_of
 from flows.requests import CompareImages, InspectContents
 from tasks.images.changes import find_image
-from tasks.promotion.contents import inspect, list_files
+from tasks.promotion.contents import inspect, inspect_with_files
 
 
 @flow_of(InspectContents)
@@ -21,5 +21,5 @@ def inspect_contents(request: InspectContents) -> Contents:
 def compare_images(request: CompareImages) -> Comparison:
     """Say how two images differ inside. Raises as `inspect_contents`."""
     a, b = (find_image(one, request.account) for one in (request.a, request.b))
-    inside_a, inside_b = (inspect(image, request.account) for image in (a, b))
-    return compared((a, inside_a), (b, inside_b), list_files(a).files, list_files(b).files)
+    (inside_a, tree_a), (inside_b, tree_b) = (inspect_with_files(image, request.account) for image in (a, b))
+    return compared((a, inside_a), (b, inside_b), tree_a.files, tree_b.files)

@@ -31,6 +31,10 @@ def inspect(image: Image, account: str) -> Contents:
 
     Raises IllegalTransition unless the image is whole, InvalidRequest where no replica of it is, and as storages do.
     """
+    return _inspected(image, account)[0]
+
+
+def _inspected(image: Image, account: str) -> tuple[Contents, FileTree]:
     status_after(image, "export")
     with open_resources() as (settings, catalog):
         with _opened(settings, catalog, image) as (reader, image_format):
@@ -46,20 +50,18 @@ def inspect(image: Image, account: str) -> Contents:
         with changing(catalog, account) as change:
             change.record(events.IMAGE_INSPECTED, f"image:{image.id}", after=seen)
         if not found.packages:
-            return found
+            return found, tree
         target = settings.home / FOLDER / f"{image.id}.cdx.json"
         make_folder(target.parent)
         with written_aside(target) as file:
             file.write(json.dumps(bill_of_materials(image, found), ensure_ascii=False, indent=1).encode())
-    return found.model_copy(update={"cyclonedx": str(target)})
+    return found.model_copy(update={"cyclonedx": str(target)}), tree
 
 
-@task(task_run_name="list the files of {image.name}", **retrying())
-def list_files(image: Image) -> FileTree:
-    """Return the files of the system in an image. Raises as `inspect`."""
-    status_after(image, "export")
-    with open_resources() as (settings, catalog), _opened(settings, catalog, image) as (reader, image_format):
-        return file_tree(reader, image_format)
+@task(task_run_name="inspect {image.name} and list its files", **retrying())
+def inspect_with_files(image: Image, account: str) -> tuple[Contents, FileTree]:
+    """Do as `inspect`, and return the files of the system besides: they are read once for both."""
+    return _inspected(image, account)
 
 
 @contextmanager

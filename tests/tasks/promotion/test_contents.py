@@ -7,7 +7,7 @@ import pytest
 
 from catalog.records import Contents, Image, Package
 from catalog.rules.promotion.comparison import MOST_FILES, compared
-from tasks.promotion.contents import inspect, list_files
+from tasks.promotion.contents import inspect, inspect_with_files
 from tests.flows.managed import blank, placed
 from tests.services.guest_images import _filled, linux_tree
 from tests.services.images import need
@@ -56,14 +56,9 @@ def test_two_images_differ_by_their_files(tmp_path: Path) -> None:
     b = stored(
         tmp_path / "b", "1.1", {"bash": "5.1"}, **{"srv/come": "x" * 3, "srv/grown": "y" * 9, "opt/deep/down/same": "z"}
     )
-    first, second, *files = (
-        inspect.fn(a, "admin"),
-        inspect.fn(b, "admin"),
-        list_files.fn(a).files,
-        list_files.fn(b).files,
-    )
-    then = {path: (size, 0) for path, (size, _) in files[0].items()}  # both disks were made just now, a moment apart
-    now = {path: (size, 0) for path, (size, _) in files[1].items()}
+    (first, tree_a), (second, tree_b) = (inspect_with_files.fn(image, "admin") for image in (a, b))
+    # both disks were made just now, a moment apart
+    then, now = ({path: (size, 0) for path, (size, _) in tree.files.items()} for tree in (tree_a, tree_b))
     found = compared((a, first), (b, second), then, now)
     assert [(one.path, one.before, one.after) for one in found.files] == [
         ("/srv/gone", 10, None),
