@@ -52,7 +52,7 @@ def stored(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Peer:
-    """One program with its repository in a folder."""
+    """One program with its repository in a folder. name: the program's; `restic max` is the one that compresses as hard as it can."""
 
     name: str
     folder: Path
@@ -60,7 +60,7 @@ class Peer:
     @property
     def there(self) -> bool:
         """Tell whether the program is installed."""
-        return shutil.which(self.name) is not None
+        return shutil.which(self.name.split()[0]) is not None
 
     def begin(self) -> None:
         """Make an empty repository."""
@@ -68,7 +68,7 @@ class Peer:
         self.folder.mkdir(parents=True)
         if self.name == "borg":
             run(["borg", "init", "-e", "none", self._repository], self._environment)
-        elif self.name == "restic":
+        elif self.name.startswith("restic"):
             run(
                 ["restic", "-q", "-r", self._repository, "init", "--repository-version", "2"],
                 self._environment,
@@ -79,6 +79,7 @@ class Peer:
         commands: dict[str, list[str | Path]] = {
             "borg": ["borg", "create", "-C", "zstd,1", f"{self._repository}::{number}", path],
             "restic": ["restic", "-q", "-r", self._repository, "backup", path],
+            "restic max": ["restic", "-q", "-r", self._repository, "backup", "--compression", "max", path],
             "casync": ["casync", "make", f"--store={self._store}", self.folder / f"{number}.caibx", path],
             "zpaq": ["zpaq", "add", self._archive, path],
         }

@@ -41,6 +41,25 @@ class Row:
         )
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table about something other than time. bar: as in `Row`, or the most that ours may be where there is no peer."""
+
+    work: str
+    against: str
+    ours: float
+    theirs: float
+    bar: float
+    unit: str = "MB"
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        ratio = self.theirs / self.ours if self.at_least else self.ours / self.theirs
+        met, sign = (ratio >= self.bar, "≥") if self.at_least else (ratio <= self.bar, "≤")
+        ours, theirs = (f"{value:.1f} {self.unit}" for value in (self.ours, self.theirs))
+        return f"| {self.work} | {ours} | {self.against} {theirs} | {ratio:.2f} | {sign} {self.bar:.2f} | {'yes' if met else 'no'} |"
+
+
 def machine() -> str:
     """Say what this was measured on, and how busy it was."""
     model = next(
@@ -74,13 +93,15 @@ def disk_speed(folder: Path) -> str:
     return f"{512 / measured.wall:.0f} MiB/s durable in {folder}"
 
 
-def write_results(target: Path, rows: Sequence[Row], notes: Sequence[str], runs: int, before: str, speed: str) -> None:
+def write_results(
+    target: Path, rows: Sequence[Row | Figure], notes: Sequence[str], runs: int, before: str, speed: str
+) -> None:
     """Write the table of a run to a file."""
     lines = [
         "# Measured",
         "",
         f"Machine: {before}; at the end: {machine().rpartition(', load ')[2]}. Medium: {speed}. Medians of {runs} paired runs.",
-        "Seconds of wall time, CPU seconds in brackets. Ours without the interpreter's start and imports (the flows'",
+        "Seconds of wall time, CPU seconds in brackets, where no other unit stands. Ours without the interpreter's start and imports (the flows'",
         "workers are running already); the others as commands. Ratio: ours to theirs, or theirs to ours where more is wanted.",
         "Free memory is touched before each run: a virtual machine gets it slowly the first time, whoever asks.",
         "",

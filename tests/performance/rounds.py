@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.performance.engine import Measured
 from tests.performance.peers import engine, run, stored
-from tests.performance.report import Row
+from tests.performance.report import Figure, Row
 
 GIB = 1 << 30
 TOUCHED = 3 * GIB
@@ -17,7 +17,7 @@ class Rounds:
 
     def __init__(self, folder: Path, disks: Path, runs: int) -> None:
         self.folder, self.disks, self.runs = folder, disks, runs
-        self.rows: list[Row] = []
+        self.rows: list[Row | Figure] = []
         self.notes: list[str] = []
 
     def median(self, *works: Callable[[], Measured]) -> list[Measured]:
