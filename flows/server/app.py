@@ -31,6 +31,7 @@ def create_app() -> "ASGIApp":
         import prefect
         from prefect.server.api.server import create_app as prefect_app
 
+        from flows.server.garbage import collect_elsewhere
         from flows.server.guard import Guard
         from flows.server.turns import take_turns
 
@@ -39,6 +40,7 @@ def create_app() -> "ASGIApp":
     _list_zones_quickly()
     _close_database()
     take_turns()
+    collect_elsewhere()
     return Guard(prefect_app(final=True), answered_names(settings), settings.server_patience_s)
 
 
