@@ -13,6 +13,7 @@ from storage.imagestore.format.manifest import ZEROS, Pieces
 from storage.imagestore.reading.fetch import ChipSource
 
 CACHE_BYTES = 16 << 20
+LARGE_BYTES = 256 << 10  # who reads so much at once goes on, and needs no chip again that lies in it whole
 NEXT_PIECES = 512  # at most so many are looked at for the rest of a chain
 ZERO_VIEW = memoryview(ZEROS)
 
@@ -31,6 +32,7 @@ class PieceReader:
         self._source, self._pieces = source, pieces
         self._cache: OrderedDict[int, Payload] = OrderedDict()
         self._cached_bytes = 0
+        self._ahead: dict[int, Payload] = {}
         self._lock = Lock()
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -42,6 +44,10 @@ class PieceReader:
         first = int(np.searchsorted(starts, offset, side="right")) - 1
         last = int(np.searchsorted(starts, end, side="left"))
         chips = self._chips(first, last)
+        if size < LARGE_BYTES:
+            self._remember(chips)
+        else:
+            self._go_on(chips, last)
         return b"".join(self._parts(first, last, offset, end, chips))
 
     def extents(self) -> Iterator[tuple[int, int, bool]]:
@@ -87,13 +93,12 @@ class PieceReader:
         """Return the chips of the pieces `[first, last)` by piece number; holes have none."""
         wanted = [i for i in range(first, last) if not self._pieces.holes[i]]
         with self._lock:
-            chips = {i: self._cache[i] for i in wanted if i in self._cache}
+            chips = {i: kept[i] for kept in (self._ahead, self._cache) for i in wanted if i in kept}
         rows = [i for i in wanted if i not in chips]
         if rows:
             next_rows = self._data_after(last)
             read = self._source.read_on(self._pieces.digests[[*rows, *next_rows]], len(rows))
             chips.update(zip([*rows, *next_rows], read, strict=False))
-        self._remember(chips)
         return chips
 
     def _data_after(self, first: int) -> list[int]:
@@ -102,6 +107,13 @@ class PieceReader:
         stop = min(int(reach), first + NEXT_PIECES)
         numbers: list[int] = (first + np.flatnonzero(~self._pieces.holes[first:stop])).tolist()
         return numbers
+
+    def _go_on(self, chips: dict[int, Payload], last: int) -> None:
+        """Keep what the next large read may begin with, pieces from number `last` - 1 on, as views: of two runs at most."""
+        with self._lock:
+            ahead = {number: chip for number, chip in chips.items() if number >= last}
+            ahead = ahead or {number: chip for number, chip in self._ahead.items() if number >= last}
+            self._ahead = ahead | {number: chips[number] for number in (last - 1,) if number in chips}
 
     def _remember(self, chips: dict[int, Payload]) -> None:
         with self._lock:
