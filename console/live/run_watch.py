@@ -11,9 +11,9 @@ from prefect.client.schemas import filters
 from prefect.client.schemas.objects import Artifact, FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from catalog.units import utc_now
 from console.live.jobs import Job, Pace, asked_name, job_of, row_of_run, with_progress
 from console.starting import UNREACHABLE
+from flows.server.clock import ServerClock
 
 GOING_ON = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
 MOST = 200
@@ -37,6 +37,7 @@ class RunWatch:
 
     def __init__(self) -> None:
         self._client: PrefectClient | None = None
+        self._clock = ServerClock()
         self._open = AsyncExitStack()
         self._flows: dict[UUID, str] = {}
         self._paces: dict[str, Pace] = {}
@@ -72,6 +73,7 @@ class RunWatch:
     async def _server(self) -> PrefectClient:
         if self._client is None:
             self._client = await self._open.enter_async_context(get_client())
+            self._clock.hear(await self._client.hello())
         return self._client
 
     async def _look(self, client: PrefectClient) -> None:
@@ -94,7 +96,9 @@ class RunWatch:
     async def _going_on(self, client: PrefectClient) -> Sequence[FlowRun]:
         wanted = filters.FlowRunFilter(
             state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=list(GOING_ON))),
-            expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=utc_now() + timedelta(seconds=2)),
+            expected_start_time=filters.FlowRunFilterExpectedStartTime(
+                before_=self._clock.now() + timedelta(seconds=2)
+            ),
         )
         return await client.read_flow_runs(
             flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=MOST
@@ -102,7 +106,7 @@ class RunWatch:
 
     async def _ended(self, client: PrefectClient, going: set[str]) -> Sequence[FlowRun]:
         """Return those that ended since the last look, also such as began since; at the first, since a while ago."""
-        now = utc_now()
+        now = self._clock.now()
         recent = filters.FlowRunFilterEndTime(after_=self._looked - OVERLAP if self._looked else now - KEPT)
         found = await client.read_flow_runs(
             flow_run_filter=filters.FlowRunFilter(end_time=recent), sort=FlowRunSort.END_TIME_DESC, limit=MOST_KEPT
@@ -138,7 +142,7 @@ class RunWatch:
 
     def _forget(self) -> None:
         """Leave out what ended long ago."""
-        before = utc_now() - KEPT
+        before = self._clock.now() - KEPT
         ended = [one for one in self._known.values() if one.finished]
         old = [one for one in ended if one.run.end_time is not None and one.run.end_time < before]
         for one in (*old, *ended[:-MOST_KEPT]):

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from catalog.settings import Settings
-from catalog.units import utc_now
 from deployments.definitions import POOL, DeploymentDefinition, definitions
 from deployments.doctor.examine import Finding
 from flows.server.api import ServerApi
@@ -101,7 +100,7 @@ def recovery_fresh(settings: Settings) -> Iterator[Finding]:
     if since is None:
         yield Finding(check="recovery", ok=False, sentence=f"there is no deployment {RECOVERY}; {APPLY}")
         return
-    age = (utc_now() - datetime.fromisoformat(since)).total_seconds()
+    age = (api.clock.now() - datetime.fromisoformat(since)).total_seconds()
     what = "the last one was completed" if runs else "none was completed yet; it was deployed"
     remedy = "" if age <= LATE_S else "; see whether a worker serves the pool and the server's scheduler is on"
     yield Finding(check="recovery", ok=age <= LATE_S, sentence=f"{what} {age:.0f} s ago{remedy}")

@@ -19,13 +19,13 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 from pydantic import TypeAdapter
 
-from catalog.units import utc_now
 from deployments.apply import put_queues
 from deployments.definitions import POOL
 from deployments.worker.forks import NotPreloaded
 from deployments.worker.keeper import Keeper
 from deployments.worker.known import Known
 from deployments.worker.launcher import Launch, Launcher
+from flows.server.clock import ServerClock
 
 LONGEST_S = 30.0
 """How long a server that does not answer is waited for before it is asked again."""
@@ -55,6 +55,7 @@ class PreloadedWorker(ProcessWorker):
         super().__init__(POOL, work_queues=list(queues), name=name, limit=slots, create_pool_if_not_found=False)
         self._launcher, self._keeper, self._draining, self._poll_s = launcher, keeper, draining, poll_s
         self._known = Known(name)
+        self._clock = ServerClock()
         self._told = asyncio.Event()
         self._soon: list[float] = []
 
@@ -132,16 +133,18 @@ class PreloadedWorker(ProcessWorker):
         most = int(self.limiter.available_tokens) + BEING_TAKEN
         wanted = {
             "work_queue_names": sorted(self._work_queues),
-            "scheduled_before": str(utc_now()),
+            "scheduled_before": str(self._clock.now()),
             "limit": most,
         }
         answer = await self.client.request(
             "POST", "/work_pools/{name}/get_scheduled_flow_runs", path_params={"name": POOL}, json=wanted
         )
+        self._clock.hear(answer)
         return RUNS.validate_python(answer.json())
 
     async def sync_with_backend(self) -> None:
         """Say that it is there, and read the pool. Prefect's own keeps a WebSocket for each worker to say it, and we are three."""
+        self._clock.hear(await self.client.hello())
         self._record_work_pool_snapshot(await self.client.read_work_pool(POOL))
         await self.client.send_worker_heartbeat(POOL, self.name, self.heartbeat_interval_seconds)
         await self._initialize_after_sync()

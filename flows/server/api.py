@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 
 from catalog.errors import ImagewrightError
+from flows.server.clock import ServerClock
 from storage.sources.masking import mask
 
 
@@ -34,12 +35,12 @@ class PasswordRefused(ImagewrightError):
 
 
 class ServerApi:
-    """One server. auth: `user:password`, or empty. timeout_s: for each request; nothing is asked twice."""
+    """One server. auth: `user:password`, or empty. timeout_s: for each request; nothing is asked twice. clock: its own, as last heard."""
 
     def __init__(self, url: str, auth: str = "", timeout_s: float = 5.0) -> None:
         user, _, password = auth.partition(":")
         given = httpx.BasicAuth(user, password) if auth else None
-        self.url, self._proof = url, dict[str, str]()
+        self.url, self.clock, self._proof = url, ServerClock(), dict[str, str]()
         self._client = httpx.Client(base_url=f"{url.rstrip('/')}/", auth=given, timeout=timeout_s, trust_env=False)
 
     def get(self, path: str) -> Any:
@@ -73,9 +74,11 @@ class ServerApi:
 
     def _sent(self, method: str, path: str, body: object) -> httpx.Response:
         try:
-            return self._client.request(method, path, json=body, headers=self._proof)
+            answer = self._client.request(method, path, json=body, headers=self._proof)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerSilent(self.url, str(error) or type(error).__name__) from error
+        self.clock.hear(answer)
+        return answer
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 from catalog.errors import ImagewrightError
 from catalog.records import CompactionReport, ItemOutcome
-from catalog.units import utc_now
 from storage.abilities import Compacting
 from tasks.replicas.landings import COMPACTION
 from tasks.runtime.locks import held, image_lock
@@ -34,12 +33,12 @@ def compact(
     budget_bytes: of images to look at. A storage that fails is reported and never stops the others. Raises ImageBusy where
     another run is at it, StorageUnavailable.
     """
-    until = utc_now() - timedelta(days=older_than_days)
     try:
         with open_resources() as (settings, catalog):
             storage = open_image_storage(catalog.image_storage(image_storage), settings)
             if not isinstance(storage, Compacting):
                 return None
+            until = catalog.now() - timedelta(days=older_than_days)
             report = _compacted(catalog, storage, until, budget_bytes, plan_only=plan_only)
     except ImagewrightError as error:
         if error.retryable:

@@ -39,7 +39,7 @@ from deployments.definitions import POOL, ROOT
 from flows.server.environment import QUIET
 from flows.server.password import CLIENT, new_password
 from flows.server.same_catalog import remember_server
-from tests.services.process import children, free_port, running
+from tests.services.process import children, find, free_port, running
 from tests.services.signed import signed
 
 COMMAND = Path(sys.executable).with_name("imagewright")
@@ -49,6 +49,8 @@ STATE_S = 120.0
 START_S = 240.0
 ANSWER_S = 120.0  # its SQLite gives writers no turn: on a busy machine one may wait long
 BUSY = 20
+WRONG_CLOCK = {"NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+"""What faketime leaves alone."""
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -93,12 +95,13 @@ class PrefectServer:
         request.method = "PATCH"
         self._send(request)
 
-    def start(self, flow: str, request: Mapping[str, object]) -> str:
-        """Create a run of a deployment for the workers; return its id."""
+    def start(self, flow: str, request: Mapping[str, object], at: datetime | None = None) -> str:
+        """Create a run of a deployment for the workers; return its id. at: when it is due, now if None."""
         deployment = self.record(f"deployments/name/{flow}/{flow}")
+        due = {"scheduled_time": at.isoformat()} if at else {}
         run = self.record(
             f"deployments/{deployment['id']}/create_flow_run",
-            {"parameters": {"request": request}, "state": {"type": "SCHEDULED"}},
+            {"parameters": {"request": request}, "state": {"type": "SCHEDULED", "state_details": due}},
         )
         return str(run["id"])
 
@@ -240,24 +243,29 @@ def worker(
     queues: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
     ours: bool = False,
+    network: str = "",
+    clock: str = "",
 ) -> Iterator[Worker]:
     """Run a process worker, with scratch folder and memory of its own.
 
     host: a host name of its own, so that it can't be asked after by its process ids. queues: that it serves, all by
     default. settings: more environment. ours: the one that forks its runs, which serves what its host does, instead of Prefect's:
-    it takes 5 s more of a processor to start, and 5 s less for each run.
+    it takes 5 s more of a processor to start, and 5 s less for each run. network: the namespace that it is in, if not ours.
+    clock: how far that of its host is off, as for faketime, e.g. +10m.
     """
     (folder / "memory").mkdir(parents=True)
     environment = {**server.environment, "PREFECT_HOME": str(folder / "prefect"),
                    "IMAGEWRIGHT_SCRATCH": str(folder / "scratch"),
                    "IMAGEWRIGHT_RECEIVING": str(folder / "memory"), "PREFECT_WORKER_QUERY_SECONDS": "5" if ours else "1",
-                   "PREFECT_RUNNER_PROCESS_LIMIT": "0", **(settings or {})}  # fmt: skip
+                   "PREFECT_RUNNER_PROCESS_LIMIT": "0", **WRONG_CLOCK, **(settings or {})}  # fmt: skip
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL,
                "--type", "process", "--name", folder.name, *(w for q in queues for w in ("--work-queue", q))]  # fmt: skip
     command = [sys.executable, "-m", "deployments.worker.workers"] if ours else command
+    within = ["ip", "netns", "exec", network] if network else []
+    command = [find("faketime", "faketime"), "-f", clock, *command] if clock else command
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
-            [*_on_host(host), *command],
+            [*within, *_on_host(host), *command],
             env=environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
