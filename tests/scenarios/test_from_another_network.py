@@ -58,7 +58,7 @@ def machine(served: Serving, root: Client, tmp_path_factory: pytest.TempPathFact
     home = tmp_path_factory.mktemp("machine")
     port = int(served.console.rpartition(":")[2])
     with namespace(PREFIX) as network, proxy(port, at=f"{PREFIX}.1") as way:
-        there = Machine(home, f"http://{PREFIX}.1:{way.port}", way, network)
+        there = Machine(home, f"http://{PREFIX}.1:{way.port}", way, network.name)
         status, _, err = there.told("login", "--token", served.console, given=f"{token}\n")
         assert status == 1, "loopback is its own, not ours"
         status, _, err = there.told("login", "--token", there.url, given=f"{token}\n")

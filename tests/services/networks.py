@@ -4,6 +4,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,9 +16,26 @@ def ip(*words: str) -> None:
         raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network namespace. link: our end of what joins it to us."""
+
+    name: str
+    link: str
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """Let nothing through for the block; no connection is told."""
+        ip("link", "set", self.link, "down")
+        try:
+            yield
+        finally:
+            ip("link", "set", self.link, "up")
+
+
 @contextmanager
-def namespace(prefix: str) -> Iterator[str]:
-    """Yield the name of a network namespace that reaches us at `prefix`.1, and is `prefix`.2 itself; skips where none may be made."""
+def namespace(prefix: str) -> Iterator[Network]:
+    """Yield a network namespace that reaches us at `prefix`.1, and is `prefix`.2 itself; skips where none may be made."""
     tag = uuid.uuid4().hex[:6]
     name, ours, theirs = f"iwn{tag}", f"v{tag}a", f"v{tag}b"
     with ExitStack() as stack:
@@ -31,4 +49,4 @@ def namespace(prefix: str) -> Iterator[str]:
             ip("-n", name, "link", "set", theirs, "up")
         except OSError as error:
             pytest.skip(f"network namespaces are not permitted here: {error}")
-        yield name
+        yield Network(name, ours)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 BLOCK = 64 << 10
 
@@ -16,7 +17,7 @@ class Proxy:
     """A running proxy."""
 
     port: int
-    target: tuple[str, int]
+    target: tuple[str, int] | str  # an address, or the path of a socket
     bytes_sent: int = 0  # from server to clients
     bytes_received: int = 0  # from clients to server
     cut_sending_after: int | None = None  # break everything once so many more bytes of clients have passed
@@ -47,10 +48,10 @@ class Proxy:
 
 
 @contextmanager
-def proxy(target_port: int, target_host: str = "127.0.0.1", at: str = "127.0.0.1") -> Iterator[Proxy]:
-    """Forward a port of our own, at an address of ours, to `target_port`."""
+def proxy(target: int | Path, target_host: str = "127.0.0.1", at: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Forward a port of our own, at an address of ours, to a port or to a socket in the file system."""
     listener = socket.create_server((at, 0), backlog=64)
-    made = Proxy(listener.getsockname()[1], (target_host, target_port))
+    made = Proxy(listener.getsockname()[1], str(target) if isinstance(target, Path) else (target_host, target))
     threading.Thread(target=_accept, args=(listener, made), daemon=True).start()
     try:
         yield made
@@ -68,17 +69,26 @@ def _accept(listener: socket.socket, made: Proxy) -> None:
             return
         made.connections += 1
         try:
-            server = socket.create_connection(made.target, 10)
+            server = _reach(made.target)
         except OSError:
             client.close()
             continue
         for sock in (client, server):
             sock.settimeout(None)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with made.lock:
             made.pairs.append((client, server))
         threading.Thread(target=_up, args=(client, server, made), daemon=True).start()
         threading.Thread(target=_down, args=(client, server, made), daemon=True).start()
+
+
+def _reach(target: tuple[str, int] | str) -> socket.socket:
+    if not isinstance(target, str):
+        return socket.create_connection(target, 10)
+    reached = socket.socket(socket.AF_UNIX)
+    reached.connect(target)
+    return reached
 
 
 def _up(client: socket.socket, server: socket.socket, made: Proxy) -> None:
