@@ -1,6 +1,8 @@
 """FTP servers that are old, odd or hostile: read as they are, or given up in bounded time with bounded memory."""
 
+import signal
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from catalog.errors import (
     UnsafeImage,
 )
 from catalog.settings import Settings
-from storage.sources import open_source
+from storage.sources import open_plain, open_source
 from tests.services.scripted_ftp import ScriptedFtp, scripted_ftp
 from tests.services.vsftpd import vsftpd
 from tests.storage.sources.reading import fetch
@@ -203,3 +205,37 @@ def test_an_answer_that_repeats_the_password_does_not_show_it(settings: Settings
     assert "not with ***" in shown
     assert PASSWORD not in shown
     assert "\x1b" not in shown
+
+
+class Cancelled(BaseException):
+    """What a signal is turned into."""
+
+
+def cancelled(*_: object) -> None:
+    raise Cancelled
+
+
+def test_a_signal_is_heard_while_a_server_owes_its_last_word(with_: Change) -> None:
+    """A run that is cancelled ends at once, not when the time for an answer is over."""
+    over = threading.Event()
+
+    def send(sock: socket.socket) -> None:
+        sock.sendall(b"bytes")
+        sock.close()
+        over.wait(PATIENCE_S)  # and only then 226
+
+    before, began = signal.signal(signal.SIGUSR1, cancelled), time.monotonic()
+    main = threading.main_thread().ident or 0
+    try:
+        with scripted_ftp(ScriptedFtp(send=send)) as server:
+            source = open_plain(server.url, with_(read_timeout_s=PATIENCE_S))
+            info = source.probe()
+            with source.open(0, info) as stream:
+                assert stream.readinto(memoryview(bytearray(5))) == 5
+                threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+                with pytest.raises(Cancelled):
+                    stream.readinto(memoryview(bytearray(5)))
+    finally:
+        over.set()
+        signal.signal(signal.SIGUSR1, before)
+    assert time.monotonic() - began < PATIENCE_S / 2

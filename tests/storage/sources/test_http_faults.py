@@ -238,6 +238,7 @@ def test_a_gzip_file_labelled_as_encoded_is_the_file(server: FaultyHttp, setting
         b"\0" * 100,
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 200\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
         b"HTTP/1.1 abc OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: \xff5\r\n\r\n",
