@@ -37,13 +37,16 @@ class Notices:
     async def listen(self) -> None:
         """Hear events, and again after a while when the server is away. Returns never."""
         wanted = EventFilter(event=EventNameFilter(name=[CANCELLING, SUSPENDED, *WAITING]))
+        level = logging.WARNING
         while True:
             try:
                 async with get_events_subscriber(filter=wanted) as events:
+                    level = logging.WARNING
                     async for event in events:
                         self._hear(event)
             except Exception as error:  # noqa: BLE001  # of sockets, TLS, JSON: what is not heard is asked for
-                log.warning("events of the server are not heard (%s); it is asked for them", error)
+                log.log(level, "events of the server are not heard (%s); it is asked for them", error)
+                level = logging.DEBUG  # once for as long as it lasts, which may be hours
             await asyncio.sleep(AGAIN_S)
 
     async def look(self) -> None:

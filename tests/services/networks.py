@@ -46,7 +46,8 @@ def namespace(prefix: str) -> Iterator[Network]:
             ip("addr", "add", f"{prefix}.1/24", "dev", ours)
             ip("link", "set", ours, "up")
             ip("-n", name, "addr", "add", f"{prefix}.2/24", "dev", theirs)
-            ip("-n", name, "link", "set", theirs, "up")
+            for its in (theirs, "lo"):
+                ip("-n", name, "link", "set", its, "up")
         except OSError as error:
             pytest.skip(f"network namespaces are not permitted here: {error}")
         yield Network(name, ours)
