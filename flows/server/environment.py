@@ -33,8 +33,12 @@ CLOSED = {
 """What keeps web pages of others from giving the server orders; the names it answers to are in `flows/server/guard.py`."""
 JSON_LINES = {"PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS": "tasks.runtime.runs.log_lines.JsonLines"}
 """What makes lines of JSON of all that Prefect, our own loggers and the libraries below them say."""
-SCHEDULED = {"PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT10M"}
-"""How far ahead runs of schedules are made: an hour of each minute's, the default, keeps SQLite's one writer busy at first."""
+SCHEDULED = {
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT10M",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "PT5M",
+}
+"""How far ahead runs of schedules are made: an hour of each minute's, the default, keeps SQLite's one writer busy at first. When a run that
+waits is called late: after 15 s, the default, each of a hundred adds was, and told so by one more write beside those that do the work."""
 EMBEDDED = {
     f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
     for service in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "REPOSSESSOR",
