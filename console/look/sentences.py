@@ -1,8 +1,8 @@
 """Sentences that flows and errors make of values, said in Chinese: they come finished, and are known again by their templates.
 
 A template is English with `{name}` where a value goes, which is repeated as it is; `{count:d}` are digits, `{owner:one}` has no
-blank in it, `{state:word}` is a word of the pages, `{why:said}` a sentence of its own, `{users:list}` several after commas. What
-fits no template stays as it is. Between two values stands always something fixed, which is looked for from the left and never looked for again: whatever a name
+blank in it, `{given:part}` has no `; ` in it, `{state:word}` is a word of the pages, `{why:said}` a sentence of its own, `{users:list}`
+several after commas. What fits no template stays as it is; of sentences beside each other each may have such a `; ` within itself. Between two values stands always something fixed, which is looked for from the left and never looked for again: whatever a name
 holds, a template costs one pass over the text.
 """
 
@@ -20,11 +20,13 @@ VALUE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 DIGITS = "[0-9]{1,30}+"
 LONGEST = 4096
 """Characters of a sentence that is looked up."""
-DEEPEST = 4
-"""Sentences within sentences."""
+DEEPEST = 7
+"""Sentences within sentences: an add of several, that is refused, for a finding, of a kind of file."""
 LISTED = re.compile(", | or | and ")
 MOST = 50
 """Sentences beside each other: more nobody reads."""
+JOINED = 4
+"""Parts between two AND that one sentence has at most."""
 KEPT = 512
 """Sentences that are kept as they were said."""
 LOOSE = 6
@@ -46,6 +48,8 @@ class Value:
         """Tell whether a text may be this value."""
         if self.kind == "word":
             return text in chinese()
+        if self.kind == "part":
+            return bool(text) and AND not in text
         return bool(text) and (self.kind != "one" or not re.search(r"\s", text))
 
 
@@ -122,12 +126,15 @@ class Sentences:
         return self._kept(text, depth) if 0 < len(text) <= LONGEST and depth <= DEEPEST else None
 
     def _looked_up(self, text: str, depth: int) -> str | None:
+        return self._alone(text, depth) or self._several(text.split(AND), depth)
+
+    def _alone(self, text: str, depth: int) -> str | None:
         if text in self._whole:
             return self._whole[text]
-        for one in self._made.get(text[0], self._made[""]):
+        for one in self._made.get(text[:1], self._made[""]):
             if (found := one.found_in(text)) is not None and (said := self._with(one, found, depth)):
                 return said
-        return self._several(text.split(AND), depth)
+        return None
 
     def _with(self, one: Template, found: Mapping[str, str], depth: int) -> str | None:
         """Return a sentence with its values; None where it says little itself and what it joins is not known."""
@@ -146,27 +153,41 @@ class Sentences:
 
     def _listed(self, text: str, depth: int) -> str:
         """Return what stands in a list, as it is where any of it is not known: a name may have a comma in it."""
+        if whole := self._alone(text, depth + 1):
+            return whole
         parts = LISTED.split(text)
         said = [self.said(part, depth + 1) for part in parts] if len(parts) <= MOST else [None]
         return LISTED_BY.join(map(str, said)) if all(said) else text
 
     def _several(self, parts: Sequence[str], depth: int) -> str | None:
+        """Return what sentences beside each other say: from the end on, each the shortest behind which all is known."""
         if not 1 < len(parts) <= MOST:
             return None
-        said = [self.said(part, depth + 1) for part in parts]
-        return BESIDE.join(map(str, said)) if all(said) else None
+        rest = {len(parts): ""}
+        for begin in reversed(range(len(parts))):
+            for end in range(begin + 1, min(begin + JOINED, len(parts)) + 1):
+                said = self._alone(AND.join(parts[begin:end]), depth + 1) if end in rest else None
+                if said:
+                    rest[begin] = f"{said}{BESIDE}{rest[end]}" if rest[end] else said
+                    break
+        return rest.get(0)
 
 
 def rows_of(*names: str) -> dict[str, str]:
-    """Return the tables of these names in one: `errors`, or a part of `plans`."""
+    """Return the tables of these names in one: `errors`, or a part of `plans` or `findings`."""
     return {english: other for name in names for english, other in _tables()[name].items()}
 
 
 @cache
 def _tables() -> Mapping[str, Mapping[str, str]]:
-    plans: dict[str, dict[str, str]] = json.loads((FOLDER / "plans-zh.json").read_text(encoding="utf-8"))
+    plans, findings = (_parts(f"{name}-zh.json") for name in ("plans", "findings"))
     errors: dict[str, str] = json.loads((FOLDER / "errors-zh.json").read_text(encoding="utf-8"))
-    return {**plans, "errors": errors}
+    return {**plans, **findings, "errors": errors}
+
+
+def _parts(name: str) -> Mapping[str, Mapping[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    return found
 
 
 @cache

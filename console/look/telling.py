@@ -11,8 +11,9 @@ from catalog.records import Action, Plan
 from console.look.language import Language, language_of
 from console.look.sentences import sentences_of
 
-SENTENCES = ("errors", "text", "verb")
-"""The tables that sentences are said by: an error names operations, and a plan says what keeps it from doing more."""
+SENTENCES = ("errors", "text", "verb", "finding", "kind", "check")
+"""The tables that sentences are said by: an error names operations and findings, a plan says what keeps it from doing more, a gate
+what a check found."""
 LONGEST = 1 << 16
 """Bytes of an answer that is looked at: a sentence has fewer."""
 REFUSED = 400

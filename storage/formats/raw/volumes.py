@@ -66,6 +66,7 @@ CONTENTS = (
     ("a LUKS volume", 0, b"LUKS\xba\xbe"),
 )
 SECTOR = 512
+LOCKED = ("a LUKS volume", "a BitLocker volume")
 READ_ONLY = ("a SquashFS file system", "an EROFS file system", "a cramfs file system", "a romfs file system")
 
 ENCRYPTED = Rule(
@@ -109,7 +110,7 @@ def content(head: bytes, tail: bytes) -> str | None:
 def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
     """Judge whether a file system that fills the whole disk is whole, and warn of what can't be looked into."""
     name = content(head, b"")
-    if name in ("a LUKS volume", "a BitLocker volume"):
+    if name in LOCKED:
         yield ENCRYPTED.found(0, name=name)
     if name in READ_ONLY:
         yield NO_WRITING.found(0, name=name)

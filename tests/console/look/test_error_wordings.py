@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import product
 
 from catalog import errors
 from console.look.sentences import rows_of, sentences_of, template
@@ -12,6 +13,8 @@ from flows.requests.sentences import ALLOWED
 from tests.console.look.parsed import Scope
 from tests.console.look.said_in_source import VALUE, whole_source
 
+ELSEWHERE = ("flows/client", "flows/command", "flows/server")
+"""What no page of the console shows."""
 RETURNED = (("tasks/runtime/runs/waiting.py", "sentence_of"), ("catalog/rules/storages/hosts.py", "away"))
 """Functions that say why a run waits."""
 OF_KINDS = (f"no {VALUE} ", f"{VALUE} {VALUE} lies on host ")
@@ -27,21 +30,21 @@ REASONS: Mapping[str, Sequence[int]] = {
     "SourceForbidden": (1,), "SourceNotFound": (1,), "StorageRefused": (1,), "StorageUnavailable": (1,),
     "TransferInterrupted": (2,), "UnsafeImage": (1,), "IllegalTransition": (1, 2),
     "AccessDenied": (1,), "ConversionFailed": (2,), "LogDamaged": (1,), "RecordNotLogged": (1,), "RecordUnreadable": (1,), "SomeFailed": (0,),
-    "SourceChanged": (1, 2),
+    "SourceChanged": (1, 2), "DigestMismatch": (0, 1, 2), "ImageBusy": (1,), "ObjectMissing": (0,), "ProgramFailed": (1,), "ReplicaInUse": (0, 2),
 }  # fmt: skip
 """Errors whose reasons are said in Chinese as well → which arguments are texts."""
+VALUES = ("DigestMismatch", "ImageBusy", "ObjectMissing", "ProgramFailed", "ReplicaInUse")
+"""Of those, the ones that are given names and digests as well: what has no blank in it is a value."""
+FILLED: Mapping[str, str] = {
+    "ImageNotFound": "no image 7 {1}: it does not exist or is not visible to this account; `imagewright images` lists what there is",
+    "MissingProgram": "{0} is not installed on this worker; install {1}",
+}
+"""Errors whose reasons are names within a sentence → that sentence, with the arguments by their place."""
 LEFT_OUT: Mapping[str, str] = {
     "ChecksumMismatch": "values: algorithms with their digests",
-    "DigestMismatch": "what lies in packs and chains, told to who mends a storage",
-    "ImageBusy": "a name for whoever holds a lock",
-    "ImageNotFound": "where it was looked for, in words of the address that was asked",
-    "MissingProgram": "names of programs and packages",
-    "ObjectMissing": "names of objects of a storage",
-    "ProgramFailed": "limits of programs, told to who runs workers",
-    "QualityFailed": "the name of the image",
-    "ReplicaInUse": "names of what uses it",
+    "QualityFailed": "the name of the image; what the checks say is in `test_finding_wordings.py`",
 }
-"""Errors whose sentence is said in Chinese, but the reason within it in English → why."""
+"""Errors whose sentence is said in Chinese, but the reason within it as it is → why."""
 TEXTS_LEFT_OUT: Mapping[str, str] = {
     "a file's name with {version}, {arch} and * in it, folders before it with /: at most {} characters, {} names, and in each {} times {version} and once *": (
         "it has braces of its own"
@@ -66,6 +69,10 @@ BESIDES = {
     "at most {most:d} bytes of JSON, and this has {size:d}; ask in several requests",
     "correct the file or take another", "exports at {path}", "no token that is known here was given", "request: it is no JSON",
     "the Prefect server did not take it yet; it is added as soon as it does",
+    "an open reader", "its snapshots, clones or a deletion under way",
+    "image on {storage} is being worked on by another worker; wait for it or cancel it",
+    "image {name} failed 1 quality check: {why:said}; correct what was declared, or the file, and add it again",
+    "image {name} failed {count:d} quality checks: {why:said}; correct what was declared, or the file, and add it again",
     "All states completed.", "Delete {count:d} leftovers for good?",
     "- image {name}: {location} on {storage}, {bytes:d} bytes; it moved to {target}",
     "the add was interrupted; add again with image_id {image} to go on from what was kept",
@@ -96,10 +103,24 @@ def reasons() -> Iterator[str]:
     for name, places in REASONS.items():
         for call, scope in whole_source().calls.get(name, ()):
             for place in places:
-                if place < len(call.args) and not scope.module.path.startswith(
-                    ("flows/client", "flows/command", "flows/server")
-                ):
-                    yield from whole_source().texts(call.args[place], scope)
+                if place < len(call.args) and not scope.module.path.startswith(ELSEWHERE):
+                    texts = _texts(call.args[place], scope)
+                    yield from (text for text in texts if name not in VALUES or " " in text)
+
+
+def _texts(node: ast.expr, scope: Scope) -> set[str]:
+    """Return the templates of an argument, of a list those of each part."""
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return set().union(*(whole_source().texts(part, scope) for part in parts))
+
+
+def filled() -> Iterator[str]:
+    """Yield sentences of errors around the names that they are given."""
+    for name, sentence in FILLED.items():
+        for call, scope in whole_source().calls[name]:
+            if len(call.args) > 1 and not scope.module.path.startswith(ELSEWHERE):
+                named = [{VALUE} if isinstance(one, ast.Name) else _texts(one, scope) for one in call.args[:2]]
+                yield from (sentence.format(*given) for given in product(*named))
 
 
 def answers() -> Iterator[str]:
@@ -158,7 +179,9 @@ PAIRS = {
 def wanted() -> frozenset[str]:
     """Return all texts, a value in each place of one."""
     found = {
-        text for text in (*sentences(), *reasons(), *answers(), *states(), *ALLOWED.values()) if text.strip("{} ;:")
+        text
+        for text in (*sentences(), *reasons(), *filled(), *answers(), *states(), *ALLOWED.values())
+        if text.strip("{} ;:")
     }
     found -= TEXTS_LEFT_OUT.keys()
     of_kinds = {text for text in found if text.startswith(OF_KINDS)}
@@ -183,7 +206,7 @@ def test_no_wording_is_left_over() -> None:
 
 
 def test_what_is_said_in_english_is_listed_and_the_list_only_shrinks() -> None:
-    raised = {name for name in vars(errors) if name not in REASONS and any(_texts_of(name))}
+    raised = {name for name in vars(errors) if name not in {*REASONS, *FILLED} and any(_texts_of(name))}
     assert sorted(raised) == sorted(LEFT_OUT)
     found = {*sentences(), *reasons(), *answers()}
     assert sorted(TEXTS_LEFT_OUT.keys() - found) == []

@@ -40,7 +40,7 @@ LEFT: Mapping[str, str] = {
     "tasks/hosts/on_its_host.py: why": "the one that stands in BESIDES, or the sentence of an error",
     "tasks/images/delete_export.py: e.path": "a path",
     "tasks/images/expunge.py: b.location": "a path or the name of an object",
-    "tasks/promotion/promote.py: changes": "what a comparison came to, kept with a promotion: in no plan, and English on the page",
+    "tasks/promotion/promote.py: changes": "what a comparison came to, kept with a promotion: in no plan, see `test_finding_wordings.py`",
     "tasks/promotion/recall.py: told": "of another function of the module, all of which are looked at",
     "tasks/replicas/leftovers.py: reason": "of another function of the module, all of which are looked at",
     "tasks/replicas/move.py: sentence": "of an outcome that no plan and no page shows",

@@ -24,7 +24,7 @@ from console.security import is_api
 from tests.catalog.test_sentences import SAMPLES
 
 CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5"}
-TABLES = ("verb", "text", "subject", "errors")
+TABLES = ("verb", "text", "subject", "errors", "finding", "kind", "check")
 HOSTILE = (
     "debian; nothing is due", "{name}", "{0.__class__}", "a.*(b+)+$", "x: global", "</pre><script>", "%s\n- y", "delete 3 files, 5 bytes",
     "'", "7 of 7 images",
@@ -37,7 +37,9 @@ def test_a_wording_says_the_values_of_its_template_and_no_others(table: str) -> 
         names = [one[1] for one in VALUE.finditer(english)]
         assert len(set(names)) == len(names), english
         assert sorted(names) == sorted(re.findall(r"\{(\w+)\}", chinese)), english
-        assert {one[2] for one in VALUE.finditer(english)} <= {None, "d", "one", "word", "said", "list"}, english
+        assert {one[2] for one in VALUE.finditer(english)} <= {None, "d", "one", "part", "word", "said", "list"}, (
+            english
+        )
         assert (
             re.search(r"[\u4e00-\u9fff]", re.sub(r"\{\w+\}", "", chinese))
             or not re.search(r"[a-z]", VALUE.sub("", english))
@@ -68,7 +70,25 @@ def test_a_hostile_name_is_repeated_as_it_is(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("part", ["a", "; ", "{}", "(a+)+$", " on x: ", "7 of 7 images; ", "9", " is ", ", "])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a",
+        "; ",
+        "a: ; ",
+        "x failed for 2 of 3: ; ",
+        "not so: a; b is c; ",
+        "a [r v1]; ",
+        " and ",
+        "{}",
+        "(a+)+$",
+        " on x: ",
+        "7 of 7 images; ",
+        "9",
+        " is ",
+        ", ",
+    ],
+)
 def test_a_name_of_100_kb_is_quick_and_stays(part: str) -> None:
     name = part * (100_000 // len(part))
     texts = [f"share {name}: global", f"no image {name!r}: it does not exist", f"{name} is on {name} already", name]
