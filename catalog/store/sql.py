@@ -20,8 +20,9 @@ from catalog.errors import CatalogFull, CatalogUnavailable
 from catalog.records import Event, Image, Record, Replica
 from catalog.store.ballast import LITTLE_BYTES, Ballast, free_bytes
 from catalog.store.compiled import STATEMENTS
+from catalog.store.lines.far import page_of_lines
 from catalog.store.lines.line import LineOrder
-from catalog.store.lines.sql import TOGETHER, enlist, is_behind, lines_beside, lines_of, take_in, unlist
+from catalog.store.lines.sql import TOGETHER, enlist, is_behind, lines_beside, take_in, unlist
 from catalog.store.protocol import Page, Query, Total
 from catalog.store.record_kinds import EVENT, IMAGE, REPLICA, Key, Place, RecordKind
 from catalog.store.rows import from_json, page_from, record_from
@@ -65,13 +66,10 @@ class SqlTransaction:
         return page_from(kind, tuple(rows.keys()), rows)
 
     def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
-        """Walk the lines of images once. Those that are behind are judged from their records."""
-        dialect = self._connection.dialect.name
+        """Walk the lines of images, once or twice. Those that are behind are judged from their records."""
         self.found_behind = is_behind(self._connection)
-        if self.found_behind:
-            return lines_beside(self._connection, query, order, down=down, offset=offset, limit=limit)
-        statement = lines_of(query, order, down=down, offset=offset, limit=limit, dialect=dialect)
-        return tuple(self._connection.execute(statement).scalars())
+        page = lines_beside if self.found_behind else page_of_lines
+        return page(self._connection, query, order, down=down, offset=offset, limit=limit)
 
     def count(self, kind: RecordKind[Record]) -> int:
         """Return how many records there are."""

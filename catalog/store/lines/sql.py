@@ -37,8 +37,8 @@ def lines_of(
 
     Of a query the fields of lines are asked for, and labels, storage, words and who sees; nothing else.
     """
-    statement = sa.select(_LINES.image_id).where(*_conditions(query, dialect))
-    return statement.order_by(*_order(order, down=down)).offset(offset).limit(limit)
+    statement = sa.select(_LINES.image_id).where(*conditions(query, dialect))
+    return statement.order_by(*ordering(order, down=down)).offset(offset).limit(limit)
 
 
 def is_behind(connection: sa.Connection) -> bool:
@@ -63,10 +63,9 @@ def lines_beside(
 
 def _spots(connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, among: slice) -> Iterator[Spot]:
     """Return where images stand that are not noted, a part of them."""
-    value = _storages() if order == "image_storages" else _LINES[order]
-    statement = sa.select(value, _LINES.created_at, _LINES.image_id).where(_LINES.image_id.not_in(_NOTED))
-    statement = statement.where(*_conditions(query, connection.dialect.name))
-    statement = statement.order_by(*_order(order, down=down)).slice(among.start, among.stop)
+    statement = sa.select(column_of(order), _LINES.created_at, _LINES.image_id).where(_LINES.image_id.not_in(_NOTED))
+    statement = statement.where(*conditions(query, connection.dialect.name))
+    statement = statement.order_by(*ordering(order, down=down)).slice(among.start, among.stop)
     for cell, moment, image_id in connection.execute(statement):
         yield Spot(value_of(cell, order), moment if isinstance(moment, datetime) else PLACELESS, image_id)
 
@@ -156,13 +155,23 @@ def unlist(connection: sa.Connection, image_ids: Sequence[str]) -> None:
         connection.execute(sa.delete(table).where(table.c.image_id.in_(image_ids)))
 
 
-def _order(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[object]]:
+def ordering(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[object]]:
+    """Return what lines are sorted by."""
     newest = (_LINES.created_at.desc(), _LINES.image_id.desc())
     if order == "created_at":
         return newest if down else (_LINES.created_at.asc(), _LINES.image_id.asc())
-    column = _storages() if order == "image_storages" else _LINES[order]
-    nothing = sa.case((column.is_(None) | (sa.cast(column, sa.Text) == ""), 1), else_=0)
-    return (nothing, column.desc() if down else column.asc(), *newest)
+    column = column_of(order)
+    return (sa.case((is_nothing(column), 1), else_=0), column.desc() if down else column.asc(), *newest)
+
+
+def column_of(order: LineOrder) -> sa.ColumnElement[object]:
+    """Return what has an order's value."""
+    return _storages() if order == "image_storages" else _LINES[order]
+
+
+def is_nothing(column: sa.ColumnElement[object]) -> Condition:
+    """Return the condition that there is no value."""
+    return column.is_(None) | (sa.cast(column, sa.Text) == "")
 
 
 def _storages() -> sa.ColumnElement[object]:
@@ -172,7 +181,8 @@ def _storages() -> sa.ColumnElement[object]:
     return first.correlate(LINES_TABLE).scalar_subquery()
 
 
-def _conditions(query: Query, dialect: str) -> Iterator[Condition]:
+def conditions(query: Query, dialect: str) -> Iterator[Condition]:
+    """Yield what must hold for a line."""
     for field, values in query.among.items():
         yield from _among(field, values)
     place = sa.func.instr if dialect == "sqlite" else sa.func.strpos
