@@ -45,17 +45,18 @@ def _guessed(
     """Return the ids of a page that lies between the two lines of the sample where it is looked for; None where it does not."""
     asked = tuple(conditions(query, connection.dialect.name))
     first, last = _around(_sample(connection, asked, order, down=down), offset, limit)
-    here, before = list(asked), 0
+    here, before = list[Condition](), 0
     if first is not None:
         ahead = _ahead(first, order, down=down)
-        counted = sa.select(sa.func.count()).select_from(LINES_TABLE).where(*asked, ahead)
+        counted = sa.select(sa.func.count()).select_from(LINES_TABLE).where(ahead, *asked)
         before = int(connection.execute(counted).scalar_one())
         here.append(sa.not_(ahead))
     if last is not None:
         here.append(_ahead(last, order, down=down))
     if before > offset:
         return None
-    page = sa.select(_LINES.image_id).where(*here).order_by(*ordering(order, down=down))
+    # places first: words are looked for in what is left
+    page = sa.select(_LINES.image_id).where(*here, *asked).order_by(*ordering(order, down=down))
     found = tuple(connection.execute(page.offset(offset - before).limit(limit)).scalars())
     return found if len(found) == limit or last is None else None
 

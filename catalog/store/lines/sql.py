@@ -1,6 +1,6 @@
 """Lists of images by words and in the order of a column, as SQL over their lines: one walk of a narrow table, whatever is asked for.
 
-A program that knows no lines may write beside us. The database notes the images that it writes (`NOTES` of `catalog.store.tables`): they
+A program that knows no lines may write beside us. The database notes the images that it writes (`NOTES` of `catalog.store.lines.triggers`): they
 are judged from their records, until somebody brings their lines up to date.
 """
 
@@ -166,19 +166,12 @@ def ordering(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[objec
 
 def column_of(order: LineOrder) -> sa.ColumnElement[object]:
     """Return what has an order's value."""
-    return _storages() if order == "image_storages" else _LINES[order]
+    return _LINES.storage if order == "image_storages" else _LINES[order]
 
 
 def is_nothing(column: sa.ColumnElement[object]) -> Condition:
     """Return the condition that there is no value."""
     return column.is_(None) | (sa.cast(column, sa.Text) == "")
-
-
-def _storages() -> sa.ColumnElement[object]:
-    """Return the first storage that holds an image."""
-    places = PLACES_TABLE.c
-    first = sa.select(sa.func.min(places.image_storage)).where(places.image_id == _LINES.image_id)
-    return first.correlate(LINES_TABLE).scalar_subquery()
 
 
 def conditions(query: Query, dialect: str) -> Iterator[Condition]:
@@ -193,7 +186,8 @@ def conditions(query: Query, dialect: str) -> Iterator[Condition]:
         yield sa.exists().where(here & (LABELS_TABLE.c.image_id == _LINES.image_id)).correlate(LINES_TABLE)
     if query.stored_on is not None:
         here = (PLACES_TABLE.c.image_storage == query.stored_on) & (PLACES_TABLE.c.created_at == _LINES.created_at)
-        yield sa.exists().where(here & (PLACES_TABLE.c.image_id == _LINES.image_id)).correlate(LINES_TABLE)
+        there = sa.exists().where(here & (PLACES_TABLE.c.image_id == _LINES.image_id)).correlate(LINES_TABLE)
+        yield (_LINES.storage == query.stored_on) | ((_LINES.storage < query.stored_on) & there)
     if query.visible_to is not None and query.visible_to.name != ADMIN:
         shared = sa.select(SHARES_TABLE.c.image_id).where(
             SHARES_TABLE.c.grantee.in_(sorted(names_of(query.visible_to)))

@@ -22,7 +22,7 @@ from catalog.store.record_kinds import IMAGE
 from catalog.store.sql import SqlStore
 from catalog.store.tables import BEHIND_TABLE, LINES_TABLE, row_of
 from catalog.store.upgrade import upgrade
-from tests.catalog.samples import START, a_replica, an_image, opened, saved
+from tests.catalog.samples import START, a_replica, a_storage, an_image, opened, saved
 from tests.catalog.store.test_schema import SQL, store_at
 from tests.services.postgresql import url_of
 
@@ -102,8 +102,16 @@ def noted(catalog: Catalog) -> set[str]:
 
 
 def lines(catalog: Catalog) -> dict[str, dict[str, object]]:
+    """Return the lines, but for the storage that the database puts there."""
+    known = [column for column in LINES_TABLE.columns if column.name != "storage"]
     with engine_of(catalog).connect() as connection:
-        return {row["image_id"]: dict(row) for row in connection.execute(sa.select(LINES_TABLE)).mappings()}
+        return {row["image_id"]: dict(row) for row in connection.execute(sa.select(*known)).mappings()}
+
+
+def first_storages(catalog: Catalog) -> dict[str, str | None]:
+    with engine_of(catalog).connect() as connection:
+        rows = connection.execute(sa.select(LINES_TABLE.c.image_id, LINES_TABLE.c.storage))
+        return {row[0]: row[1] for row in rows}
 
 
 def seen(catalog: Catalog, account: str | None = None, *words: str) -> set[str]:
@@ -178,6 +186,24 @@ def test_what_we_write_ourselves_is_not_behind(catalog: Catalog, older: Older) -
     with catalog.changing(actor="admin") as change:
         change.remove_image(image.id)
     assert noted(catalog) == set() == set(lines(catalog))
+
+
+def test_the_database_keeps_where_an_image_lies_first_whoever_writes(catalog: Catalog, older: Older) -> None:
+    (image,) = saved(catalog, an_image())
+    with catalog.changing(actor="admin") as change:
+        for name in ("b", "a"):
+            change.save_image_storage(a_storage(name))
+            change.save_replica(a_replica(image, image_storage=name))
+    assert first_storages(catalog) == {image.id: "a"}
+    (image,) = saved(catalog, image.model_copy(update={"name": "its line is written anew"}))
+    assert first_storages(catalog) == {image.id: "a"}
+    places = older.tables.tables["image_places"]
+    with older.engine.begin() as connection:
+        connection.execute(sa.delete(places).where(places.c.image_storage == "a"))
+    assert first_storages(catalog) == {image.id: "b"}
+    with catalog.changing(actor="admin") as change:
+        change.remove_replica(image.id, "b")
+    assert first_storages(catalog) == {image.id: None}
 
 
 def mixed(older: Older, catalog: Catalog) -> Sequence[Image]:
@@ -295,4 +321,4 @@ def test_migrated_and_new_catalogs_note_alike(kind: str, tmp_path: Path, monkeyp
     with migrated.engine.begin() as connection:
         upgrade(connection)
     assert notes_of(made.engine) == notes_of(migrated.engine)
-    assert len(notes_of(made.engine)) == (2 if kind == "sqlite" else 1)
+    assert len(notes_of(made.engine)) == (5 if kind == "sqlite" else 3)
