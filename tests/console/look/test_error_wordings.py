@@ -15,8 +15,10 @@ from tests.console.look.said_in_source import VALUE, whole_source
 
 ELSEWHERE = ("flows/client", "flows/command", "flows/server")
 """What no page of the console shows."""
-RETURNED = (("tasks/runtime/runs/waiting.py", "sentence_of"), ("catalog/rules/storages/hosts.py", "away"))
-"""Functions that say why a run waits."""
+RETURNED = (
+    ("tasks/runtime/runs/waiting.py", "sentence_of"), ("catalog/rules/storages/hosts.py", "away"), ("tasks/upkeep/overdue.py", "sentence"),
+)  # fmt: skip
+"""Functions that say why a run waits, and that none is recovered."""
 OF_KINDS = (f"no {VALUE} ", f"{VALUE} {VALUE} lies on host ")
 """How sentences begin that name the kind of a thing."""
 COMMAND = re.compile(r"`[^`]*`|\b(imagewright|python) [a-z -]+")
