@@ -19,7 +19,7 @@ from storage.protocols import LandingInfo
 from storage.registry import open_image_storage
 from tests.services import postgresql, s3
 from tests.services.networks import Network, namespace
-from tests.services.prefect import PrefectServer, Worker, prefect_server, worker
+from tests.services.prefect import PrefectServer, Worker, can_name_hosts, prefect_server, worker
 from tests.services.proxy import proxy
 
 PREFIX = "10.203.13"
@@ -42,10 +42,9 @@ class Site:
         remember_server(
             Settings(home=Path(settings["IMAGEWRIGHT_HOME"]), catalog_url=self.catalog_url), self.server.api
         )
-        network = self.network.name if far else ""
-        with worker(
-            self.server, self.root / f"worker-{name}", settings=settings, ours=True, network=network
-        ) as started:
+        named = name if can_name_hosts() else ""
+        network, folder = self.network.name if far else "", self.root / f"worker-{name}"
+        with worker(self.server, folder, named, settings=settings, ours=True, network=network) as started:
             yield started
 
     def add(self, name: str, url: str, image_format: str = "raw") -> str:

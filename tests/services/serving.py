@@ -73,7 +73,8 @@ class Serving:
 def serving(folder: Path, begins: Literal["first", "again"] = "again", /, **environment: str) -> Iterator[Serving]:
     """Start `imagewright serve` on an ephemeral port and stop it with SIGINT.
 
-    begins: the first start takes 15 s longer, since Prefect's database is made and gets the deployments; at others they are there.
+    begins: the first start takes 15 s longer, since Prefect's database is made and gets the deployments; at others they are there,
+    and so is the quality agent of the checkout's tests.
     environment: more settings.
     """
     port, console_port = free_port(), free_port()
@@ -85,6 +86,8 @@ def serving(folder: Path, begins: Literal["first", "again"] = "again", /, **envi
     if begins == "again":
         (folder / "prefect").mkdir(exist_ok=True)
         shutil.copyfile(applied_database(CACHE), folder / "prefect" / "prefect.db")
+        (CACHE.parent / "quality").mkdir(exist_ok=True)
+        everything.setdefault("IMAGEWRIGHT_QUALITY_SOCKET", str(CACHE.parent / "quality" / "quality.sock"))
     started_in = folder / "somewhere"
     # A folder named like a package of ours, where the command is started, must not matter.
     (started_in / "catalog").mkdir(parents=True, exist_ok=True)

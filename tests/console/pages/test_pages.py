@@ -49,7 +49,9 @@ def test_a_catalog_that_does_not_answer_is_said_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", f"sqlite:///{settings.home}/no folder/catalog.db")
-    (settings.home / "no folder").write_text("a file")  # before anybody makes that folder: a host gives its sign of life from a thread
+    (settings.home / "no folder").write_text(
+        "a file"
+    )  # before anybody makes that folder: a host gives its sign of life from a thread
     app = create_app(load_settings())
     with TestClient(app, base_url="http://127.0.0.1") as broken:
         for path in ("/", "/table", "/images/x"):
