@@ -33,7 +33,6 @@ from storage.imagestore.reading.export import export_pieces
 from storage.imagestore.reading.files import FollowingReader, Reader, followed, reader_of
 from storage.imagestore.reading.manifests import Unreadable
 from storage.imagestore.reading.pins import landing_ids
-from storage.imagestore.reading.recipe_reader import RecipeReader
 from storage.imagestore.upkeep import compact, figures, health
 from storage.imagestore.upkeep import verify as verification
 from storage.imagestore.upkeep.compact import Compaction
@@ -161,7 +160,7 @@ class ImageStore:
     def _other_form(self, image_id: str, known: ManifestHeader) -> Reader | None:
         """Return a reader of an image that is kept as its contents and a recipe now, or no longer; None where nothing changed."""
         header, pieces = self._manifest(image_id)
-        return None if header.recipe == known.recipe else self._reader(header, pieces)
+        return None if header.form == known.form else self._reader(header, pieces)
 
     def delete(self, image_id: str) -> None:
         """Withdraw the replica; chips stay until reclaim."""
@@ -217,7 +216,7 @@ class ImageStore:
         )  # fmt: skip
 
     def _turned(self, until: datetime, landing_id: str, budget_bytes: int | None, holding: Holding) -> Turned:
-        """Turn compressed files into contents and recipes, or back, as the storage wants them."""
+        """Turn what is packed in files into contents and recipes, or back, as the storage wants them."""
         recipes = Recipes(self.chips, self.landing, landing_id, holding, wanted=self.keeps_recipes)
         return recipes.run(candidates(self.objects), until, budget_bytes)
 
@@ -225,7 +224,7 @@ class ImageStore:
         """Return the digest of the chip with this byte of an image. Raises ImageNotFound, InvalidRequest where it is a hole."""
         header, pieces = self._manifest(image_id)
         reader = self._reader(header, pieces)
-        if isinstance(reader, RecipeReader) and 0 <= offset < reader.size_bytes:
+        if 0 <= offset < reader.size_bytes:
             offset = reader.place_of(offset)
         return verification.chip_holding(pieces, offset).tobytes()
 
@@ -250,9 +249,9 @@ class ImageStore:
         report, left = verification.verify(self.chips, pieces, image_id, first_object, budget_bytes, bytes_per_second)
         if report.items:
             now, _ = self._manifest(image_id)
-            if now.recipe != header.recipe:  # it was put into another form meanwhile: the pieces looked for are gone
+            if now.form != header.form:  # it was put into another form meanwhile: the pieces looked for are gone
                 return self.verify(image_id, budget_bytes=budget_bytes, bytes_per_second=bytes_per_second)
-            if header.recipe is not None:  # pieces of a file that no other replica has: the replica is made anew whole
+            if not header.verbatim:  # pieces of a file that no other replica has: the replica is made anew whole
                 raise DigestMismatch(f"image {image_id} on {self.name}", "all it is made of", report.items[0].reason)
         return report, left
 

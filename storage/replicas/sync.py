@@ -25,7 +25,7 @@ from storage.imagestore.format import manifest
 from storage.imagestore.format.index import U1
 from storage.imagestore.format.manifest import ENTRY, Entries, ManifestHeader, Pieces
 from storage.imagestore.format.pack import RECORD
-from storage.imagestore.format.parameters import RECIPES_VERSION, raise_version
+from storage.imagestore.format.parameters import raise_version
 from storage.imagestore.objects.throttled import ThrottledObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
@@ -97,7 +97,7 @@ def ship(
     anything is sent, StorageUnavailable and the target's errors; then no manifest names what is not there.
     """
     collected, failed = _collect(source, images)
-    parcels = [one for one in collected if one.header.recipe is None or target.keeps_recipes]
+    parcels = [one for one in collected if one.header.verbatim or target.keeps_recipes]
     compared = compare(source, parcels)
     delivery = Delivery(target.chips, landing_id)
     try:
@@ -119,7 +119,7 @@ def ship(
     whole = tuple(
         _whole(source, target, one, landing_id, pace)
         for one in collected
-        if one.header.recipe is not None and not target.keeps_recipes
+        if not one.header.verbatim and not target.keeps_recipes
     )
     return (*shipped, *whole, *failed)
 
@@ -252,8 +252,8 @@ def _replica(target: ImageStore, parcel: Parcel, stored_bytes: int) -> Replica:
 
 def _put_manifest(target: ImageStore, parcel: Parcel, replica: Replica) -> None:
     header = parcel.header.model_copy(update={"image": parcel.image, "replica": replica})
-    if header.recipe is not None:
-        raise_version(target.objects, RECIPES_VERSION)
+    if not header.verbatim:
+        raise_version(target.objects, header.store_version)
     target.objects.put(replica.location, manifest.encode(header, _entries(parcel.pieces)))
 
 

@@ -14,9 +14,10 @@ from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.objects.directory import DirectoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
-from storage.imagestore.upkeep import taking_apart
+from storage.imagestore.upkeep import member_search, taking_apart
 from tests.faults.faulty_objects import FaultyObjects, kill
 from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk, leaning
+from tests.storage.imagestore.packing import boot_disk
 from tests.storage.stores import add, image_store, record
 
 pytestmark = pytest.mark.timeout(1200)
@@ -29,6 +30,18 @@ def packed() -> bytes:
     """Return a compressed disk: it becomes contents and a recipe."""
     with TemporaryDirectory(prefix="packed-") as folder:
         return compressed(disk(1, 300_000), Path(folder))
+
+
+@cache
+def boots() -> bytes:
+    """Return a disk with a packed member: that becomes contents, too."""
+    return boot_disk(1)
+
+
+def take_small_files() -> None:
+    """Take apart small files as well, whose tables are most of them."""
+    taking_apart.WORTH = 0.0
+    member_search.LEAST_BYTES = 2048
 
 
 def directory(place: Path) -> DirectoryObjects:
@@ -46,7 +59,7 @@ def run_compaction(place: Path, at: int, after: bool) -> None:
     """Compact, and die at changing operation number `at`."""
     objects = FaultyObjects(directory(place))
     storage = ImageStore(record(recipes=True), objects, ChipStore(objects))
-    taking_apart.WORTH = 0.0  # also of small files, whose tables are most of them
+    take_small_files()
     objects.steps.clear()
     objects.at, objects.after, objects.fault = at, after, kill
     compact(storage)
@@ -66,6 +79,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for image_id, data in BUILDS.items():
         add(storage, data, image_id)
     add_qcow2(storage, packed(), "packed")
+    add(storage, boots(), "boots")
     return place
 
 
@@ -79,7 +93,7 @@ def dies(forks: ForkServerContext, place: Path, at: int, after: bool) -> bool:
 
 def prove(place: Path) -> ImageStore:
     storage = opened(place)
-    for image_id, data in (BUILDS | {"packed": packed()}).items():
+    for image_id, data in (BUILDS | {"packed": packed(), "boots": boots()}).items():
         assert storage.open(image_id).read_at(0, len(data)) == data
         assert storage.verify(image_id)[0].items == ()
     return storage
@@ -87,13 +101,14 @@ def prove(place: Path) -> ImageStore:
 
 def goes_on(place: Path) -> None:
     """Compact and reclaim as the next night does, and look at all that is left."""
-    taking_apart.WORTH = 0.0
+    take_small_files()
     prove(place)
     compact(opened(place))
     prove(place).reclaim(frozenset())
     storage = prove(place)
     assert leaning(storage, "1") > 0
     assert manifests.read(storage.objects, "packed")[0].recipe is not None
+    assert manifests.read(storage.objects, "boots")[0].members is not None
     assert [info.name for info in storage.objects.list("") if not info.name.startswith(OURS)] == []
     assert sum(info.size_bytes for info in storage.objects.list("packs/")) < 0.8 * sum(map(len, BUILDS.values()))
 

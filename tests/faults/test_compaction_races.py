@@ -22,6 +22,7 @@ from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.faults.stepped import PATIENCE_S, SteppedObjects
 from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk
+from tests.storage.imagestore.packing import boot_disk
 from tests.storage.stores import add, image, image_store, record
 
 SIZE = 60_000
@@ -42,6 +43,7 @@ def packed(number: int) -> bytes:
 def _worth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take small files apart as well, whose tables are most of them."""
     monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
+    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
 
 
 class Races(RuleBasedStateMachine):
@@ -76,6 +78,13 @@ class Races(RuleBasedStateMachine):
         image_id = f"{self.count:03d}"
         self.data[image_id] = packed(number)
         add_qcow2(opened(self.objects), self.data[image_id], image_id)
+
+    @rule(number=st.integers(0, 1))
+    def add_with_member(self, number: int) -> None:
+        self.count += 1
+        image_id = f"{self.count:03d}"
+        self.data[image_id] = boot_disk(number)
+        add(opened(self.objects), self.data[image_id], image_id)
 
     @contextmanager
     def holding(self, image_id: str) -> Iterator[None]:

@@ -54,6 +54,7 @@ def _sections(bench: Rounds) -> Iterator[partial[None]]:
     yield partial(directories.series, bench)
     yield partial(directories.compaction, bench)
     yield partial(directories.nine_files, bench)
+    yield partial(directories.packed_members, bench)
     yield partial(directories.export, bench)
     yield partial(servers.s3, bench)
     yield partial(servers.s3_apart, bench)

@@ -132,8 +132,7 @@ def nine_files(bench: Rounds) -> None:
     after = stored(store)
     reads: list[str] = []
     for number, path in enumerate(files):
-        read = engine("export", store, target, str(number))
-        run(["cmp", path, target])
+        read = _exported(store, path, target, number)
         reads.append(f"{path.name} {read.cpu:.1f}")
     bench.rows += [
         Figure("nine files, compacted with recipes", "before", after / 1e6, before / 1e6, 1.0),
@@ -144,6 +143,40 @@ def nine_files(bench: Rounds) -> None:
         f"nine files {before / 1e6:.1f} MB, compacted with recipes {after / 1e6:.1f} MB: {cost.cpu:.0f} CPU s, peak memory "
         f"{cost.rss_mib} MiB; all equal to what was added; CPU s of their exports: {', '.join(reads)}"
     )
+
+
+def packed_members(bench: Rounds) -> None:
+    """Show what three builds take with their packed members kept as contents; all are read back and compared."""
+    store, target = bench.fresh(), bench.folder / "exported"
+    files = [bench.disks / f"{name}.qcow2" for name in BUILDS]
+    for number, path in enumerate(files):
+        engine("add", store, path, str(number))
+    before = stored(store)
+    exports = [engine("export", store, target, str(number)) for number in range(len(files))]
+    cost = engine("compact", store, "recipes")
+    after = stored(store)
+    reads = [_exported(store, path, target, number) for number, path in enumerate(files)]
+    what = "three builds, members unpacked and compacted"
+    bench.rows += [
+        Figure(what, "before", after / 1e6, before / 1e6, 1.0),
+        Figure(what, "the bar", after / 1e6, 95, 1.0),
+        Figure(
+            f"{what}, peak memory", "the bar", max(cost.rss_mib, *(read.rss_mib for read in reads)), 300, 1.0, "MiB"
+        ),
+    ]
+    bench.notes.append(
+        f"three builds (.qcow2) {before / 1e6:.1f} MB, members unpacked and compacted {after / 1e6:.1f} MB: {cost.cpu:.1f} CPU s, "
+        f"{cost.wall:.1f} s, peak memory {cost.rss_mib} MiB; all equal to what was added; exports, CPU s "
+        f"and s: {', '.join(f'{read.cpu:.1f} and {read.wall:.1f}' for read in reads)}, before "
+        f"{', '.join(f'{read.cpu:.1f} and {read.wall:.1f}' for read in exports)}"
+    )
+
+
+def _exported(store: Path, path: Path, target: Path, number: int) -> Measured:
+    """Export an image, and compare it with what was added."""
+    read = engine("export", store, target, str(number))
+    run(["cmp", path, target])
+    return read
 
 
 def export(bench: Rounds) -> None:

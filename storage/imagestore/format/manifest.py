@@ -4,6 +4,7 @@ Integers little-endian:
   "IWMF", version u32, header bytes u32, header (JSON), entries count u64,
   count x (length u64, digest 32; a digest of zeros is a hole), BLAKE3 of everything before it 32
 Version 2 has a recipe in its header (`format/recipe.py`): its entries are those of another file, of which the image's is made.
+Version 3 has members there (`format/members.py`), and may have a recipe: then that other file is one whose members are kept so.
 """
 
 import struct
@@ -15,12 +16,15 @@ import numpy.typing as npt
 from catalog.errors import StorageRefused
 from catalog.records import Image, Record, Replica
 from storage.imagestore.format.index import U1, U8, Flags
-from storage.imagestore.format.recipe import Recipe
+from storage.imagestore.format.members import Members, other_deflates
+from storage.imagestore.format.parameters import FIRST_VERSION, MEMBERS_VERSION, RECIPES_VERSION
+from storage.imagestore.format.recipe import Recipe, other_bytes
 from storage.imagestore.format.seal import sealed, unsealed
 from storage.protocols import Digests
 
 MAGIC = b"IWMF"
-VERSION = 2  # with a recipe; without one it is 1
+VERSION = 3  # with members; with a recipe alone it is 2, without either 1
+RECIPE_VERSION = 2
 PLAIN_VERSION = 1
 HEAD = struct.Struct("<4sII")
 COUNT = struct.Struct("<Q")
@@ -38,6 +42,28 @@ class ManifestHeader(Record):
     digests: Digests  # of the stored file
     chips: int
     recipe: Recipe | None = None
+    members: Members | None = None
+
+    @property
+    def form(self) -> tuple[Recipe | None, Members | None]:
+        """How the file is made of the pieces; it may change while the file stays the same."""
+        return self.recipe, self.members
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the pieces are those of the file itself."""
+        return self.recipe is None and self.members is None
+
+    @property
+    def store_version(self) -> int:
+        """The version of a store that has such a manifest."""
+        return MEMBERS_VERSION if self.members else RECIPES_VERSION if self.recipe else FIRST_VERSION
+
+    @property
+    def other_bytes(self) -> str:
+        """Say why this host can't make the file of the pieces, "" where it can."""
+        recipe = other_bytes(self.recipe) if self.recipe else ""
+        return recipe or (other_deflates(self.members) if self.members else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,9 +119,9 @@ def joined_holes(entries: Entries) -> Entries:
 
 def encode(header: ManifestHeader, entries: Entries) -> bytes:
     """Return a manifest's bytes."""
-    plain = header.recipe is None
-    text = header.model_dump_json(exclude={"recipe"} if plain else None).encode()
-    version = PLAIN_VERSION if plain else VERSION
+    absent = {name for name in ("recipe", "members") if getattr(header, name) is None}
+    text = header.model_dump_json(exclude=absent).encode()
+    version = VERSION if header.members else RECIPE_VERSION if header.recipe else PLAIN_VERSION
     body = b"".join((HEAD.pack(MAGIC, version, len(text)), text, COUNT.pack(len(entries)), entries.tobytes()))
     return sealed(body)
 
@@ -104,8 +130,8 @@ def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
     """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version or what only another one writes."""
     body = unsealed(location, data, HEAD.size)
     magic, version, length = HEAD.unpack_from(body)
-    if magic != MAGIC or version not in (PLAIN_VERSION, VERSION):
-        raise StorageRefused(location, f"manifest version {version}; this program reads {PLAIN_VERSION} and {VERSION}")
+    if magic != MAGIC or not PLAIN_VERSION <= version <= VERSION:
+        raise StorageRefused(location, f"manifest version {version}; this program reads {PLAIN_VERSION} to {VERSION}")
     try:
         header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
         (count,) = COUNT.unpack_from(body, HEAD.size + length)

@@ -17,7 +17,8 @@ FORMAT = "imagewright chip store"
 FIRST_VERSION = 1
 LEANING_VERSION = 2  # of a store with chains that lean on chips elsewhere; it is 1 until the first of them is written
 RECIPES_VERSION = 3  # of a store with images that are kept as contents and a recipe
-VERSION = RECIPES_VERSION
+MEMBERS_VERSION = 4  # of a store with images of which packed members are kept as their contents
+VERSION = MEMBERS_VERSION
 LARGEST = 64 << 20
 DIGEST_BYTES = 32
 

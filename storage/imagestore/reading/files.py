@@ -6,17 +6,29 @@ from typing import TypeVar
 from catalog.errors import DigestMismatch, ObjectMissing
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
 from storage.imagestore.reading.fetch import ChipSource
+from storage.imagestore.reading.member_reader import MemberReader, front_of
 from storage.imagestore.reading.reader import PieceReader
 from storage.imagestore.reading.recipe_reader import RecipeReader
 
 T = TypeVar("T")
-Reader = PieceReader | RecipeReader
+Reader = PieceReader | RecipeReader | MemberReader
 
 
 def reader_of(source: ChipSource, header: ManifestHeader, pieces: Pieces, where: str) -> Reader:
     """Return what reads an image's file. Raises StorageRefused where its recipe can't be followed on this host."""
-    reader = PieceReader(source, pieces)
+    reader = unpacked_reader(source, header, pieces, where)
     return reader if header.recipe is None else RecipeReader(reader, header.recipe, where)
+
+
+def unpacked_reader(
+    source: ChipSource, header: ManifestHeader, pieces: Pieces, where: str
+) -> PieceReader | MemberReader:
+    """Return what reads the file that an image's pieces have, its members packed again."""
+    reader = PieceReader(source, pieces)
+    if header.members is None:
+        return reader
+    front = PieceReader(source, front_of(pieces, header.members.size_bytes))
+    return MemberReader(reader, front, header.members, where)
 
 
 class FollowingReader:

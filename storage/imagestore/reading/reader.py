@@ -58,6 +58,11 @@ class PieceReader:
         for first, last in pairwise(bounds):
             yield int(self._pieces.starts[first]), int(self._pieces.starts[last]), bool(holes[first])
 
+    @staticmethod
+    def place_of(offset: int) -> int:
+        """Return which byte of the pieces the byte at `offset` is."""
+        return offset
+
     def pieces(
         self, done: Callable[[int, Sequence[Payload]], object] | None = None
     ) -> Iterator[tuple[int, Payload | None]]:

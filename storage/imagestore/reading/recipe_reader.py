@@ -10,6 +10,7 @@ import numpy as np
 from catalog.errors import DigestMismatch, StorageRefused
 from storage.imagestore.format.codec import Payload
 from storage.imagestore.format.recipe import COMPRESS, Recipe, check_of, decode_table, other_bytes
+from storage.imagestore.reading.member_reader import MemberReader
 from storage.imagestore.reading.reader import PieceReader
 from storage.transfer.threads import in_order
 
@@ -25,7 +26,7 @@ class RecipeReader:
     Raises StorageRefused where the library of this host makes other bytes, DigestMismatch, ObjectMissing.
     """
 
-    def __init__(self, inner: PieceReader, recipe: Recipe, where: str) -> None:
+    def __init__(self, inner: PieceReader | MemberReader, recipe: Recipe, where: str) -> None:
         if why := other_bytes(recipe):
             raise StorageRefused(where, f"{why}; read it on a host with that version, or have it put back there")
         self.size_bytes = recipe.size_bytes
@@ -52,8 +53,8 @@ class RecipeReader:
         """Return which byte of the pieces the byte at `offset` is made of: the first of its cluster, where it is compressed."""
         number = int(np.searchsorted(self._ends, offset, side="right"))
         if number < len(self._ends) and offset >= self._start(number):
-            return int(self._table.numbers[number]) * self._recipe.cluster_bytes
-        return self._rest_at + offset - int(self._made[number])
+            return self._inner.place_of(int(self._table.numbers[number]) * self._recipe.cluster_bytes)
+        return self._inner.place_of(self._rest_at + offset - int(self._made[number]))
 
     def pieces(
         self, done: Callable[[int, Sequence[Payload]], object] | None = None

@@ -10,7 +10,6 @@ import numpy as np
 from storage.imagestore.format import compacted
 from storage.imagestore.format.index import I8, U1, U8, Flags, distinct, keys_of, member
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
-from storage.imagestore.format.recipe import Recipe
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.view import View
 from storage.protocols import ObjectStore
@@ -30,8 +29,8 @@ class Candidate:
     few: U8  # its smallest keys, sorted
     size_bytes: int
     chips: int
-    compressible: bool  # of a format whose files may be compressed
-    recipe: Recipe | None
+    verbatim: bool  # kept as its own bytes
+    unpacked: bool  # its packed members are kept as their contents
 
 
 def candidates(objects: ObjectStore) -> list[Candidate]:
@@ -45,7 +44,7 @@ def _candidate(header: ManifestHeader, pieces: Pieces) -> Candidate:
     stem, few = re.sub(r"[\W\d_]+", "", image.name), sorted_keys(pieces)[:FEW_KEYS].copy()
     return Candidate(
         image.id, image.created_at, replica.created_at, stem, few, replica.size_bytes, header.chips,
-        replica.format == "qcow2", header.recipe,
+        header.verbatim, header.members is not None,
     )  # fmt: skip
 
 

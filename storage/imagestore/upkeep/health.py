@@ -12,7 +12,6 @@ from storage.imagestore.format import epochs, index, pack, parameters, verdict
 from storage.imagestore.format.index import U1, U8, Flags, Table, joined_by_size
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
 from storage.imagestore.format.pack import RECORD, object_name
-from storage.imagestore.format.recipe import other_bytes
 from storage.imagestore.format.seal import unsealed
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.unindexed_packs import leaning_on, needed_loose
@@ -65,7 +64,7 @@ def _recipes(objects: ObjectStore) -> Iterator[Ailment]:
     """Yield what this host can't read because its libraries compress otherwise; nothing of it is damaged."""
     wanted = {
         image_id: why
-        for image_id, why in manifests.read_all(objects, lambda header, _: header.recipe and other_bytes(header.recipe))
+        for image_id, why in manifests.read_all(objects, lambda header, _: header.other_bytes)
         if isinstance(why, str) and why
     }
     if wanted:

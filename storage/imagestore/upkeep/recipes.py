@@ -1,7 +1,8 @@
-"""Keeping compressed files as contents and recipe, and putting them back: what the storage wants, for images not written lately.
+"""Keeping what is packed as contents and recipe, and putting it back: what the storage wants, for images not written lately.
 
-The new pieces are landed as those of an add, the whole file is made of them once more and proven, and only then the
-manifest is written anew, under the image's lock. Readers that began before find the new one.
+Two steps: the clusters of a compressed qcow2 file, then packed members, also of what the first step made. The new pieces are
+landed as those of an add, the whole file is made of them once more and proven, and only then the manifest is written anew,
+under the image's lock. Readers that began before find the new one.
 """
 
 import hashlib
@@ -14,33 +15,39 @@ from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, ObjectMissi
 from catalog.records import ItemOutcome
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import compacted, finished, manifest
+from storage.imagestore.format.deflating import deflate_here
 from storage.imagestore.format.finished import Finished
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
 from storage.imagestore.format.parameters import RECIPES_VERSION, raise_version
-from storage.imagestore.format.recipe import Recipe, library
+from storage.imagestore.format.recipe import library
 from storage.imagestore.reading import manifests
-from storage.imagestore.reading.files import Reader, reader_of
+from storage.imagestore.reading.files import reader_of
+from storage.imagestore.reading.reader import PieceReader
+from storage.imagestore.upkeep import taking_apart, taking_members
 from storage.imagestore.upkeep.compact_plan import Candidate
-from storage.imagestore.upkeep.taking_apart import BLOCK_BYTES, stream, take_apart
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
 from storage.protocols import SourceInfo
 
 Holding = Callable[[str], AbstractContextManager[object]]
 """Holds an image's lock for the block. Raises ImageBusy."""
+Planned = tuple[ManifestHeader, Iterable[memoryview]]
+"""A form of an image, and the bytes to store with it."""
+Plan = Callable[[ManifestHeader, Pieces, str], Planned | None]
+BLOCK_BYTES = 4 << 20
 
 
 def here() -> str:
     """Return the libraries of this host: what did not come back with them is not tried with them again."""
-    return f"{library('zlib')}, {library('zstd')}"
+    return f"{library('zlib')}, {library('zstd')}; {deflate_here()}"
 
 
 def due(images: Iterable[Candidate], until: datetime, tried: dict[str, str], *, wanted: bool) -> list[Candidate]:
     """Return the images to turn. wanted: whether recipes are; else those that have one are put back."""
     old = [one for one in images if one.written_at <= until]
     if not wanted:
-        return [one for one in old if one.recipe is not None]
-    return [one for one in old if one.recipe is None and one.compressible and tried.get(one.image_id) != here()]
+        return [one for one in old if not one.verbatim]
+    return [one for one in old if not one.unpacked and tried.get(one.image_id) != here()]
 
 
 @dataclass(slots=True)
@@ -76,55 +83,85 @@ class Recipes:
             if budget_bytes is not None and turned.bytes_read >= budget_bytes:
                 break
             try:
-                done = self._turn(one.image_id)
+                turned.images += self._turn(one.image_id)
+                self._note(one.image_id, tried)
             except (ImageNotFound, ImageBusy, DigestMismatch, ObjectMissing, StorageRefused) as error:
                 turned.items.append(ItemOutcome(subject=one.image_id, outcome="kept", reason=str(error)))
                 continue
             turned.bytes_read += one.size_bytes
-            turned.images += done
-            self._note(one.image_id, tried, done=done)
         return turned
 
-    def _note(self, image_id: str, tried: dict[str, str], *, done: bool) -> None:
-        """Note that an image's chips are others now, or that its bytes do not come back here."""
+    def _note(self, image_id: str, tried: dict[str, str]) -> None:
+        """Note that no more of an image's bytes comes back here, or that it may be tried again."""
         objects = self._chips.objects
-        images = compacted.read(objects)
-        if done:
-            images.pop(image_id, None)
-        elif self._wanted:
+        if self._wanted and manifests.read(objects, image_id)[0].members is None:
             raise_version(objects, RECIPES_VERSION)
             tried[image_id] = here()
-        compacted.write(objects, images, tried)
+        elif tried.pop(image_id, None) is None:
+            return
+        compacted.write(objects, compacted.read(objects), tried)
 
     def _turn(self, image_id: str) -> bool:
         """Turn one image; False where its bytes do not come back."""
+        steps: tuple[Plan, ...] = (self._without_clusters, self._without_members)
+        done = [self._step(image_id, plan) for plan in (steps if self._wanted else (self._as_it_was,))]
+        return any(done)
+
+    def _step(self, image_id: str, plan: Plan) -> bool:
+        """Give an image another form, if there is one."""
         objects = self._chips.objects
         before = manifests.raw(objects, image_id)
         header, pieces = manifests.read(objects, image_id)
         where = f"{objects.location}/{manifests.name_of(image_id)}"
-        reader = reader_of(self._chips.source(), header, pieces, where)
-        recipe, blocks = self._plan(reader)
-        if self._wanted and recipe is None:
+        planned = plan(header, pieces, where)
+        if planned is None:
             return False
+        after, blocks = planned
         landing = self._landing(self._landing_id)
         try:
             landed = self._land(landing, blocks)
-            after = header.model_copy(update={"recipe": recipe, "chips": int((~landed.pieces.holes).sum())})
+            after = after.model_copy(update={"chips": int((~landed.pieces.holes).sum())})
             self._prove(landed, after, where)
             self._publish(image_id, before, after, landed)
         except BaseException:
             landing.discard()
             raise
         remove(self._chips, self._landing_id)
+        self._compact_again(image_id)
         return True
 
-    def _plan(self, reader: Reader) -> tuple[Recipe | None, Iterable[memoryview]]:
-        """Return the recipe, None for none, and the bytes to store with it."""
-        if not self._wanted:
-            starts = range(0, reader.size_bytes, BLOCK_BYTES)
-            return None, (memoryview(reader.read_at(start, BLOCK_BYTES)) for start in starts)
-        apart = take_apart(reader)
-        return (None, ()) if apart is None else (apart.recipe, stream(reader, apart))
+    def _compact_again(self, image_id: str) -> None:
+        """Note that an image's chips are others now."""
+        images = compacted.read(self._chips.objects)
+        images.pop(image_id, None)
+        compacted.write(self._chips.objects, images)
+
+    def _without_clusters(self, header: ManifestHeader, pieces: Pieces, _where: str) -> Planned | None:
+        """Plan the form in which the clusters of a compressed file are kept as contents."""
+        if header.replica.format != "qcow2" or not header.verbatim:
+            return None
+        reader = PieceReader(self._chips.source(), pieces)
+        apart = taking_apart.take_apart(reader)
+        if apart is None:
+            return None
+        return header.model_copy(update={"recipe": apart.recipe}), taking_apart.stream(reader, apart)
+
+    def _without_members(self, header: ManifestHeader, pieces: Pieces, _where: str) -> Planned | None:
+        """Plan the form in which packed members are kept as contents."""
+        reader = PieceReader(self._chips.source(), pieces)
+        unpacked = taking_members.take_members(reader) if header.members is None else None
+        if unpacked is None:
+            return None
+        return header.model_copy(update={"members": unpacked.recipe}), taking_members.stream(reader, unpacked)
+
+    def _as_it_was(self, header: ManifestHeader, pieces: Pieces, where: str) -> Planned | None:
+        """Plan the form of the file's own bytes."""
+        if header.verbatim:
+            return None
+        reader = reader_of(self._chips.source(), header, pieces, where)
+        starts = range(0, reader.size_bytes, BLOCK_BYTES)
+        blocks = (memoryview(reader.read_at(start, BLOCK_BYTES)) for start in starts)
+        return header.model_copy(update={"recipe": None, "members": None}), blocks
 
     def _land(self, landing: ChipLanding, blocks: Iterable[memoryview]) -> Finished:
         landing.begin(SourceInfo(url="imagewright:recipe"))
@@ -151,7 +188,7 @@ class Recipes:
     def _publish(self, image_id: str, before: bytes, header: ManifestHeader, landed: Finished) -> None:
         """Make the new pieces those of the image, unless it was deleted or written anew meanwhile. Raises ImageNotFound."""
         objects, name = self._chips.objects, manifests.name_of(image_id)
-        raise_version(objects, RECIPES_VERSION)
+        raise_version(objects, header.store_version)
         publish_chips(self._chips, self._landing_id, landed)
         with self._holding(image_id):
             if manifests.raw(objects, image_id) != before:

@@ -1,0 +1,160 @@
+"""Deflating as other programs do: what members of files are made again with (`format/members.py`).
+
+GNU gzip has a deflate of its own, whose bytes no library gives: the program itself is run. Others use zlib, without a
+header. What a codec makes of some bytes depends on nothing but these bytes and its version, not on how they arrive.
+"""
+
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import Literal, get_args
+
+import numpy as np
+from blake3 import blake3
+
+from catalog.errors import MissingProgram
+from storage.imagestore.format.codec import Payload
+from storage.programs.confine import kill
+
+DeflateName = Literal["gzip-6", "gzip-9", "gzip-1", "zlib-6", "zlib-9", "zlib-1"]
+DEFLATES: tuple[DeflateName, ...] = get_args(DeflateName)
+"""Which program or library, and its level; in the order in which they are tried."""
+PROGRAM = "gzip"
+PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is looked for
+HEAD_BYTES = 10  # of what the program writes of a stream without a name
+WINDOW_BITS, MEMORY_LEVEL = -15, 8
+BLOCK_BYTES = 1 << 20
+
+
+def deflated(name: DeflateName, contents: Iterable[Payload]) -> Generator[bytes]:
+    """Yield the deflate stream of some contents; the program's trailer comes after it.
+
+    Raises MissingProgram, and what `contents` raises. Ends the program when the iterator is closed.
+    """
+    return DEFLATE[name](int(name[-1]), contents)
+
+
+def _by_library(level: int, contents: Iterable[Payload]) -> Generator[bytes]:
+    packer = zlib.compressobj(level, zlib.DEFLATED, WINDOW_BITS, MEMORY_LEVEL)
+    for block in contents:
+        yield packer.compress(block)
+    yield packer.flush()
+
+
+def _by_program(level: int, contents: Iterable[Payload]) -> Generator[bytes]:
+    process = _started(level)
+    feeder = _Feeder(process, contents)
+    output = process.stdout
+    assert output is not None
+    try:
+        output.read(HEAD_BYTES)
+        while block := output.read(BLOCK_BYTES):
+            yield block
+        feeder.finish()
+    finally:
+        kill(process)
+        feeder.join()
+
+
+def _started(level: int) -> "subprocess.Popen[bytes]":
+    """Start the program: it ends when nobody feeds it or takes what it writes, also where we were killed."""
+    path = where()
+    if path is None:
+        raise MissingProgram(PROGRAM, PROGRAM)
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    command = [path, f"-{level}", "-n", "-c"]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none, cwd="/", env={}, start_new_session=True)
+
+
+class _Feeder(Thread):
+    """Hands contents to a program while another thread takes what it makes of them."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", contents: Iterable[Payload]) -> None:
+        super().__init__(name="deflate-contents", daemon=True)
+        self._process, self._contents = process, contents
+        self._failure: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Write all of it, unless the program ends first."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            with pipe:
+                for block in self._contents:
+                    pipe.write(block)
+        except BrokenPipeError:
+            return  # enough was made
+        except BaseException as failure:  # noqa: BLE001  # raised where the result is taken
+            self._failure = failure
+
+    def finish(self) -> None:
+        """Wait for the end, and raise what went wrong."""
+        self.join()
+        if self._failure is not None:
+            raise self._failure
+
+
+DEFLATE: dict[DeflateName, Callable[[int, Iterable[Payload]], Generator[bytes]]] = {
+    name: _by_program if name.startswith(PROGRAM) else _by_library for name in DEFLATES
+}
+
+
+def where() -> str | None:
+    """Return the path of the program, None where it is not installed."""
+    return shutil.which(PROGRAM, path=PLACES)
+
+
+def available() -> list[DeflateName]:
+    """Return what this host can deflate with."""
+    return [name for name in DEFLATES if not name.startswith(PROGRAM) or where()]
+
+
+def deflate_library(name: DeflateName) -> str:
+    """Return name and version of the program or library that deflates here."""
+    if not name.startswith(PROGRAM):
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    path = where()
+    return f"no {PROGRAM}" if path is None else _version(path, _stamp(path))
+
+
+def deflate_gives(name: DeflateName) -> str:
+    """Return the BLAKE3, hex, of what is made here of samples that always are the same; "" where nothing is."""
+    path = where() if name.startswith(PROGRAM) else ""
+    return "" if path is None else _gives(name, path, _stamp(path) if path else 0)
+
+
+def _stamp(path: str) -> int:
+    return Path(path).stat().st_mtime_ns  # a host that was upgraded is asked anew
+
+
+@cache
+def _version(path: str, _stamp: int) -> str:
+    said = subprocess.run([path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, env={}, check=False)
+    words = (said.stdout or said.stderr).decode("ascii", "replace").partition("\n")[0]
+    return "".join(c for c in words if c.isprintable())[:60] or PROGRAM
+
+
+@cache
+def _gives(name: DeflateName, _path: str, _stamp: int) -> str:
+    made = blake3()
+    for block in deflated(name, _samples()):
+        made.update(block)
+    return str(made.hexdigest())
+
+
+def _samples() -> Iterator[bytes]:
+    """Yield bytes of several kinds: noise of more and fewer bits, runs, what comes again from far."""
+    noise = np.frombuffer(blake3(b"imagewright members").digest(1 << 16), np.uint8)
+    for mask in (1, 7, 31, 127, 255, 7, 1):
+        yield (noise & np.uint8(mask)).tobytes()
+    yield noise[:9973].tobytes() * 6 + bytes(70_000)
+
+
+def deflate_here() -> str:
+    """Return what this host deflates with: what did not come back with it is not tried with it again."""
+    return ", ".join(sorted({deflate_library(name) for name in DEFLATES}))

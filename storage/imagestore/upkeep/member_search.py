@@ -1,0 +1,205 @@
+"""Finding packed members in a file: gzip streams that are deflated again to the same bytes here.
+
+They are looked for where file systems, archives and images begin files: at every 512 bytes. Everything is proven on the spot; what is
+hostile or only looks like a member stays as it is: there are limits for what is unpacked of one, and of a whole file.
+"""
+
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+from blake3 import blake3
+
+from storage.imagestore.format.deflating import DeflateName, available, deflated
+from storage.imagestore.format.index import I8, U1, U8
+from storage.imagestore.upkeep.member_sharing import BLOCK, block_hashes, common
+from storage.protocols import ImageReader
+
+READ_BYTES = 4 << 20
+SECTOR = 512
+STEP_BYTES = 64 << 10  # of a stream at once: where it is damaged, the end of what counts is known to that
+OUT_BYTES = 1 << 20  # unpacked at once
+LEAST_BYTES = 256 << 10  # of a member that is made again: a smaller one is not worth its place in the pieces
+MOST_RATIO = 64  # contents to packed bytes: reading costs making all of it
+MOST_CONTENTS = 16 << 30  # of a member
+MOST_CANDIDATES = 1 << 16
+EFFORT_RATIO, EFFORT_BYTES = 32, 1 << 30  # unpacked in all: so many times the file, and so many bytes
+DEFLATING, RUN_BYTES = 16, 64 << 10  # times as dear as unpacking; a program's start is as dear as deflating so many bytes
+SAMPLE_BYTES = 256 << 10  # of a stream that are made first, with each codec
+SAMPLE_CONTENTS = 16 << 20  # at most, for that
+OF_SAMPLE = 0.25  # must come back: the last block of what was cut off never does
+WORTH = 0.5  # of a stream must come back
+MAGIC = b"\x1f\x8b\x08"
+HEAD_BYTES = 64 << 10  # of a member's header at most
+EXTRA, NAME, COMMENT, HEAD_CHECK, RESERVED = 4, 8, 16, 2, 0xE0
+MOST_BLOCKS = 1 << 21  # whose hashes are kept: the first 8 GiB of data, 32 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A deflate stream of which `[start, start + length)` of the file is made again of its first `contents` bytes."""
+
+    start: int
+    length: int
+    contents: int
+    codec: DeflateName
+    check: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """What one reading of a file found. starts: where members may begin; hashes, places (n,): of its blocks of 4 KiB."""
+
+    starts: list[int]
+    hashes: U8
+    places: I8
+
+
+def survey(reader: ImageReader) -> Surveyed:
+    """Read a file once. Raises the reader's errors."""
+    starts: list[int] = []
+    hashes, places, count = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)], 0
+    for at, data in _blocks(reader):
+        starts += (at + _magic(data)).tolist() if len(starts) < MOST_CANDIDATES else []
+        if count < MOST_BLOCKS:
+            hashes.append(block_hashes(data))
+            places.append(at + BLOCK * np.arange(len(hashes[-1])))
+            count += len(hashes[-1])
+    return Surveyed(starts[:MOST_CANDIDATES], np.concatenate(hashes), np.concatenate(places))
+
+
+def _blocks(reader: ImageReader) -> Iterator[tuple[int, U1]]:
+    """Yield (offset, bytes) of what is no hole, from boundaries of blocks."""
+    for start, end, hole in reader.extents():
+        if not hole:
+            for at in range(-(-start // BLOCK) * BLOCK, end, READ_BYTES):
+                yield at, np.frombuffer(reader.read_at(at, min(READ_BYTES, end - at)), np.uint8)
+
+
+def _magic(data: U1) -> I8:
+    heads = data[: len(data) // SECTOR * SECTOR].reshape(-1, SECTOR)
+    wanted = np.frombuffer(MAGIC, np.uint8)
+    found: I8 = np.flatnonzero((heads[:, :3] == wanted).all(axis=1) & (heads[:, 3] & RESERVED == 0)) * SECTOR
+    return found
+
+
+@dataclass(slots=True)
+class Inflating:
+    """Unpacks a deflate stream of a file, as far as it is one. effort: bytes that may still be unpacked in all.
+
+    consumed: bytes of the stream so far, at most; contents: bytes unpacked; whole: whether its end was reached.
+    """
+
+    reader: ImageReader
+    start: int
+    consumed: int = 0
+    contents: int = 0
+    whole: bool = False
+
+    def blocks(self, most: int) -> Iterator[bytes]:
+        """Yield its contents, `most` bytes at most; what comes after damage is no part of them."""
+        stream, waiting = zlib.decompressobj(-15), b""
+        while not stream.eof and self.contents < most:
+            if not waiting:
+                waiting = self.reader.read_at(self.start + self.consumed, STEP_BYTES)
+                self.consumed += len(waiting)
+                if not waiting:
+                    return
+            try:
+                block = stream.decompress(waiting, min(OUT_BYTES, most - self.contents))
+            except zlib.error:
+                return
+            waiting = stream.unconsumed_tail
+            self.contents += len(block)
+            yield block
+        self.consumed -= len(stream.unused_data) + len(waiting)
+        self.whole = stream.eof
+
+
+@dataclass(slots=True)
+class Search:
+    """One search in a file. Raises the reader's errors."""
+
+    reader: ImageReader
+    effort: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.effort = EFFORT_RATIO * self.reader.size_bytes + EFFORT_BYTES
+
+    def members(self, starts: Iterable[int]) -> Iterator[Found]:
+        """Yield what is made again of the streams that begin there, in order, none within another."""
+        end = 0
+        for at in starts:
+            body = _body(self.reader.read_at(at, HEAD_BYTES)) if at >= end and self.effort > 0 else 0
+            found = self._proven(at + body) if body else None
+            if found is not None:
+                end = found.start + found.length
+                yield found
+
+    def _proven(self, start: int) -> Found | None:
+        """Return the stream that begins there, None where it is not made again, too small or too large."""
+        packed = Inflating(self.reader, start)
+        for _ in packed.blocks(MOST_CONTENTS + 1):
+            if packed.contents > MOST_RATIO * packed.consumed + OUT_BYTES:
+                break
+        self.effort -= packed.contents + packed.consumed
+        if packed.consumed < LEAST_BYTES or packed.contents > min(MOST_CONTENTS, MOST_RATIO * packed.consumed):
+            return None
+        for codec in self._likely(start):
+            self.effort -= DEFLATING * packed.contents
+            length, check = self._made(codec, start, packed.contents, packed.consumed)
+            if length >= max(LEAST_BYTES, WORTH * packed.consumed):
+                return Found(start, length, packed.contents, codec, check)
+        return None
+
+    def _likely(self, start: int) -> list[DeflateName]:
+        """Return the codecs with which the beginning of a stream comes back."""
+        packed, sample = Inflating(self.reader, start), list[bytes]()
+        for block in packed.blocks(SAMPLE_CONTENTS):
+            sample.append(block)
+            if packed.consumed >= SAMPLE_BYTES:
+                break
+        stream, codecs = self.reader.read_at(start, packed.consumed), available()
+        self.effort -= DEFLATING * (packed.contents + RUN_BYTES) * len(codecs)
+        least = OF_SAMPLE * len(stream)
+        return [codec for codec in codecs if _equal(deflated(codec, sample), [stream])[0] >= least]
+
+    def _made(self, codec: DeflateName, start: int, contents: int, length: int) -> tuple[int, bytes]:
+        """Return how much of a stream comes back of its contents, and the BLAKE3 of that."""
+        made = deflated(codec, Inflating(self.reader, start).blocks(contents))
+        there = (
+            self.reader.read_at(at, min(OUT_BYTES, start + length - at))
+            for at in range(start, start + length, OUT_BYTES)
+        )
+        return _equal(made, there)
+
+
+def _equal(made: Generator[bytes], there: Iterable[bytes]) -> tuple[int, bytes]:
+    """Return how many bytes two streams have in common from their beginning, and the BLAKE3 of these."""
+    count, proof, waiting = 0, blake3(), b""
+    with closing(made):
+        for wanted in there:
+            while len(waiting) < len(wanted) and (block := next(made, None)) is not None:
+                waiting += block
+            same = common(waiting, wanted)
+            proof.update(wanted[:same])
+            count += same
+            waiting = waiting[same:]
+            if same < len(wanted):
+                break
+    return count, proof.digest()
+
+
+def _body(head: bytes) -> int:
+    """Return where the deflate stream begins in what looks like a member of gzip, 0 where it is none."""
+    flags, at = head[3], 10
+    if flags & EXTRA:
+        at += 2 + int.from_bytes(head[at : at + 2], "little")
+    for text in (NAME, COMMENT):
+        if flags & text:
+            end = head.find(b"\0", at)
+            at = end + 1 if end >= 0 else len(head)
+    at += 2 if flags & HEAD_CHECK else 0
+    return at if at < len(head) else 0

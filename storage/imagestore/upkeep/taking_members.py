@@ -1,0 +1,111 @@
+"""Taking packed members out of a file: which of them are made again, and what is kept of them instead."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.imagestore.format.manifest import ZEROS
+from storage.imagestore.format.members import MEMBER, SPAN, Members, MemberTable, deflate
+from storage.imagestore.reading.member_reader import segments
+from storage.imagestore.upkeep.member_search import Found, Inflating, Search, survey
+from storage.imagestore.upkeep.member_sharing import Blocks, Shared, shared
+from storage.protocols import ImageReader
+
+BLOCK_BYTES = 4 << 20
+PAYS = 0.97  # of a member's bytes is what it may take instead, as far as can be told before others share it
+SPAN_COSTS = 12  # stored bytes of a row of the table, about
+WORTH_BYTES = 1 << 20  # of a file, or
+WORTH = 0.25  # of it must be made again: a table and other pieces are worth nothing less
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unpacked:
+    """A file without its members. found: one for each row of the table."""
+
+    recipe: Members
+    table: MemberTable
+    found: Sequence[Found]
+
+
+def take_members(reader: ImageReader) -> Unpacked | None:
+    """Find out which members of a file are made again; None where that is too little. Raises the reader's errors."""
+    seen = survey(reader)
+    found = list(Search(reader).members(seen.starts))
+    if not _worth(found, reader):
+        return None
+    starts = np.array([one.start for one in found], np.int64)
+    ends = starts + np.array([one.length for one in found], np.int64)
+    blocks = Blocks(reader, seen.hashes, seen.places, starts, ends)
+    kept = [(one, cut) for one in found if _pays(one, cut := shared(_contents(reader, one), blocks))]
+    return _described(reader, kept) if _worth([one for one, _ in kept], reader) else None
+
+
+def _worth(found: Sequence[Found], reader: ImageReader) -> bool:
+    made = sum(one.length for one in found)
+    return bool(found) and made >= min(WORTH_BYTES, WORTH * reader.size_bytes)
+
+
+def _pays(found: Found, cut: Shared) -> bool:
+    return cut.packed + SPAN_COSTS * len(cut.spans) <= PAYS * found.length
+
+
+def _contents(reader: ImageReader, found: Found) -> Iterator[bytes]:
+    return Inflating(reader, found.start).blocks(found.contents)
+
+
+def _described(reader: ImageReader, kept: Sequence[tuple[Found, Shared]]) -> Unpacked:
+    names = sorted({one.codec for one, _ in kept})
+    rows = [
+        (one.start, one.length, names.index(one.codec), len(cut.spans), np.frombuffer(one.check, np.uint8))
+        for one, cut in kept
+    ]
+    spans = np.concatenate([np.zeros(0, SPAN), *(cut.spans for _, cut in kept)])
+    table = MemberTable(reader.size_bytes, np.array(rows, MEMBER), spans)
+    codecs = tuple(deflate(name) for name in names)
+    recipe = Members(codecs=codecs, table_bytes=len(table.encode()), size_bytes=reader.size_bytes)
+    return Unpacked(recipe, table, [one for one, _ in kept])
+
+
+def stream(reader: ImageReader, unpacked: Unpacked) -> Iterator[memoryview]:
+    """Yield the file without its members, what is their own of their contents, and the table."""
+    yield from _front(reader, unpacked.table)
+    at, places = reader.size_bytes, unpacked.table.places
+    for number, one in enumerate(unpacked.found):
+        yield from _zeros(places[number] - at)
+        at = places[number]
+        rows = slice(*unpacked.table.first_span[number : number + 2].tolist())
+        for block in _own(_contents(reader, one), unpacked.table.spans[rows].tolist()):
+            yield block
+            at += len(block)
+    yield from _zeros(places[-1] - at)
+    yield memoryview(unpacked.table.encode())
+
+
+def _front(reader: ImageReader, table: MemberTable) -> Iterator[memoryview]:
+    for begin, end, hole in reader.extents():
+        for start, stop, number in segments(table, begin, end):
+            if hole or number is not None:
+                yield from _zeros(stop - start)
+                continue
+            for at in range(start, stop, BLOCK_BYTES):
+                yield memoryview(reader.read_at(at, min(BLOCK_BYTES, stop - at)))
+
+
+def _own(contents: Iterator[bytes], spans: Sequence[tuple[int, int, int]]) -> Iterator[memoryview]:
+    """Yield what of some contents lies nowhere else."""
+    left = memoryview(b"")
+    for own, _, length in spans:
+        waiting = own + length
+        while waiting:
+            left = left or memoryview(next(contents))
+            part = left[: waiting - length if waiting > length else waiting]
+            if waiting > length:
+                yield part
+            waiting -= len(part)
+            left = left[len(part) :]
+
+
+def _zeros(size: int) -> Iterator[memoryview]:
+    for at in range(0, size, len(ZEROS)):
+        yield memoryview(ZEROS)[: size - at]

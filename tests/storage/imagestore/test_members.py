@@ -1,0 +1,398 @@
+"""Packed members of files kept as their contents: their very bytes come back, or they are left as they are."""
+
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import process_time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, MissingProgram, StorageRefused
+from catalog.units import utc_now
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format import deflating, manifest, members, parameters
+from storage.imagestore.format.deflating import DEFLATES, deflated
+from storage.imagestore.format.manifest import ManifestHeader
+from storage.imagestore.objects.memory import MemoryObjects
+from storage.imagestore.reading import manifests
+from storage.imagestore.storage import ImageStore
+from storage.imagestore.upkeep import member_search
+from storage.protocols import ObjectStore
+from storage.replicas.sync import ship
+from tests.storage.imagestore.compacting import LANDING, PARAMETERS, add_qcow2, compact, compressed
+from tests.storage.imagestore.packing import boot_disk, boot_image_bytes, member, padded, stored, text
+from tests.storage.stores import add, image, image_store, opener, record
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take small members out of small files as well."""
+    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
+
+
+def opened(objects: ObjectStore, *, recipes: bool = True) -> ImageStore:
+    return ImageStore(record(recipes=recipes), objects, ChipStore(objects))
+
+
+def filled(files: dict[str, bytes], objects: ObjectStore | None = None, *, wanted: bool = True) -> ImageStore:
+    storage = image_store(objects or MemoryObjects(), PARAMETERS, recipes=wanted)
+    for image_id, data in files.items():
+        (add_qcow2 if "qcow2" in image_id else add)(storage, data, image_id)
+    return storage
+
+
+def header_of(storage: ImageStore, image_id: str) -> ManifestHeader:
+    return manifests.read(storage.objects, image_id)[0]
+
+
+def prove(storage: ImageStore, files: dict[str, bytes]) -> None:
+    for image_id, data in files.items():
+        assert storage.open(image_id).read_at(0, 1 << 30) == data
+        assert storage.verify(image_id)[0].items == ()
+
+
+def taken(data: bytes) -> ImageStore:
+    """Return a store with one file, compacted; it reads back, whatever became of it."""
+    storage = filled({"1": data})
+    report = compact(storage)
+    assert report.items == ()
+    prove(opened(storage.objects), {"1": data})
+    return storage
+
+
+def table_of(storage: ImageStore, image_id: str = "1") -> members.MemberTable | None:
+    header, pieces = manifests.read(storage.objects, image_id)
+    if header.members is None:
+        return None
+    data = storage.chips.source()
+    from storage.imagestore.reading.reader import PieceReader
+
+    reader = PieceReader(data, pieces)
+    table = reader.read_at(reader.size_bytes - header.members.table_bytes, header.members.table_bytes)
+    return members.decode_members(table, header.members, reader.size_bytes, "there")
+
+
+def test_a_boot_image_made_of_the_files_of_its_disk_takes_next_to_nothing(tmp_path: Path) -> None:
+    files = {f"{number}": boot_disk(number) for number in (1, 2)}
+    as_they_are = filled(files, wanted=False)
+    compact(as_they_are)
+    storage = filled(files)
+    compact(storage)
+    assert header_of(storage, "1").members is not None
+    assert stored(storage) < stored(as_they_are) - boot_image_bytes(1)
+    prove(opened(storage.objects), files)
+    storage.export("1", tmp_path / "out", lambda _done, _all: None)
+    assert (tmp_path / "out").read_bytes() == files["1"]
+    again = compact(storage)
+    assert (again.images, again.bytes_read) == (0, 0)
+    assert list(storage.landings()) == []
+
+
+@pytest.mark.parametrize("codec", DEFLATES)
+def test_every_codec_comes_back(codec: str) -> None:
+    storage = taken(bytes(4096) + padded(member(text(1, 60_000), codec)) + text(2, 3000))
+    made = header_of(storage, "1").members
+    assert made is not None
+    assert [one.name[:4] for one in made.codecs] == [codec[:4]]
+
+
+PART = st.tuples(
+    st.sampled_from(["gzip-6", "gzip-9", "gzip-1", "zlib-6", "zlib-9", "zlib-1", "plain", "noise", "zeros"]),
+    st.integers(0, 5),
+    st.sampled_from([0, 700, 8000, 30_000, 150_000]),
+    st.sampled_from(["whole", "whole", "cut", "damaged", "nested", "odd"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=st.lists(PART, max_size=5), chosen=st.randoms(use_true_random=False))
+def test_any_file_comes_back(parts: list[tuple[str, int, int, str]], chosen: random.Random) -> None:
+    data = b"".join(part_of(*part, chosen) for part in parts)
+    storage = taken(data)
+    reader = opened(storage.objects).open("1")
+    for _ in range(20):
+        at, size = chosen.randrange(len(data) + 1), chosen.choice([1, 512, 5000, 70_000])
+        assert reader.read_at(at, size) == data[at : at + size]
+    extents = list(reader.extents())
+    assert [start for start, _, _ in extents] == [0, *(end for _, end, _ in extents)][: len(extents)]
+    assert (extents[-1][1] if extents else 0) == len(data)
+    assert all(not any(data[start:end]) for start, end, hole in extents if hole)
+
+
+def part_of(kind: str, seed: int, size: int, what: str, chosen: random.Random) -> bytes:
+    """Return a part of a file: a member, whole or not, or anything else."""
+    if kind in ("plain", "noise", "zeros"):
+        return {"plain": text(seed, size), "noise": random.Random(seed).randbytes(size), "zeros": bytes(size)}[kind]
+    made = member(text(seed, size), kind, b"name" if seed % 2 else b"")
+    if what == "nested":
+        made = member(padded(made) + text(seed + 1, size), kind)
+    if what == "cut":
+        made = made[: chosen.randrange(10, len(made))]
+    if what == "damaged":
+        at = chosen.randrange(10, len(made))
+        made = made[:at] + bytes([made[at] ^ 1]) + made[at + 1 :]
+    return made if what == "odd" else padded(made, 512)
+
+
+def test_what_is_cut_off_or_damaged_comes_back_as_far_as_it_is_whole() -> None:
+    made = member(text(3, 2_000_000))
+    for data in (made[:400_000], made[:400_000] + random.Random(1).randbytes(100_000)):
+        storage = taken(data)
+        table = table_of(storage)
+        assert table is not None
+        assert 200_000 < int(table.ends[0]) <= 400_000
+
+
+def test_what_another_program_deflated_stays_as_it_is() -> None:
+    """As of pigz, or with other settings of zlib."""
+    import zlib
+
+    packer = zlib.compressobj(6, zlib.DEFLATED, -12, 3)
+    body = packer.compress(text(1, 100_000)) + packer.flush()
+    storage = taken(member(b"")[:10] + body + bytes(8))
+    assert header_of(storage, "1").members is None
+    assert "1" in json.loads(storage.objects.get("compacted")[:-32])["tried"]
+    assert compact(storage).bytes_read == 0
+
+
+def test_a_member_that_saves_nothing_stays_as_it_is() -> None:
+    storage = taken(member(random.Random(1).randbytes(100_000)))
+    assert header_of(storage, "1").members is None
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_bomb_stays_as_it_is_and_costs_little(levels: int) -> None:
+    bomb = gzip.compress(bytes(200 << 20), 9, mtime=0)
+    data = b"".join(padded(bomb if levels == 1 else gzip.compress(bomb, 9, mtime=0)) for _ in range(4))
+    begun = process_time()
+    storage = taken(data)
+    assert process_time() - begun < 5
+    assert header_of(storage, "1").members is None
+    assert stored(storage) < 2 * len(data)
+
+
+def test_streams_within_streams_end_with_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored blocks, each with the beginning of another member in it, so that every sector begins a stream to the file's end."""
+    monkeypatch.setattr(member_search, "EFFORT_BYTES", 1 << 20)
+    head = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3])
+    sector = head + b"\0" + (497 - 1).to_bytes(2, "little") + (0xFFFF - 496).to_bytes(2, "little")
+    data = (sector + bytes(512 - len(sector))) * 4000
+    storage = taken(data)
+    assert header_of(storage, "1").members is None
+    search = member_search.Search(opened(storage.objects).open("1"))
+    list(search.members(range(0, len(data), 512)))
+    assert search.effort < 1 << 20
+
+
+def test_what_a_program_is_given_slowly_changes_nothing() -> None:
+    contents = text(9, 300_000)
+    small = (contents[at : at + 777] for at in range(0, len(contents), 777))
+    for name in DEFLATES:
+        assert b"".join(deflated(name, small)) == b"".join(deflated(name, [contents])) or name != "gzip-6"
+        small = (contents[at : at + 777] for at in range(0, len(contents), 777))
+
+
+def test_what_goes_wrong_with_contents_is_raised_where_the_result_is_taken() -> None:
+    def broken() -> Iterator[bytes]:
+        yield bytes(1000)
+        raise DigestMismatch("there", "this", "that")
+
+    for name in DEFLATES:
+        with pytest.raises(DigestMismatch):
+            list(deflated(name, broken()))
+
+
+def test_a_host_that_deflates_otherwise_says_so_and_rewrites_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    before = {info.name: info.size_bytes for info in storage.objects.list("")}
+    monkeypatch.setattr(members, "deflate_gives", lambda _codec: "else")
+    sentence = "its packed members were made by gzip .* makes other bytes of them"
+    with pytest.raises(StorageRefused, match=sentence):
+        storage.open("1")
+    with pytest.raises(StorageRefused, match=sentence):
+        storage.export("1", tmp_path / "out", lambda _done, _all: None)
+    (told,) = [one for one in storage.ailments() if one.subject == "recipes"]
+    assert "gzip" in told.damage
+    report = opened(storage.objects, recipes=False).compact(utc_now(), LANDING)
+    assert {item.outcome for item in report.items} == {"kept"}
+    assert {info.name: info.size_bytes for info in storage.objects.list("")} == before
+    assert storage.verify("1")[0].items == ()  # its pieces are proven all the same
+
+
+def test_a_host_without_the_program_keeps_members_as_they_are_and_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = filled({"1": boot_disk(1)})
+    compact(made)
+    monkeypatch.setattr(deflating, "PLACES", "/nowhere")
+    with pytest.raises(StorageRefused, match="made by gzip .*, and gzip is not installed here"):
+        made.open("1")
+    with pytest.raises(MissingProgram):
+        list(deflated("gzip-6", [b"some"]))
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    assert header_of(storage, "1").members is None
+    monkeypatch.undo()
+    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
+    compact(storage)  # with another set of codecs it is tried again
+    assert header_of(storage, "1").members is not None
+
+
+def test_bytes_that_a_codec_gives_otherwise_all_of_a_sudden_are_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    monkeypatch.setitem(deflating.DEFLATE, "gzip-6", lambda _level, contents: (bytes(block) for block in contents))
+    with pytest.raises(DigestMismatch):
+        opened(storage.objects).open("1").read_at(0, 1 << 30)
+
+
+def test_a_storage_that_wants_them_no_longer_puts_images_back(tmp_path: Path) -> None:
+    files = {"1": boot_disk(1), "qcow2": compressed(boot_disk(2), tmp_path)}
+    storage = filled(files)
+    compact(storage)
+    assert None not in header_of(storage, "qcow2").form
+    prove(opened(storage.objects), files)
+    back = opened(storage.objects, recipes=False)
+    compact(back)
+    assert all(header_of(back, image_id).verbatim for image_id in files)
+    prove(back, files)
+    assert back.objects.get(manifests.name_of("1"), 4, 8) == b"\1\0\0\0"
+    compact(storage)
+    assert None not in header_of(storage, "qcow2").form
+    prove(opened(storage.objects), files)
+
+
+def test_the_disk_in_a_compressed_file_shares_its_members_with_the_plain_one(tmp_path: Path) -> None:
+    files = {"1": boot_disk(1), "qcow2": compressed(boot_disk(1), tmp_path)}
+    alone = filled({"1": files["1"]})
+    compact(alone)
+    storage = filled(files)
+    compact(storage)
+    assert stored(storage) < stored(alone) + 16_000
+    prove(opened(storage.objects), files)
+
+
+def test_older_programs_refuse_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    data = storage.objects.get(manifests.name_of("1"))
+    monkeypatch.setattr(parameters, "VERSION", 3)
+    monkeypatch.setattr(manifest, "VERSION", 2)
+    with pytest.raises(StorageRefused, match="format version 4; this program reads 1 to 3"):
+        opened(storage.objects)
+    with pytest.raises(StorageRefused, match="manifest version 3; this program reads 1 to 2"):
+        manifest.decode("there", data)
+
+
+def test_readers_and_exports_go_on_while_an_image_is_turned() -> None:
+    data = boot_disk(1)
+    storage = filled({"1": data})
+    before = opened(storage.objects).open("1")
+    compact(storage)
+    storage.reclaim()
+    assert before.read_at(1000, 300_000) == data[1000:301_000]
+    turned = opened(storage.objects).open("1")
+    compact(opened(storage.objects, recipes=False))
+    storage.reclaim()
+    assert turned.read_at(0, 1 << 30) == data
+
+
+def test_an_image_that_is_deleted_or_busy_meanwhile_is_left_alone() -> None:
+    storage = filled({"1": boot_disk(1), "2": boot_disk(2)})
+
+    @contextmanager
+    def busy(image_id: str) -> Iterator[None]:
+        if image_id == "2":
+            raise ImageBusy(image_id, "somebody")
+        storage.delete(image_id)
+        yield
+
+    report = storage.compact(utc_now(), LANDING, holding=busy)
+    assert {item.subject for item in report.items} == {"1", "2"}
+    assert not storage.contains("1")
+    assert header_of(storage, "2").verbatim
+    prove(storage, {"2": boot_disk(2)})
+    assert list(storage.landings()) == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_images_travel_in_the_form_that_the_target_wants(wanted: bool) -> None:
+    source = filled({"1": boot_disk(1)})
+    compact(source)
+    target = image_store(MemoryObjects(), PARAMETERS, recipes=wanted)
+    (shipped,) = ship(source, target, [image("1")], "delivery")
+    assert shipped.error is None
+    assert (header_of(target, "1").members is not None) == wanted
+    assert json.loads(target.objects.get("store.json"))["version"] == (4 if wanted else 1)
+    prove(target, {"1": boot_disk(1)})
+    with pytest.raises(ImageNotFound):
+        target.open("elsewhere")
+
+
+@pytest.mark.parametrize("kind", ["directory", "s3"])
+def test_any_part_of_a_file_is_read_on_every_object_store(kind: str, tmp_path: Path) -> None:
+    reopen, data = opener(kind, tmp_path), boot_disk(1)
+    compact(filled({"1": data}, reopen()))
+    reader, chosen = opened(reopen()).open("1"), random.Random(4)
+    for size in (1, 512, 4096, 70_000):
+        for at in [chosen.randrange(len(data)) for _ in range(20)]:
+            assert reader.read_at(at, size) == data[at : at + size]
+    assert reader.read_at(len(data), 10) == b""
+
+
+def test_damage_of_a_piece_is_damage_of_the_replica() -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    name = max(storage.objects.list("packs/"), key=lambda info: info.size_bytes).name
+    data = storage.objects.get(name)
+    storage.objects.put(name, data[:5000] + bytes(byte ^ 255 for byte in data[5000:5100]) + data[5100:])
+    with pytest.raises(DigestMismatch, match="image 1"):
+        opened(storage.objects).verify("1")
+
+
+def test_the_byte_of_a_member_is_found_in_the_pieces() -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    table = table_of(storage)
+    assert table is not None
+    inside = storage.chip_holding("1", int(table.starts[0]) + 5)
+    assert inside in {digest.tobytes() for digest in storage.pieces("1").digests}
+    assert storage.chip_holding("1", 8192) == storage.chip_holding("1", 8193)
+
+
+@given(data=st.binary(max_size=200), at=st.integers(0, 400))
+@settings(max_examples=200, deadline=None)
+def test_no_table_makes_another_file(data: bytes, at: int) -> None:
+    """Whatever the table's bytes are, they are refused or make a file of the size that the recipe says."""
+    storage = boot_store()
+    header, pieces = manifests.read(storage.objects, "1")
+    assert header.members is not None
+    table = table_of(storage)
+    assert table is not None
+    whole = table.encode()
+    broken = (whole[:at] + data + whole[at + len(data) :])[: len(whole)]
+    try:
+        read = members.decode_members(broken, header.members, pieces.size_bytes, "there")
+    except DigestMismatch:
+        return
+    assert (read.ends <= header.members.size_bytes).all()
+    assert read.places[-1] == table.places[-1]
+
+
+_STORE: list[ImageStore] = []
+
+
+def boot_store() -> ImageStore:
+    if not _STORE:
+        _STORE.append(filled({"1": boot_disk(1)}))
+        compact(_STORE[0])
+    return _STORE[0]
