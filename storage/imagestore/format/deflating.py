@@ -20,9 +20,9 @@ from catalog.errors import MissingProgram
 from storage.imagestore.format.codec import Payload
 from storage.programs.confine import kill
 
-DeflateName = Literal["gzip-6", "gzip-9", "gzip-1", "zlib-6", "zlib-9", "zlib-1"]
+DeflateName = Literal["zlib-6", "zlib-9", "zlib-1", "gzip-6", "gzip-9", "gzip-1"]
 DEFLATES: tuple[DeflateName, ...] = get_args(DeflateName)
-"""Which program or library, and its level; in the order in which they are tried."""
+"""Library or program, and its level; in the order in which they are tried: short streams come back with both."""
 PROGRAM = "gzip"
 PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is looked for
 HEAD_BYTES = 10  # of what the program writes of a stream without a name

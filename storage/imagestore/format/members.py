@@ -99,7 +99,7 @@ class MemberTable:
     def check(self, number: int) -> bytes:
         """Return the BLAKE3 of what is made again of a member."""
         checks: U1 = self.members["check"]
-        return checks[number].tobytes()
+        return bytes(checks[number])
 
     def encode(self) -> bytes:
         """Return the table's bytes."""

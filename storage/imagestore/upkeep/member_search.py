@@ -26,7 +26,10 @@ MOST_RATIO = 64  # contents to packed bytes: reading costs making all of it
 MOST_CONTENTS = 16 << 30  # of a member
 MOST_CANDIDATES = 1 << 16
 EFFORT_RATIO, EFFORT_BYTES = 32, 1 << 30  # unpacked in all: so many times the file, and so many bytes
-DEFLATING, RUN_BYTES = 16, 64 << 10  # times as dear as unpacking; a program's start is as dear as deflating so many bytes
+DEFLATING, RUN_BYTES = (
+    16,
+    64 << 10,
+)  # times as dear as unpacking; a program's start is as dear as deflating so many bytes
 SAMPLE_BYTES = 256 << 10  # of a stream that are made first, with each codec
 SAMPLE_CONTENTS = 16 << 20  # at most, for that
 OF_SAMPLE = 0.25  # must come back: the last block of what was cut off never does
@@ -147,12 +150,14 @@ class Search:
         self.effort -= packed.contents + packed.consumed
         if packed.consumed < LEAST_BYTES or packed.contents > min(MOST_CONTENTS, MOST_RATIO * packed.consumed):
             return None
+        best = Found(start, 0, packed.contents, "zlib-6", b"")
         for codec in self._likely(start):
             self.effort -= DEFLATING * packed.contents
             length, check = self._made(codec, start, packed.contents, packed.consumed)
-            if length >= max(LEAST_BYTES, WORTH * packed.consumed):
-                return Found(start, length, packed.contents, codec, check)
-        return None
+            best = max(best, Found(start, length, packed.contents, codec, check), key=lambda one: one.length)
+            if length == packed.consumed:
+                break
+        return best if best.length >= max(LEAST_BYTES, WORTH * packed.consumed) else None
 
     def _likely(self, start: int) -> list[DeflateName]:
         """Return the codecs with which the beginning of a stream comes back."""

@@ -30,8 +30,8 @@ MOST_MISSES = 1 << 14  # blocks whose hashes are equal and their bytes are not: 
 COMPARED_BYTES = 64 << 10  # at once
 _BASE = 0x9E3779B97F4A7C15 | 1
 _MANY = CHUNK_BYTES // WORD + WORDS
-_POWERS: U8 = np.cumprod(np.full(_MANY, _BASE, np.uint64))
-_INVERSE: U8 = np.cumprod(np.full(_MANY, pow(_BASE, -1, 1 << 64), np.uint64))
+_POWERS: U8 = np.multiply.accumulate(np.full(_MANY, _BASE, np.uint64))
+_INVERSE: U8 = np.multiply.accumulate(np.full(_MANY, pow(_BASE, -1, 1 << 64), np.uint64))
 
 
 def block_hashes(data: U1) -> U8:

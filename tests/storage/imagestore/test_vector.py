@@ -215,7 +215,7 @@ def test_members_are_made_again_from_the_description() -> None:
     recipe, digests = header["members"], header["digests"]
     assert isinstance(recipe, dict)
     assert isinstance(digests, dict)
-    assert {codec["name"] for codec in recipe["codecs"]} == {"gzip-6", "zlib-9"}
+    assert {codec["name"] for codec in recipe["codecs"]} == {"gzip-6", "zlib-6"}
     says = subprocess.run(["gzip", "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0]
     if {codec["library"] for codec in recipe["codecs"]} != {f"zlib {zlib.ZLIB_RUNTIME_VERSION}", says}:
         pytest.skip("gzip or zlib is another one here than where the store was written")
