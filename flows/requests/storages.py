@@ -19,8 +19,8 @@ SHARED = (
     "is found there. Otherwise a directory belongs to the host that registers it."
 )
 RECIPES = (
-    "Compressed qcow2 files may be kept as their contents and how to compress them again, where that gives the same bytes: "
-    "much smaller beside others like them, and slower to export, 20 MB/s a core. Of a new one: no. ImageStores only."
+    "Compressed qcow2 files, and gzipped files in disks, may be kept as their contents and how to compress them again, where "
+    "that gives the same bytes: much smaller beside others like them, and slower to export, 20 MB/s a core. Of a new one: no. ImageStores only."
 )
 HOST = (
     "Whose directory it is, where several hosts work on one catalog: it is registered there. Empty: the host that does it, "

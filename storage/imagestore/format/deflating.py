@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from blake3 import blake3
 
-from catalog.errors import MissingProgram
+from catalog.errors import MissingProgram, ProgramFailed
 from storage.imagestore.format.codec import Payload
 from storage.programs.confine import kill
 
@@ -33,7 +33,7 @@ BLOCK_BYTES = 1 << 20
 def deflated(name: DeflateName, contents: Iterable[Payload]) -> Generator[bytes]:
     """Yield the deflate stream of some contents; the program's trailer comes after it.
 
-    Raises MissingProgram, and what `contents` raises. Ends the program when the iterator is closed.
+    Raises MissingProgram, ProgramFailed, and what `contents` raises. Ends the program when the iterator is closed.
     """
     return DEFLATE[name](int(name[-1]), contents)
 
@@ -55,6 +55,8 @@ def _by_program(level: int, contents: Iterable[Payload]) -> Generator[bytes]:
         while block := output.read(BLOCK_BYTES):
             yield block
         feeder.finish()
+        if code := process.wait():
+            raise ProgramFailed(PROGRAM, f"exit code {code} while it deflated")
     finally:
         kill(process)
         feeder.join()
@@ -67,7 +69,10 @@ def _started(level: int) -> "subprocess.Popen[bytes]":
         raise MissingProgram(PROGRAM, PROGRAM)
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     command = [path, f"-{level}", "-n", "-c"]
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none, cwd="/", env={}, start_new_session=True)
+    try:
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=none, cwd="/", env={}, start_new_session=True)
+    except OSError as error:
+        raise ProgramFailed(PROGRAM, f"it can't be started: {error}") from error
 
 
 class _Feeder(Thread):
@@ -125,7 +130,10 @@ def deflate_library(name: DeflateName) -> str:
 def deflate_gives(name: DeflateName) -> str:
     """Return the BLAKE3, hex, of what is made here of samples that always are the same; "" where nothing is."""
     path = where() if name.startswith(PROGRAM) else ""
-    return "" if path is None else _gives(name, path, _stamp(path) if path else 0)
+    try:
+        return "" if path is None else _gives(name, path, _stamp(path) if path else 0)
+    except ProgramFailed:
+        return "nothing"
 
 
 def _stamp(path: str) -> int:

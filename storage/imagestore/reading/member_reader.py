@@ -8,14 +8,15 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from threading import Lock
 from weakref import finalize
 
 import numpy as np
 from blake3 import blake3
 
-from catalog.errors import DigestMismatch, StorageRefused
+from catalog.errors import CapacityExceeded, DigestMismatch, StorageRefused, StorageUnavailable
+from catalog.files import FULL
 from storage.imagestore.format.codec import Payload
 from storage.imagestore.format.deflating import deflated
 from storage.imagestore.format.manifest import Pieces
@@ -29,7 +30,8 @@ MADE = 2  # members made again that are kept for one reader
 class MemberReader:
     """An ImageReader (see the protocol). inner: reads the pieces; front: those that are the file itself; where: names the image.
 
-    Raises StorageRefused where this host deflates otherwise, DigestMismatch, ObjectMissing.
+    Raises StorageRefused where this host deflates otherwise, DigestMismatch, ObjectMissing, ProgramFailed where the program
+    was stopped, CapacityExceeded where there is no room for what it makes.
     """
 
     def __init__(self, inner: PieceReader, front: PieceReader, recipe: Members, where: str) -> None:
@@ -176,8 +178,13 @@ class _Spool:
     def write(self, data: bytes) -> None:
         """Append bytes."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            if error.errno not in FULL:
+                raise StorageUnavailable(gettempdir(), str(error)) from error
+            raise CapacityExceeded(gettempdir(), len(view), 0) from error
 
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes from any place."""

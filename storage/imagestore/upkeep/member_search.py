@@ -6,12 +6,13 @@ hostile or only looks like a member stays as it is: there are limits for what is
 
 import zlib
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from blake3 import blake3
 
+from catalog.errors import ProgramFailed
 from storage.imagestore.format.deflating import DeflateName, available, deflated
 from storage.imagestore.format.index import I8, U1, U8
 from storage.imagestore.upkeep.member_sharing import BLOCK, block_hashes, common
@@ -184,7 +185,7 @@ class Search:
 def _equal(made: Generator[bytes], there: Iterable[bytes]) -> tuple[int, bytes]:
     """Return how many bytes two streams have in common from their beginning, and the BLAKE3 of these."""
     count, proof, waiting = 0, blake3(), b""
-    with closing(made):
+    with closing(made), suppress(ProgramFailed):
         for wanted in there:
             while len(waiting) < len(wanted) and (block := next(made, None)) is not None:
                 waiting += block

@@ -11,7 +11,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, ObjectMissing, StorageRefused
+from catalog.errors import (
+    DigestMismatch,
+    ImageBusy,
+    ImageNotFound,
+    MissingProgram,
+    ObjectMissing,
+    ProgramFailed,
+    StorageRefused,
+)
 from catalog.records import ItemOutcome
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import compacted, finished, manifest
@@ -35,6 +43,8 @@ Planned = tuple[ManifestHeader, Iterable[memoryview]]
 """A form of an image, and the bytes to store with it."""
 Plan = Callable[[ManifestHeader, Pieces, str], Planned | None]
 BLOCK_BYTES = 4 << 20
+KEPT = (ImageNotFound, ImageBusy, DigestMismatch, ObjectMissing, StorageRefused, MissingProgram, ProgramFailed)
+"""What leaves one image as it is, and lets the others go on."""
 
 
 def here() -> str:
@@ -85,7 +95,7 @@ class Recipes:
             try:
                 turned.images += self._turn(one.image_id)
                 self._note(one.image_id, tried)
-            except (ImageNotFound, ImageBusy, DigestMismatch, ObjectMissing, StorageRefused) as error:
+            except KEPT as error:
                 turned.items.append(ItemOutcome(subject=one.image_id, outcome="kept", reason=str(error)))
                 continue
             turned.bytes_read += one.size_bytes

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import resource
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, MissingProgram, StorageRefused
+from catalog.errors import (
+    CapacityExceeded,
+    DigestMismatch,
+    ImageBusy,
+    ImageNotFound,
+    MissingProgram,
+    ProgramFailed,
+    StorageRefused,
+)
 from catalog.units import utc_now
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import deflating, manifest, members, parameters
@@ -247,6 +256,40 @@ def test_a_host_without_the_program_keeps_members_as_they_are_and_reads_none(mon
     monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
     compact(storage)  # with another set of codecs it is tried again
     assert header_of(storage, "1").members is not None
+
+
+def test_a_program_that_fails_damages_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = filled({"1": boot_disk(1)})
+    compact(made)
+    reader = made.open("1")
+    program = tmp_path / "gzip"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(deflating, "PLACES", str(tmp_path))
+    with pytest.raises(ProgramFailed, match="exit code 3"):
+        reader.read_at(0, 1 << 30)
+    with pytest.raises(StorageRefused, match="makes other bytes"):
+        made.open("1")
+    storage = filled({"1": boot_disk(1)})
+    assert compact(storage).items == ()
+    assert header_of(storage, "1").verbatim
+    program.write_text("no program")
+    with pytest.raises(ProgramFailed, match="can't be started"):
+        list(deflated("gzip-6", [b"some"]))
+
+
+def test_a_folder_without_room_is_named() -> None:
+    storage = filled({"1": boot_disk(1)})
+    compact(storage)
+    reader = storage.open("1")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CapacityExceeded, match="make room there"):
+            reader.read_at(0, 1 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert reader.read_at(0, 1 << 30) == boot_disk(1)
 
 
 def test_bytes_that_a_codec_gives_otherwise_all_of_a_sudden_are_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
