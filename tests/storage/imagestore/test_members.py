@@ -326,6 +326,19 @@ def test_the_disk_in_a_compressed_file_shares_its_members_with_the_plain_one(tmp
     prove(opened(storage.objects), files)
 
 
+@pytest.mark.parametrize("codec", ["gzip-6", "zlib-9"])
+def test_a_gzipped_disk_shares_the_chips_of_the_disk(codec: str) -> None:
+    whole = bytes(70_000) + text(1, 300_000) + bytes(200_000) + text(2, 900_000)
+    files = {"1": whole, "2": member(whole, codec)}
+    alone = filled({"1": whole})
+    compact(alone)
+    storage = filled(files)
+    compact(storage)
+    assert len(files["2"]) > 200_000
+    assert stored(storage) < stored(alone) + 16_000
+    prove(opened(storage.objects), files)
+
+
 def test_older_programs_refuse_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = filled({"1": boot_disk(1)})
     compact(storage)
