@@ -36,6 +36,7 @@ from storage.imagestore.upkeep.compact_plan import Candidate
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
 from storage.protocols import SourceInfo
+from storage.transfer.memory import give_back
 
 Holding = Callable[[str], AbstractContextManager[object]]
 """Holds an image's lock for the block. Raises ImageBusy."""
@@ -114,8 +115,11 @@ class Recipes:
     def _turn(self, image_id: str) -> bool:
         """Turn one image; False where its bytes do not come back."""
         steps: tuple[Plan, ...] = (self._without_clusters, self._without_members)
-        done = [self._step(image_id, plan) for plan in (steps if self._wanted else (self._as_it_was,))]
-        return any(done)
+        done = False
+        for plan in steps if self._wanted else (self._as_it_was,):
+            done |= self._step(image_id, plan)
+            give_back()
+        return done
 
     def _step(self, image_id: str, plan: Plan) -> bool:
         """Give an image another form, if there is one."""
@@ -130,6 +134,7 @@ class Recipes:
         landing = self._landing(self._landing_id)
         try:
             landed = self._land(landing, blocks)
+            give_back()  # each of these has threads of its own, and what they freed is kept for others that never come
             after = after.model_copy(update={"chips": int((~landed.pieces.holes).sum())})
             self._prove(landed, after, where)
             self._publish(image_id, before, after, landed)
