@@ -43,6 +43,7 @@ from storage.imagestore.upkeep.reclaim import reclaim
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
 from storage.protocols import Digests, ImageReader, LandingInfo, ObjectStore, Progress, StoredImage
+from storage.transfer.memory import give_back
 from storage.uploads.bucket import ROOT
 
 
@@ -205,6 +206,7 @@ class ImageStore:
             left = None if budget_bytes is None else budget_bytes - turned.bytes_read
             done = Compaction(self.chips, landing_id, self._require_room).run(until, left)
         if done.bytes_read or turned.images:
+            give_back()
             reclaim(self.chips, self.name, sparse_below=compact.SPARSE)
         after, saved = self._kept_bytes(), figures.saved(self.chips.view_as_it_is(), done.logical_bytes)
         return CompactionReport(

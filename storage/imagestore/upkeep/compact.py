@@ -30,6 +30,7 @@ from storage.imagestore.upkeep.rewriting import Rewriting
 from storage.imagestore.upkeep.similar import Pool, Sketch, block_bytes, sketch_of
 from storage.imagestore.writing.packer import Encoded
 from storage.protocols import ObjectStore
+from storage.transfer.memory import give_back
 
 STEP_BYTES = 256 << 20  # plain bytes that are written, proven and published at once: what a death loses
 LEANING_SAVES = 0.03  # of a chain's bytes at least: what leans costs more to read
@@ -90,6 +91,7 @@ class Compaction:
                         related += self._bearing(image, images[number + 1 :])
                     spent += self._image(image, pieces, _few_enough(related), done, left)
                     count += done[image.image_id] in (None, compacted.NEWEST)
+                    give_back()
                 self._newer.take(image, keys)
             else:
                 waiting.discard(image)
