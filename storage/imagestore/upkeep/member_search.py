@@ -146,7 +146,7 @@ class Search:
         """Return the stream that begins there, None where it is not made again, too small or too large."""
         packed = Inflating(self.reader, start)
         for _ in packed.blocks(MOST_CONTENTS + 1):
-            if packed.contents > MOST_RATIO * packed.consumed + OUT_BYTES:
+            if packed.contents > self.effort:
                 break
         self.effort -= packed.contents + packed.consumed
         if packed.consumed < LEAST_BYTES or packed.contents > min(MOST_CONTENTS, MOST_RATIO * packed.consumed):
