@@ -69,9 +69,9 @@ def test_a_killed_command_is_resumed_by_the_same_command_from_what_was_kept(mach
         with subprocess.Popen([COMMAND, *command], env=machines.server.environment) as first:
             kept = wait_until_kept(machines, image_id, source.size // 3)
             first.kill()
-        machines.recover(stale_after_s=0)
+        said = machines.recover(stale_after_s=0)
         stopped = machines.image(image_id)
-        assert (stopped.status, f"image_id {image_id}" in str(stopped.error)) == (ImageStatus.ERROR, True)
+        assert (stopped.status, f"image_id {image_id}" in str(stopped.error)) == (ImageStatus.ERROR, True), said
         second = machines.server.command(*command)
         assert second.returncode == 0, second.stderr
         image = json.loads(second.stdout)

@@ -13,6 +13,7 @@ from catalog.errors import ImagewrightError
 from catalog.errors.describing import described
 from catalog.records import Outcome
 from tasks.runtime.resources import open_resources
+from tasks.runtime.runs.superseded import abort_if_superseded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +29,10 @@ def told(operation: str, function: Callable[P, R]) -> Callable[P, R]:
     def telling(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             result = function(*args, **kwargs)
-        except ImagewrightError as error:
-            _keep(operation, None, described(error))
+        except Exception as error:
+            abort_if_superseded(error)
+            if isinstance(error, ImagewrightError):
+                _keep(operation, None, described(error))
             raise
         _keep(operation, result_json(result), None)
         return result
