@@ -14,7 +14,9 @@ from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.objects.directory import DirectoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
-from storage.imagestore.upkeep import member_search, taking_apart, taking_members
+from storage.imagestore.upkeep import taking_apart
+from storage.imagestore.upkeep.members import search as member_search
+from storage.imagestore.upkeep.members import taking as taking_members
 from tests.faults.faulty_objects import FaultyObjects, kill
 from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk, leaning
 from tests.storage.imagestore.packing import boot_disk

@@ -43,8 +43,8 @@ def packed(number: int) -> bytes:
 def _worth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take small files apart as well, whose tables are most of them."""
     monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
-    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
-    monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.search.LEAST_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.taking.WORTH_BYTES", 2048)
 
 
 class Races(RuleBasedStateMachine):

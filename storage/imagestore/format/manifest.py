@@ -4,7 +4,7 @@ Integers little-endian:
   "IWMF", version u32, header bytes u32, header (JSON), entries count u64,
   count x (length u64, digest 32; a digest of zeros is a hole), BLAKE3 of everything before it 32
 Version 2 has a recipe in its header (`format/recipe.py`): its entries are those of another file, of which the image's is made.
-Version 3 has members there (`format/members.py`), and may have a recipe: then that other file is one whose members are kept so.
+Version 3 has members there (`format/members/table.py`), and may have a recipe: then that other file is one whose members are kept so.
 """
 
 import struct
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from catalog.errors import StorageRefused
 from catalog.records import Image, Record, Replica
 from storage.imagestore.format.index import U1, U8, Flags
-from storage.imagestore.format.members import Members, other_deflates
+from storage.imagestore.format.members.table import Members, other_deflates
 from storage.imagestore.format.parameters import FIRST_VERSION, MEMBERS_VERSION, RECIPES_VERSION
 from storage.imagestore.format.recipe import Recipe, other_bytes
 from storage.imagestore.format.seal import sealed, unsealed

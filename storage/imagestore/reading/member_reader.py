@@ -18,9 +18,9 @@ from blake3 import blake3
 from catalog.errors import CapacityExceeded, DigestMismatch, StorageRefused, StorageUnavailable
 from catalog.files import FULL
 from storage.imagestore.format.codec import Payload
-from storage.imagestore.format.deflating import deflated
 from storage.imagestore.format.manifest import Pieces
-from storage.imagestore.format.members import Members, MemberTable, decode_members, other_deflates
+from storage.imagestore.format.members.deflating import deflated
+from storage.imagestore.format.members.table import Members, MemberTable, decode_members, other_deflates
 from storage.imagestore.reading.reader import PieceReader
 
 BLOCK_BYTES = 1 << 20

@@ -23,16 +23,17 @@ from catalog.errors import (
 from catalog.records import ItemOutcome
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import compacted, finished, manifest
-from storage.imagestore.format.deflating import deflate_here
 from storage.imagestore.format.finished import Finished
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.format.members.deflating import deflate_here
 from storage.imagestore.format.parameters import RECIPES_VERSION, raise_version
 from storage.imagestore.format.recipe import library
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.files import reader_of
 from storage.imagestore.reading.reader import PieceReader
-from storage.imagestore.upkeep import taking_apart, taking_members
+from storage.imagestore.upkeep import taking_apart
 from storage.imagestore.upkeep.compact_plan import Candidate
+from storage.imagestore.upkeep.members import taking as taking_members
 from storage.imagestore.writing.landing import ChipLanding
 from storage.imagestore.writing.publish import alive, publish_chips, remove
 from storage.protocols import SourceInfo

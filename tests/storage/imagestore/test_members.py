@@ -25,14 +25,16 @@ from catalog.errors import (
 )
 from catalog.units import utc_now
 from storage.imagestore.chip_store import ChipStore
-from storage.imagestore.format import deflating, manifest, members, parameters
-from storage.imagestore.format.deflating import DEFLATES, deflated
+from storage.imagestore.format import manifest, parameters
 from storage.imagestore.format.manifest import ManifestHeader
+from storage.imagestore.format.members import deflating
+from storage.imagestore.format.members import table as members
+from storage.imagestore.format.members.deflating import DEFLATES, deflated
 from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.reader import PieceReader
 from storage.imagestore.storage import ImageStore
-from storage.imagestore.upkeep import member_search
+from storage.imagestore.upkeep.members import search as member_search
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.storage.imagestore.compacting import LANDING, PARAMETERS, add_qcow2, compact, compressed
@@ -43,8 +45,8 @@ from tests.storage.stores import add, image, image_store, opener, record
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take small members out of small files as well."""
-    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
-    monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.search.LEAST_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.taking.WORTH_BYTES", 2048)
     monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
 
 
@@ -259,8 +261,8 @@ def test_a_host_without_the_program_keeps_members_as_they_are_and_reads_none(mon
     compact(storage)
     assert header_of(storage, "1").members is None
     monkeypatch.undo()
-    monkeypatch.setattr("storage.imagestore.upkeep.member_search.LEAST_BYTES", 2048)
-    monkeypatch.setattr("storage.imagestore.upkeep.taking_members.WORTH_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.search.LEAST_BYTES", 2048)
+    monkeypatch.setattr("storage.imagestore.upkeep.members.taking.WORTH_BYTES", 2048)
     compact(storage)  # with another set of codecs it is tried again
     assert header_of(storage, "1").members is not None
 

@@ -13,9 +13,9 @@ import numpy as np
 from blake3 import blake3
 
 from catalog.errors import ProgramFailed
-from storage.imagestore.format.deflating import DeflateName, available, deflated
 from storage.imagestore.format.index import I8, U1, U8
-from storage.imagestore.upkeep.member_sharing import BLOCK, block_hashes, common
+from storage.imagestore.format.members.deflating import DeflateName, available, deflated
+from storage.imagestore.upkeep.members.sharing import BLOCK, block_hashes, common
 from storage.protocols import ImageReader
 
 READ_BYTES = 4 << 20

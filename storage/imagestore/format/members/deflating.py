@@ -1,4 +1,4 @@
-"""Deflating as other programs do: what members of files are made again with (`format/members.py`).
+"""Deflating as other programs do: what members of files are made again with (`table.py`).
 
 GNU gzip has a deflate of its own, whose bytes no library gives: the program itself is run. Others use zlib, without a
 header. What a codec makes of some bytes depends on nothing but these bytes and its version, not on how they arrive.

@@ -12,7 +12,7 @@ import numpy as np
 
 from storage.imagestore.format.codec import CHAIN_BYTES, LEISURELY
 from storage.imagestore.format.index import I8, U1, U8, Flags
-from storage.imagestore.format.members import SPAN, Rows
+from storage.imagestore.format.members.table import SPAN, Rows
 from storage.protocols import ImageReader
 
 if sys.version_info >= (3, 14):
@@ -102,7 +102,7 @@ def common(one: bytes | memoryview, other: bytes | memoryview) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """Contents as spans (see `format/members.py`). packed: bytes that their own ones take, about."""
+    """Contents as spans (see `storage/imagestore/format/members/table.py`). packed: bytes that their own ones take, about."""
 
     spans: Rows
     packed: int

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.imagestore.format.manifest import ZEROS
-from storage.imagestore.format.members import MEMBER, SPAN, Members, MemberTable, deflate
+from storage.imagestore.format.members.table import MEMBER, SPAN, Members, MemberTable, deflate
 from storage.imagestore.reading.member_reader import segments
-from storage.imagestore.upkeep.member_search import Found, Inflating, Search, survey
-from storage.imagestore.upkeep.member_sharing import Blocks, Shared, shared
+from storage.imagestore.upkeep.members.search import Found, Inflating, Search, survey
+from storage.imagestore.upkeep.members.sharing import Blocks, Shared, shared
 from storage.protocols import ImageReader
 
 BLOCK_BYTES = 4 << 20

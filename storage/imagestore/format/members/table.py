@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from catalog.errors import DigestMismatch
 from catalog.records import Record
-from storage.imagestore.format.deflating import PROGRAM, DeflateName, deflate_gives, deflate_library
 from storage.imagestore.format.index import I8, U1
+from storage.imagestore.format.members.deflating import PROGRAM, DeflateName, deflate_gives, deflate_library
 
 MEMBER = np.dtype([("start", "<u8"), ("length", "<u8"), ("codec", "<u4"), ("spans", "<u4"), ("check", "u1", (32,))])
 SPAN = np.dtype([("own", "<u8"), ("place", "<u8"), ("length", "<u8")])
@@ -28,7 +28,7 @@ Rows = npt.NDArray[np.void]
 
 
 class Deflate(Record):
-    """A codec. library: that was seen to give these bytes; gives: see `format/deflating.py`."""
+    """A codec. library: that was seen to give these bytes; gives: see `deflating.py`."""
 
     name: DeflateName
     library: str

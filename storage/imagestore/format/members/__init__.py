@@ -1,0 +1,1 @@
+"""Packed members of files, and how they are made again."""

@@ -1,0 +1,1 @@
+"""Taking packed members out of files."""
