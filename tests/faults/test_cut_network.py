@@ -2,15 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import MIB, SlowSource, slow_source
-from tests.faults.two_hosts import US, Site, assert_ready_once, port_of, two_hosts
-from tests.services.proxy import proxy
+from tests.faults.conftest import MIB
+from tests.faults.two_hosts import Site, assert_ready_once, name_of, slow, two_hosts
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cut network"), pytest.mark.timeout(3000)]
 CUT_S, ADDS = 300.0, 3
@@ -21,18 +18,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     assert request.config.cache is not None
     with two_hosts(tmp_path_factory.mktemp("site"), request.config.cache.mkdir("prefect")) as started:
         yield started
-
-
-@contextmanager
-def slow(folder: Path) -> Iterator[SlowSource]:
-    """Serve an image to both hosts, slowly enough that it is under way when the network is cut."""
-    with slow_source(folder, 64 * MIB, rate_mib_s=2) as source, proxy(port_of(source.server.url), at=US) as way:
-        yield replace(source, server=replace(source.server, url=f"http://{US}:{way.port}"))
-
-
-def name_of(source: SlowSource) -> str:
-    """Return the name of all images that are added from a source."""
-    return f"from-{port_of(source.server.url)}"
 
 
 def test_the_runs_of_a_host_that_is_cut_off_are_finished_by_another(site: Site, tmp_path: Path) -> None:

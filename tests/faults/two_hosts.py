@@ -17,6 +17,7 @@ from catalog.settings import Settings
 from flows.server.same_catalog import remember_server
 from storage.protocols import LandingInfo
 from storage.registry import open_image_storage
+from tests.faults.conftest import MIB, SlowSource, slow_source
 from tests.services import postgresql, s3
 from tests.services.networks import Network, namespace
 from tests.services.prefect import PrefectServer, Worker, can_name_hosts, prefect_server, worker
@@ -127,3 +128,15 @@ def assert_ready_once(site: Site, runs: list[str], name: str, md5: str) -> None:
         assert not list(catalog.reservations())
         assert {len(list(catalog.replicas(run))) for run in runs} == {1}
     assert not {one.landing_id for one in site.landings()} & set(runs)
+
+
+@contextmanager
+def slow(folder: Path) -> Iterator[SlowSource]:
+    """Serve an image to both hosts, slowly enough that it is under way when the network is cut."""
+    with slow_source(folder, 64 * MIB, rate_mib_s=2) as source, proxy(port_of(source.server.url), at=US) as way:
+        yield replace(source, server=replace(source.server, url=f"http://{US}:{way.port}"))
+
+
+def name_of(source: SlowSource) -> str:
+    """Return the name of all images that are added from a source."""
+    return f"from-{port_of(source.server.url)}"

@@ -4,6 +4,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -55,6 +56,7 @@ class PostgreSQL:
             ["sh", "-c", JANITOR, "janitor", str(self.folder)], stdin=subprocess.PIPE, start_new_session=True
         )
         self._initialise(bin_folder)
+        self._bin_folder = bin_folder
         self.process = self._start(bin_folder)
         self._wait()
 
@@ -85,6 +87,14 @@ class PostgreSQL:
                 time.sleep(0.05)
             else:
                 return
+
+    def restart(self, away_s: float) -> None:
+        """Stop the server as an upgrade does, cutting off whoever is connected, and start it again after so many seconds."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+        time.sleep(away_s)
+        self.process = self._start(self._bin_folder)
+        self._wait()
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
@@ -134,6 +144,11 @@ def new_database(*, empty: bool = False) -> str:
         pytest.skip("setpriv is not installed (apt-get install util-linux)")
     server = _shared()
     return server.new_database() if empty else server.new_database(server.template)
+
+
+def restart(away_s: float) -> None:
+    """Stop the shared server for so many seconds."""
+    _shared().restart(away_s)
 
 
 def copied(url: str) -> str:
