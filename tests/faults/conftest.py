@@ -33,13 +33,11 @@ class Machines:
     count: int = field(default=0)
 
     @contextmanager
-    def machine(self, *, ours: bool = False, clock: str = "") -> Iterator[Worker]:
-        """Run a worker on a host of its own, as far as this system lets us name hosts. ours, clock: as of `worker`."""
+    def machine(self, *, ours: bool = False) -> Iterator[Worker]:
+        """Run a worker on a host of its own, as far as this system lets us name hosts. ours: as of `worker`."""
         self.count += 1
         name = f"machine-{self.count}"
-        with worker(
-            self.server, self.folder / name, name if can_name_hosts() else "", ours=ours, clock=clock
-        ) as started:
+        with worker(self.server, self.folder / name, name if can_name_hosts() else "", ours=ours) as started:
             yield started
 
     @contextmanager

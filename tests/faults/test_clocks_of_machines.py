@@ -3,13 +3,11 @@
 import json
 import subprocess
 import warnings
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
-from catalog.records import ImageStatus
-from tests.faults.conftest import MIB, Machines, slow_source
+from tests.faults.conftest import Machines
 from tests.services.prefect import COMMAND, WRONG_CLOCK
 from tests.services.process import find
 
@@ -62,15 +60,3 @@ def test_a_run_on_a_host_with_a_wrong_clock_is_judged_by_when_the_server_heard_i
     assert run not in recovered(machines, "+0", 200)
     assert run in recovered(machines, "-4m", 0), "silent at last, also for a host that is behind"
     machines.server.set_state(run, "CANCELLED", force=True)
-
-
-@pytest.mark.parametrize("clock", ["+10m", pytest.param("-10m", marks=pytest.mark.long)])
-def test_a_host_ten_minutes_off_takes_up_runs_when_they_are_due(machines: Machines, tmp_path: Path, clock: str) -> None:
-    with slow_source(tmp_path, 24 * MIB, rate_mib_s=6) as source, machines.machine(ours=True, clock=clock):
-        request = {**REQUEST, "image_path": source.url}
-        later = machines.server.start("add-volume-image", REQUEST, at=datetime.now(UTC) + timedelta(minutes=5))
-        run = machines.server.start("add-volume-image", request)
-        machines.server.wait_for(run, "COMPLETED")
-    assert (machines.image(run).status, machines.image(run).md5) == (ImageStatus.READY, source.md5())
-    assert machines.server.run(later)["state_type"] == "SCHEDULED"
-    machines.server.set_state(later, "CANCELLED", force=True)

@@ -37,15 +37,15 @@ class Site:
     catalog_url: str
 
     @contextmanager
-    def host(self, name: str, *, far: bool) -> Iterator[Worker]:
-        """Run a worker with a home of its own. far: in the network that can be cut off."""
+    def host(self, name: str, *, far: bool, clock: str = "") -> Iterator[Worker]:
+        """Run a worker with a home of its own. far: in the network that can be cut off; clock: as of `worker`."""
         settings = host_settings(self.root, name, self.catalog_url)
         remember_server(
             Settings(home=Path(settings["IMAGEWRIGHT_HOME"]), catalog_url=self.catalog_url), self.server.api
         )
         named = name if can_name_hosts() else ""
         network, folder = self.network.name if far else "", self.root / f"worker-{name}"
-        with worker(self.server, folder, named, settings=settings, ours=True, network=network) as started:
+        with worker(self.server, folder, named, settings=settings, ours=True, network=network, clock=clock) as started:
             yield started
 
     def add(self, name: str, url: str, image_format: str = "raw") -> str:

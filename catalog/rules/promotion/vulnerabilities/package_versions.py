@@ -14,6 +14,8 @@ def compare(kind: PackageKind, a: str, b: str) -> int:
     for version in (a, b):
         if not 0 < len(version) <= LONGEST:
             raise ValueError(f"{version[:20]!r} has not 1 to {LONGEST} characters, as a version has")
+        if not version.isprintable():  # rpm's order would be looked for in its first line alone, and not be found
+            raise ValueError(f"{version[:20]!r} has a character that no version has")
     return ORDERS[kind](a, b)
 
 

@@ -7,7 +7,7 @@ from functools import cmp_to_key, partial
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catalog.records import PackageKind
@@ -79,6 +79,7 @@ def test_what_is_no_version_is_named(kind: PackageKind, bad: str) -> None:
 
 
 @given(st.sampled_from(sorted(ORDERS)), st.lists(st.text(max_size=12), max_size=6))
+@example("rpm", ["0", "0\n0"])
 def test_odd_text_is_compared_or_refused(kind: PackageKind, texts: list[str]) -> None:
     with suppress(ValueError):
         sorted(texts, key=cmp_to_key(partial(compare, kind)))
