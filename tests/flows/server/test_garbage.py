@@ -12,7 +12,7 @@ import asyncio, gc, sqlite3, sys
 from flows.server.garbage import collect_elsewhere
 
 def connection():
-    return sqlite3.connect(sys.argv[1], timeout=2, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(sys.argv[1], timeout=4, isolation_level=None, check_same_thread=False)
 
 waits, holds = connection(), connection()
 waits.execute("pragma journal_mode=wal")
@@ -28,13 +28,17 @@ async def main():
     holds.execute("begin immediate")
     writing = asyncio.ensure_future(asyncio.to_thread(waits.execute, "insert into t values (3)"))
     await asyncio.sleep(0.3)  # it waits inside SQLite, and has its connection for itself
+    if sys.argv[2] == "elsewhere":
+        collect_elsewhere()
+    else:
+        gc.enable()
     kept = [[] for _ in range(100_000)]  # whoever allocates collects
+    await asyncio.sleep(0.8)  # the thread collects, too
     holds.execute("commit")
     await writing
 
+gc.disable()
 Cycle()
-if sys.argv[2] == "elsewhere":
-    collect_elsewhere()
 asyncio.run(main())
 """
 
