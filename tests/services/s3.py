@@ -84,6 +84,7 @@ def stoppable(folder: Path) -> Iterator[tuple[S3Server, Away]]:
 def _command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
     others = {name: free_port(below=55000) for name in ("master", "volume", "filer", "webdav", "admin")}
     command = [
+        *("setpriv", "--pdeathsig", "TERM"),  # a process of tests that is ended in a hurry ends nothing itself
         weed(),
         f"-logdir={folder}",
         "mini",
