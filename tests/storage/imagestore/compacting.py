@@ -8,10 +8,14 @@ from pathlib import Path
 
 from catalog.records import CompactionReport, Replica
 from catalog.units import utc_now
+from storage.imagestore.chip_store import ChipStore
+from storage.imagestore.format.manifest import ManifestHeader
 from storage.imagestore.format.parameters import Parameters
+from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.upkeep.recipes import Holding
-from tests.storage.stores import image, land
+from storage.protocols import ObjectStore
+from tests.storage.stores import image, land, record
 
 PARAMETERS = Parameters(cell_bytes=4096, min_bytes=1024, average_bytes=4096, max_bytes=16384, pack_bytes=128 << 10)
 LANDING = "compaction-test"
@@ -61,3 +65,18 @@ def leaning(storage: ImageStore, image_id: str) -> int:
     """Return how many chips of an image lean on others."""
     places = storage.chips.load_view().locate(storage.pieces(image_id).data_digests)
     return int(places.leaning.sum())
+
+
+def opened(objects: ObjectStore, *, recipes: bool = True) -> ImageStore:
+    return ImageStore(record(recipes=recipes), objects, ChipStore(objects))
+
+
+def header_of(storage: ImageStore, image_id: str) -> ManifestHeader:
+    return manifests.read(storage.objects, image_id)[0]
+
+
+def prove(storage: ImageStore, files: dict[str, bytes]) -> None:
+    """Check that images read as the files that were added, and that all of them is there."""
+    for image_id, data in files.items():
+        assert storage.open(image_id).read_at(0, 1 << 30) == data
+        assert storage.verify(image_id)[0].items == ()

@@ -24,9 +24,7 @@ from catalog.errors import (
     StorageRefused,
 )
 from catalog.units import utc_now
-from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import manifest, parameters
-from storage.imagestore.format.manifest import ManifestHeader
 from storage.imagestore.format.members import deflating
 from storage.imagestore.format.members import table as members
 from storage.imagestore.format.members.deflating import DEFLATES, deflated
@@ -37,9 +35,18 @@ from storage.imagestore.storage import ImageStore
 from storage.imagestore.upkeep.members import search as member_search
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
-from tests.storage.imagestore.compacting import LANDING, PARAMETERS, add_qcow2, compact, compressed
+from tests.storage.imagestore.compacting import (
+    LANDING,
+    PARAMETERS,
+    add_qcow2,
+    compact,
+    compressed,
+    header_of,
+    opened,
+    prove,
+)
 from tests.storage.imagestore.packing import boot_disk, boot_image_bytes, member, padded, stored, text
-from tests.storage.stores import add, image, image_store, opener, record
+from tests.storage.stores import add, image, image_store, opener
 
 
 @pytest.fixture(autouse=True)
@@ -50,25 +57,11 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.imagestore.upkeep.taking_apart.WORTH", 0.0)
 
 
-def opened(objects: ObjectStore, *, recipes: bool = True) -> ImageStore:
-    return ImageStore(record(recipes=recipes), objects, ChipStore(objects))
-
-
 def filled(files: dict[str, bytes], objects: ObjectStore | None = None, *, wanted: bool = True) -> ImageStore:
     storage = image_store(objects or MemoryObjects(), PARAMETERS, recipes=wanted)
     for image_id, data in files.items():
         (add_qcow2 if "qcow2" in image_id else add)(storage, data, image_id)
     return storage
-
-
-def header_of(storage: ImageStore, image_id: str) -> ManifestHeader:
-    return manifests.read(storage.objects, image_id)[0]
-
-
-def prove(storage: ImageStore, files: dict[str, bytes]) -> None:
-    for image_id, data in files.items():
-        assert storage.open(image_id).read_at(0, 1 << 30) == data
-        assert storage.verify(image_id)[0].items == ()
 
 
 def taken(data: bytes) -> ImageStore:

@@ -10,17 +10,25 @@ import pytest
 
 from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, InvalidRequest, StorageRefused
 from catalog.units import utc_now
-from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import manifest, parameters, recipe
-from storage.imagestore.format.manifest import ManifestHeader
 from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.upkeep import recipes
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
-from tests.storage.imagestore.compacting import LANDING, PARAMETERS, add_qcow2, compact, compressed, disk
-from tests.storage.stores import add, image, image_store, opener, record
+from tests.storage.imagestore.compacting import (
+    LANDING,
+    PARAMETERS,
+    add_qcow2,
+    compact,
+    compressed,
+    disk,
+    header_of,
+    opened,
+    prove,
+)
+from tests.storage.stores import add, image, image_store, opener
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +38,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return made | {"zstd": compressed(disk(1), folder, "-o", "compression_type=zstd"), "raw-2": disk(2)}
 
 
-def opened(objects: ObjectStore, *, recipes: bool = True) -> ImageStore:
-    return ImageStore(record(recipes=recipes), objects, ChipStore(objects))
-
-
 def filled(files: dict[str, bytes], objects: ObjectStore | None = None, *, wanted: bool = True) -> ImageStore:
     storage = image_store(objects or MemoryObjects(), PARAMETERS, recipes=wanted)
     for image_id, data in files.items():
         (add if image_id.startswith("raw") else add_qcow2)(storage, data, image_id)
     return storage
-
-
-def header_of(storage: ImageStore, image_id: str) -> ManifestHeader:
-    return manifests.read(storage.objects, image_id)[0]
-
-
-def prove(storage: ImageStore, files: dict[str, bytes]) -> None:
-    for image_id, data in files.items():
-        assert storage.open(image_id).read_at(0, 1 << 30) == data
-        assert storage.verify(image_id)[0].items == ()
 
 
 def test_a_compressed_file_beside_its_disk_takes_next_to_nothing(files: dict[str, bytes], tmp_path: Path) -> None:
