@@ -2,11 +2,10 @@
 
 import time
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 import httpx
 
-from catalog.units import utc_now
+from catalog.units import date_said, utc_now
 
 
 class ServerClock:
@@ -16,9 +15,9 @@ class ServerClock:
         self._said, self._heard_at = utc_now(), time.monotonic()
 
     def hear(self, answer: httpx.Response) -> None:
-        """Take up the time that an answer bears. It is cut to whole seconds, and rounded up here: a run that is due now is taken now."""
-        if said := answer.headers.get("date"):
-            self._said, self._heard_at = parsedate_to_datetime(said) + timedelta(seconds=1), time.monotonic()
+        """Take up the time that an answer bears."""
+        if (said := date_said(answer.headers.get("date"))) is not None:
+            self._said, self._heard_at = said, time.monotonic()
 
     def now(self) -> datetime:
         """Return the moment, timezone-aware UTC."""

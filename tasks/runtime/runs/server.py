@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 from catalog.records import Record
 from catalog.rules.upkeep.recovery import SeenRun
 from catalog.rules.upkeep.waiting import Wait
-from catalog.units import utc_now
+from catalog.units import date_said, utc_now
 from tasks.runtime.batches import cut
 
 if TYPE_CHECKING:
@@ -58,8 +57,7 @@ def server_now(client: "SyncPrefectClient") -> datetime:
 
     A server within this process says none and shares our clock.
     """
-    said = client.hello().headers.get("date")
-    return parsedate_to_datetime(said) + timedelta(seconds=1) if said else utc_now()
+    return date_said(client.hello().headers.get("date")) or utc_now()
 
 
 def added_image(parameters: Mapping[str, object], run_id: str) -> str | None:
