@@ -78,15 +78,11 @@ def test_what_broke_off_goes_on_with_the_same_upload(
     before = there(served).keys()
     with proxy(served.port) as between:
         address = f"http://127.0.0.1:{between.port}"
-
-        def cut(done: int, _total: int | None, _step: str) -> None:
-            if done > 3 * MIB:
-                between.cut()
-
+        between.cut_sending_after = 3 * MIB + MIB // 2
         monkeypatch.setenv("IMAGEWRIGHT_RETRIES", "0")
         broken = pytest.raises(TransferInterrupted, match="goes on from there")
         with Client(address, served.tokens["user"]) as client, broken:
-            client.upload(disk, "add-volume-image", ASKED, moved=cut)
+            client.upload(disk, "add-volume-image", ASKED)
         (new,) = there(served).keys() - before
         kept = Uploads(load_settings()).offset(new)
         assert 2 * MIB < kept < len(DATA)
