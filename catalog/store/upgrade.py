@@ -1,18 +1,30 @@
 """Upgrading the schema with alembic."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+
+def revisions() -> "Config":
+    """Return where alembic finds the revisions."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("recursive_version_locations", "true")
+    return config
 
 
 def upgrade(connection: sa.Connection, to: str = "head") -> None:
     """Run the migrations that are missing, inside the connection's transaction."""
     from alembic import command
-    from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config = revisions()
     config.attributes["connection"] = connection
     command.upgrade(config, to)

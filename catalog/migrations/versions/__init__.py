@@ -1,1 +1,1 @@
-"""One file a revision."""
+"""One file a revision; alembic looks through the folders."""

@@ -1,0 +1,1 @@
+"""Revisions since hosts share a catalog, one file each."""

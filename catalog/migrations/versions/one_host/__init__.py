@@ -1,0 +1,1 @@
+"""Revisions from before hosts shared a catalog, one file each."""
