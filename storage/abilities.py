@@ -135,7 +135,7 @@ class Indexed(Protocol):
 
 
 class Ailment(Record):
-    """Objects of one kind that are damaged. images: those that lose bytes by it; cure: what mending does."""
+    """Objects of one kind that are damaged. images: those that lose bytes by it; cure: what a repair does."""
 
     subject: str
     damage: str
@@ -144,14 +144,14 @@ class Ailment(Record):
 
 
 @runtime_checkable
-class Mendable(Protocol):
+class Repairable(Protocol):
     """An image storage that keeps more than images and their descriptions, and can write some of that anew."""
 
     def ailments(self) -> Iterator[Ailment]:
         """Yield what is damaged besides descriptions and images' bytes, changing nothing."""
         ...
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Write anew what can be derived from what is whole."""
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from catalog.errors.root import ImagewrightError
 from catalog.errors.telling import arriving, place
 
-REPAIR = "`imagewright verify-replicas` finds what is damaged and mends it from another replica"
+REPAIR = "`imagewright verify-replicas` finds what is damaged and repairs it from another replica"
 
 
 class StorageError(ImagewrightError):

@@ -64,7 +64,7 @@ class Inspector:
         self._regions.skip(size_bytes, tail)
 
     def refused_early(self) -> tuple[Finding, ...]:
-        """Return errors that no later byte can mend, so that a hopeless transfer can stop. Empty while undecided.
+        """Return errors that no later byte can change, so that a hopeless transfer can stop. Empty while undecided.
 
         Decided once about 1 MiB has passed; cheap to ask after each block.
         """
@@ -77,7 +77,7 @@ class Inspector:
         return self._early
 
     def early_verdict(self) -> Verdict:
-        """Return what the first bytes say, however few there are so far: format, and errors that no later byte can mend."""
+        """Return what the first bytes say, however few there are so far: format, and errors that no later byte can change."""
         head = self._regions.head
         detected, offset = detect(head, b"", len(head), self._declared)
         found = self._settled(self._head_findings(detected, offset, head, b"", ENDLESS))

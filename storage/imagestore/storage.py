@@ -175,9 +175,9 @@ class ImageStore:
         """Yield what is damaged besides manifests and chips' bytes, changing nothing."""
         return health.ailments(self.chips)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Write anew what can be derived from what is whole."""
-        health.mend(self.chips)
+        health.repair(self.chips)
 
     def reclaim(self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False) -> ReclaimReport:
         """Free what no manifest and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""

@@ -21,7 +21,7 @@ UPLOAD = "the upload"
 
 
 def judge_head(head: bytes, declared: ImageFormat, settings: Settings, *, accept_unrecognized: bool = False) -> None:
-    """Raise what no later byte can mend; pass while undecided.
+    """Raise what no later byte can change; pass while undecided.
 
     head: the first bytes, up to HEAD. declared: format of the file, of a packed one after it is unpacked.
     Raises UnsafeImage, and FormatMismatch where the file is another of our formats.

@@ -92,7 +92,7 @@ def _tell_ready(image: Image) -> None:
     emit(events.IMAGE_READY, image, md5=image.md5, size_bytes=image.size_bytes, error=None)
 
 
-@task(task_run_name="settle {image.name}", **retrying())
+@task(task_run_name="finish publication of {image.name}", **retrying())
 def finish_publication(image: Image) -> Image:
     """Take into the catalog what an earlier attempt published before it died; Ready if nothing is lacking then.
 

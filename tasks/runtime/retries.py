@@ -26,7 +26,7 @@ POLICY = INPUTS + RUN_ID
 
 
 AWAY = (StorageUnavailable, CatalogUnavailable, TransferInterrupted)
-"""What may be back in minutes or hours. Other retryable errors are mended by one more try at once, or never."""
+"""What may be back in minutes or hours. Other retryable errors are over after one more try at once, or never."""
 
 
 def is_away(error: ImagewrightError) -> bool:

@@ -20,7 +20,7 @@ from catalog.rules.storages.drift import (
     storage_drift,
 )
 from catalog.settings import Settings
-from storage.abilities import Mendable, Surveyed
+from storage.abilities import Repairable, Surveyed
 from storage.protocols import ImageStorage
 from tasks.replicas.landings import is_needed
 from tasks.runtime.export_places import export_places, is_here
@@ -57,7 +57,7 @@ def inventory(catalog: "Catalog", settings: Settings, name: str) -> Inventory:
         storage = open_image_storage(catalog.image_storage(name), settings)
         storage.check()
         landings = [i.landing_id for i in storage.landings() if not is_needed(catalog, name, i.landing_id)]
-        broken = tuple(storage.ailments()) if isinstance(storage, Mendable) else ()
+        broken = tuple(storage.ailments()) if isinstance(storage, Repairable) else ()
         lost = {image_id: one.damage for one in broken for image_id in one.images}
         return Inventory(
             image_storage=name,

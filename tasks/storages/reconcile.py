@@ -1,4 +1,4 @@
-"""Mending differences between catalog and storages, each under its image's lock and looked at once more before."""
+"""Correcting differences between catalog and storages, each under its image's lock and looked at once more before."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,7 +10,7 @@ from catalog.log import events
 from catalog.records import ItemOutcome
 from catalog.rules.storages.drift import Drift
 from catalog.settings import Settings
-from storage.abilities import Mendable, stored_image
+from storage.abilities import Repairable, stored_image
 from storage.protocols import ImageStorage
 from tasks.replicas.landings import is_needed
 from tasks.replicas.move import end_move
@@ -28,9 +28,9 @@ Reconciling = Callable[["Catalog", Settings, Drift], str]
 """Mends one drift and says how; raises where it can't."""
 
 
-@task(task_run_name="mend {drifts[0].verb} and more", **retrying())
+@task(task_run_name="correct {drifts[0].verb} and more", **retrying())
 def reconcile_batch(drifts: Sequence[Drift]) -> tuple[ItemOutcome, ...]:
-    """Mend drifts one after the other; one that can't be mended is reported and never stops the others."""
+    """Correct drifts one after the other; one that can't be corrected is reported and never stops the others."""
     with open_resources() as (settings, catalog):
         return tuple(_reconcile(catalog, settings, drift) for drift in drifts)
 
@@ -141,10 +141,10 @@ def _mark_lost(catalog: "Catalog", _settings: Settings, drift: Drift) -> str:
     return ""
 
 
-def _mend_store(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
+def _repair_store(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
     storage = _storage(catalog, settings, drift)
-    if isinstance(storage, Mendable):
-        storage.mend()
+    if isinstance(storage, Repairable):
+        storage.repair()
     return ""
 
 
@@ -174,7 +174,7 @@ ACTIONS: Mapping[str, Reconciling] = {
     "end move": _end_move,
     "mark lost": _mark_lost,
     "set connection": _set_connection,
-    "mend store": _mend_store,
+    "repair store": _repair_store,
 }
 LOCKING = frozenset(v for v in ACTIONS if v.endswith(("replica", "image", "move", "lost")) and v != "restore replica")
 """Verbs whose subject is an image; restoring takes the lock itself, around the copy."""

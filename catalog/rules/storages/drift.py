@@ -16,7 +16,7 @@
 | no export | file below the exports folder | `delete export file` |
 | image Migrating | nobody at work on it | `end move`: Ready where it was |
 | image Ready | on no storage at all | `mark lost` |
-| nothing | an object other than these is damaged or gone | `mend store`: written anew from what it was derived from |
+| nothing | an object other than these is damaged or gone | `repair store`: written anew from what it was derived from |
 | Connected / Disconnected | does not answer / answers | `set connection`; nothing else is concluded |
 """
 
@@ -42,7 +42,7 @@ from catalog.records import (
 Verb = Literal[
     "restore replica", "forget replica", "distrust replica", "adopt replica", "adopt image", "delete replica", "leave",
     "forget leftover", "discard landing", "forget export", "delete export file", "end move", "mark lost", "set connection",
-    "mend store",
+    "repair store",
 ]  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def storage_drift(known: Known, found: Inventory) -> tuple[Drift, ...]:
     drifts = [*_connection(known.storage, "Connected", "it answers")]
     drifts += [  # before replicas are made anew: what is lost is to be known then
         Drift(
-            verb="mend store",
+            verb="repair store",
             subject=b.subject,
             image_storage=known.storage.name,
             reason=f"{b.damage}; {b.cure}",

@@ -116,7 +116,7 @@ def _damaged(figures: Figures) -> Iterator[Concern]:
             sentence = Said(
                 "Webhook {name}: {count} events were not delivered", name=told.webhook, count=told.deliveries
             )
-            yield Concern(sentence, "See why with imagewright deliveries, and mend its address.", "/api/v1/docs")
+            yield Concern(sentence, "See why with imagewright deliveries, and correct its address.", "/api/v1/docs")
 
 
 ADVICE = {

@@ -1,4 +1,4 @@
-"""What is damaged in a store besides manifests and chips' bytes: found without reading packs, mended where it can be derived."""
+"""What is damaged in a store besides manifests and chips' bytes: found without reading packs, repaired where it can be derived."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -38,7 +38,7 @@ def ailments(chips: ChipStore) -> Iterator[Ailment]:
     yield from _packs(objects, view.with_own(found))
 
 
-def mend(chips: ChipStore) -> None:
+def repair(chips: ChipStore) -> None:
     """Write anew what can be derived; mark as damaged the chips of packs that are gone, so that adds store them again."""
     from storage.imagestore.upkeep.reclaim import finish_interrupted
 

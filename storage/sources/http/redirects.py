@@ -1,6 +1,6 @@
-"""Where an HTTP answer redirects to: odd spellings are mended as browsers and curl do, odd places are refused.
+"""Where an HTTP answer redirects to: odd spellings are corrected as browsers and curl do, odd places are refused.
 
-Mending touches path and query only. A host is never guessed: what two parsers could read differently there is refused, and
+The correction touches path and query only. A host is never guessed: what two parsers could read differently there is refused, and
 each hop is held to the address policy when it is connected to.
 """
 
@@ -18,7 +18,7 @@ _PARTS = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.\-]*:)?//[^/?]*)?(.*)\Z", re.DOTAL
 _ODD = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 
 
-def mended(location: str) -> str:
+def corrected(location: str) -> str:
     """Return a Location with everything escaped that must be, its fragment dropped.
 
     location: one character a byte, as `Headers` has it. A backslash is a character of a name here, never a slash: read as
@@ -30,7 +30,7 @@ def mended(location: str) -> str:
 
 def next_hop(asked: SourceUrl, location: str, *, allow_downgrade: bool) -> SourceUrl:
     """Return where an answer to `asked` sends us. Raises SourceForbidden for what is not http(s), names a user, or leaves TLS."""
-    target = mended(location)
+    target = corrected(location)
     try:
         target = urljoin(asked.location, target)
     except ValueError as error:  # what Python calls no IPv6 address

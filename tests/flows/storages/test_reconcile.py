@@ -17,7 +17,7 @@ pytestmark = pytest.mark.prefect
 STAYS = {
     "leave",
     "restore replica",
-    "mend store",
+    "repair store",
 }  # a replica that nobody has stays missing: it is said again each time
 
 

@@ -171,10 +171,10 @@ def works_but_for(reopen: Callable[[], ObjectStore], lost: str) -> None:
         assert read(image_store(reopen()), image_id) == data
 
 
-def mended(reopen: Callable[[], ObjectStore], lost: str) -> None:
+def repaired(reopen: Callable[[], ObjectStore], lost: str) -> None:
     """Mend and reclaim: then all is whole again, once what was lost was added again."""
     storage = image_store(reopen())
-    storage.mend()
+    storage.repair()
     assert [one.subject for one in storage.ailments() if one.subject != "packs"] == []
     for image_id, data in IMAGES.items():
         if storage.contains(image_id):
@@ -228,7 +228,7 @@ def test_damage_condemns_only_what_lies_in_it(made: Made, tmp_path: Path, kind: 
     reopen = made(kind, tmp_path, at if state != STATES[0] else None)
     damage(reopen(), matching(reopen(), OBJECTS[row.object])[0], row.damage, WHERE.get(row.object, 0.6))
     works_but_for(reopen, row.lost)
-    mended(reopen, row.lost)
+    repaired(reopen, row.lost)
 
 
 @pytest.mark.parametrize("how", DAMAGES)

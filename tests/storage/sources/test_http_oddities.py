@@ -11,7 +11,7 @@ from catalog.settings import Settings
 from storage.sources import open_source
 from storage.sources.http.cookies import MAX_COOKIES, CookieJar
 from storage.sources.http.head import parse_fields
-from storage.sources.http.redirects import mended, next_hop
+from storage.sources.http.redirects import corrected, next_hop
 from storage.sources.urls import parse_url
 from tests.services.faulty_http import Faults, FaultyHttp, faulty_http
 from tests.services.odd_http import SERVERS, Reply, Request, odd_http, plain, redirected
@@ -147,7 +147,7 @@ def test_a_backslash_is_a_character_of_a_name_and_never_a_host(location: str) ->
 
 
 def test_a_line_break_in_a_redirect_begins_no_other_field() -> None:
-    assert mended("/x\r\nHost: evil") == "/x%0D%0AHost:%20evil"
+    assert corrected("/x\r\nHost: evil") == "/x%0D%0AHost:%20evil"
 
 
 def test_cookies_and_passwords_stay_with_the_server_they_are_of(settings: Settings) -> None:
