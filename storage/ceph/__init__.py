@@ -1,4 +1,4 @@
-"""Images in a Ceph pool. `CephStorage` is what others use; README.md says how it lies there."""
+"""Images in a Ceph pool. `CephStorage` is the public class; README.md describes the layout."""
 
 from storage.ceph.storage import CephStorage
 

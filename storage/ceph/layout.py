@@ -1,12 +1,12 @@
-"""How an image lies in a pool: names, metadata keys and digest rows. This is the format; change VERSION with it.
+"""The layout of an image in a pool: names, metadata keys and digest rows. This is the format; change VERSION with it.
 
-- `imagewright.landing.<id>`: an RBD image on its way in. Metadata `imagewright.source`: where it comes from.
-  `imagewright.tail`: what `close` kept of an unfinished object. `imagewright.finished`: complete, with sizes and root.
+- `imagewright.landing.<id>`: an RBD image on its way in. Metadata `imagewright.source`: its source.
+  `imagewright.tail`: an unfinished object, kept by `close`. `imagewright.finished`: complete, with sizes and root.
 - `imagewright.image.<id>`: a published replica. Its content is the protected snapshot `published`; metadata
-  `imagewright.image`, `.replica`, `.digests` say everything that a catalog has to know.
-  `imagewright.unfolded`: a qcow2 file that was taken apart while it came (see `qcow2/placement.py`).
-- `imagewright_rows.<rbd id>.<piece>`: digest rows of either, named by the id that no rename changes. Row n is the
-  BLAKE3 of bytes [n * 4 MiB, (n + 1) * 4 MiB) of the file, 32 bytes; 32 zero bytes: nothing recorded.
+  `imagewright.image`, `.replica`, `.digests` hold everything that a catalog needs.
+  `imagewright.unfolded`: a qcow2 file that was taken apart as it arrived (see `qcow2/placement.py`).
+- `imagewright_rows.<rbd id>.<piece>`: digest rows of either, named by the RBD id, which no rename changes. Row n is the
+  BLAKE3 of bytes [n * 4 MiB, (n + 1) * 4 MiB) of the file, 32 bytes; 32 zero bytes mean that nothing is recorded.
 """
 
 from urllib.parse import quote, unquote
@@ -16,11 +16,11 @@ from blake3 import blake3
 from catalog.records import Record
 
 VERSION = "1"
-OBJECT_BYTES = 4 << 20  # RBD's own default; one row an object
+OBJECT_BYTES = 4 << 20  # RBD's own default; one row per object
 ORDER = 22
-CELL_BYTES = 64 << 10  # zero runs of whole cells are neither written nor exported
+CELL_BYTES = 64 << 10  # whole cells of zeros are neither written nor exported
 ROW_BYTES = 32
-PIECE_ROWS = 1 << 16  # 2 MiB an object of rows: 256 GiB of image
+PIECE_ROWS = 1 << 16  # 2 MiB per object of rows: 256 GiB of image
 FEATURES = 61  # layering, exclusive-lock, object-map, fast-diff, deep-flatten: no slower than layering alone (README)
 
 PUBLISHED = "imagewright.image."
@@ -44,12 +44,12 @@ UNRECORDED = bytes(ROW_BYTES)
 
 
 class Finished(Record):
-    """What a landing says about itself once it is complete."""
+    """The description of a complete landing."""
 
     size_bytes: int
     stored_bytes: int
     root: str  # BLAKE3 over all rows, hex: proves the rows, which prove the objects
-    first_piece: int = 0  # where the rows are
+    first_piece: int = 0  # the first piece of its rows
 
 
 class Unfolded(Record):
@@ -57,12 +57,12 @@ class Unfolded(Record):
 
     base: int
     disk_bytes: int
-    stored_bytes: int = 0  # in the disk; known once the landing is finished
-    copied: int = 0  # what was not moved is there up to this byte of the disk: where a conversion goes on
+    stored_bytes: int = 0  # of the disk; known once the landing is finished
+    copied: int = 0  # unmoved parts are copied up to this byte of the disk: a conversion resumes here
 
 
 class Tail(Record):
-    """Bytes of an object that was not full when the landing was closed."""
+    """Bytes of an object that was incomplete when the landing was closed."""
 
     index: int  # of the object
     length: int
@@ -108,17 +108,17 @@ def zero_row(length: int) -> bytes:
 
 
 def object_count(size_bytes: int) -> int:
-    """Return how many objects a file of that size has."""
+    """Return the number of objects in a file of this size."""
     return -(-size_bytes // OBJECT_BYTES)
 
 
 def object_length(size_bytes: int, index: int) -> int:
-    """Return how many bytes of a file of that size lie in object `index`."""
+    """Return how many bytes of a file of this size lie in object `index`."""
     return min(OBJECT_BYTES, size_bytes - index * OBJECT_BYTES)
 
 
 def is_zero(block: memoryview) -> bool:
-    """Tell whether all bytes are zero; 12 GB/s, and at once for data."""
+    """Tell whether all bytes are zero; checks zeros at 12 GB/s and returns at once for data."""
     return ZEROS.startswith(block)
 
 
@@ -136,6 +136,6 @@ def data_runs(block: memoryview) -> list[tuple[int, int]]:
 
 
 def bytes_of(block: memoryview, first: int, last: int) -> bytes:
-    """Return bytes [first, last) of a block, without a copy where they are all of a bytes object."""
+    """Return bytes [first, last) of a block, without a copy if they are a whole bytes object."""
     whole = block.obj
     return whole if isinstance(whole, bytes) and last - first == len(whole) else bytes(block[first:last])

@@ -1,4 +1,4 @@
-"""Reading the objects of an image in order, several ahead, each with proof."""
+"""Read an image's objects in order, several ahead, with proof of each."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ READ_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class ObjectRead:
-    """One object as it was read."""
+    """One object that was read."""
 
     index: int
     data: bytes | None  # None: a hole, not read
@@ -45,10 +45,7 @@ def row_at(rows: bytes | bytearray, index: int) -> bytes:
 def read_objects(
     storage: str, image: RbdImage, rows: bytes, size_bytes: int, indexes: Iterable[int] | None = None, *, wait_s: float
 ) -> Iterator[ObjectRead]:
-    """Read objects in order, several ahead, and say for each whether it is what its row says.
-
-    indexes: all by default. Objects whose row is that of zeros are not read.
-    """
+    """Read objects in order, several ahead, and tell for each whether it matches its row."""
     running: deque[tuple[int, Future[bytes] | None]] = deque()
     for index in range(object_count(size_bytes)) if indexes is None else indexes:
         length = object_length(size_bytes, index)

@@ -1,4 +1,4 @@
-"""RBD images of ours: metadata in and out, the writer's lock with takeover, removal at whatever state they are in."""
+"""Our RBD images: metadata, the writer's lock and its takeover, and removal from any state."""
 
 import errno
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from storage.ceph.layout import FEATURES, LANDING, OBJECT_BYTES, ORDER, SNAPSHOT
 from storage.ceph.rows import remove_rows
 
 Stored = TypeVar("Stored", bound=Record)
-TRASH = "rbd_trash"  # RBD deletes by way of this object and makes it when it is first needed
+TRASH = "rbd_trash"  # RBD deletes through this object and creates it at the first deletion
 BUSY = {errno.EBUSY, errno.ENOTEMPTY}
 
 
 def create(connection: Connection, name: str, size_bytes: int) -> None:
-    """Create an empty image, and what its deletion needs: a full pool takes no new object, not even RBD's trash."""
+    """Create an empty image and the trash object that its deletion needs: a full pool accepts no new object."""
     with translated(connection.storage, "creating the landing"):
         connection.pool.write(TRASH, b"", 0)
         connection.rbd.create(connection.pool, name, size_bytes, order=ORDER, old_format=False, features=FEATURES)
@@ -28,7 +28,7 @@ def create(connection: Connection, name: str, size_bytes: int) -> None:
 def opened(
     connection: Connection, name: str, snapshot: str | None = None, *, read_only: bool = True
 ) -> Iterator[RbdImage | None]:
-    """Open an image for a while; None if there is none of that name."""
+    """Open an image for the length of the block; yields None if there is none of that name."""
     image = connection.image(name, snapshot, read_only=read_only)
     try:
         yield image
@@ -38,7 +38,7 @@ def opened(
 
 
 def read_record(image: RbdImage, key: str, kind: type[Stored]) -> Stored | None:
-    """Return a record kept in the metadata, or None. Raises DigestMismatch if it is damaged."""
+    """Return a record from the metadata, or None. Raises DigestMismatch if it is damaged."""
     text = read_text(image, key)
     try:
         return None if text is None else kind.model_validate_json(text)
@@ -50,14 +50,14 @@ def read_record(image: RbdImage, key: str, kind: type[Stored]) -> Stored | None:
 
 
 def read_undamaged(image: RbdImage, key: str, kind: type[Stored]) -> Stored | None:
-    """Return a record that is worth nothing where it is damaged: a landing without one begins anew."""
+    """Return a record, or None if it is absent or damaged: a landing without one begins anew."""
     with suppress(DigestMismatch):
         return read_record(image, key, kind)
     return None
 
 
 def read_text(image: RbdImage, key: str) -> str | None:
-    """Return a value of the metadata, or None."""
+    """Return a metadata value, or None."""
     try:
         return image.metadata_get(key)
     except KeyError:
@@ -65,16 +65,16 @@ def read_text(image: RbdImage, key: str) -> str | None:
 
 
 def check_version(storage: str, image: RbdImage, name: str) -> None:
-    """Raise StorageRefused for an image that a newer Imagewright wrote."""
+    """Raise StorageRefused for an image written by a newer Imagewright."""
     version = read_text(image, VERSION_KEY)
     if version not in {None, VERSION}:
         raise StorageRefused(storage, f"{name} has format version {version}; this program knows {VERSION}")
 
 
 def take_lock(connection: Connection, image: RbdImage, subject: str) -> None:
-    """Become the only writer at once, whoever was it before.
+    """Become the only writer at once, whoever held the lock.
 
-    The former owner is put on the cluster's blocklist: if it was only slow and not dead, its late writes fail instead of landing.
+    The former owner is put on the cluster's blocklist: if it was slow rather than dead, its late writes fail.
     """
     with translated(connection.storage, "taking the landing over", subject):
         mode = load().rbd.RBD_LOCK_MODE_EXCLUSIVE
@@ -87,14 +87,14 @@ def take_lock(connection: Connection, image: RbdImage, subject: str) -> None:
 def _break(image: RbdImage, mode: int, owner: str) -> None:
     try:
         image.lock_break(mode, owner)
-    except load().rbd.ImageNotFound:  # it left just now
+    except load().rbd.ImageNotFound:  # the watcher left just now
         return
 
 
 def _fence_others(connection: Connection, image: RbdImage) -> None:
-    """Put everybody else who has an image open for writing on the blocklist.
+    """Put every other client that has an image open for writing on the blocklist.
 
-    RBD deletes nothing that somebody has open, and takes a process that died before it had the lock for one that has, for 30 s.
+    RBD deletes no open image, and for 30 s treats a process that died before it got the lock as having the image open.
     """
     others = [one for one in list(image.watchers_list()) if one["id"] != connection.cluster.get_instance_id()]
     for one in others:
@@ -104,7 +104,7 @@ def _fence_others(connection: Connection, image: RbdImage) -> None:
 
 
 def written_objects(image: RbdImage, size_bytes: int) -> set[int]:
-    """Return the objects of an image's front that the cluster has. Raises Ceph's errors."""
+    """Return the objects at the front of an image that the cluster holds. Raises Ceph's errors."""
     found: set[int] = set()
 
     def note(offset: int, length: int, exists: bool) -> None:
@@ -116,7 +116,7 @@ def written_objects(image: RbdImage, size_bytes: int) -> set[int]:
 
 
 def has_snapshot(image: RbdImage) -> bool:
-    """Tell whether an image was published, and is not being deleted."""
+    """Tell whether an image is published and not being deleted."""
     return SNAPSHOT in {snapshot["name"] for snapshot in image.list_snaps()}
 
 
@@ -133,7 +133,8 @@ def clones(image: RbdImage) -> tuple[str, ...]:
 def remove(connection: Connection, name: str, subject: str) -> None:
     """Delete an image with its snapshots and rows; a no-op if absent, and safe to repeat at every point.
 
-    Without its snapshot an image is no replica any more: a mark in its metadata could not be written in a full pool.
+    An image without its snapshot no longer counts as a replica; a deletion mark in its metadata could not be written in
+    a full pool.
     Raises ReplicaInUse, with nothing changed, while clones of it exist.
     """
     with opened(connection, name, read_only=False) as image, translated(connection.storage, "deleting", subject):
@@ -153,9 +154,10 @@ def remove(connection: Connection, name: str, subject: str) -> None:
 
 
 def _remove_remains(connection: Connection, name: str) -> None:
-    """Delete what RBD leaves of a name where making, renaming or deleting its image broke off in the middle.
+    """Delete what RBD leaves of a name after an interrupted creation, renaming or deletion.
 
-    A name that the pool's directory does not have may still open an image that has another name by now: only the name goes.
+    A name missing from the pool's directory may still open an image that has another name by now: only the name is
+    deleted.
     """
     if name in connection.rbd.list(connection.pool):
         connection.rbd.remove(connection.pool, name)
@@ -177,7 +179,7 @@ def _refuse_clones(connection: Connection, image: RbdImage, subject: str) -> Non
 
 
 def _unprotect(connection: Connection, image: RbdImage, subject: str) -> None:
-    """Open the snapshot for deletion: the cluster itself refuses this if a clone was made since we looked."""
+    """Unprotect the snapshot for deletion; the cluster refuses this if a clone was made in the meantime."""
     if not has_snapshot(image) or not image.is_protected_snap(SNAPSHOT):
         return
     try:
@@ -201,14 +203,14 @@ def _remove_image(connection: Connection, name: str, subject: str) -> None:
 
 
 def _prove_gone(connection: Connection, name: str, answer: Exception) -> None:
-    """Tell a deleted image from one that RBD only says is not there: it does so when its trash can't be written."""
+    """Tell a deleted image from one that RBD falsely reports as absent, as it does when its trash can't be written."""
     with opened(connection, name) as image:
         if image is not None:
             raise StorageUnavailable(connection.storage, f"{name} could not be deleted") from answer
 
 
 def empty_trash(connection: Connection, name: str) -> None:
-    """Finish deletions of an image that broke off: RBD moves it to the pool's trash first, out of everybody's sight."""
+    """Finish interrupted deletions of an image: RBD first moves it to the pool's trash, out of listings."""
     with translated(connection.storage, "emptying the trash"):
         for entry in list(connection.rbd.trash_list(connection.pool)):
             if entry["name"] == name:
@@ -216,7 +218,7 @@ def empty_trash(connection: Connection, name: str) -> None:
 
 
 def remove_trashed(connection: Connection, entry: Trashed) -> None:
-    """Delete what lies in the trash, with its rows. Raises ReplicaInUse, with nothing changed, for one that has snapshots."""
+    """Delete an image in the trash, with its rows. Raises ReplicaInUse, with nothing changed, if it has snapshots."""
     with translated(connection.storage, "emptying the trash"):
         try:
             connection.rbd.trash_remove(connection.pool, entry["id"], force=True)

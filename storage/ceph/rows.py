@@ -11,7 +11,7 @@ PIECE_BYTES = PIECE_ROWS * ROW_BYTES
 
 
 def pieces(first: int, rows: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Cut rows from object `first` on into (piece, byte offset in it, rows)."""
+    """Cut rows, starting at object `first`, into (piece, byte offset in it, rows)."""
     start, position = first * ROW_BYTES, 0
     while position < len(rows):
         piece, offset = divmod(start + position, PIECE_BYTES)
@@ -21,7 +21,7 @@ def pieces(first: int, rows: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def read_rows(connection: Connection, rbd_id: str, count: int, first_piece: int = 0) -> bytes:
-    """Return the recorded rows of objects [0, count): up to the first that was never recorded."""
+    """Return the recorded rows of objects [0, count), up to the first one never recorded."""
     kept = bytearray()
     for piece in range(-(-count // PIECE_ROWS)):
         data = _read_piece(connection, rows_name(rbd_id, first_piece + piece))
@@ -32,14 +32,14 @@ def read_rows(connection: Connection, rbd_id: str, count: int, first_piece: int 
 
 
 def write_rows(connection: Connection, rbd_id: str, rows: bytes, first_piece: int, first: int = 0) -> None:
-    """Record the rows of objects from `first` on, durably."""
+    """Record the rows of the objects from `first` on, durably."""
     with translated(connection.storage, "writing digests"):
         for piece, offset, data in pieces(first, rows):
             connection.pool.write(rows_name(rbd_id, first_piece + piece), data, offset)
 
 
 def cut_rows(connection: Connection, rbd_id: str, count: int) -> None:
-    """Forget the rows of all objects from `count` on: a later attempt must not take them for its own."""
+    """Delete the rows of all objects from `count` on, so that a later attempt does not take them for its own."""
     piece, rest = divmod(count * ROW_BYTES, PIECE_BYTES)
     _remove_pieces(connection, rbd_id, piece + (rest > 0))
     _remove_pieces(connection, rbd_id, DISK_PIECE)
@@ -56,7 +56,7 @@ def remove_rows(connection: Connection, rbd_id: str) -> None:
 
 
 def _remove_pieces(connection: Connection, rbd_id: str, piece: int) -> None:
-    """Delete the pieces from one on; they are written in order, so the first gap ends them."""
+    """Delete all pieces from `piece` on; pieces are written in order, so the first gap ends them."""
     with translated(connection.storage, "removing digests"):
         try:
             while True:
@@ -75,7 +75,7 @@ def _read_piece(connection: Connection, name: str) -> bytes:
 
 
 def _recorded(rows: bytes) -> bytes:
-    """Cut at the first row that holds nothing; a torn row does not count."""
+    """Cut at the first empty row; a torn row does not count."""
     whole = len(rows) - len(rows) % ROW_BYTES
     for start in range(0, whole, ROW_BYTES):
         if rows[start : start + ROW_BYTES] == UNRECORDED:
@@ -84,11 +84,11 @@ def _recorded(rows: bytes) -> bytes:
 
 
 class KeptPrefix(NamedTuple):
-    """What a landing holds durably."""
+    """The part of a landing that is durable."""
 
     rows: bytes = b""  # of its full objects
-    tail: bytes = b""  # what comes after them
-    stored_bytes: int = 0  # not counting holes, nor the tail, which is written again with its object
+    tail: bytes = b""  # the bytes after them
+    stored_bytes: int = 0  # without holes and without the tail, which is written again with its object
 
     @property
     def size_bytes(self) -> int:

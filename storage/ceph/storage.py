@@ -1,4 +1,4 @@
-"""An image storage in a Ceph pool: one RBD image an image, protected, ready to be cloned."""
+"""An image storage in a Ceph pool: one protected RBD image per image, ready to be cloned."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -54,23 +54,23 @@ CHECK_OBJECT = "imagewright_check"
 
 
 class CephStorage:
-    """An ImageStorage (see the protocol) in a pool. Every call joins the cluster and leaves it: 15 ms, and nothing is shared."""
+    """An ImageStorage (see the protocol) in a pool. Every call joins and leaves the cluster (15 ms)."""
 
     kind: StorageKind = "ceph"
 
     def __init__(self, record: ImageStorage, settings: Settings, credentials: str | None = None) -> None:
-        """Nothing is connected to yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
+        """Connect to nothing yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
         self.name, self.address = record.name, parse_address(record.url)
         self._record, self._settings, self._credentials = record, settings, credentials
         self._wait_s = settings.read_timeout_s
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:
-        """Return the format in which a file of format `added` is kept: a guest has to boot from a clone of it."""
+        """Return the format in which a file of format `added` is stored: a guest has to boot from a clone of it."""
         return KINDS[self.kind].stored_as[added]
 
     def check(self) -> None:
-        """Prove within 5 s that the pool takes what we write. Raises StorageUnavailable, StorageRefused."""
-        # a full pool answers and accepts us; its capacity says the rest
+        """Prove within 5 s that the pool takes our writes. Raises StorageUnavailable, StorageRefused."""
+        # a full pool answers and passes this check; its capacity tells the rest
         with (
             suppress(CapacityExceeded),
             self._joined(quick=True) as connection,
@@ -79,19 +79,19 @@ class CephStorage:
             connection.pool.write_full(CHECK_OBJECT, b"")
 
     def cluster_id(self) -> str:
-        """Return the id of the cluster that the pool is in."""
+        """Return the id of the pool's cluster."""
         with self._joined() as connection, translated(self.name, "asking for the cluster's id"):
             return connection.cluster.get_fsid()
 
     def capacity(self) -> Capacity:
-        """Return the room there is now, the pool's quota and the configured limit counted."""
+        """Return the room available now, within the pool's quota and the configured limit."""
         with self._joined() as connection:
             room = capacity.pool_room(connection, self.address.pool)
             stored = self._stored_bytes(connection) if self._record.capacity_bytes is not None else 0
         return capacity.capacity(room, stored, self._record.capacity_bytes, self._record.reserve_bytes, self.name)
 
     def landing(self, landing_id: str) -> CephLanding:
-        """Open a landing, new or kept from before."""
+        """Open a landing, new or kept."""
         return CephLanding(self._connect, self.name, landing_id, self._wait_s)
 
     def landings(self) -> Iterator[LandingInfo]:
@@ -108,24 +108,24 @@ class CephStorage:
                         )
 
     def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
-        """Name a finished landing as the image's replica. Safe to repeat; the landing is gone after.
+        """Name a finished landing as the image's replica. Safe to repeat; the landing is gone afterwards.
 
-        digests: of the stored file; None for one that `convert_landing` made: they are measured when it is first exported or
-        wholly verified. Raises DigestMismatch if the landing's size differs.
+        digests: of the stored file; None for one that `convert_landing` made, which is measured at its first export or
+        full verification. Raises DigestMismatch if the landing's size differs.
         """
         stored = self.stored_format(image.format)
         with self._joined() as connection:
             return publication.publish(connection, self.address.pool, landing_id, image, stored, digests, utc_now())
 
     def replace(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
-        """Publish a finished landing in place of the replica that is there. Raises ReplicaInUse where that has clones."""
+        """Publish a finished landing in place of the existing replica. Raises ReplicaInUse if that has clones."""
         self.delete(image.id)
         return self.publish(landing_id, image, digests)
 
     def convert_landing(
         self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
     ) -> Converted:
-        """Make a finished qcow2 or VMDK landing that the inspector has passed raw: the very landing if it was taken apart, else another."""
+        """Convert a finished, inspected qcow2 or VMDK landing to raw: in place if unfolded, else into another."""
         source, target = self.landing(landing_id), self.landing(target_landing_id)
         with closing(source), closing(target):
             if source.is_unfolded():
@@ -137,31 +137,31 @@ class CephStorage:
             return copied.converted(target, target.finished())
 
     def complete_publication(self, image_id: str) -> None:
-        """End a publication that a death broke off when it was past going back."""
+        """Finish a publication that a death interrupted past its point of no return."""
         with self._joined() as connection:
             publication.complete(connection, image_id)
 
     def reclaim(self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False) -> ReclaimReport:
-        """Free what no image and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""
+        """Free what no image or landing needs; landings not in `keep_landings` are discarded. None keeps all."""
         from storage.ceph.upkeep import reclaim
 
         with self._joined() as connection:
             return reclaim.reclaim(connection, keep_landings, plan_only=plan_only)
 
     def contains(self, image_id: str) -> bool:
-        """Tell whether a published replica is here (not whether it is undamaged)."""
+        """Tell whether a published replica exists (not whether it is undamaged)."""
         with self._joined() as connection, opened(connection, published_name(image_id)) as image:
             return image is not None and has_snapshot(image)
 
     def images(self) -> Iterator[StoredImage]:
-        """List what is published, from the pool's own description. Raises DigestMismatch where one is damaged."""
+        """List published images by the pool's own description. Raises DigestMismatch if a description is damaged."""
         for _, found in self.described_images():
             if isinstance(found, Exception):
                 raise found
             yield found
 
     def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
-        """List what is published by id; where its description is damaged, why."""
+        """List published images by id; a damaged description is replaced by the reason."""
         with self._joined() as connection:
             for name in self._names(connection, PUBLISHED):
                 with opened(connection, name) as found:
@@ -172,11 +172,11 @@ class CephStorage:
                     yield image_id_of(name), described
 
     def open(self, image_id: str) -> CephReader:
-        """Read a replica, from its snapshot. Raises ImageNotFound."""
+        """Open a replica's snapshot for reading. Raises ImageNotFound."""
         return CephReader(self._content(image_id), self._wait_s)
 
     def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
-        """Write the complete file, sparse, verified, to `target` (aside first, then renamed)."""
+        """Write the complete file, sparse and verified, to `target` (under a temporary name, then renamed)."""
         with closing(self._content(image_id)) as content:
             expected = read_record(content.image, DIGESTS_KEY, Digests)
             digests = export.export(content, expected, target, progress, self._wait_s)
@@ -185,7 +185,7 @@ class CephStorage:
         return digests
 
     def measure(self, image_id: str, progress: Progress) -> Digests:
-        """Return the digests of the stored file, reading and proving all of it if they were never measured."""
+        """Return the digests of the stored file; read and prove all of it if they were never measured."""
         with closing(self._content(image_id)) as content:
             digests = read_record(content.image, DIGESTS_KEY, Digests)
             if digests is not None:
@@ -202,12 +202,12 @@ class CephStorage:
             return read_record(image, DIGESTS_KEY, Digests)
 
     def delete(self, image_id: str) -> None:
-        """Delete the replica. Raises ReplicaInUse with the names of its clones, and changes nothing, while there are any."""
+        """Delete the replica. Raises ReplicaInUse, naming its clones and changing nothing, while there are any."""
         with self._joined() as connection:
             remove(connection, published_name(image_id), image_id)
 
     def clones(self, image_id: str) -> tuple[str, ...]:
-        """Return pool/image of everything that was cloned from a replica. Raises ImageNotFound."""
+        """Return pool/image of every clone of a replica. Raises ImageNotFound."""
         with self._joined() as connection, opened(connection, published_name(image_id)) as image:
             if image is None:
                 raise ImageNotFound(image_id)
@@ -222,10 +222,10 @@ class CephStorage:
         budget_bytes: int | None = None,
         bytes_per_second: int | None = None,
     ) -> tuple[VerifyReport, int | None]:
-        """Prove a replica by reading it; return what was found and the object to go on with, None at the end.
+        """Prove a replica by reading it; return what was found and the object to resume at, None at the end.
 
-        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`. A file that was never measured is measured on the way, if
-        all of it is read. Raises ImageNotFound, DigestMismatch (digests damaged).
+        Failed items are damaged; their subject is `IMAGE_ID@OFFSET`. A file that was never measured is measured on the
+        way if all of it is read. Raises ImageNotFound, DigestMismatch (digests damaged).
         """
         with closing(self._content(image_id)) as content:
             proof = verification.verify(
@@ -241,7 +241,7 @@ class CephStorage:
         return proof.report, proof.following
 
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
-        """Replace a damaged 4 MiB object by good bytes from elsewhere. Raises DigestMismatch if they are not what was stored."""
+        """Replace a damaged 4 MiB object by good bytes. Raises DigestMismatch if they are not what was stored."""
         with closing(self._content(image_id)) as content:
             verification.repair_object(content, offset, data)
 
@@ -253,7 +253,7 @@ class CephStorage:
             publication.record_digests(connection, published_name(image_id), image_id, digests)
 
     def _stored_bytes(self, connection: Connection) -> int:
-        """Return what our images and landings take, by their own account."""
+        """Return the bytes that our images and landings occupy by their own records."""
         total = 0
         for name in (*self._names(connection, PUBLISHED), *self._names(connection, LANDING)):
             with opened(connection, name) as image:
@@ -278,7 +278,7 @@ class CephStorage:
 
 
 def _described(found: RbdImage) -> StoredImage | Unreadable | None:
-    """Return what a published image says of itself, or why that can't be read: it must not hide the others."""
+    """Return a published image's description, or why it can't be read: one must not hide the others."""
     try:
         image, replica = read_record(found, IMAGE_KEY, Image), read_record(found, REPLICA_KEY, Replica)
     except DigestMismatch as error:

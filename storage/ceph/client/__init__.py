@@ -1,1 +1,1 @@
-"""Talking to a Ceph cluster."""
+"""Client of a Ceph cluster."""

@@ -10,7 +10,7 @@ ALLOWED = "give rbd://POOL?conf=/absolute/path/ceph.conf&user=NAME (defaults /et
 
 
 class CephAddress(Record):
-    """Where a pool is and who we are there."""
+    """The location of a pool and the user that opens it."""
 
     pool: str
     conf: str = "/etc/ceph/ceph.conf"

@@ -1,7 +1,7 @@
-"""A typed view of Debian's rados and rbd bindings, loaded without putting their folder on the import path.
+"""A typed view of Debian's rados and rbd bindings, loaded without adding their folder to the import path.
 
-The two extension modules are built for one Python (3.11 on Debian 12). The folder they live in holds every other Debian
-Python package too, so it never goes on sys.path: those would shadow the locked ones.
+The two extension modules are built for one Python (3.11 on Debian 12). Their folder also holds every other Debian
+Python package, so it never goes on sys.path: those packages would shadow the locked ones.
 """
 # ruff: noqa: D102  # the methods are those of rados and rbd, described there
 
@@ -57,14 +57,14 @@ class Cluster(Protocol):
 
 
 class LockOwner(TypedDict):
-    """Who holds an image's exclusive lock."""
+    """The owner of an image's exclusive lock."""
 
     mode: int
     owner: str
 
 
 class Watcher(TypedDict):
-    """Who has an image open for writing. id: of the client."""
+    """A client that has an image open for writing. id: the client's id."""
 
     addr: str
     id: int
@@ -88,7 +88,7 @@ class Child(TypedDict):
 
 
 class Trashed(TypedDict):
-    """An image in a pool's trash. deferment_end_time: UTC, without a zone; until then it is to be kept."""
+    """An image in a pool's trash. deferment_end_time: naive UTC; the image must be kept until then."""
 
     id: str
     name: str
@@ -163,7 +163,7 @@ class Rbd(Protocol):
 
 
 class Bindings(NamedTuple):
-    """Both modules, as far as they are used here."""
+    """Both modules, reduced to the parts used here."""
 
     rados: ModuleType
     rbd: ModuleType
@@ -190,7 +190,7 @@ def load() -> Bindings:
 
 
 def _load(name: str) -> ModuleType:
-    """Load one extension module under its own name: rbd's C code imports `rados` by it."""
+    """Load one extension module under its own name, because rbd's C code imports `rados` by that name."""
     if name in sys.modules:
         return sys.modules[name]
     spec = PathFinder.find_spec(name, [DEBIAN_PACKAGES])

@@ -1,4 +1,4 @@
-"""How much room a pool has."""
+"""The used and available space of a pool."""
 
 import json
 
@@ -25,7 +25,7 @@ class _Pools(BaseModel):
 
 
 def pool_room(connection: Connection, pool: str) -> tuple[int, int] | None:
-    """Return (used, available) bytes of user data in a pool, its quota counted; None where the cluster keeps no statistics.
+    """Return (used, available) bytes of user data in a pool within its quota; None if the cluster keeps no statistics.
 
     Statistics come from a manager daemon; without one the monitors answer with empty lists.
     """
@@ -39,9 +39,10 @@ def pool_room(connection: Connection, pool: str) -> tuple[int, int] | None:
 def capacity(
     room: tuple[int, int] | None, stored_bytes: int, limit_bytes: int | None, reserve_bytes: int, storage: str
 ) -> Capacity:
-    """Put together the pool's room, the configured limit and the reserve.
+    """Combine the pool's room, the configured limit and the reserve into a capacity.
 
-    room: None without statistics: then the limit and what we stored decide. Raises StorageUnavailable if there is neither.
+    room: None without statistics; the limit and the bytes we stored decide then. Raises StorageUnavailable if there is
+    neither.
     """
     if room is None and limit_bytes is None:
         raise StorageUnavailable(

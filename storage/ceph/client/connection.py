@@ -1,4 +1,4 @@
-"""Connections to a pool, with bounded waits, and the one place where errors of Ceph become ours."""
+"""Connections to a pool with bounded waits, and the single place where Ceph errors are translated into ours."""
 
 import errno
 import threading
@@ -12,20 +12,21 @@ from storage.ceph.client.address import CephAddress, key_of
 from storage.ceph.client.bindings import Cluster, Pool, RbdImage, load
 from storage.ceph.layout import OBJECT_BYTES
 
-CONNECT_S = 4  # connecting answers or gives up within 5 s, whatever the longer settings say
+CONNECT_S = 4  # connecting succeeds or fails within 5 s, however long the other timeouts are
 
 UNREACHABLE = {errno.ETIMEDOUT, errno.ENOTCONN, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EINTR}
 FULL = {errno.ENOSPC, errno.EDQUOT}
 REFUSED = {errno.EACCES, errno.EPERM}
-FENCED = {errno.ESHUTDOWN}  # what a client on Ceph's blocklist gets; librbd answers EROFS once its lock is lost
+FENCED = {errno.ESHUTDOWN}  # what a blocklisted client gets; librbd answers EROFS once its lock is lost
 LOCK_LOST = {errno.EROFS}
 
 
 class Connection:
     """An open pool of one cluster, and the images opened through it.
 
-    An image must be closed before its pool, and the pool before the cluster; Python's garbage collector knows no order, and the
-    bindings crash the process where it errs. So the images belong to the connection, and what nobody closed is closed in order.
+    An image must be closed before its pool, and the pool before the cluster. Python's garbage collector guarantees no
+    order, and the bindings crash the process if the order is wrong. So the connection owns the images and closes any
+    that are still open in the right order.
     """
 
     def __init__(self, storage: str, cluster: Cluster, pool: Pool) -> None:
@@ -45,7 +46,7 @@ class Connection:
         return image
 
     def close_image(self, image: RbdImage) -> None:
-        """Close an image. One whose lock was taken over is closed as well."""
+        """Close an image, also if its lock was taken over."""
         if image in self._images:
             self._images.remove(image)
             with translated(self.storage, "closing"):
@@ -59,7 +60,7 @@ class Connection:
 
 
 def _forgotten(images: list[RbdImage], pool: Pool, cluster: Cluster) -> None:
-    """End a connection that nobody closed; not in one of Ceph's own threads, which would wait for itself."""
+    """Close an abandoned connection, but not from one of Ceph's own threads, which would wait for itself."""
     if threading.current_thread() is threading.main_thread():
         _leave(images, pool, cluster)
     else:
@@ -80,8 +81,8 @@ def connect(
 ) -> Connection:
     """Join the cluster and open the pool.
 
-    timeout_s: how long one operation may wait for an OSD; `quick` cuts it to that of connecting.
-    Raises StorageUnavailable within 5 s for a cluster that does not answer, StorageRefused for everything it refuses.
+    timeout_s: how long one operation may wait for an OSD; `quick` shortens it to the connect timeout.
+    Raises StorageUnavailable within 5 s if the cluster does not answer, StorageRefused if it refuses anything.
     """
     if not Path(address.conf).is_file():
         raise StorageRefused(storage, f"its configuration file {address.conf} does not exist")
@@ -99,9 +100,9 @@ def connect(
 
 
 def _options(storage: str, address: CephAddress, credentials: str | None, wait_s: int) -> dict[str, str]:
-    """Return the configuration that goes over the file's.
+    """Return the options that override the configuration file.
 
-    No cache of librbd: objects are written and read once, whole, and an acknowledged write has to be a durable one.
+    librbd's cache is off: objects are written and read once, whole, and an acknowledged write has to be durable.
     """
     key = {"key": key_of(storage, address.user, credentials)} if credentials else {}
     return key | {
@@ -134,14 +135,14 @@ def _open_pool(storage: str, address: CephAddress, cluster: Cluster) -> Pool:
             pool = cluster.open_ioctx(address.pool)
         except load().rados.ObjectNotFound as error:
             raise StorageRefused(storage, f"there is no pool {address.pool!r} in its cluster") from error
-    # without this a full pool makes every write wait for ever; with it, they fail at once
+    # without this every write to a full pool waits forever; with it writes fail at once
     pool.set_osdmap_full_try()
     return pool
 
 
 @contextmanager
 def translated(storage: str, doing: str, subject: str = "") -> Iterator[None]:
-    """Turn any error of the bindings into one of ours; `subject` is the landing or image that is being worked on."""
+    """Translate any error of the bindings into one of ours; `subject` names the landing or image in use."""
     try:
         yield
     except load().failures as error:
@@ -149,7 +150,7 @@ def translated(storage: str, doing: str, subject: str = "") -> Iterator[None]:
 
 
 def fault(storage: str, doing: str, number: int, subject: str = "", words: str = "") -> ImagewrightError:
-    """Return our error for an errno of Ceph."""
+    """Return our error for a Ceph errno."""
     number = abs(number)
     if number in FENCED or (number in LOCK_LOST and subject):
         return ImageBusy(subject or f"on {storage}", "another worker")

@@ -1,4 +1,4 @@
-"""A bounded number of running operations on a pool."""
+"""A bounded number of concurrent operations on a pool."""
 
 import threading
 
@@ -10,7 +10,7 @@ DEPTH = 16  # operations in flight: at most 64 MiB
 
 
 class InFlight:
-    """A bounded number of running operations; the first failure is raised in the thread that starts more."""
+    """A bounded number of concurrent operations; the first failure is raised in the thread that starts further ones."""
 
     def __init__(self, storage: str, subject: str, wait_s: float) -> None:
         self._storage, self._subject, self._wait_s = storage, subject, wait_s
@@ -26,12 +26,12 @@ class InFlight:
             self._raise()
 
     def write(self, image: RbdImage, offset: int, data: bytes) -> None:
-        """Start to write bytes of an image as soon as there is a slot."""
+        """Start writing bytes to an image as soon as a slot is free."""
         self.enter()
         image.aio_write(data, offset, self.done)
 
     def done(self, completion: Completion) -> None:
-        """Note the end of an operation; called by Ceph's threads."""
+        """Record the end of an operation; called from Ceph's threads."""
         result = completion.get_return_value()
         if result < 0 and not self._failure:
             self._failure = result

@@ -1,1 +1,1 @@
-"""Converting inside a pool, proven."""
+"""Conversion inside a pool, with proof of the result."""

@@ -1,4 +1,4 @@
-"""From a qcow2 or VMDK landing to a raw one in the same pool, without a copy on the worker, resumable."""
+"""Resumable conversion of a qcow2 or VMDK landing to a raw one in the same pool, without a copy on the worker."""
 
 from contextlib import closing
 
@@ -12,7 +12,10 @@ from storage.protocols import Converted, Progress, SourceInfo
 
 
 def convert(source: CephLanding, from_format: ImageFormat, target: CephLanding, progress: Progress) -> None:
-    """Write the guest's disk in `source` to `target` as qemu-img reads it, holes kept. Raises ConversionFailed, MissingProgram."""
+    """Write the guest's disk in `source` to `target` as qemu-img reads it, with its holes.
+
+    Raises ConversionFailed, MissingProgram.
+    """
     with closing(source.open()) as reader:
         disk = QemuDisk(reader, from_format)
         size = disk.size_bytes()
@@ -25,7 +28,7 @@ def convert(source: CephLanding, from_format: ImageFormat, target: CephLanding, 
 
 
 def converted(target: CephLanding, finished: Finished | None) -> Converted:
-    """Describe a landing that was converted. Raises StaleLanding if there is none, nor a landing to make it from."""
+    """Describe a converted landing. Raises StaleLanding if neither it nor a landing to convert exists."""
     if finished is None:
         raise StaleLanding(target.landing_id)
     return Converted(
@@ -34,7 +37,7 @@ def converted(target: CephLanding, finished: Finished | None) -> Converted:
 
 
 def _begun(source: CephLanding, target: CephLanding, size_bytes: int) -> int:
-    """Go on after what an attempt before kept of the same landing; return how much that is."""
+    """Resume what an earlier attempt kept of the same landing; return its length in bytes."""
     origin = SourceInfo(url=f"landing:{source.landing_id}", size_bytes=size_bytes, etag=source.root())
     if target.begun_with() == origin:
         return target.restore(lambda _: None)
@@ -43,7 +46,7 @@ def _begun(source: CephLanding, target: CephLanding, size_bytes: int) -> int:
 
 
 class _Stream:
-    """Writes what comes in order to a landing, holes at once however large."""
+    """Writes sequential bytes to a landing; a hole of any size is one call."""
 
     def __init__(self, target: CephLanding, kept: int, end: int, progress: Progress) -> None:
         self._target, self._kept, self._end, self._progress = target, kept, end, progress
@@ -51,18 +54,18 @@ class _Stream:
         self.size_bytes = end - kept
 
     def take(self, offset: int, length: int, receive: Receive) -> None:
-        """Take bytes after those taken before."""
+        """Append bytes."""
         self._skip_to(self._kept + offset)
         self._target.write(memoryview(receive(length)))
         self._at += length
         self._progress(self._at, self._end)
 
     def take_zeros(self, offset: int, length: int) -> None:
-        """Take a hole."""
+        """Append a hole."""
         self._skip_to(self._kept + offset + length)
 
     def finish(self) -> None:
-        """Take the hole at the end."""
+        """Append the hole at the end of the disk."""
         self._skip_to(self._end)
         self._progress(self._end, self._end)
 

@@ -1,7 +1,7 @@
-"""From an unfolded qcow2 landing to a raw one: the disk is there already, only what was not moved is copied into it.
+"""Conversion of an unfolded qcow2 landing to raw: the disk is already there, only unmoved parts are copied into it.
 
-The commit is one record: from then on the landing's digests are those of the disk. The rest of the file stays behind it until the
-image is published: an add that dies before then reads the file back instead of fetching it again.
+The commit is one record: after it the landing's digests are those of the disk. The rest of the file stays behind the
+disk until the image is published, so an add that dies before then reads the file back instead of fetching it again.
 """
 
 from contextlib import closing
@@ -39,7 +39,10 @@ from storage.protocols import Progress
 
 
 def convert(source: CephLanding, wait_s: float, progress: Progress) -> Finished:
-    """Make the landing raw, under the name that it has. Safe to repeat at every point. Raises ConversionFailed, MissingProgram."""
+    """Make the landing raw under its present name. Safe to repeat at every point.
+
+    Raises ConversionFailed, MissingProgram.
+    """
     with closing(source):
         connection, image = source.exclusive()
         with translated(connection.storage, "converting", source.landing_id):
@@ -53,7 +56,7 @@ def convert(source: CephLanding, wait_s: float, progress: Progress) -> Finished:
 
 
 class _Conversion:
-    """One attempt: what was moved is proven, what was not is copied, and the record that commits it is made."""
+    """One attempt: prove the moved parts, copy the unmoved ones, and build the record that commits the conversion."""
 
     def __init__(self, source: CephLanding, connection: Connection, image: RbdImage, wait_s: float) -> None:
         self._source, self._connection, self._image = source, connection, image
@@ -64,7 +67,7 @@ class _Conversion:
         self._unfolded = record
         count = object_count(record.disk_bytes)
         self._rows = bytearray(read_rows(connection, image.id(), count, DISK_PIECE))
-        self._stored: dict[int, int] = {}  # bytes by object, of parts that are not done
+        self._stored: dict[int, int] = {}  # bytes by object, of unfinished parts
         self._lock = Lock()
 
     def run(self, progress: Progress) -> Finished:
@@ -93,7 +96,7 @@ class _Conversion:
         progress(size, size)
 
     def _put(self, index: int, data: bytes) -> None:
-        """Write one object of the disk whole, unless it is there."""
+        """Write one whole object of the disk, unless it is there."""
         block = memoryview(data)
         row, runs = row_of(block), data_runs(block)
         with self._lock:
@@ -107,7 +110,7 @@ class _Conversion:
             self._flight.write(self._image, index * OBJECT_BYTES + first, bytes_of(block, first, last))
 
     def _keep(self, part: Part) -> None:
-        """Make a part durable and record that an attempt after this one need not copy it."""
+        """Make a part durable and record that later attempts need not copy it."""
         self._flight.drain()
         first, last = part[0] // OBJECT_BYTES, object_count(part[1])
         with self._lock:

@@ -1,4 +1,4 @@
-"""Proof that a qcow2 file was taken apart rightly, and what of its disk is left to copy, by qemu-img, which had no part in it."""
+"""Proof by qemu-img, an independent reader, that a qcow2 file was unfolded correctly, and of what is left to copy."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,21 +10,21 @@ from storage.ceph.layout import OBJECT_BYTES
 from storage.ceph.qcow2.placement import Placement
 from storage.programs.qemu_img import Extent
 
-PART_BYTES = 96 << 20  # of data at most, for one run of qemu-img: it starts in 50 ms and unpacks so much in 600
-MAX_HOLE = 1 << 30  # qemu-img passes over a hole of this size in less time than it takes to start
-MAX_MOVED = 32 << 20  # and copies so much once more
+PART_BYTES = 96 << 20  # most data for one run of qemu-img: it starts in 50 ms and unpacks this much in 600 ms
+MAX_HOLE = 1 << 30  # qemu-img skips a hole of this size in less time than it takes to start
+MAX_MOVED = 32 << 20  # and copies this much again
 Parts = list[tuple[int, int]]
 
 
 class Sorted(NamedTuple):
-    """The guest's disk as qemu-img reads it: parts that lie where they belong, and parts that don't; the rest is zeros."""
+    """The guest's disk as qemu-img reads it: parts already in place and parts that are not; the rest is zeros."""
 
     moved: Parts
     unmoved: Parts
 
 
 def sort_out(extents: Sequence[Extent], placement: Placement, file_bytes: int) -> Sorted:
-    """Sort the extents of a disk by whether placement moved exactly them. file_bytes: of the qcow2 file."""
+    """Sort the extents of a disk by whether placement moved exactly them. file_bytes: size of the qcow2 file."""
     found = Sorted([], [])
     for extent in extents:
         if extent.host is None:
@@ -38,9 +38,10 @@ def sort_out(extents: Sequence[Extent], placement: Placement, file_bytes: int) -
 
 
 def prove(extents: Sequence[Extent], found: Sorted, placement: Placement, file_bytes: int) -> None:
-    """Raise ConversionFailed unless qemu-img knows a disk of that size, and every moved cluster from the very place it came from.
+    """Raise ConversionFailed unless qemu-img reports the same disk size and the same source of every moved cluster.
 
-    What is not moved is copied from qemu-img and needs no proof; what it knows nothing of is zeros, and must not have been written.
+    Unmoved parts are copied from qemu-img and need no proof. Parts that qemu-img does not report are zeros and must not
+    have been written.
     """
     size = placement.cluster_bytes
     moved = placement.moved_guest_clusters(file_bytes)
@@ -53,7 +54,7 @@ def prove(extents: Sequence[Extent], found: Sorted, placement: Placement, file_b
 
 
 def parts_to_copy(found: Sorted, size_bytes: int, programs: int) -> Parts:
-    """Return parts of whole objects, in order, with all that was not moved. programs: how many of them are copied at once."""
+    """Return parts of whole objects, in order, that cover all unmoved data. programs: how many are copied at once."""
     parts: Parts = []
     moved, copied, enough = 0, 0, _part_bytes(sum(end - start for start, end in found.unmoved), programs)
     for start, end, is_unmoved in _pieces(found):
@@ -72,13 +73,13 @@ def parts_to_copy(found: Sorted, size_bytes: int, programs: int) -> Parts:
 
 
 def _part_bytes(unmoved: int, programs: int) -> int:
-    """Return how much data a part gets, so that all programs are busy to the end."""
+    """Return how much data each part gets, so that all programs stay busy to the end."""
     rounds = max(1, -(-unmoved // (programs * PART_BYTES)))
     return -(-unmoved // (rounds * programs))
 
 
 def _pieces(found: Sorted) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, is_unmoved) in order; what is not moved in pieces that lie in one object each."""
+    """Yield (start, end, is_unmoved) in order; unmoved ranges are cut at object boundaries."""
     for start, end, is_unmoved in sorted(
         [(*part, False) for part in found.moved] + [(*part, True) for part in found.unmoved]
     ):

@@ -1,7 +1,7 @@
-"""The guest's disk in a stored file, read by qemu-img: what it says is what a machine would see, so nothing has to be compared after.
+"""The guest's disk in a stored file, read by qemu-img: it sees what a machine would, so nothing is compared afterwards.
 
-qemu-img gets the file from us, every byte of it proven, and gives the disk to us, both over sockets: it has no network, no key and
-no file. Several run at once, each with a part of the disk: one of them keeps only one processor busy.
+qemu-img receives the file from us over a socket, every byte proven, and returns the disk over another: it has no
+network, no key and no file. Several run at once, each on a part of the disk, because one keeps only one processor busy.
 """
 
 import os
@@ -17,19 +17,19 @@ from storage.ceph.reading.reader import CephReader
 from storage.nbd.server import Given, Receive, Served, Taken, Taker
 from storage.programs import qemu_img
 
-MAX_PROGRAMS = 8  # each has a reader of its own, 32 MiB
+MAX_PROGRAMS = 8  # each has its own reader of 32 MiB
 Part = tuple[int, int]
 Put = Callable[[int, bytes], None]
-"""Takes an object of the disk: its index and its bytes. Objects of zeros are left out."""
+"""Stores one object of the disk, given its index and bytes. Objects of zeros are left out."""
 
 
 def programs() -> int:
-    """Return how many qemu-img run at once."""
+    """Return how many qemu-img processes run at once."""
     return min(os.cpu_count() or 1, MAX_PROGRAMS)
 
 
 class QemuDisk:
-    """The disk in a file that the inspector has passed. Raises ConversionFailed, MissingProgram, and the errors of the reader."""
+    """The disk in an inspected file. Raises ConversionFailed, MissingProgram, and the reader's errors."""
 
     def __init__(self, reader: CephReader, image_format: ImageFormat) -> None:
         self._reader, self._format = reader, image_format
@@ -40,20 +40,20 @@ class QemuDisk:
             return qemu_img.served_size(file.descriptor, self._format)
 
     def extents(self, size_bytes: int) -> tuple[qemu_img.Extent, ...]:
-        """Return what the disk is made of. size_bytes: virtual size."""
+        """Return the disk's extents. size_bytes: virtual size."""
         with self._file() as file:
             return qemu_img.extents(file.descriptor, self._format, size_bytes)
 
     def copy(self, part: Part, taker: Taker) -> None:
-        """Give a part of the disk to `taker`, in order and without its zeros."""
+        """Pass a part of the disk to `taker`, in order and without its zeros."""
         target = Taken(taker)
         with self._file(target) as file:
             qemu_img.copy_part(file.descriptor, self._format, *part, target.descriptor)
 
     def copy_objects(self, parts: Sequence[Part], size_bytes: int, put: Put) -> Generator[Part, None, None]:
-        """Give parts of whole objects to `put`, several at once; yield each part when it and all before it are done.
+        """Pass parts of whole objects to `put`, several at once; yield each part once it and all earlier ones are done.
 
-        size_bytes: virtual size. put: called by several threads, until the generator is closed.
+        size_bytes: virtual size. put: called from several threads until the generator is closed.
         """
         with ThreadPoolExecutor(programs(), thread_name_prefix="qemu") as pool:
             try:
@@ -69,7 +69,7 @@ class QemuDisk:
 
     @contextmanager
     def _file(self, *targets: Taken) -> Iterator[Given]:
-        """Serve the file; what goes wrong at our end of a socket is raised instead of what the program made of it."""
+        """Serve the file; a failure at our end of a socket is raised instead of the program's resulting error."""
         file = Given(self._reader.again())
         try:
             yield file
@@ -81,7 +81,7 @@ class QemuDisk:
 
 
 class Objects:
-    """Puts objects together from what comes in order; what does not come is zeros."""
+    """Assembles objects from sequential bytes; gaps are zeros."""
 
     def __init__(self, part: Part, disk_bytes: int, put: Put) -> None:
         self._start, self.size_bytes = part[0], part[1] - part[0]
@@ -89,7 +89,7 @@ class Objects:
         self._index, self._pieces, self._filled = 0, list[bytes | memoryview](), 0
 
     def take(self, offset: int, length: int, receive: Receive) -> None:
-        """Take bytes, which may belong to several objects."""
+        """Take bytes, which may span several objects."""
         at = self._start + offset
         while length:
             index, inside = divmod(at, OBJECT_BYTES)
@@ -100,7 +100,7 @@ class Objects:
             at, length = at + count, length - count
 
     def take_zeros(self, _offset: int, _length: int) -> None:
-        """Take what an object is made of where nothing comes."""
+        """Do nothing: gaps in an object are zeros already."""
 
     def finish(self) -> None:
         """Hand over the last object."""
@@ -123,7 +123,7 @@ class Objects:
 
 
 def _end(ends: Sequence[Served]) -> None:
-    """Hang up everywhere, then raise the first failure."""
+    """Close all sockets, then raise the first failure."""
     failures = [failure for end in ends if (failure := end.end()) is not None]
     for failure in failures:
         raise failure

@@ -1,4 +1,4 @@
-"""The guest's disk of a qcow2 file that is taken apart while it comes: its objects are put together here and written once."""
+"""The guest's disk of a qcow2 file unfolded as it arrives: assembles its objects and writes each once."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,24 +9,24 @@ from storage.ceph.qcow2.placement import Placement
 Write = Callable[[int, bytes], None]
 Runs = list[tuple[int, int]]
 
-OPEN_OBJECTS = 4  # what is open is lost by a death, and with it what came after it in the file: 16 MiB at most
-WORTH_HOLDING = 1 << 20  # a smaller piece is copied: it would keep the 4 MiB alive that it came in
+OPEN_OBJECTS = 4  # a death loses the open objects and everything after them in the file: at most 16 MiB
+WORTH_HOLDING = 1 << 20  # smaller pieces are copied: a view would keep its 4 MiB block alive
 
 
 class _Open:
-    """An object being put together."""
+    """An object being assembled."""
 
     def __init__(self, length: int) -> None:
         self.length, self.filled = length, 0
         self._pieces: dict[int, bytes | memoryview] = {}
 
     def put(self, inside: int, part: memoryview) -> None:
-        """Take bytes to a place that nothing was taken to before."""
+        """Put bytes at an offset that holds nothing yet."""
         self._pieces[inside] = part if len(part) >= WORTH_HOLDING else bytes(part)
         self.filled += len(part)
 
     def whole(self) -> bytes:
-        """Return the object; what never came is zeros."""
+        """Return the object; missing bytes are zeros."""
         parts, at = list[bytes | memoryview](), 0
         for inside, piece in sorted(self._pieces.items()):
             parts += [memoryview(ZEROS)[: inside - at], piece]
@@ -35,18 +35,18 @@ class _Open:
 
 
 class GuestDisk:
-    """Takes clusters of the file to their place in the disk, bytes [0, base) of the image; the file's rest lies behind it."""
+    """Moves clusters of the file to their place in the disk, bytes [0, base) of the image; the rest lies behind."""
 
     def __init__(self, placement: Placement, base: int) -> None:
         self.placement, self.base = placement, base
         self.size_bytes = placement.header.size_bytes
         self.rows: dict[int, bytes] = {}  # of objects written whole
-        self.torn: set[int] = set()  # objects written in parts: their rows are read back
+        self.torn: set[int] = set()  # objects written in parts; their rows are computed by reading them back
         self.stored_bytes = 0
         self._open: OrderedDict[int, _Open] = OrderedDict()
 
     def take(self, index: int, block: memoryview, runs: Runs, write: Write) -> Runs:
-        """Learn from object `index` of the file, take what belongs to the disk, return the data runs that stay."""
+        """Learn from object `index` of the file, take the disk's clusters, and return the data runs that stay."""
         self.placement.feed(index, block)
         moved = self.placement.moved(index, len(block))
         for start, end, guest in moved:
@@ -54,17 +54,17 @@ class GuestDisk:
         return _without(runs, [(start, end) for start, end, _ in moved])
 
     def flush(self, write: Write) -> None:
-        """Write the objects that are open."""
+        """Write the open objects."""
         while self._open:
             self._close(next(iter(self._open)), write)
 
     def resumed(self, touched: set[int], stored_bytes: int) -> None:
-        """Go on with a disk that was partly written before."""
+        """Resume a disk that was partly written before."""
         self.torn, self.stored_bytes = touched, stored_bytes
 
     @property
     def object_count(self) -> int:
-        """How many objects the disk has."""
+        """The number of objects in the disk."""
         return object_count(self.size_bytes)
 
     def _put(self, guest: int, data: memoryview, write: Write) -> None:
@@ -102,7 +102,7 @@ class GuestDisk:
 
 
 def _without(runs: Runs, taken: Runs) -> Runs:
-    """Cut the taken ranges out of the runs; both in order."""
+    """Cut the taken ranges out of the runs; both are in order."""
     left: Runs = []
     for first, last in runs:
         start = first

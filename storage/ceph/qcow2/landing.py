@@ -1,6 +1,6 @@
-"""qcow2 landings that are taken apart: begun, resumed, completed, and read again as the file that came.
+"""Unfolded qcow2 landings: begin, resume, complete them, and read them back as the original file.
 
-The image then holds two things: bytes [0, base) are the guest's disk, from `base` on lies what is left of the file.
+The image of such a landing has two parts: bytes [0, base) are the guest's disk; the rest of the file starts at `base`.
 """
 
 from collections.abc import Callable
@@ -37,14 +37,14 @@ Feed = Callable[[memoryview], None]
 
 
 class Resumed(NamedTuple):
-    """What an unfolded landing kept, and the disk that goes on; no disk if nothing was kept."""
+    """The kept prefix of an unfolded landing, and its resumed disk; no disk if nothing was kept."""
 
     kept: KeptPrefix
     disk: GuestDisk | None
 
 
 def begin(image: RbdImage, head: memoryview) -> GuestDisk | None:
-    """Decide by the first object of a file whether it is taken apart; if so, make room for the disk before it."""
+    """Decide by a file's first object whether to unfold it; if so, make room for the disk before it."""
     header = unfoldable(head)
     if header is None:
         return None
@@ -56,7 +56,7 @@ def begin(image: RbdImage, head: memoryview) -> GuestDisk | None:
 
 
 def complete(connection: Connection, image: RbdImage, disk: GuestDisk, wait_s: float) -> None:
-    """Record the digests of the disk. Everything was written and is durable."""
+    """Record the digests of the disk, which is written and durable."""
     rows = bytearray(zero_row(OBJECT_BYTES) * (disk.object_count - 1))
     rows += zero_row(object_length(disk.size_bytes, disk.object_count - 1))
     for index, row in disk.rows.items():
@@ -70,7 +70,7 @@ def complete(connection: Connection, image: RbdImage, disk: GuestDisk, wait_s: f
 
 
 def restore(connection: Connection, image: RbdImage, unfolded: Unfolded, feed: Feed) -> Resumed:
-    """Read back and prove what was kept of the file, feed it in order, and cut off everything after it in both parts."""
+    """Read back and prove what was kept of the file, feed it in order, and cut off the rest of both parts."""
     with translated(connection.storage, "reading what was kept"):
         planned = _file_bytes(image, unfolded.base)
         kept = _read_kept(connection, image, unfolded.base, feed)
@@ -86,7 +86,7 @@ def restore(connection: Connection, image: RbdImage, unfolded: Unfolded, feed: F
 
 
 def _file_bytes(image: RbdImage, base: int) -> int:
-    """Return the room for the file behind the disk: none yet where a death came before the image was made larger."""
+    """Return the room for the file behind the disk: 0 if a death came before the image was enlarged."""
     return max(0, image.size() - base)
 
 
@@ -94,7 +94,7 @@ def _read_kept(connection: Connection, image: RbdImage, base: int, feed: Feed) -
     """Feed full objects that prove themselves, then the tail."""
     finished = read_record(image, FINISHED_KEY, Finished)
     if finished and finished.first_piece:
-        # It became the disk; the file's length is what lies behind that, 0 if it was cut off.
+        # It became the disk; the file's length is the room behind the disk, 0 if that was cut off.
         finished = finished.model_copy(update={"size_bytes": _file_bytes(image, base)})
     size = finished.size_bytes if finished else _file_bytes(image, base)
     rows = read_rows(connection, image.id(), object_count(size))
@@ -117,7 +117,7 @@ def _read_kept(connection: Connection, image: RbdImage, base: int, feed: Feed) -
 
 
 def _keep_last(image: RbdImage, base: int, placement: Placement, size_bytes: int, row: bytes) -> None:
-    """Turn the last object of a finished file, if it is not full, into the tail of an unfinished one."""
+    """Turn the last object of a finished file, if it is incomplete, into the tail of an unfinished one."""
     index, length = divmod(size_bytes, OBJECT_BYTES)
     if not length:
         return
@@ -139,7 +139,7 @@ def _read_tail(image: RbdImage, base: int, index: int, feed: Feed) -> bytes:
 
 
 def _proven(image: RbdImage, placement: Placement, index: int, block: memoryview, row: bytes) -> bool:
-    """Complete a block with its moved clusters and tell whether it is what came."""
+    """Complete a block with its moved clusters and tell whether it equals what arrived."""
     placement.feed(index, block)
     for start, end, guest in placement.moved(index, len(block)):
         block[start:end] = image.read(guest, end - start)
@@ -152,7 +152,7 @@ def _bytes_in_place(placement: Placement, index: int, block: memoryview) -> int:
 
 
 def _resumed_disk(image: RbdImage, base: int, kept_bytes: int) -> GuestDisk | None:
-    """Clear the disk of what an attempt wrote past the bytes that are kept, and go on with it."""
+    """Clear from the disk what an attempt wrote past the kept bytes, and resume it."""
     placement = read_placement(image, base, kept_bytes)
     if placement is None:
         return None

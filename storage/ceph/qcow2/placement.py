@@ -1,9 +1,9 @@
-"""Which clusters of a qcow2 file can be kept at their place in the guest's disk while the file arrives.
+"""Which clusters of a qcow2 file can go straight to their place in the guest's disk while the file arrives.
 
-A qcow2 file is metadata and clusters; most clusters are the guest's bytes as they are. A file written by qemu has every
-table before the clusters that it maps, so when a cluster comes its place in the guest's disk is known. Such a cluster is
-*moved*: written there and nowhere else, and converting the file is no copy any more. The file itself can still be read,
-byte for byte: what is moved is a pure function of the file's own tables and of their order in it, so it is not recorded.
+A qcow2 file is metadata and clusters; most clusters are the guest's bytes unchanged. In a file written by qemu every
+table precedes the clusters that it maps, so the place of a cluster in the guest's disk is known when it arrives. Such a
+cluster is *moved*: written there and nowhere else, so that conversion copies nothing. The file can still be read back
+byte for byte: which clusters were moved is a pure function of the file's tables and their order, so it is not recorded.
 """
 
 from itertools import pairwise
@@ -33,7 +33,7 @@ class Moved(NamedTuple):
 
 
 def unfoldable(head: bytes | memoryview) -> Header | None:
-    """Return the header of a file whose clusters may be moved, or None: then it is kept as it comes."""
+    """Return the header of a file whose clusters may be moved, or None: the file is then stored as it is."""
     if bytes(head[:4]) != QCOW2_MAGIC:
         return None
     header = read_header(bytes(head[: HEADER_V3 + 8]))
@@ -47,7 +47,7 @@ def unfoldable(head: bytes | memoryview) -> Header | None:
 
 
 class Placement:
-    """Learns from the tables as they pass, in order, where the clusters after them belong."""
+    """Learns from tables, as they pass in order, where the clusters after them belong."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -58,7 +58,7 @@ class Placement:
         self._places: Places = np.full(1024, STAYS, np.int32)  # host cluster → guest cluster
 
     def feed(self, index: int, block: memoryview) -> None:
-        """Take object `index` of the file; objects come in order, those without a table may be left out."""
+        """Take object `index` of the file; objects come in order, and those without a table may be left out."""
         start = index * OBJECT_BYTES
         self._take_l1(start, block)
         first, count = start // self.cluster_bytes, len(block) // self.cluster_bytes
@@ -68,7 +68,7 @@ class Placement:
                 self._take_table(self._tables[cluster], block[at : at + self.cluster_bytes], first)
 
     def moved(self, index: int, length: int) -> list[Moved]:
-        """Return what of object `index` is moved, adjacent clusters joined; call after `feed` of that object."""
+        """Return the moved ranges of object `index`, adjacent clusters joined; call after `feed` of that object."""
         first, count = index * OBJECT_BYTES // self.cluster_bytes, length // self.cluster_bytes
         runs: list[Moved] = []
         for number, guest in enumerate(self._places[first : first + count].tolist()):
@@ -82,20 +82,20 @@ class Placement:
         return runs
 
     def objects_with_tables(self) -> tuple[int, ...]:
-        """Return the objects of the file that hold the L1 table, or L2 tables where it is known, in order."""
+        """Return the objects of the file that hold the L1 table or the L2 tables known so far, in order."""
         first, last = self.header.l1_offset // OBJECT_BYTES, (self._l1_end - 1) // OBJECT_BYTES
         tables = {cluster * self.cluster_bytes // OBJECT_BYTES for cluster in self._tables}
         return tuple(sorted(tables | set(range(first, last + 1))))
 
     def moved_guest_clusters(self, file_bytes: int) -> npt.NDArray[np.bool_]:
-        """Return for every cluster of the guest's disk whether it was moved when so much of the file had come."""
+        """Return for every cluster of the guest's disk whether it was moved once `file_bytes` had arrived."""
         moved = np.zeros(-(-self.header.size_bytes // self.cluster_bytes), np.bool_)
         places = self._places[: file_bytes // self.cluster_bytes]
         moved[places[places != STAYS]] = True
         return moved
 
     def split(self, host: int, guest: int, length: int, file_bytes: int) -> list[tuple[int, int, bool]]:
-        """Cut `length` bytes, at `host` in the file and `guest` in the disk, into (start, end, was moved there) of the disk."""
+        """Cut `length` bytes, at `host` in the file and `guest` in the disk, into (start, end, moved) of the disk."""
         size = self.cluster_bytes
         if (host | guest) % size:
             return [(guest, guest + length, False)]
@@ -123,14 +123,14 @@ class Placement:
                 self._tables.setdefault(offset // self.cluster_bytes, table)
 
     def _take_table(self, table: int, data: memoryview, first: int) -> None:
-        """Note the places of clusters that come from host cluster `first` on. The first table to name a cluster has it."""
+        """Record the places of clusters from host cluster `first` on. The first table to name a cluster owns it."""
         entries = np.frombuffer(data, ">u8").astype(np.uint64)
         hosts = ((entries & np.uint64(OFFSET)) >> np.uint64(self.header.cluster_bits)).astype(np.int64)
         guests = np.arange(len(entries), dtype=np.int64) + table * len(entries)
         aligned = (entries & np.uint64(OFFSET) & np.uint64(self.cluster_bytes - 1)) == 0
         plain = (entries & np.uint64(COMPRESSED | ZERO)) == 0
         if (entries & np.uint64(COMPRESSED)).any():
-            return  # its few plain clusters would only tear holes into what qemu-img compares afterwards
+            return  # its few plain clusters would only fragment what qemu-img compares afterwards
         whole = (guests + 1) * self.cluster_bytes <= self.header.size_bytes
         usable = aligned & plain & whole & (hosts >= max(first, 1)) & (hosts < 1 << 31) & (guests < 1 << 31)
         self._note(hosts[usable], guests[usable])
@@ -151,7 +151,7 @@ class Placement:
         return 2 * self.header.size_bytes // self.cluster_bytes + (1 << 16)
 
     def _kept_in_place(self) -> npt.NDArray[np.int64]:
-        """Return the clusters that have to be found before anything is known: tables."""
+        """Return the clusters that must stay findable without any other knowledge: the tables."""
         first, last = self.header.l1_offset // self.cluster_bytes, (self._l1_end - 1) // self.cluster_bytes
         return np.array([*range(first, last + 1), *self._tables], np.int64)
 

@@ -1,4 +1,4 @@
-"""A qcow2 file's bytes, read from the objects that they were unfolded into."""
+"""A qcow2 file's bytes, read from the objects into which they were unfolded."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -10,7 +10,7 @@ from storage.ceph.qcow2.placement import Moved, Placement, unfoldable
 
 
 def read_placement(image: RbdImage, base: int, file_bytes: int) -> Placement | None:
-    """Learn again from the tables of a file, which are never moved, what of it was."""
+    """Rebuild the placement from a file's tables, which are never moved."""
 
     def read(index: int) -> memoryview:
         return read_in_place(image, base, index, object_length(file_bytes, index))
@@ -19,10 +19,10 @@ def read_placement(image: RbdImage, base: int, file_bytes: int) -> Placement | N
 
 
 def learn(read: Callable[[int], memoryview], count: int) -> Placement | None:
-    """Feed a placement with those objects of a file that hold tables, in the order in which they came.
+    """Feed a placement with the objects of a file that hold tables, in their order of arrival.
 
-    read: returns an object as it lies in place. Tables that came before it was known where they are were not understood then,
-    and are not now: objects before the last of the L1 table count only for that.
+    read: returns an object as it lies in the image. Tables that arrived before they were known to be tables were not
+    used then and are not used now: objects before the last one of the L1 table count only for that table.
     """
     header = unfoldable(read(0)) if count else None
     if header is None:
@@ -40,7 +40,7 @@ def learn(read: Callable[[int], memoryview], count: int) -> Placement | None:
 def start_view(
     storage: str, image: RbdImage, base: int, placement: Placement, index: int, length: int
 ) -> "Future[bytes]":
-    """Start to read an object of the file out of both parts of the image."""
+    """Start reading an object of the file from both parts of the image."""
     moved = placement.moved(index, length)
     offset = base + index * OBJECT_BYTES
     if not moved:
@@ -50,13 +50,13 @@ def start_view(
 
 
 def placement_of(head: memoryview) -> Placement | None:
-    """Return where a qcow2 file that begins like this puts its clusters, None where it can't be taken apart."""
+    """Return the placement for a qcow2 file with this head, or None if it can't be unfolded."""
     header = unfoldable(head)
     return None if header is None else Placement(header)
 
 
 def read_in_place(image: RbdImage, base: int, index: int, length: int) -> memoryview:
-    """Read what lies behind the disk of an object of the file; moved clusters read as zeros."""
+    """Read the part of a file's object that lies behind the disk; moved clusters read as zeros."""
     return memoryview(bytearray(image.read(base + index * OBJECT_BYTES, length)))
 
 
@@ -73,7 +73,7 @@ def _segments(moved: list[Moved], offset: int, length: int) -> Iterator[tuple[in
 
 
 def _joined(pieces: "list[Future[bytes]]") -> "Future[bytes]":
-    """Return a future of all pieces together, fulfilled by the last of them to arrive."""
+    """Return one future of all pieces, fulfilled by the last one to arrive."""
     whole: Future[bytes] = Future()
     waiting = iter(pieces)
 

@@ -1,1 +1,1 @@
-"""Reading images of a pool."""
+"""Reading images in a pool."""

@@ -1,4 +1,4 @@
-"""A complete file out of a pool: proven object by object, and as a whole."""
+"""Export of a complete file from a pool, proven object by object and as a whole."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,10 @@ from storage.transfer.digests import Digester
 
 
 def export(content: Content, expected: Digests | None, target: Path, progress: Progress, wait_s: float) -> Digests:
-    """Write the file, sparse, aside, then rename it to `target`.
+    """Write the file, sparse, under a temporary name, then rename it to `target`.
 
-    expected: what was recorded for the whole file. Raises DigestMismatch, CapacityExceeded, StorageUnavailable; nothing is left then.
+    expected: the recorded digests of the whole file. Raises DigestMismatch, CapacityExceeded, StorageUnavailable;
+    nothing is left then.
     """
     try:
         with written_aside(target) as file:
@@ -32,7 +33,7 @@ def export(content: Content, expected: Digests | None, target: Path, progress: P
 
 
 def measure(content: Content, progress: Progress, wait_s: float) -> Digests:
-    """Read the whole file, prove every object, return its size and digests."""
+    """Read the whole file, prove every object, and return its size and digests."""
     return _digest(content, -1, progress, wait_s)
 
 

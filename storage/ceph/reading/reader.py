@@ -1,4 +1,4 @@
-"""Reading a stored file at any place, every object proven before a byte of it is handed out."""
+"""Random access to a stored file; every object is proven before any of its bytes are returned."""
 
 import threading
 from collections import OrderedDict
@@ -27,15 +27,15 @@ from storage.ceph.object_reads import row_at, start_read
 from storage.ceph.rbd_images import check_version, read_record
 from storage.ceph.rows import read_rows
 
-if TYPE_CHECKING:  # numpy is needed for qcow2 files only
+if TYPE_CHECKING:  # numpy is needed only for qcow2 files
     from storage.ceph.qcow2.placement import Placement
 
-CACHED_OBJECTS = 8  # 32 MiB a reader
+CACHED_OBJECTS = 8  # 32 MiB per reader
 AHEAD = 3
 
 
 class UnfoldedFile(NamedTuple):
-    """Where the parts of a qcow2 file are that was taken apart."""
+    """Where the parts of an unfolded qcow2 file are."""
 
     base: int
     placement: "Placement"
@@ -63,7 +63,7 @@ class Content:
         return row_at(self.rows, index) == zero_row(object_length(self.size_bytes, index))
 
     def start_read(self, index: int, length: int) -> Future[bytes]:
-        """Start to read an object, not proven yet."""
+        """Start reading an object, not proven yet."""
         storage, unfolded = self.connection.storage, self.unfolded
         if unfolded is None:
             return start_read(storage, self.image, index * OBJECT_BYTES, length)
@@ -77,7 +77,7 @@ class Content:
 
 
 def open_content(connection: Connection, name: str, snapshot: str | None, subject: str) -> Content:
-    """Open a finished image; the connection belongs to the result, and is closed if this fails.
+    """Open a finished image; the result owns the connection, which is closed if this fails.
 
     Raises ImageNotFound if there is none or it is not finished, DigestMismatch if its rows are damaged.
     """
@@ -119,18 +119,18 @@ def _unfolded(image: RbdImage, finished: Finished) -> UnfoldedFile | None:
 
 
 class CephReader:
-    """A stored file. Thread-safe, no position of its own; reads ahead where it is read in order."""
+    """A stored file. Thread-safe, without a position; reads ahead when read in order."""
 
     def __init__(self, content: Content, wait_s: float) -> None:
         self._content, self._wait_s = content, wait_s
         self.size_bytes = content.size_bytes
         self._lock = threading.Lock()
-        self._objects: OrderedDict[int, Future[bytes]] = OrderedDict()  # being read, or read and not proven yet
+        self._objects: OrderedDict[int, Future[bytes]] = OrderedDict()  # being read, or read and not yet proven
         self._last = -1
 
     @property
     def placement(self) -> "Placement | None":
-        """What was moved of a qcow2 file that was taken apart while it came; None for every other file."""
+        """The moved clusters of an unfolded qcow2 file; None for every other file."""
         return self._content.unfolded.placement if self._content.unfolded else None
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -157,11 +157,11 @@ class CephReader:
             yield start, self.size_bytes, kind
 
     def again(self) -> "CephReader":
-        """Return another reader of the same open file, for somebody who reads elsewhere at the same time; it needs no closing."""
+        """Return another reader of the same open file, for concurrent reads elsewhere; it needs no closing."""
         return CephReader(self._content, self._wait_s)
 
     def close(self) -> None:
-        """Let the image and its connection go; reading is over."""
+        """Release the image and its connection; no more reads are possible."""
         self._content.close()
 
     def _object(self, index: int) -> bytes:
@@ -195,7 +195,7 @@ class CephReader:
         return reading
 
     def _proving(self, index: int) -> "Future[bytes]":
-        """Start to read an object; the future fails with DigestMismatch if it is not what was stored."""
+        """Start reading an object; the future fails with DigestMismatch if it is not what was stored."""
         content, proven = self._content, Future[bytes]()
         length = object_length(content.size_bytes, index)
         reading = content.start_read(index, length)
@@ -214,7 +214,7 @@ class CephReader:
 
 
 def mismatch(name: str, index: int, expected: bytes, actual: bytes) -> DigestMismatch | None:
-    """Return the error that names a damaged object, or None if it is sound."""
+    """Return the error for a damaged object, or None if it is sound."""
     if expected == actual:
         return None
     return DigestMismatch(
@@ -223,5 +223,5 @@ def mismatch(name: str, index: int, expected: bytes, actual: bytes) -> DigestMis
 
 
 def open_reader(connection: Connection, name: str, snapshot: str | None, wait_s: float, subject: str) -> CephReader:
-    """Open a finished image for reading; the connection belongs to the reader."""
+    """Open a finished image for reading; the reader owns the connection."""
     return CephReader(open_content(connection, name, snapshot, subject), wait_s)

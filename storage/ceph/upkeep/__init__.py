@@ -1,1 +1,1 @@
-"""Verifying and reclaiming a pool."""
+"""Verification and reclamation of a pool."""

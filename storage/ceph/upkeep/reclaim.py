@@ -1,4 +1,4 @@
-"""Giving back what deaths left in a pool: landings that nobody goes on with, deletions that broke off, RBD's trash."""
+"""Reclamation of what deaths left in a pool: abandoned landings, interrupted deletions, RBD's trash."""
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -17,7 +17,7 @@ WRITER = "a writer is at work on it"
 
 
 class Orphan(NamedTuple):
-    """Something that nobody needs, or, where `busy` says why, may not be taken away yet."""
+    """An image that nothing needs; `busy` says why it can't be removed yet, if so."""
 
     subject: str
     reason: str
@@ -29,7 +29,8 @@ class Orphan(NamedTuple):
 def reclaim(connection: Connection, keep_landings: AbstractSet[str] | None, *, plan_only: bool) -> ReclaimReport:
     """Free what no image and no landing needs (see the protocol).
 
-    What a writer has open is left to it, whatever the catalog says: RBD knows its writers, for 30 s after their death too.
+    Images open for writing are left alone, whatever the catalog says: RBD knows its writers, until 30 s after their
+    death.
     """
     items = [_outcome(orphan, plan_only=plan_only) for orphan in list(_orphans(connection, keep_landings))]
     freed = sum(item.bytes for item in items if item.outcome == "done")
@@ -50,7 +51,7 @@ def _orphans(connection: Connection, keep_landings: AbstractSet[str] | None) -> 
 
 
 def _orphan(connection: Connection, name: str, keep_landings: AbstractSet[str] | None) -> Orphan | None:
-    """Return an image of ours that nobody needs. A published one without its snapshot is being deleted, or was."""
+    """Return an image of ours that nothing needs. A published one without its snapshot is, or was, being deleted."""
     if name.startswith(LANDING):
         if keep_landings is None or landing_id_of(name) in keep_landings:
             return None
@@ -67,7 +68,7 @@ def _orphan(connection: Connection, name: str, keep_landings: AbstractSet[str] |
 
 
 def _used(image: RbdImage) -> int:
-    """Return the bytes of the objects that exist, from the object map."""
+    """Return the bytes of the existing objects, from the object map."""
     lengths: list[int] = []
     image.diff_iterate(
         0,
@@ -85,7 +86,7 @@ def _is_due(entry: Trashed) -> bool:
 
 
 def _trashed(connection: Connection, entry: Trashed) -> Orphan:
-    """RBD deletes by way of its trash; a death leaves the image there, out of everybody's sight."""
+    """Describe an image in RBD's trash: a death in the middle of a deletion leaves it there, hidden from listings."""
     subject, reason = f"trash {entry['name']}", "its deletion broke off"
     return Orphan(subject, reason, 0, lambda: remove_trashed(connection, entry))
 

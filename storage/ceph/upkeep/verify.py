@@ -1,4 +1,4 @@
-"""Proving a replica by reading it, naming what is damaged, and putting a good object in its place."""
+"""Prove a replica by reading it, name damaged objects, and replace them by good ones."""
 
 import time
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from storage.ceph.reading.reader import Content, mismatch
 from storage.protocols import Digests
 from storage.transfer.digests import Digester
 
-MAX_MEASURED = 64 << 30  # two minutes of MD5, most of them zeros: a larger file waits for its first export
+MAX_MEASURED = 64 << 30  # two minutes of MD5, mostly zeros: a larger file is measured at its first export
 
 
 def damaged_object(content: Content, image_id: str, read: ObjectRead) -> ItemOutcome | None:
-    """Return what is wrong with an object that was read, or None."""
+    """Return the damage of an object that was read, or None."""
     error = mismatch(content.name, read.index, read.expected, read.actual)
     if error is None:
         return None
@@ -28,7 +28,10 @@ def damaged_object(content: Content, image_id: str, read: ObjectRead) -> ItemOut
 
 
 class Proof(NamedTuple):
-    """What a reading found. following: the object to go on with, None at the end; digests: of the file, if all was read and sound."""
+    """The result of one reading.
+
+    following: the object to resume at, None at the end. digests: of the file, if all was read and sound.
+    """
 
     report: VerifyReport
     following: int | None
@@ -46,8 +49,8 @@ def verify(
 ) -> Proof:
     """Read objects from `first_object` on within the budget; return what was proven.
 
-    Objects that should be zeros are read too where the cluster has something in their place. A file that was never measured is
-    measured on the way, if all of it is read.
+    Objects that should be zeros are also read if the cluster has something in their place. A file that was never
+    measured is measured on the way if all of it is read.
     """
     indexes, following = _chosen(content, first_object, budget_bytes)
     items, read_bytes, began = [], 0, time.monotonic()
@@ -65,7 +68,7 @@ def verify(
 
 
 class _Measuring:
-    """Computes the digests of a file that was never measured while all of it is read; nothing otherwise, nor of a damaged file."""
+    """Computes the digests of an unmeasured file while all of it is read; nothing otherwise, nor once damaged."""
 
     def __init__(self, content: Content, *, whole: bool) -> None:
         self._size_bytes = content.size_bytes
@@ -83,21 +86,21 @@ class _Measuring:
         self._digester.feed(memoryview(ZEROS)[:length] if read.data is None else memoryview(read.data))
 
     def result(self) -> Digests | None:
-        """Return the digests, if everything came and was sound."""
+        """Return the digests, if every object came and was sound."""
         return None if self._digester is None else self._digester.result()
 
     def close(self) -> None:
-        """End the threads. Safe to repeat."""
+        """Stop the threads. Safe to repeat."""
         digester, self._digester = self._digester, None
         if digester is not None:
             digester.close()
 
 
 def repair_object(content: Content, offset: int, data: bytes) -> None:
-    """Put a good copy of one object in place of a damaged one, for the snapshot and all its clones at once.
+    """Replace a damaged object by a good copy, for the snapshot and all its clones at once.
 
     offset: of the object's first byte. Raises DigestMismatch if `data` is not what was stored.
-    Below RBD on purpose: written through RBD, the object would be copied and the snapshot would keep the damaged one.
+    Bypasses RBD on purpose: a write through RBD would copy the object, and the snapshot would keep the damaged one.
     """
     index, rest = divmod(offset, OBJECT_BYTES)
     if rest or not 0 <= index < content.count:
@@ -120,7 +123,7 @@ def _prove_repaired(content: Content, index: int) -> None:
 
 
 def _chosen(content: Content, first: int, budget_bytes: int | None) -> tuple[list[int], int | None]:
-    """Return the objects that fit the budget (at least one), and the first that does not."""
+    """Return the objects that fit the budget (at least one), and the first one that does not."""
     present = _present(content)
     chosen: list[int] = []
     left = budget_bytes
@@ -135,14 +138,14 @@ def _chosen(content: Content, first: int, budget_bytes: int | None) -> tuple[lis
 
 
 def _present(content: Content) -> set[int]:
-    """Return the holes that the cluster has an object for."""
+    """Return the holes for which the cluster has an object."""
     with translated(content.connection.storage, "listing objects"):
         found = written_objects(content.image, content.size_bytes)
     return {index for index in found if index < content.count and content.is_hole(index)}
 
 
 def _reads(content: Content, indexes: list[int], wait_s: float) -> Iterator[ObjectRead]:
-    """Read the chosen objects; holes with something in their place one by one, the others several ahead."""
+    """Read the chosen objects: holes that have an object one by one, the others several ahead."""
     storage, present = content.connection.storage, _present(content)
     for read in read_objects(storage, content.image, content.rows, content.size_bytes, indexes, wait_s=wait_s):
         if read.data is None and read.index in present:

@@ -1,4 +1,4 @@
-"""Bytes on their way into a pool: an RBD image under a landing name that proves itself object by object."""
+"""A landing in a pool: an RBD image under a landing name that proves itself object by object."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,9 +27,9 @@ from storage.protocols import SourceInfo, StoredFile
 
 
 class CephLanding:
-    """A landing in a pool, with a connection of its own.
+    """A landing in a pool, with its own connection.
 
-    Its own, because taking a landing over puts the former writer's whole connection on the cluster's blocklist.
+    The connection is not shared because taking a landing over blocklists the former writer's whole connection.
     """
 
     def __init__(self, connect: Callable[[], Connection], storage: str, landing_id: str, wait_s: float) -> None:
@@ -49,9 +49,9 @@ class CephLanding:
             return read_undamaged(image, SOURCE_KEY, SourceInfo)
 
     def begin(self, info: SourceInfo) -> None:
-        """Forget whatever was kept and record the source that is read from now on.
+        """Discard everything kept and record the source to be read.
 
-        A new image each time: what a former writer may still have on the way belongs to objects that nobody reads any more.
+        The image is new each time: late writes of a former writer then go to objects that nothing reads.
         """
         self.discard()
         with self._leaving_nothing():
@@ -63,7 +63,7 @@ class CephLanding:
             self._writer = StreamWriter(self._connected(), image, self.landing_id, KeptPrefix(), self._wait_s)
 
     def restore(self, feed: Feed) -> int:
-        """Read back and prove all that was kept, feeding it in order; return its length. Writing goes on there."""
+        """Read back and prove all that was kept, feeding it in order; return its length. Writing resumes there."""
         self._writer = None
         with self._leaving_nothing():
             image = self._writable()
@@ -88,7 +88,7 @@ class CephLanding:
             self._open_writer().write_zeros(length)
 
     def finish(self) -> StoredFile:
-        """Make everything durable and record that it is complete. Safe to repeat."""
+        """Make everything durable and record completion. Safe to repeat."""
         finished = self._finished()
         if finished is None:
             with self._leaving_nothing():
@@ -96,18 +96,18 @@ class CephLanding:
         return StoredFile(size_bytes=finished.size_bytes, stored_bytes=finished.stored_bytes)
 
     def open(self) -> CephReader:
-        """Read a finished landing. Raises StaleLanding if it is not there or not finished."""
+        """Open a finished landing for reading. Raises StaleLanding if it is absent or unfinished."""
         try:
             return open_reader(self._connect(), self.name, None, self._wait_s, self.landing_id)
         except ImageNotFound as error:
             raise StaleLanding(self.landing_id) from error
 
     def finished(self) -> Finished | None:
-        """Return what a finished landing says about itself, None for any other."""
+        """Return the description of a finished landing, None for any other."""
         return self._finished()
 
     def is_unfolded(self) -> bool:
-        """Tell whether the landing is a qcow2 file that was taken apart while it came."""
+        """Tell whether the landing is a qcow2 file that was unfolded as it arrived."""
         with opened(self._connected(), self.name) as image:
             return image is not None and read_record(image, UNFOLDED_KEY, Unfolded) is not None
 
@@ -116,17 +116,17 @@ class CephLanding:
         return self._connected(), self._writable()
 
     def root(self) -> str:
-        """Return the digest over all digests of a finished landing: what identifies its bytes. Raises StaleLanding."""
+        """Return the digest over all digests of a finished landing, which identifies its bytes. Raises StaleLanding."""
         finished = self._finished()
         if finished is None:
             raise StaleLanding(self.landing_id)
         return finished.root
 
     def close(self) -> None:
-        """Keep what can be kept, let the lock go, leave the cluster; the landing can be opened again."""
+        """Keep what can be kept, release the lock, and leave the cluster; the landing can be opened again."""
         writer, self._writer = self._writer, None
         try:
-            # a writer that failed has said so when it did; what it could not keep, the next restore leaves out
+            # a failed writer reported it at the time; the next restore omits what it could not keep
             if writer is not None and self._image is not None:
                 with suppress(StorageUnavailable, ImageBusy, CapacityExceeded):
                     keep_tail(self._storage, self._image, writer)
@@ -139,7 +139,7 @@ class CephLanding:
         remove(self._connected(), self.name, self.landing_id)
 
     def _finish(self, writer: StreamWriter) -> Finished:
-        """Rows and objects first, the size, and last the record that makes it count."""
+        """Write rows and objects first, then the size, and last the record that makes the landing count."""
         image = self._writable()
         rows = writer.end()
         with translated(self._storage, "finishing", self.landing_id):
@@ -180,7 +180,7 @@ class CephLanding:
         return self._connection
 
     def _writable(self) -> RbdImage:
-        """Return the image, open for writing by us alone; an empty one is made where nothing was begun."""
+        """Return the image, open for writing by us alone; create an empty one if nothing was begun."""
         if self._image is None:
             image = self._connected().image(self.name, read_only=False)
             if image is None:
@@ -192,7 +192,7 @@ class CephLanding:
         return self._image
 
     def _let_go(self) -> None:
-        """Close the image, and with it give the lock back."""
+        """Close the image and thereby release its lock."""
         image, self._image = self._image, None
         if image is not None:
             self._connected().close_image(image)
@@ -200,7 +200,7 @@ class CephLanding:
     def _leave(self) -> None:
         self._writer = None
         try:
-            # what goes wrong here has no consequence: the next writer takes the lock over
+            # failures here have no consequence: the next writer takes the lock over
             with suppress(StorageUnavailable, ImageBusy):
                 self._let_go()
         finally:
@@ -210,7 +210,7 @@ class CephLanding:
 
     @contextmanager
     def _leaving_nothing(self) -> Iterator[None]:
-        """Delete the landing when the pool is full: kept for later, it would be what keeps the pool full."""
+        """Delete the landing if the pool is full: kept for later, it would keep the pool full."""
         try:
             yield
         except CapacityExceeded:

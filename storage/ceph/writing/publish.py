@@ -29,11 +29,12 @@ def publish(
     digests: Digests | None,
     now: datetime,
 ) -> Replica:
-    """Name a finished landing as the image's replica; a repetition returns the replica that is there.
+    """Name a finished landing as the image's replica; a repetition returns the existing replica.
 
-    Metadata → cut → snapshot → protection → rename: whatever carries a published name is complete. After a crash the next call goes
-    through the chain again. The cut takes away what is left of a qcow2 file behind its disk: `complete` goes on from there.
-    digests: None where the stored file was made by conversion and was not measured.
+    Metadata → cut → snapshot → protection → rename: every published name is complete. After a crash the next call
+    repeats the chain. The cut removes what is left of a qcow2 file behind its disk; after it, `complete` finishes the
+    publication.
+    digests: None if the stored file was made by conversion and was not measured.
     """
     landing, published = landing_name(landing_id), published_name(image.id)
     complete_rename(connection, landing, published)
@@ -59,9 +60,9 @@ def publish(
 
 
 def complete(connection: Connection, image_id: str) -> None:
-    """End a publication that broke off after its cut: the file can't be read back any more, but all else is described.
+    """Finish a publication interrupted after its cut: the file can't be read back any more, but all else is described.
 
-    For the one who may publish the image only: a living publisher would be fenced. A no-op at any other state.
+    Only for the caller that may publish the image: a living publisher would be fenced. A no-op in any other state.
     """
     landing, published = landing_name(image_id), published_name(image_id)
     complete_rename(connection, landing, published)
@@ -77,7 +78,7 @@ def complete(connection: Connection, image_id: str) -> None:
 
 
 def published_replica(connection: Connection, published: str) -> Replica | None:
-    """Return the replica that a published image describes, or None if there is none."""
+    """Return the replica that a published image describes, or None."""
     with opened(connection, published) as found:
         return None if found is None or not has_snapshot(found) else read_record(found, REPLICA_KEY, Replica)
 
@@ -85,7 +86,7 @@ def published_replica(connection: Connection, published: str) -> Replica | None:
 def _repeated(
     connection: Connection, there: Replica, landing: str, landing_id: str, digests: Digests | None
 ) -> Replica:
-    """Answer for an image that is published already: the landing, if it came again, goes."""
+    """Answer for an image that is already published; discard the landing if it came again."""
     if digests is not None and there.sha256 not in {None, digests.sha256}:
         raise DigestMismatch(there.location, f"sha256:{there.sha256}", f"sha256:{digests.sha256}")
     remove(connection, landing, landing_id)
@@ -100,7 +101,7 @@ def _finished(found: RbdImage, landing_id: str) -> Finished:
 
 
 def _check_converted(found: RbdImage, finished: Finished, landing_id: str) -> None:
-    """Refuse a qcow2 file that was taken apart: its image is larger than the file until it is converted."""
+    """Refuse an unfolded qcow2 file: its image is larger than the file until it is converted."""
     if found.size() != finished.size_bytes and not finished.first_piece:
         raise IllegalTransition(f"image {landing_id}", "a qcow2 file as it came", "publish", ("converted to raw",))
 
@@ -141,13 +142,13 @@ def _describe(found: RbdImage, image: Image, replica: Replica, digests: Digests 
 
 
 def _cut(found: RbdImage, finished: Finished) -> None:
-    """Cut off what lies behind the disk of a file that was taken apart."""
+    """Cut off what lies behind the disk of an unfolded file."""
     if found.size() != finished.size_bytes:
         found.resize(finished.size_bytes)
 
 
 def _is_cut(found: RbdImage) -> bool:
-    """Tell whether a landing is a disk of which nothing but the snapshot and the name is missing."""
+    """Tell whether a landing is a disk that lacks only the snapshot and the name."""
     finished = read_record(found, FINISHED_KEY, Finished)
     if finished is None or not finished.first_piece or found.size() != finished.size_bytes:
         return False
@@ -162,10 +163,11 @@ def _protect(found: RbdImage) -> None:
 
 
 def complete_rename(connection: Connection, landing: str, published: str) -> None:
-    """Finish or take back a rename that a crash broke off.
+    """Finish or undo a rename that a crash interrupted.
 
-    RBD renames in three writes: a name object for the new name, the pool's directory, removal of the old name object. Between them
-    both names open the same image, the directory knows one of them, and renaming again answers only "exists".
+    RBD renames in three writes: a name object for the new name, the pool's directory, removal of the old name object.
+    Between them both names open the same image, the directory knows one of them, and renaming again answers only
+    "exists".
     """
     with opened(connection, landing) as old, opened(connection, published) as new:
         if old is None or new is None or old.id() != new.id():
@@ -176,7 +178,7 @@ def complete_rename(connection: Connection, landing: str, published: str) -> Non
 
 
 def record_digests(connection: Connection, published: str, image_id: str, digests: Digests) -> None:
-    """Note the digests of a stored file that was measured after it was published. Absent meanwhile: a no-op."""
+    """Record the digests of a stored file that was measured after it was published. A no-op if the image is gone."""
     with opened(connection, published, read_only=False) as found:
         replica = None if found is None else read_record(found, REPLICA_KEY, Replica)
         if found is None or replica is None:

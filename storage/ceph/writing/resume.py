@@ -1,4 +1,4 @@
-"""Finding out what a landing kept: the longest prefix that proves itself, whatever the last writer died of."""
+"""Find what a landing kept: the longest prefix that proves itself, however the last writer died."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ Feed = Callable[[memoryview], None]
 def restore(connection: Connection, image: RbdImage, feed: Feed, wait_s: float) -> KeptPrefix:
     """Read back and prove what is there, feed it in order, and cut off everything after it.
 
-    The cut goes through the image's size: nothing of an attempt that broke off may shine through the holes of the next.
+    The cut resizes the image, so that the holes of the next attempt show nothing of the interrupted one.
     """
     with translated(connection.storage, "reading what was kept"):
         _begin_again(connection, image)
@@ -40,7 +40,7 @@ def restore(connection: Connection, image: RbdImage, feed: Feed, wait_s: float) 
 
 
 def keep_tail(storage: str, image: RbdImage, writer: StreamWriter) -> None:
-    """Make durable all that a writer took, and record the digest of the object that is not full yet."""
+    """Make durable all that a writer took, and record the digest of the incomplete last object."""
     writer.keep_tail()
     tail = Tail(index=writer.full_objects, length=len(writer.tail), digest=row_of(writer.tail).hex())
     with translated(storage, "keeping the landing"):
@@ -61,7 +61,7 @@ def _begin_again(connection: Connection, image: RbdImage) -> None:
 
 
 def _feed_objects(connection: Connection, image: RbdImage, feed: Feed, wait_s: float) -> tuple[bytes, int]:
-    """Feed full objects up to the first that does not prove itself; return their rows and bytes without holes."""
+    """Feed full objects up to the first that does not prove itself; return their rows and their bytes without holes."""
     whole = image.size() // OBJECT_BYTES
     rows = read_rows(connection, image.id(), whole)
     count, stored = 0, 0
@@ -77,7 +77,7 @@ def _feed_objects(connection: Connection, image: RbdImage, feed: Feed, wait_s: f
 
 
 def _feed_tail(image: RbdImage, index: int, feed: Feed) -> bytes:
-    """Feed the bytes of an unfinished object, if a clean close kept them and they follow what was proven."""
+    """Feed the bytes of an unfinished object, if a clean close kept them and they follow the proven ones."""
     tail = read_record(image, TAIL_KEY, Tail)
     if tail is None or tail.index != index or not tail.length:
         return b""

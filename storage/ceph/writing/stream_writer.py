@@ -1,4 +1,4 @@
-"""Writing a file as objects in order, several in flight, with their digest rows."""
+"""Write a file as objects in order, several in flight, with their digest rows."""
 
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from storage.ceph.qcow2.guest_disk import GuestDisk
 
 
-ZERO_ROWS_PENDING = 4096  # rows of holes wait for company: a sparse 8 TiB costs 512 writes, not 2 million
+ZERO_ROWS_PENDING = 4096  # rows of holes are batched: a sparse 8 TiB costs 512 writes, not 2 million
 
 
 class StreamWriter:
-    """Takes a file in order and writes it as objects, zero cells left out, each object's row going with it.
+    """Takes a file in order and writes it as objects without their zero cells, each with its row.
 
-    Rows and objects are acknowledged independently: a row proves its object whenever it is read back, so after a death the longest
-    prefix that proves itself is what was kept, and no journal of offsets has to be written and waited for.
+    Rows and objects are acknowledged independently. A row proves its object whenever it is read back, so after a death
+    the kept part is the longest prefix that proves itself; no journal of offsets has to be written and waited for.
     """
 
     def __init__(
@@ -48,21 +48,21 @@ class StreamWriter:
         self._rows = bytearray(kept.rows)
         self._rows_sent = len(kept.rows)
         self._pieces: list[bytes | memoryview] = [kept.tail] if kept.tail else []
-        self._held = len(kept.tail)  # bytes in the pieces of the object that is not full yet
+        self._held = len(kept.tail)  # bytes in the pieces of the incomplete object
         self._capacity = image.size()
         self._flight = InFlight(connection.storage, subject, wait_s)
-        self.disk = disk  # where the clusters of a qcow2 file are taken to
+        self.disk = disk  # takes the clusters of a qcow2 file
         self.stored_bytes = kept.stored_bytes
         self.size_bytes = kept.size_bytes
 
     @property
     def tail(self) -> bytes:
-        """What was taken of the object that is not full yet."""
+        """The bytes taken of the incomplete object."""
         return b"".join(self._pieces)
 
     @property
     def full_objects(self) -> int:
-        """How many objects are full."""
+        """The number of full objects."""
         return len(self._rows) // ROW_BYTES
 
     def write(self, block: memoryview) -> None:
@@ -77,7 +77,7 @@ class StreamWriter:
                 self._put(self._taken())
 
     def write_zeros(self, length: int) -> None:
-        """Take a run of zeros; whole objects of them cost a row and nothing else."""
+        """Take a run of zeros; whole objects of zeros cost only a row."""
         head = min(length, -self._held % OBJECT_BYTES)
         self.write(memoryview(ZEROS)[:head])
         count, rest = divmod(length - head, OBJECT_BYTES)
@@ -91,7 +91,7 @@ class StreamWriter:
         self._flight.drain()
 
     def keep_tail(self) -> None:
-        """Make everything durable, the bytes of the last, unfinished object too; its row is not recorded yet."""
+        """Make everything durable, including the last, incomplete object, whose row is not recorded yet."""
         if self.disk is not None:
             self.disk.flush(self.write_at)
         tail = memoryview(self.tail)
@@ -100,7 +100,7 @@ class StreamWriter:
         self.drain()
 
     def end(self) -> bytes:
-        """Write the last object with its row, make everything durable, return all rows."""
+        """Write the last object with its row, make everything durable, and return all rows."""
         if self._held:
             self._put(self._taken())
         if self.disk is not None:
@@ -109,7 +109,7 @@ class StreamWriter:
         return bytes(self._rows)
 
     def _taken(self) -> memoryview:
-        """Return what was taken of an object, in one piece, and begin the next."""
+        """Return the bytes taken of an object in one piece, and begin the next object."""
         pieces, self._pieces, self._held = self._pieces, [], 0
         return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
@@ -125,7 +125,7 @@ class StreamWriter:
             self._put_data(block, index)
 
     def _unfold(self, head: memoryview) -> None:
-        """Take a qcow2 file apart from now on, if it is one that can be."""
+        """Unfold a qcow2 file from now on, if it can be."""
         from storage.ceph.qcow2 import landing
 
         with translated(self._storage, "preparing the landing", self._subject):
@@ -149,7 +149,7 @@ class StreamWriter:
             self.stored_bytes += last - first
 
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write bytes of the image as soon as there is a slot."""
+        """Write bytes of the image as soon as a slot is free."""
         with translated(self._storage, "writing", self._subject):
             self._flight.write(self._image, offset, data)
 
@@ -162,7 +162,7 @@ class StreamWriter:
         self._rows_sent = len(self._rows)
 
     def _grow(self, end: int) -> None:
-        """Make the image larger for a source of unknown size: by half, so that growing is rare."""
+        """Enlarge the image for a source of unknown size: by half, so that it happens rarely."""
         if end > self._capacity:
             self._capacity = max(end, self._capacity * 3 // 2, 64 * OBJECT_BYTES)
             with translated(self._storage, "growing the landing", self._subject):
