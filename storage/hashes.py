@@ -1,11 +1,11 @@
-"""The algorithms of digests and checksums, by their names."""
+"""Hash algorithms of digests and checksums, by name."""
 
 import hashlib
 from typing import Protocol
 
 
 class Hash(Protocol):
-    """What hashlib's objects do."""
+    """The interface of hashlib's objects."""
 
     def update(self, data: memoryview, /) -> object:
         """Take the next bytes."""
@@ -17,7 +17,7 @@ class Hash(Protocol):
 
 
 def new_hash(algorithm: str) -> Hash:
-    """Return a hash of any of `catalog.rules.images.checksums.DIGITS`."""
+    """Return a hash for any algorithm of `catalog.rules.images.checksums.DIGITS`."""
     if algorithm == "blake3":
         from blake3 import blake3
 

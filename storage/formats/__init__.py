@@ -1,1 +1,1 @@
-"""What a file is, whether it is safe, how it is converted, and what would boot."""
+"""File formats: detection, safety rules, conversion."""

@@ -1,7 +1,7 @@
-"""Files that look like something else than a disk, and that somebody insists on adding as one.
+"""Files that do not look like a disk but that a person insists on adding as one.
 
-Only what says "this is no disk" gives way: nothing opens a raw disk as an archive or a text. A format that QEMU or a
-person's tools would open as such, a truncated disk, or one too large stays refused.
+Only findings that mean "this is not a disk" can be overridden: nothing opens a raw disk as an archive or a text. A
+format that QEMU or a person's tools would open as such, a truncated disk, or one that is too large stays refused.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ HOW_TO_INSIST = "if it is a disk all the same, add it with accept_unrecognized"
 
 
 def insisted(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Turn what gives way into warnings, and what only warns into information, and say once why."""
+    """Turn overridable findings into warnings and warnings into information, and add the reason once."""
     known = tuple(findings)
     for finding in known:
         lower = _LOWER.get(finding.severity) if finding.rule in (*GIVING_WAY, raw.UNRECOGNIZED.id) else None
@@ -32,14 +32,14 @@ def insisted(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def refusal(findings: Iterable[Finding]) -> UnsafeImage:
-    """Return the error that names all findings, each of which refuses the bytes; it tells where insisting would help."""
+    """Return an error that names all findings, each of which refuses the bytes; it says where insisting would help."""
     errors = tuple(findings)
     gives_way = all(finding.rule in GIVING_WAY for finding in errors)
     return UnsafeImage([describe(finding) for finding in errors], HOW_TO_INSIST if gives_way else "")
 
 
 def describe(finding: Finding) -> str:
-    """Write a finding as one line for people: sentence, rule, version, offset."""
+    """Format a finding as one line for people: sentence, rule, version, offset."""
     place = "" if finding.offset is None else f", byte {finding.offset}"
     return f"{finding.sentence} [{finding.rule} v{finding.rule_version}{place}]"
 

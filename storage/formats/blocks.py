@@ -1,7 +1,7 @@
-"""What a guest would see: the disk inside a stored file, readable at any place.
+"""Random access to the disk inside a stored file, as a guest would see it.
 
-The bytes may be hostile: whatever they say, a read costs at most one table and one cluster for each cluster asked for, and
-memory stays below 64 MiB. What lies outside the file reads as zeros, as it does in qemu; the inspector refuses such files.
+The bytes may be hostile: whatever they say, a read costs at most one table and one cluster for each cluster asked for,
+and memory stays below 64 MiB. Ranges outside the file read as zeros, as in qemu; the inspector refuses such files.
 """
 
 from collections import OrderedDict
@@ -13,11 +13,11 @@ BLOCK = 128 << 10
 
 
 class MalformedDisk(ValueError):
-    """The tables of an image lead nowhere."""
+    """The tables of an image point nowhere."""
 
 
 class Bytes(Protocol):
-    """Anything that can be read at a place."""
+    """Anything that can be read at an offset."""
 
     size_bytes: int
 
@@ -27,7 +27,7 @@ class Bytes(Protocol):
 
 
 class Cached:
-    """Keeps the last blocks of a slow source; 256 of them are 32 MiB."""
+    """Caches the last blocks of a slow source; 256 of them are 32 MiB."""
 
     def __init__(self, source: Bytes, blocks: int = 256) -> None:
         self.size_bytes = source.size_bytes
@@ -44,7 +44,7 @@ class Cached:
 
 
 class Part:
-    """A part of a disk: a partition, or a file that lies in one piece."""
+    """A part of a disk: a partition, or a contiguous file."""
 
     def __init__(self, disk: Bytes, start: int, size_bytes: int) -> None:
         """start: bytes. The part is cut at the end of the disk."""
@@ -68,14 +68,14 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """Values by number, made when missing; the least recently used one goes first."""
+    """Values by number, made on demand; the least recently used one is evicted first."""
 
     def __init__(self, entries: int, make: Callable[[int], Value]) -> None:
         self._entries, self._make = entries, make
         self._kept: OrderedDict[int, Value] = OrderedDict()
 
     def get(self, key: int) -> Value:
-        """Return the value of `key`, made now if it is not kept."""
+        """Return the value of `key`, made now if it is not cached."""
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

@@ -1,6 +1,6 @@
-"""Formats that are recognised and refused: other disk formats, and packed files that should have been unpacked before.
+"""Formats that are recognised and refused: other disk formats, and packed files that should have been unpacked.
 
-To allow one, it needs a file of its own with its rules, a place in `catalog.records.ImageFormat`, and a conversion.
+To allow one, add a file with its rules, a value in `catalog.records.ImageFormat`, and a conversion.
 """
 
 from collections.abc import Iterator

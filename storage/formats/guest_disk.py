@@ -1,4 +1,4 @@
-"""The guest's disk inside a file of any format; loaded by the confined probe, so it imports no rules."""
+"""The guest's disk inside a file of any format. The confined probe loads this module, so it imports no rules."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -8,7 +8,7 @@ from storage.formats.blocks import Bytes
 
 
 class Reader(NamedTuple):
-    """What reads the disk of a format, as module:class, and the modules that it needs for some files only."""
+    """The reader of a format's disk, as module:class, and the modules that it needs only for some files."""
 
     place: str
     needs: tuple[str, ...] = ()
@@ -18,11 +18,11 @@ READERS: Mapping[str, Reader] = {
     "qcow2": Reader("storage.formats.qcow2.disk:Qcow2Disk", ("backports.zstd",)),
     "vmdk": Reader("storage.formats.vmdk.disk:VmdkDisk"),
 }
-"""Formats that hold a guest's disk; of the others the file is the disk."""
+"""Formats that contain a guest's disk; in all others the file itself is the disk."""
 
 
 def opener_of(image_format: str) -> Callable[[Bytes], Bytes]:
-    """Return what opens the guest's disk in a stored file, with all of it loaded: nothing can be where no file can be opened."""
+    """Return the opener of a format's guest disk with all its modules loaded, for use where no file can be opened."""
     reader = READERS.get(image_format)
     if reader is None:
         return lambda source: source
@@ -33,5 +33,5 @@ def opener_of(image_format: str) -> Callable[[Bytes], Bytes]:
 
 
 def open_disk(source: Bytes, image_format: str) -> Bytes:
-    """Open the guest's disk in a stored file of a format that the inspector has passed. Raises MalformedDisk."""
+    """Open the guest's disk in a stored file of a format that passed the inspector. Raises MalformedDisk."""
     return opener_of(image_format)(source)

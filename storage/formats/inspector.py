@@ -1,6 +1,7 @@
-"""The verdict on a stream of bytes: which format, which virtual size, and which rules refuse it.
+"""The verdict on a stream of bytes: its format, its virtual size, and the rules that refuse it.
 
-Nothing is opened: the inspector sees the bytes that pass and keeps about 1 MiB of them. The bytes decide, never a name.
+Nothing is opened: the inspector sees the bytes as they pass and keeps about 1 MiB of them. Only the bytes decide, never
+a name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from storage.formats.scan import Scan
 from storage.formats.signatures import RAW, RAW_AS_WELL, detect, matches, partition_table
 
 MAX_OVERHEAD = 1 << 40
-"""No file is larger than the largest virtual size and this much of tables, bytes."""
+"""No file may be larger than the largest virtual size plus this many bytes of tables."""
 
 TOO_LARGE = Rule("file.virtual-size", "a virtual size of {size} bytes is more than the {limit} allowed")
 UNSEEN = Rule(
@@ -36,8 +37,9 @@ class Inspector:
     ) -> None:
         """max_virtual_size: largest virtual size allowed, bytes.
 
-        declared: what people say it is; decides only where the bytes are both, an ISO and a partitioned disk.
-        accept_unrecognized: they insist that it is a disk; what says otherwise is a warning then, where nothing opens it.
+        declared: the format the caller states; decides only for bytes that are both an ISO and a partitioned disk.
+        accept_unrecognized: the caller insists that it is a disk; findings against that become warnings if nothing
+        opens the format.
         """
         self._limit, self._declared, self._insisted = max_virtual_size, declared, accept_unrecognized
         self._scans: tuple[Scan, ...] = ()
@@ -60,7 +62,7 @@ class Inspector:
         self._regions.feed(block)
 
     def skip(self, size_bytes: int, tail: bytes) -> None:
-        """Leave out the middle of a stored file of that size; `finish_from` fetches what is needed of it."""
+        """Skip the middle of a stored file of this size; `finish_from` fetches what is needed from it."""
         self._regions.skip(size_bytes, tail)
 
     def refused_early(self) -> tuple[Finding, ...]:
@@ -77,14 +79,14 @@ class Inspector:
         return self._early
 
     def early_verdict(self) -> Verdict:
-        """Return what the first bytes say, however few there are so far: format, and errors that no later byte can change."""
+        """Return the format and the unchangeable errors that the bytes so far show, however few there are."""
         head = self._regions.head
         detected, offset = detect(head, b"", len(head), self._declared)
         found = self._settled(self._head_findings(detected, offset, head, b"", ENDLESS))
         return _verdict_of(detected, 0, tuple(f for f in found if f.severity == "error"))
 
     def finish(self) -> Verdict:
-        """Return what the file is, now that the stream is over. Safe to repeat."""
+        """Return the verdict at the end of the stream. Safe to repeat."""
         if not self._finished:
             self._finished = True
             self._regions.finish()
@@ -95,16 +97,16 @@ class Inspector:
         return self._verdict()
 
     def finish_from(self, source: Bytes) -> Verdict:
-        """Like `finish`, fetching from the stored file what the stream showed too late to be judged."""
+        """Do as `finish`, and fetch from the stored file what the stream showed too late to be judged."""
         self.finish()
-        cached = Cached(source, blocks=8)  # grain tables are 2 KiB each, side by side
+        cached = Cached(source, blocks=8)  # grain tables are 2 KiB each and adjacent
         self._regions.complete_from(cached)
         self._look_closer()
         self._regions.complete_from(cached)
         return self._verdict()
 
     def _look_closer(self) -> None:
-        """Have what the tables end in looked at, once all of them were seen."""
+        """Check where the tables end, once all of them were seen."""
         if self._regions.complete:
             for scan in self._scans:
                 scan.look(self._regions)
@@ -164,7 +166,7 @@ def inspect_reader(
 
 
 def check_verdict(verdict: Verdict, declared: ImageFormat) -> None:
-    """Let a safe file of the declared format pass.
+    """Accept only a safe file of the declared format.
 
     Raises UnsafeImage with every error (rule, version, offset), else FormatMismatch naming both formats.
     """
@@ -177,7 +179,7 @@ def check_verdict(verdict: Verdict, declared: ImageFormat) -> None:
 
 
 def _polyglots(detected: str, head: bytes, tail: bytes, size: int) -> Iterator[Finding]:
-    """Refuse what is of another format as well. A format that says its size itself is no raw disk."""
+    """Refuse bytes that match another format as well. A format that states its own size is no raw disk."""
     for other, offset in matches(head, tail, size):
         if other != detected and not (detected == RAW and other in RAW_AS_WELL):
             yield foreign.POLYGLOT.found(offset, first=detected, second=other, other=offset)

@@ -1,9 +1,10 @@
-"""A word of libmagic on a raw file that our own tables know nothing of: it knows thousands of kinds.
+"""libmagic's opinion of a raw file that our own tables do not recognise: it knows thousands of kinds.
 
-The program `file` gets the first 4 KiB and no path, confined. It must be sure: a volume of random bytes matches one of its
-many two-byte magics in one of 18 cases, and one that counts upwards is a plausible header of an image. So it is asked again
-with each of the first 64 bytes changed in several ways; a name counts for nothing that hangs on fewer than four bytes, zeros
-left out, which may be nothing else. 10 ms for what it does not know, 0.2 s for what it does.
+The program `file` gets the first 4 KiB and no path, confined. Its answer must be certain: a volume of random bytes
+matches one of its many two-byte magics in one of 18 cases, and one that counts upwards is a plausible image header. So
+it is asked again with each of the first 64 bytes changed in several ways. A name that depends on fewer than four bytes
+is ignored; zeros do not count, since they may be mere fill. This takes 10 ms for an unknown file, 0.2 s for a known
+one.
 """
 
 import os
@@ -22,8 +23,8 @@ from storage.programs.confine import Limits, run
 HEAD = 4096
 TURNED = 64
 MIN_BYTES = 4
-MIN_DISTINCT = 3  # a fill of one word is nobody's signature
-CHANGES = (0xFF, 0x01, 0x02, 0x10, 0x80)  # the field of a header takes one or other of them, a signature none
+MIN_DISTINCT = 3  # a fill of one word is not a signature
+CHANGES = (0xFF, 0x01, 0x02, 0x10, 0x80)  # a header field accepts some of these, a signature none
 VOLUME = Rule("raw.libmagic", "libmagic takes the bytes for '{name}'", severity="info")
 UNASKED = Rule("file.libmagic-unasked", "libmagic could not be asked what the bytes are: {reason}", severity="info")
 
@@ -35,7 +36,7 @@ _DISK = re.compile(r"file ?system|boot sector|partition|swap|disk ?label|\b(LVM2
 
 
 def with_libmagic(verdict: Verdict, head: bytes, *, accept_unrecognized: bool = False) -> Verdict:
-    """Return the verdict with what libmagic says, should nothing have been recognized in the bytes.
+    """Return the verdict with libmagic's opinion added if nothing was recognized in the bytes.
 
     head: the first 4 KiB. accept_unrecognized: as for the inspector.
     """
@@ -59,7 +60,10 @@ def _findings(head: bytes) -> Iterator[Finding]:
 
 
 def named(head: bytes) -> str:
-    """Return libmagic's description of a file that begins so, or nothing where it is not sure. Raises MissingProgram, ProgramFailed."""
+    """Return libmagic's description of a file with this head, or "" if it is not certain.
+
+    Raises MissingProgram, ProgramFailed.
+    """
     (name,) = _described([head])
     if _NOTHING.match(name):
         return ""
@@ -72,19 +76,19 @@ def named(head: bytes) -> str:
 
 
 def _told_apart(head: bytes, places: list[int], change: int) -> list[int]:
-    """Return those places where the change of one byte makes another kind of the file."""
+    """Return the places where changing one byte gives another kind of file."""
     turned = [head[:at] + bytes([head[at] ^ change]) + head[at + 1 :] for at in places]
     kind, *others = zip(_described([head, *turned], "--mime-type"), _described([head, *turned]), strict=True)
     return [at for at, other in zip(places, others, strict=True) if _kind(*other) != _kind(*kind)]
 
 
 def _kind(mime: str, description: str) -> str:
-    """Return what tells two kinds apart; descriptions go on with details of the file."""
+    """Return what distinguishes two kinds; the rest of a description is details of the file."""
     return " ".join(description.split()[:2]) if mime == "application/octet-stream" else mime
 
 
 def _described(heads: list[bytes], *options: str) -> list[str]:
-    """Ask for all of them at once, each in a file of memory."""
+    """Ask about all heads at once, each in a memory file."""
     with ExitStack() as open_files:
         numbers = [_in_memory(head, open_files) for head in heads]
         names = [f"/proc/self/fd/{number}" for number in numbers]

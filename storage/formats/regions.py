@@ -1,6 +1,6 @@
-"""What is kept of a stream: its head, its tail, and the places that a format asked for on the way.
+"""The kept parts of a stream: its head, its tail, and the ranges that a format requested on the way.
 
-Memory is bounded whatever the file: HEAD + TAIL + one piece (at most PIECE bytes) for each `Want`.
+Memory is bounded for any file: HEAD + TAIL + one piece (at most PIECE bytes) for each `Want`.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ TAIL = 4096
 """Bytes kept from the end: VHD footer (512), VMDK footer and end marker (1536), DMG trailer (512)."""
 
 PIECE = 2 << 20
-"""Largest single piece that may be asked for: one qcow2 cluster."""
+"""Largest single piece that may be requested: one qcow2 cluster."""
 
 
 _NOTHING: tuple[memoryview, int] = (memoryview(b""), 0)
 
 
 class Bytes(Protocol):
-    """Anything that can be read at a place: a stored image, or a file."""
+    """Anything that can be read at an offset: a stored image, or a file."""
 
     size_bytes: int
 
@@ -30,7 +30,7 @@ class Bytes(Protocol):
 
 
 class Starts(Protocol):
-    """Ascending places, bytes: a tuple, or an array of numpy."""
+    """Ascending offsets, bytes: a tuple, or a numpy array."""
 
     def __len__(self) -> int: ...
 
@@ -52,7 +52,7 @@ class Want:
         return self._next >= len(self._starts)
 
     def feed(self, block: memoryview, position: int) -> None:
-        """Take what is wanted from `block`, which lies at `position`. A piece whose start has passed stops it."""
+        """Take the wanted bytes from `block`, which lies at `position`. Stops at a piece whose start has passed."""
         end = position + len(block)
         while not self.satisfied:
             start = int(self._starts[self._next])
@@ -64,7 +64,7 @@ class Want:
                 self._hand_over(start)
 
     def read(self, source: Bytes) -> None:
-        """Fetch what is still missing from a seekable source; pieces past its end are handed over short."""
+        """Fetch the missing pieces from a seekable source; pieces past its end are handed over short."""
         while not self.satisfied:
             start = int(self._starts[self._next])
             self._piece = bytearray(source.read_at(start, self.length))
@@ -77,13 +77,13 @@ class Want:
 
 
 class Regions:
-    """A stream as far as it was kept. Feed blocks of any size in order."""
+    """The kept parts of a stream. Feed blocks of any size in order."""
 
     def __init__(self, on_head: Callable[["Regions"], None]) -> None:
         """on_head: called once, when the head is complete or the stream ended; may `want` more."""
         self.size_bytes = 0
         self.ended = False
-        self.missed = False  # a piece was asked for after it had passed
+        self.missed = False  # a piece was requested after it had passed
         self._head, self._tail = bytearray(), bytearray()
         self._on_head: Callable[[Regions], None] | None = on_head
         self._wants: list[Want] = []
@@ -110,9 +110,9 @@ class Regions:
         return not self.missed
 
     def want(self, starts: Starts, length: int, take: Callable[[int, bytes], None]) -> None:
-        """Ask for pieces. What lies in the head or in the present block is found although it came before."""
+        """Request pieces. Pieces in the head or in the present block are found even though they came earlier."""
         want = Want(starts, length, take)
-        with memoryview(self._head) as head:  # a copy of 1 MiB for each of a thousand tables would be felt
+        with memoryview(self._head) as head:  # copying 1 MiB for each of a thousand tables would be noticeable
             want.feed(head, 0)
         want.feed(*self._current)
         if not want.satisfied:
@@ -128,7 +128,7 @@ class Regions:
         self._take(block)
 
     def skip(self, size_bytes: int, tail: bytes) -> None:
-        """Leave out what is between the head and the tail of a file; pieces wanted of it come from `complete_from`.
+        """Skip the bytes between the head and the tail of a file; `complete_from` fetches wanted pieces of it.
 
         Raises ValueError before the head is complete.
         """
@@ -138,13 +138,13 @@ class Regions:
         self._tail[:] = tail[-TAIL:]
 
     def finish(self) -> None:
-        """Note that the stream is over."""
+        """Record the end of the stream."""
         self._begin()
         self.ended = True
         self.missed = any(not want.satisfied for want in self._wants)
 
     def complete_from(self, source: Bytes) -> None:
-        """Fetch what the stream did not show, by reading at places."""
+        """Fetch what the stream did not show by random access."""
         while self._wants:
             self._wants.pop().read(source)
         self.missed = False

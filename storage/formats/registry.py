@@ -1,4 +1,4 @@
-"""The formats that an image may have: one row a format, with all that the inspector asks of it."""
+"""The formats that an image may have: one row per format, with all the inspector's checks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ def _none(_head: bytes, _limit: int) -> tuple[Scan, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FormatRules:
-    """What is asked of a format.
+    """The inspector's checks of a format.
 
-    evidence: what it is told by, for people. findings: what the first bytes say; the tail is empty where not known yet.
-    virtual_size: (head, size_bytes) → bytes, 0 where it can't be told. size_at: where the header says it, bytes from the start;
-    None where it is the file's own. ending: what the last bytes say besides, once they are known.
-    scans: (head, limit) → what goes on reading behind the head; limit: largest virtual size allowed, bytes.
-    shown: head → what a second inspector, which takes less, is shown of it.
+    evidence: how it is recognised, for people. findings: judge the first bytes; the tail is empty if not known yet.
+    virtual_size: (head, size_bytes) → bytes, 0 if unknown. size_at: the offset of the size in the header, bytes; None
+    if it is the file's own size. ending: further findings from the last bytes, once they are known. scans: (head,
+    limit) → readers of what lies behind the head; limit: largest virtual size allowed, bytes. shown: head → the head
+    given to a stricter second inspector.
     """
 
     evidence: str

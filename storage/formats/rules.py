@@ -1,7 +1,7 @@
-"""What a safety rule is, and the version of the whole set.
+"""Safety rules, and the version of the whole set.
 
-A rule has a stable id, a version that goes up when it decides differently, and one sentence. Verdicts keep all three, so
-a stored image can be judged again when `RULE_SET` is newer than its verdict.
+A rule has a stable id, a version that is raised when it decides differently, and one sentence. Verdicts keep all three,
+so a stored image can be judged again when `RULE_SET` is newer than its verdict.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Literal
 from catalog.records import Finding
 
 RULE_SET = "2026.12"
-"""Goes up whenever a rule is added, removed or changed; `tests/storage/formats` holds its fingerprint."""
+"""Raised whenever a rule is added, removed or changed; `tests/storage/formats` holds its fingerprint."""
 
 ENDLESS = 1 << 62
 """The size of a file whose end isn't known yet."""
@@ -20,7 +20,7 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that can be wrong with the bytes. `sentence` may hold `{names}` that `found` fills in."""
+    """One possible defect of the bytes. `sentence` may hold `{names}` that `found` fills in."""
 
     id: str
     sentence: str
@@ -39,11 +39,11 @@ class Rule:
 
 
 def any_error(findings: Iterable[Finding]) -> bool:
-    """Tell whether any of them refuses the bytes."""
+    """Tell whether any finding refuses the bytes."""
     return any(finding.severity == "error" for finding in findings)
 
 
 def printable(data: bytes, limit: int = 80) -> str:
-    """Show untrusted bytes in a sentence: ASCII only, escaped, at most `limit` characters."""
+    """Make untrusted bytes printable: ASCII only, escaped, at most `limit` characters."""
     text = data[:limit].decode("ascii", "backslashreplace")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[:limit]

@@ -1,4 +1,4 @@
-"""What goes on reading a file behind its head: tables, snapshots, bitmaps, boot catalogs."""
+"""Readers of what lies behind a file's head: tables, snapshots, bitmaps, boot catalogs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from storage.formats.regions import Regions
 
 
 class Scan(ABC):
-    """One of a file, in this order: begun when the head is known, ended with the stream, told to look, judged."""
+    """A reader of one structure of a file; its methods are called in the order in which they stand here."""
 
     def begin(self, regions: Regions) -> None:  # noqa: B027  # most ask for nothing
-        """Ask for what the head points to."""
+        """Request what the head points to."""
 
     def end(self, regions: Regions) -> None:  # noqa: B027  # as begin
-        """Ask for what only the end of the stream tells."""
+        """Request what only the end of the stream reveals."""
 
     def look(self, regions: Regions) -> None:  # noqa: B027  # as begin
-        """Ask for what matters once all that was asked for was seen."""
+        """Request final checks once everything requested was seen."""
 
     @abstractmethod
     def findings(self, regions: Regions, limit: int) -> Iterator[Finding]:

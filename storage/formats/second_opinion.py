@@ -1,7 +1,7 @@
-"""A second opinion on the same bytes: the format inspector of OpenStack's oslo.utils, written by other people.
+"""A second opinion on the same bytes: the independent format inspector of OpenStack's oslo.utils.
 
-It must never be more lenient than we are: what it refuses and we did not is refused. Its verdict on partition tables is
-left aside (a data volume with a file system and no partitions fails it), and a hybrid ISO may also be a disk.
+The result is at least as strict: a file that it refuses and we did not is refused. Its verdict on partition
+tables is ignored (a data volume with a file system and no partitions fails it), and a hybrid ISO may also be a disk.
 """
 
 import logging
@@ -20,7 +20,7 @@ _ALIKE = {("iso", "gpt"), ("raw", "gpt"), ("raw", "iso"), ("raw", "luks")}
 
 
 def findings(detected: str, head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge head and tail once more. size_bytes: of the whole file; its middle is not needed."""
+    """Judge head and tail again. size_bytes: of the whole file; its middle is not needed."""
     import oslo_utils.imageutils.format_inspector as oslo
 
     # It logs lines of hostile descriptors, up to 1 MiB each; the findings say what matters.

@@ -1,6 +1,6 @@
-"""Every signature that qemu, or a person, would recognise a file by, and where it lies.
+"""Every signature by which qemu or a person would recognise a file, and its place.
 
-Two that match one file make it a polyglot: what it is would depend on who reads it.
+Two that match one file make it a polyglot: its format would depend on the reader.
 """
 
 import re
@@ -29,8 +29,8 @@ SIGNATURES = (
     Signature("iso", ISO_DESCRIPTOR + 1, b"BEA01"),  # UDF without ISO 9660
     Signature("qed", 0, b"QED\x00"),
     Signature("vhd", 0, b"conectix"),  # dynamic: a copy of the footer in front
-    Signature("vhd", -512, b"conectix"),  # fixed: the footer only
-    Signature("vhd", -511, b"conectix"),  # fixed, as Virtual PC before 2004 wrote it
+    Signature("vhd", -512, b"conectix"),  # dynamic: a copy of the footer at the start
+    Signature("vhd", -511, b"conectix"),  # fixed, as written by Virtual PC before 2004
     Signature("vhdx", 0, b"vhdxfile"),
     Signature("vdi", 0x40, b"\x7f\x10\xda\xbe"),
     Signature("luks", 0, b"LUKS\xba\xbe"),
@@ -53,13 +53,13 @@ SIGNATURES = (
 
 RAW = "raw"
 RAW_AS_WELL = ("iso", "luks")
-"""Whoever reads these as raw reads what is there."""
+"""Formats whose files hold the same bytes for a reader that takes them as raw."""
 
 
 def detect(head: bytes, tail: bytes, size_bytes: int, declared: str | None) -> tuple[str, int]:
-    """Return (format, offset of its signature). tail: empty where not known yet.
+    """Return (format, offset of its signature). tail: empty if not known yet.
 
-    declared: what people say it is; it decides only where the bytes are both, an ISO and a partitioned disk.
+    declared: the format the caller states; it decides only for bytes that are both an ISO and a partitioned disk.
     """
     found, offset = next(matches(head, tail, size_bytes), None) or (RAW, 0)
     hybrid = found == "iso" and declared == RAW and disk_too(head)
@@ -67,9 +67,9 @@ def detect(head: bytes, tail: bytes, size_bytes: int, declared: str | None) -> t
 
 
 def matches(head: bytes, tail: bytes, size_bytes: int) -> Iterator[tuple[str, int]]:
-    """Yield (format, offset) for all that the bytes could be taken for.
+    """Yield (format, offset) for every format that the bytes match.
 
-    head, tail: the first and last bytes of the file, each at least 64 KiB and 1 KiB where the file has them.
+    head, tail: the first and last bytes of the file, at least 64 KiB and 1 KiB if the file has them.
     """
     for signature in SIGNATURES:
         at = signature.offset
@@ -82,7 +82,7 @@ def matches(head: bytes, tail: bytes, size_bytes: int) -> Iterator[tuple[str, in
 
 
 def protective(sector: bytes) -> bool:
-    """Tell whether the first sector says that a GPT follows; without it, a GPT is a leftover of earlier times."""
+    """Tell whether the first sector announces a GPT; without it, a GPT is left over from earlier use."""
     kinds = (sector[450 + 16 * number : 451 + 16 * number] for number in range(4))
     return sector[510:512] == b"\x55\xaa" and b"\xee" in kinds
 
@@ -96,6 +96,9 @@ def partition_table(head: bytes) -> bool:
 
 
 def disk_too(head: bytes) -> bool:
-    """Tell whether a file that begins as an ISO is a partitioned disk as well; hybrids mark a partition of no type active."""
+    """Tell whether a file that begins as an ISO is also a partitioned disk.
+
+    Hybrids mark a partition of no type active.
+    """
     actives = (head[446 + 16 * i] == 0x80 and any(head[458 + 16 * i : 462 + 16 * i]) for i in range(4))
     return head[510:512] == b"\x55\xaa" and (partition_table(head) or protective(head) or any(actives))

@@ -1,1 +1,1 @@
-"""ISO 9660 and UDF: the volume, what boots from it, and whether both are whole."""
+"""ISO 9660 and UDF: the volume, its boot images, and whether both are complete."""

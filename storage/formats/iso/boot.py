@@ -1,4 +1,4 @@
-"""The boot images of an ISO: do they lie in the file. See `el_torito.py` for the layout of their catalog."""
+"""Check that the boot images of an ISO lie in the file. See `el_torito.py` for the layout of their catalog."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ SHORT = Rule(
     "iso.boot-image-cut",
     "boot image {number} ends at byte {end}, the file at {size}; it may be truncated",
     severity="warning",
-)  # only a warning: makers of media write sizes that are rounded up, or none
+)  # only a warning: authoring tools write sizes that are rounded up or missing
 
 
 class BootScan(Scan):
@@ -29,7 +29,7 @@ class BootScan(Scan):
         self._catalog: bytes | None = None
 
     def begin(self, regions: Regions) -> None:
-        """Ask for the catalog."""
+        """Request the catalog."""
         if self._start:
             regions.want((self._start,), MAX_ENTRIES * 32, self._take)
 
@@ -37,7 +37,7 @@ class BootScan(Scan):
         self._catalog = catalog
 
     def findings(self, regions: Regions, limit: int) -> Iterator[Finding]:  # noqa: ARG002  # it is a file's, not a disk's
-        """Judge the entries, as far as the catalog was seen."""
+        """Judge the entries of the catalog, as far as it was seen."""
         size_bytes = regions.size_bytes
         if self._start and self._start >= size_bytes:
             yield CATALOG.found(self._start, start=self._start)
@@ -51,7 +51,7 @@ class BootScan(Scan):
 
 
 def _catalog_start(head: bytes) -> int:
-    """Return where the catalog is, 0 if nothing boots."""
+    """Return the catalog's offset, 0 if nothing boots."""
     for number in range(MAX_DESCRIPTORS):
         record = head[ISO_DESCRIPTOR + number * SECTOR :][:SECTOR]
         if len(record) < SECTOR or record[1:6] != b"CD001" or record[0] == 255:

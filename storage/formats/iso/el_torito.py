@@ -1,4 +1,4 @@
-"""The boot catalog of an ISO: which firmware finds a boot image in it, and where.
+"""The boot catalog of an ISO: the boot image for each firmware, and its place.
 
 "El Torito" Bootable CD-ROM Format Specification 1.0; UEFI 2.10 section 13.3.2. Entries of 32 bytes, little-endian.
 """
@@ -25,7 +25,7 @@ class BootEntry:
 
 
 def read_entries(disk: Bytes) -> tuple[BootEntry, ...]:
-    """Return the bootable entries; none where there is no boot record or its catalog is damaged."""
+    """Return the bootable entries; none if there is no boot record or its catalog is damaged."""
     for sector in range(16, 32):
         record = disk.read_at(sector * SECTOR, SECTOR)
         if len(record) < SECTOR or record[1:6] != b"CD001" or record[0] == 255:
@@ -36,14 +36,14 @@ def read_entries(disk: Bytes) -> tuple[BootEntry, ...]:
 
 
 def catalog_place(record: bytes) -> int | None:
-    """Return where a boot record says that the catalog is, bytes; None for any other descriptor."""
+    """Return the catalog's offset in bytes as a boot record states it; None for any other descriptor."""
     if record[0] != 0 or record[1:6] != b"CD001" or record[7:30] != _SPECIFICATION:
         return None
     return int(struct.unpack_from("<I", record, 0x47)[0]) * SECTOR
 
 
 def read_catalog(catalog: bytes) -> list[BootEntry]:
-    """Return the bootable entries of a catalog; none where it is damaged."""
+    """Return the bootable entries of a catalog; none if it is damaged."""
     entries = [catalog[i : i + 32] for i in range(0, len(catalog) - 31, 32)]
     if not entries or entries[0][0] != 1 or entries[0][30:32] != b"\x55\xaa":
         return []

@@ -1,4 +1,4 @@
-"""What the inspector asks of ISO 9660 and UDF."""
+"""The inspector's checks of ISO 9660 and UDF."""
 
 from collections.abc import Iterator
 
@@ -15,5 +15,5 @@ def findings(head: bytes, _: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def scans(head: bytes, _: int) -> tuple[Scan, ...]:
-    """Return what reads the boot catalog."""
+    """Return the reader of the boot catalog."""
     return (BootScan(head),)

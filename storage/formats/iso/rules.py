@@ -13,7 +13,7 @@ from storage.formats.rules import Rule
 from storage.formats.signatures import ISO_DESCRIPTOR, protective
 
 PAD_BYTES = 150 * 2048
-"""Padding that mkisofs counts into the volume and that copies often lack; it holds nothing."""
+"""Padding that mkisofs counts as part of the volume and that copies often lack; it holds no data."""
 
 SHORT = Rule("iso.short", "the file ends inside its volume descriptors ({size} bytes); it is truncated")
 BLOCK = Rule("iso.block-size", "a block size of {block} bytes is not allowed; 512, 1024 and 2048 are")
@@ -28,7 +28,7 @@ LEFTOVER = Rule(
 
 
 def hybrid_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge the volume on a partitioned disk: part of it, or left over from before it was partitioned."""
+    """Judge the volume on a partitioned disk: either part of it, or left over from before partitioning."""
     if min(_partition_starts(head), default=0) > ISO_DESCRIPTOR:
         yield LEFTOVER.found(ISO_DESCRIPTOR + 1, at=ISO_DESCRIPTOR + 1)
         return
@@ -37,13 +37,13 @@ def hybrid_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge the primary volume descriptor. head: at least 34 KiB where the file has them."""
+    """Judge the primary volume descriptor. head: at least 34 KiB if the file has them."""
     descriptor = head[ISO_DESCRIPTOR : ISO_DESCRIPTOR + 2048]
     if len(descriptor) < 2048:
         yield SHORT.found(ISO_DESCRIPTOR, size=size_bytes)
         return
     if descriptor[0] != 1 or descriptor[1:6] != b"CD001":
-        return  # UDF, or a boot record first: nothing to compare the size with
+        return  # UDF, or a boot record comes first: no size to compare
     block = struct.unpack_from("<H", descriptor, 128)[0]
     if block not in (512, 1024, 2048):
         yield BLOCK.found(ISO_DESCRIPTOR + 128, block=block)
@@ -56,7 +56,7 @@ def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def _partition_starts(head: bytes) -> list[int]:
-    """Return where the partitions of GPT or MBR begin, bytes."""
+    """Return the starts of the GPT or MBR partitions, bytes."""
     if not protective(head) or not head.startswith(b"EFI PART", 512):
         entries = [struct.unpack_from("<II", head, 454 + 16 * number) for number in range(4)]
         return [first * 512 for first, count in entries if count]

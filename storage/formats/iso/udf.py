@@ -1,5 +1,6 @@
-"""UDF, as Windows media and DVDs have it: does its partition lie in the file. The ISO 9660 volume beside it may be a stub.
+"""UDF, as on Windows media and DVDs: check that its partition lies in the file.
 
+The ISO 9660 volume beside it may be a stub.
 ECMA-167, little-endian, sectors of 2048 bytes. Sector 256, tag 2: 16 length 4 and 20 sector 4 of the volume descriptors.
 Each descriptor begins with its tag, 2 bytes; 5 is a partition: 188 first sector 4   192 sectors 4; 8 ends them.
 """
@@ -21,7 +22,7 @@ NO_ANCHOR = Rule("iso.udf-short", "the file ends at byte {size}, before its UDF 
 
 
 def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge the partition that the anchor leads to. head: the first MiB; nothing is said where there is no UDF."""
+    """Judge the partition that the anchor points to. head: the first MiB; no findings if there is no UDF."""
     if not _marked(head):
         return
     if size_bytes < ANCHOR + SECTOR:
@@ -34,13 +35,13 @@ def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def _marked(head: bytes) -> bool:
-    """Tell whether the descriptors before the volume announce one."""
+    """Tell whether the descriptors before the volume announce a UDF."""
     marks = (head[number * SECTOR + 1 :][:5] for number in range(16, 32))
     return any(mark in (b"NSR02", b"NSR03") for mark in marks)
 
 
 def _partitions(head: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (place of the descriptor, first sector, sectors) as far as the descriptors lie in the head."""
+    """Yield (place of the descriptor, first sector, sectors) for the descriptors that lie in the head."""
     anchor = head[ANCHOR : ANCHOR + SECTOR]
     if len(anchor) < SECTOR or struct.unpack_from("<H", anchor)[0] != _ANCHOR_TAG:
         return

@@ -1,4 +1,4 @@
-"""The persistent dirty bitmaps of a qcow2 file: qemu refuses to open an image for writing whose bitmaps are not all there.
+"""Persistent dirty bitmaps of a qcow2 file: qemu opens an image for writing only if all its bitmaps are there.
 
 Header extension 0x23852875, big-endian: 0 bitmaps 4   8 directory size 8   16 directory offset 8. It counts only with
 autoclear bit 0. Directory entries: 0 table offset 8   8 table entries 4   12 flags 4   16 type 1   17 granularity 1
@@ -18,13 +18,13 @@ EXTENSION = 0x23852875
 FIXED = 24
 MAX_BITMAPS, MAX_DIRECTORY = 65535, 1 << 20
 MAX_FOLLOWED_BYTES = 64 << 20
-"""Bytes of tables that are looked at: a bitmap of a disk of 1 TiB has 256 of them."""
+"""Most bytes of tables that are examined: a bitmap of a disk of 1 TiB has 256 of them."""
 
 OUTSIDE = Rule("qcow2.bitmaps", "the directory of {count} bitmaps at {start} is damaged or not in the file")
 
 
 class BitmapScan(Scan):
-    """Reads the directory where the header has one, and hands on where the bitmaps' tables are. Memory: 1 MiB."""
+    """Reads the directory named in the header, and passes on where the bitmaps' tables are. Memory: 1 MiB."""
 
     def __init__(self, header: Header, head: bytes, follow: Callable[[int, int], None]) -> None:
         """follow: called with (place, entries) of each table."""
@@ -33,7 +33,7 @@ class BitmapScan(Scan):
         self._alignment = header.cluster_bytes
 
     def begin(self, regions: Regions) -> None:
-        """Ask for the directory."""
+        """Request the directory."""
         if self._count and self._sound:
             regions.want((self._start,), self._size, self._take)
 
@@ -62,7 +62,7 @@ class BitmapScan(Scan):
 
 
 def _extension(header: Header, head: bytes) -> tuple[int, int, int]:
-    """Return number of bitmaps, size and place of their directory; zeros where there are none that count."""
+    """Return the number of bitmaps, and the size and place of their directory; zeros if none count."""
     if header.version < 3 or not head[95] & 1:
         return 0, 0, 0
     at, end = header.header_length, min(header.cluster_bytes, len(head))

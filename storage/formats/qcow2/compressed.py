@@ -1,4 +1,4 @@
-"""Where the clusters of a compressed qcow2 file lie: by its tables, sorted by their place in the file."""
+"""The places of the clusters in a compressed qcow2 file, from its tables, sorted by file offset."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,10 @@ SECTOR = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clusters:
-    """Of n clusters: guest (n,) their numbers in the guest's disk, start (n,) bytes, room (n,) bytes at most; packed (n,).
+    """The n clusters of a file.
 
-    packed: which are compressed. What would not get smaller lies there as it is.
+    guest: (n,), numbers in the guest's disk. start: (n,), bytes. room: (n,), most bytes. packed: (n,), whether
+    compressed; incompressible clusters are stored as they are.
     """
 
     header: Header
@@ -29,12 +30,12 @@ class Clusters:
 
     @property
     def codec(self) -> str:
-        """What they are compressed with."""
+        """The compression codec."""
         return "zstd" if self.header.compression == 1 else "zlib"
 
 
 def compressed_clusters(source: Bytes) -> Clusters | None:
-    """Return the clusters of a file, each start once; None where it is no such file, or has too many."""
+    """Return the clusters of a file, each start once; None if it is not compressed or has too many."""
     head = source.read_at(0, HEADER_V3 + 8)
     header = read_header(head) if head[:4] == b"QFI\xfb" else None
     if header is None or not 9 <= header.cluster_bits <= 21 or header.l1_entries > LARGEST_L1:

@@ -9,7 +9,7 @@ from storage.formats.qcow2.header import HEADER_V3, Header, read_header
 
 _OFFSET = 0x00FFFFFFFFFFFE00
 _COMPRESSED, _ZERO = 1 << 62, 1
-_WINDOW_BITS = -12  # what qemu writes: raw deflate, 4 KiB window
+_WINDOW_BITS = -12  # as qemu writes: raw deflate, 4 KiB window
 
 
 class Qcow2Disk:
@@ -32,7 +32,7 @@ class Qcow2Disk:
         return b"".join(self._cluster(number, start, end) for number, start, end in cut)
 
     def hole_end(self, offset: int) -> int:
-        """Return where the hole at `offset` ends, or `offset` if something is stored there. May stop short of the end."""
+        """Return the end of the hole at `offset`, or `offset` if data is stored there. May stop short of the end."""
         number = offset // self._header.cluster_bytes
         table, index = divmod(number, self._l2_entries)
         place = self._table_place(table)
@@ -80,7 +80,10 @@ class Qcow2Disk:
 
 
 def unpacker(header: Header) -> Callable[[bytes], bytes]:
-    """Return what unpacks one cluster; it raises MalformedDisk, and returns fewer bytes where its input ends early."""
+    """Return the function that unpacks one cluster.
+
+    It raises MalformedDisk, and returns fewer bytes if its input ends early.
+    """
     size = header.cluster_bytes
     if header.compression == 1:
         from backports.zstd import ZstdDecompressor, ZstdError

@@ -1,7 +1,8 @@
-"""Compressed clusters at the end of a qcow2 file: are they whole.
+"""Check that the compressed clusters at the end of a qcow2 file are complete.
 
-An entry names the sectors that the packed data reach into, not their last byte. Writers pad the file to a sector; where
-one did not, the data that reach into the file's last, broken sector are unpacked: only that tells whether a byte is missing.
+An entry names the sectors that the packed data reach into, not their last byte. Writers pad the file to a sector. If
+one did not, the data that reach into the file's last, partial sector are unpacked: only that shows whether a byte is
+missing.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_PENDING = 128
-"""Clusters that may reach into the last sector; 512 bytes have room for some 40 of the smallest."""
+"""Clusters that may reach into the last sector; 512 bytes have room for about 40 of the smallest."""
 
 
 class Edge:
@@ -30,7 +31,7 @@ class Edge:
         self._whole = False
 
     def note(self, entries: "NDArray[uint64]", where: int) -> None:
-        """Take the compressed entries of one table, which lies at `where`."""
+        """Take the compressed entries of the table at `where`."""
         import numpy as np
 
         if not len(entries):
@@ -45,7 +46,7 @@ class Edge:
             self._places.update(np.unique(place[ends == end])[: MAX_PENDING + 1].tolist())
 
     def look(self, regions: Regions) -> None:
-        """Ask for what reaches into a broken last sector of a file that has come to its end."""
+        """Request the data that reach into a partial last sector of a file that has ended."""
         size = regions.size_bytes
         first = min(self._places, default=size)
         broken = size < self._end < size + SECTOR and first < size
@@ -61,5 +62,5 @@ class Edge:
         self._whole = all(size == self._header.cluster_bytes for size in sizes)
 
     def reach(self, size_bytes: int) -> tuple[int, int]:
-        """Return (byte behind the data, where their table lies) for a file of that size."""
+        """Return (end of the data, place of their table) for a file of this size."""
         return (min(self._end, size_bytes) if self._whole else self._end), self._where

@@ -45,18 +45,18 @@ class Header:
 
     @property
     def virtual_bytes(self) -> int:
-        """Size of the guest's disk in whole sectors, as qemu has it."""
+        """Size of the guest's disk in whole sectors, as in qemu."""
         return self.size_bytes // SECTOR * SECTOR
 
     @property
     def l1_needed(self) -> int:
-        """L1 entries that the virtual size needs, each for one L2 table."""
+        """Number of L1 entries, each for one L2 table, that the virtual size needs."""
         covered = self.cluster_bytes * (self.cluster_bytes // 8)
         return -(-self.size_bytes // covered)
 
 
 def read_header(head: bytes) -> Header | None:
-    """Parse the header, or None where the file ends inside it."""
+    """Parse the header, or return None if the file ends inside it."""
     if len(head) < HEADER_V2:
         return None
     fields = struct.unpack_from(">IQIIQIIQQIIQ", head, 4)

@@ -1,4 +1,4 @@
-"""What the inspector asks of qcow2."""
+"""The inspector's checks of qcow2."""
 
 from collections.abc import Iterator
 
@@ -23,13 +23,13 @@ def findings(head: bytes, _: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def virtual_size(head: bytes, _: int) -> int:
-    """Return what the header says, in whole sectors."""
+    """Return the size in the header, in whole sectors."""
     header = read_header(head)
     return header.virtual_bytes if header else 0
 
 
 def scans(head: bytes, limit: int) -> tuple[Scan, ...]:
-    """Return what reads the tables, snapshots and bitmaps, if the header can be believed."""
+    """Return the readers of tables, snapshots and bitmaps, if the header is plausible."""
     header = read_header(head)
     if header is None or any_error(header_findings(head, ENDLESS)):
         return ()

@@ -1,8 +1,8 @@
-"""The internal snapshots of a qcow2 file: they travel with it, so they may not be larger than an image may be.
+"""Internal snapshots of a qcow2 file: they travel with it, so none may be larger than an image may be.
 
 Entries, big-endian: 0 L1 offset 8   8 L1 entries 4   12 id length 2   14 name length 2   16 date 8   24 clock 8
 32 VM state bytes 4   36 extra bytes 4   40 extra: VM state bytes 8, disk bytes 8, …; then id and name; padded to 8,
-except the last one, behind which the file may end.
+except the last one, after which the file may end.
 """
 
 import struct
@@ -16,14 +16,14 @@ from storage.formats.rules import Rule
 from storage.formats.scan import Scan
 
 FIXED = 40
-MAX_ENTRY = 4096  # qemu writes 24 extra bytes, an id of a few and a name of at most 255
+MAX_ENTRY = 4096  # qemu writes 24 extra bytes, a short id and a name of at most 255 bytes
 MAX_TABLE_BYTES = 64 << 20  # qemu's own limit
 MAX_PIECE = 1 << 20
 MAX_FOLLOWED_BYTES = 64 << 20
-"""Bytes of the snapshots' L1 tables that are looked at: 10,000 snapshots of a disk of 400 GiB have so many."""
+"""Most bytes of the snapshots' L1 tables that are examined: 10,000 snapshots of a disk of 400 GiB have this many."""
 MAX_STATE_BYTES = 64 << 30
 MAX_NAMED = 8
-"""Snapshots that a verdict names; a file may have tens of thousands."""
+"""Most snapshots that a verdict names; a file may have tens of thousands."""
 
 TABLE = Rule("qcow2.snapshot-table", "the snapshot table at {start} is damaged or not in the file", version=2)
 DISK = Rule("qcow2.snapshot-disk", "internal snapshot {number} has {size} bytes, more than the {limit} allowed")
@@ -42,7 +42,10 @@ UNFOLLOWED = Rule(
 
 
 class SnapshotScan(Scan):
-    """Reads the table where the header has one, and hands on where the snapshots' L1 tables are. Memory: 2 MiB and 16 bytes each."""
+    """Reads the table named in the header, and passes on where the snapshots' L1 tables are.
+
+    Memory: 2 MiB and 16 bytes per snapshot.
+    """
 
     def __init__(self, header: Header, follow: Callable[[int, int], None]) -> None:
         """follow: called with (place, entries) of each L1 table once the whole snapshot table is known."""
@@ -56,7 +59,7 @@ class SnapshotScan(Scan):
         self._unfollowed = False
 
     def begin(self, regions: Regions) -> None:
-        """Ask for the table piece by piece: its length is not known before."""
+        """Request the table piece by piece: its length is not known in advance."""
         if self._wanted:
             self._want(regions, self._header.snapshots_offset)
 
@@ -75,7 +78,7 @@ class SnapshotScan(Scan):
         regions.want((start,), length, take)
 
     def _missing(self) -> int:
-        """Return how many bytes there are for sure: the rest of the entry at hand, and the least that the others take."""
+        """Return the least number of bytes still to come: the rest of this entry and the minimum for the others."""
         left = self._header.snapshots - self._number
         here = _length(self._rest, 0, last=left == 1) if len(self._rest) >= FIXED else FIXED
         return min(here + (left - 1) * FIXED - len(self._rest), MAX_PIECE)
@@ -93,7 +96,7 @@ class SnapshotScan(Scan):
         self._rest, self._at = self._rest[at:], self._at + at
 
     def _note(self, at: int) -> None:
-        """Remember what matters of an entry: a table may have 65,536 of them."""
+        """Keep only what matters of an entry: a table may have 65,536 of them."""
         place, entries = struct.unpack_from(">QI", self._rest, at)
         disk, state = _sizes(self._rest, at, self._header.size_bytes)
         self._disks = sorted([*self._disks, (disk, self._number, self._at + at)], reverse=True)[:MAX_NAMED]
@@ -108,7 +111,7 @@ class SnapshotScan(Scan):
             if self._unfollowed:
                 return
             if entries and self._fits(place, entries, place + entries * 8):
-                self._follow(place, entries)  # whether it lies in the file is known at the end
+                self._follow(place, entries)  # whether it lies in the file is known only at the end
 
     def _fits(self, place: int, entries: int, size_bytes: int) -> bool:
         aligned = place % self._header.cluster_bytes == 0
@@ -147,7 +150,7 @@ def _length(table: bytes, at: int, *, last: bool) -> int:
 
 
 def _sizes(table: bytes, at: int, disk: int) -> tuple[int, int]:
-    """Return disk size and VM state size of an entry, bytes. disk: what holds where the entry does not say."""
+    """Return disk size and VM state size of an entry, bytes. disk: the size used if the entry has none."""
     state, extra = struct.unpack_from(">II", table, at + 32)
     if extra >= 8:
         state = struct.unpack_from(">Q", table, at + 40)[0]

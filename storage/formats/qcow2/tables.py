@@ -1,9 +1,9 @@
-"""The L1 and L2 tables of a qcow2 image, judged as they pass: do all clusters lie in the file, whole, and only once.
+"""L1 and L2 tables of a qcow2 image, judged as they pass: every cluster must lie in the file, whole and only once.
 
-An L1 entry points to an L2 table, an L2 entry to a cluster of guest data (bits 9-55) or, with bit 62, to compressed data:
-its place, and above it the number of further sectors of 512 bytes that it reaches into. qemu reads what lies past the end
-of the file as zeros, so a truncated image would pass a conversion unseen. And qcow2 never shares clusters within one
-table: entries that claim more than the file holds are made to blow up when written out.
+An L1 entry points to an L2 table, an L2 entry to a cluster of guest data (bits 9-55) or, with bit 62, to compressed
+data: their place, and above it the number of further sectors of 512 bytes that they reach into. qemu reads zeros past
+the end of the file, so a conversion would not notice a truncated image. And qcow2 never shares clusters within one
+table: entries that claim more than the file holds are meant to blow up when written out.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ OFFSET_MASK = 0x00FFFFFFFFFFFE00
 COMPRESSED, ZERO = 1 << 62, 1
 L1_PIECE = 1 << 20
 MAX_RATIO = (1100, 5000)
-"""By compression type: zlib can't do better than 1:1032, zstd about 1:4300 on 64 KiB; more says that clusters are shared."""
+"""By compression type: zlib is limited to 1:1032, zstd to about 1:4300 on 64 KiB; more means shared clusters."""
 
 OUTSIDE = Rule("qcow2.truncated", "clusters up to byte {end} are used, the file has {size}; it is truncated", version=2)
 UNALIGNED = Rule("qcow2.unaligned", "the entry {entry:#x} is not aligned to clusters")
@@ -36,15 +36,15 @@ BOMB = Rule("qcow2.bomb", "{count} compressed clusters of {cluster} bytes can't 
 
 
 class TableScan(Scan):
-    """Sums over all L2 tables of one image. Memory: one L1 piece and one L2 table, and 8 bytes a table of a snapshot."""
+    """Sums over all L2 tables of one image. Memory: one L1 piece, one L2 table, and 8 bytes per snapshot table."""
 
     def __init__(self, header: Header, limit: int) -> None:
-        """limit: largest virtual size allowed, bytes; the tables of more are not looked at."""
+        """limit: largest virtual size allowed, bytes; tables beyond it are not examined."""
         self._header = header
         self._allowed = header.virtual_bytes <= limit
-        self._furthest = (0, 0)  # (byte behind, where the entry lies)
+        self._furthest = (0, 0)  # (end offset, place of the entry)
         self._tables = self._data = self._compressed = 0
-        self._unaligned: tuple[int, int] | None = None  # (entry, where it lies)
+        self._unaligned: tuple[int, int] | None = None  # (entry, its place)
         self._edge = Edge(header)
         self._remainder = header.size_bytes % header.cluster_bytes  # of the guest's disk, in its last cluster
         self._last_table = 0  # the L2 table that has this cluster
@@ -52,7 +52,7 @@ class TableScan(Scan):
         self._regions: Regions | None = None
 
     def begin(self, regions: Regions) -> None:
-        """Ask for the L1 table, for each L2 table as it becomes known, and for the reference counts' table."""
+        """Request the L1 table, each L2 table as it becomes known, and the refcount table."""
         if not self._allowed:
             return
         self._regions = regions
@@ -61,16 +61,16 @@ class TableScan(Scan):
         self._want_pieces(self._header.refcount_offset, counts, self._take_pointers)
 
     def add_snapshot(self, l1_offset: int, entries: int) -> None:
-        """Look at the tables of an internal snapshot, too: it shares most of them with the disk as it is now."""
+        """Also examine the tables of an internal snapshot, which shares most of them with the current disk."""
         self._want_pieces(l1_offset, entries * 8, self._take_snapshot)
 
     def add_bitmap(self, table_offset: int, entries: int) -> None:
-        """Look at the table of a bitmap, too."""
+        """Also examine the table of a bitmap."""
         self._furthest = max(self._furthest, (table_offset + entries * 8, table_offset))
         self._want_pieces(table_offset, entries * 8, self._take_pointers)
 
     def look(self, regions: Regions) -> None:
-        """Ask for compressed data that the file ends in, now that all tables were seen."""
+        """Request the compressed data at the end of the file, now that all tables were seen."""
         self._edge.look(regions)
 
     def _want_pieces(self, start: int, size: int, take: Callable[[int, bytes], None]) -> None:
@@ -105,7 +105,7 @@ class TableScan(Scan):
         self._tables_at(entries[entries != 0], start)
 
     def _tables_at(self, offsets: "NDArray[uint64]", where: int) -> "NDArray[int64]":
-        """Note that each of these clusters must lie in the file, whole; return the places of those that are aligned."""
+        """Record that each of these clusters must lie whole in the file; return the places of the aligned ones."""
         import numpy as np
 
         offsets = np.unique(offsets)
@@ -115,7 +115,7 @@ class TableScan(Scan):
         return aligned
 
     def _overclaimed(self, regions: Regions) -> bool:
-        """Tell whether reading on would only read the same file again and again: it is refused anyway."""
+        """Tell whether further reads would only repeat the same file: it is refused anyway."""
         return regions.ended and self._tables * self._header.cluster_bytes > regions.size_bytes
 
     def _take_l2(self, start: int, piece: bytes) -> None:
@@ -126,11 +126,14 @@ class TableScan(Scan):
         self._take_clusters(entries, start, self._header.cluster_bytes)
 
     def _take_snapshot_l2(self, start: int, piece: bytes) -> None:
-        # Which of them the disk of a snapshot ends in isn't looked up.
+        # Which of them is the last of a snapshot's disk is not determined.
         self._take_clusters(_entries(piece), start, self._remainder or self._header.cluster_bytes)
 
     def _take_clusters(self, entries: "NDArray[uint64]", start: int, whole: int) -> None:
-        """Note how far the clusters of one table reach, each `whole` bytes; of one that reads as zeros only the start counts."""
+        """Record how far the clusters of one table reach, each `whole` bytes.
+
+        For a cluster that reads as zeros only the start counts.
+        """
         compressed = entries[(entries & COMPRESSED) != 0]
         plain = (entries & COMPRESSED) == 0
         self._note(entries[plain & ((entries & OFFSET_MASK) != 0)] & OFFSET_MASK, start)

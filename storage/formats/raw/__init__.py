@@ -1,1 +1,1 @@
-"""Raw: what the bytes hold that makes them a disk, and what else they may be taken for."""
+"""Raw files: contents that make the bytes a disk, and other kinds they may be mistaken for."""

@@ -1,6 +1,7 @@
-"""Kinds of file that are no disk, told by their first bytes: what people take for an image by mistake, each with what to do.
+"""Kinds of file that are no disk, recognised by their first bytes: files that people mistake for an image.
 
-Only for what would otherwise count as raw. Offsets are from the start of the file; a negative one counts from its end.
+Each has advice on what to do. They apply only to files that would otherwise count as raw. Offsets are from the start of
+the file; a negative one counts from its end.
 """
 
 import struct
@@ -54,7 +55,7 @@ KINDS = (
     Kind("an LHA archive", 2, b"-lh5-", UNPACK),
     Kind("a Zoo archive", 20, b"\xdc\xa7\xc4\xfd", UNPACK),
     Kind("a casync archive or index", 0, b"\x59\x4e\x88\xa7\x5c\x29\x0b\x13", RESTORE),
-    # other people's disks, backups and saved machines
+    # other vendors' disks, backups and saved machines
     Kind("a Proxmox VE backup (VMA)", 0, b"VMA\0\0\0\0\1", "unpack it with vma extract and add the disk that is inside"),
     Kind("an Android sparse image", 0, b"\x3a\xff\x26\xed", "unfold it with simg2img and add that"),
     Kind("an Android boot image", 0, b"ANDROID!", WRONG),
@@ -91,7 +92,7 @@ KINDS = (
     Kind("a Nero CD image", -12, b"NER5", "convert it to ISO and add that"),
     Kind("a CD image of raw sectors (.bin)", 0, b"\0" + b"\xff" * 10 + b"\0", "convert it to ISO with bchunk and add that"),
     Kind("an Alcohol CD description (.mds)", 0, b"MEDIA DESCRIPTOR", WRONG),
-    # firmware and what boards start from
+    # firmware and boards' boot files
     Kind("a U-Boot image (uImage)", 0, b"\x27\x05\x19\x56", WRONG),
     Kind("a device tree or U-Boot FIT image", 0, b"\xd0\x0d\xfe\xed", WRONG),
     Kind("a UBI flash image", 0, b"UBI#\1", CONVERT),
@@ -122,7 +123,7 @@ KINDS = (
 
 
 def findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Refuse a file of another kind, in a sentence that names it. tail: the last 4 KiB, nothing where not known yet."""
+    """Refuse a file of another kind, in a sentence that names it. tail: the last 4 KiB, empty if not known yet."""
     for kind in KINDS:
         at = kind.offset
         if head.startswith(kind.magic, at) if at >= 0 else tail[at:].startswith(kind.magic):
@@ -135,7 +136,7 @@ def findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def _old_tar(head: bytes, _: int) -> bool:
-    """Tell a tar archive without the ustar mark by the sum of its first header, which has one of 8 octal digits."""
+    """Recognise a tar archive without the ustar mark by its first header's checksum of 8 octal digits."""
     if len(head) < 512 or not head[0]:
         return False
     said = head[148:156].strip(b" \0")
@@ -152,7 +153,7 @@ def _pe_program(head: bytes, _: int) -> bool:
 
 
 def _openpgp_signature(head: bytes, size_bytes: int) -> bool:
-    """Tell a binary OpenPGP signature: one packet that fills the file."""
+    """Recognise a binary OpenPGP signature: one packet that fills the file."""
     if len(head) < 12 or size_bytes > 1 << 16:
         return False
     header = {0x88: 2, 0x89: 3, 0xC2: 3 if head[1] >= 192 else 2}.get(head[0], 0)

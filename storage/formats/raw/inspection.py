@@ -1,4 +1,4 @@
-"""What the inspector asks of raw files."""
+"""The inspector's checks of raw files."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ SECTOR = 512
 
 
 def findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge what the bytes are, and the ISO that a disk may be as well."""
+    """Judge the kind of the bytes, and the ISO that a disk may also be."""
     yield from rules.findings(head, tail, size_bytes)
     if head.startswith(b"CD001", ISO_DESCRIPTOR + 1):
         yield from hybrid_findings(head, size_bytes)

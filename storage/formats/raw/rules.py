@@ -1,4 +1,4 @@
-"""Raw: bytes without a signature. What can be told is what they are not, what they hold, and whether that is whole.
+"""Raw: bytes without a signature. Judged are what they are not, what they hold, and whether that is complete.
 
 GPT (UEFI 2.10, chapter 5), little-endian, header at sector 1: 0 "EFI PART"   32 backup sector 8   72 entries' sector 8
 80 entries 4   84 entry size 4; an entry: 0 type GUID 16 (zero: unused)   32 first sector 8   40 last sector 8.
@@ -40,7 +40,7 @@ MBR_SHORT = Rule(
 
 
 def findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge what the bytes are, and whether what they hold is whole. tail: nothing where not known yet."""
+    """Judge the kind of the bytes, and whether their contents are complete. tail: empty if not known yet."""
     if volumes.content(head, tail) is None:
         others = [*filetypes.findings(head, tail, size_bytes)] or [*texts.findings(head, size_bytes)]
         yield from others or (UNRECOGNIZED.found(0),)
@@ -85,7 +85,7 @@ def _gpt_findings(head: bytes, sector: int, size_bytes: int) -> Iterator[Finding
 
 
 def _backup_findings(head: bytes, tail: bytes, sector: int, size_bytes: int) -> Iterator[Finding]:
-    """Look for the backup of the GPT, in the last sector of the disk that it was made on."""
+    """Look for the backup of the GPT in the last sector of the disk that it was made on."""
     if len(head) < sector + 92:
         return
     start = struct.unpack_from("<Q", head, sector + 32)[0] * sector

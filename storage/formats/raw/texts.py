@@ -1,4 +1,4 @@
-"""Texts taken for a disk: pages, answers of servers, pointers, signatures, settings. Each is named, with what to do."""
+"""Texts mistaken for a disk: pages, server answers, pointers, signatures, settings. Each is named, with advice."""
 
 import json
 import re
@@ -54,7 +54,7 @@ _NOT_TEXT = bytes(n for n in range(32) if n not in b"\t\n\r\f\b\x1b") + b"\x7f"
 
 
 def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Refuse a text, in a sentence that says what text it is. head: the whole file, or its first MiB."""
+    """Refuse a text, in a sentence that names its kind. head: the whole file, or its first MiB."""
     text = _text(head, size_bytes)
     start = printable(text.strip(), 40)
     if text[:1] in (b"{", b"[") and size_bytes <= MAX_ANSWER and _is_json(text):
@@ -71,7 +71,7 @@ def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def _text(head: bytes, size_bytes: int) -> bytes:
-    """Return the text, UTF-16 as UTF-8, or nothing where the bytes are none."""
+    """Return the text, UTF-16 as UTF-8, or nothing if the bytes are no text."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         try:
             head = head[: len(head) // 2 * 2].decode("utf-16").encode("utf-8")
@@ -85,12 +85,12 @@ def _text(head: bytes, size_bytes: int) -> bytes:
 
 
 def _printable(head: bytes) -> bool:
-    """Tell whether there is no control character, in whatever encoding: no sector of random bytes is without."""
+    """Tell whether there is no control character, in any encoding; every sector of random bytes has some."""
     return len(head.translate(None, _NOT_TEXT)) == len(head)
 
 
 def _is_fill(head: bytes) -> bool:
-    """Tell whether a pattern of a few bytes fills it, as tests of disks leave behind."""
+    """Tell whether a short pattern fills the bytes, as disk tests leave behind."""
     return len(head) >= SECTOR and any(head[step:] == head[:-step] for step in range(1, MAX_PATTERN + 1))
 
 

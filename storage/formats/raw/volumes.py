@@ -1,7 +1,7 @@
-"""What a raw file may hold from its first byte on: partition tables, file systems, volumes. Such a file is a disk.
+"""Contents that make a raw file a disk, from its first byte on: partition tables, file systems, volumes.
 
-Offsets are from the start of the file; a negative one counts from its end. Two bytes alone name nothing: a volume of random
-bytes would match them once in 65,536.
+Offsets are from the start of the file; a negative one counts from its end. Two bytes alone are not enough: a volume of
+random bytes would match them once in 65,536.
 """
 
 import struct
@@ -87,13 +87,13 @@ VOLUME_SHORT = Rule(
     "raw.volume-truncated",
     "the bytes are {name} of {end} bytes, the file has {size}; it may be truncated",
     severity="warning",
-)  # only a warning: sectors at the end that hold no files are left out at times
+)  # only a warning: trailing sectors without files are sometimes left out
 
 
 def content(head: bytes, tail: bytes) -> str | None:
-    """Name what makes the bytes a disk, or None where nothing that we know does.
+    """Name the contents that make the bytes a disk, or return None if nothing is recognised.
 
-    head, tail: the first and last bytes of the file, 1 MiB and 4 KiB where the file has them.
+    head, tail: the first and last bytes of the file, 1 MiB and 4 KiB if the file has them.
     """
     if partition_table(head) or protective(head):
         return "a partition table"
@@ -108,7 +108,7 @@ def content(head: bytes, tail: bytes) -> str | None:
 
 
 def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge whether a file system that fills the whole disk is whole, and warn of what can't be looked into."""
+    """Judge whether a file system that fills the whole disk is complete, and warn of contents we can't read."""
     name = content(head, b"")
     if name in LOCKED:
         yield ENCRYPTED.found(0, name=name)
@@ -116,13 +116,13 @@ def findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
         yield NO_WRITING.found(0, name=name)
     if name in _SIZES:
         rule, end = _SIZES[name]
-        needed = end(head) if len(head) >= SECTOR else SECTOR  # none of them says its size in less
+        needed = end(head) if len(head) >= SECTOR else SECTOR  # none of them states its size in less
         if needed > size_bytes:
             yield rule.found(0, name=name, end=needed, size=size_bytes)
 
 
 def _ext_bytes(head: bytes) -> int:
-    """Return the size of an ext2, ext3 or ext4, 0 where there is none: its magic alone has only two bytes."""
+    """Return the size of an ext2, ext3 or ext4, 0 if there is none: its magic has only two bytes."""
     if len(head) < 2048 or head[1080:1082] != b"\x53\xef":
         return 0
     inodes, blocks = struct.unpack_from("<II", head, 1024)
@@ -141,7 +141,7 @@ def _xfs_bytes(head: bytes) -> int:
 
 
 def _btrfs_bytes(head: bytes) -> int:
-    """Return how much of this device the file system uses; it may have others."""
+    """Return the bytes of this device that the file system uses; it may span others."""
     return int(struct.unpack_from("<Q", head, 0x10000 + 0xC9 + 8)[0]) if len(head) > 0x10200 else 0
 
 
@@ -173,11 +173,11 @@ _SIZES: dict[str, tuple[Rule, Callable[[bytes], int]]] = {
 
 
 def _zfs(head: bytes) -> bool:
-    """Tell a ZFS label: a list of names and values in XDR at 16 KiB."""
+    """Recognise a ZFS label: a list of names and values in XDR at 16 KiB."""
     label = head[0x4000:0x4100]
     return label[:2] == b"\x01\x01" and b"\0\0\0\x07version\0" in label
 
 
 def _boot_sector(head: bytes) -> bool:
-    """Tell a first sector that a BIOS would jump into; a Linux kernel has one for old times' sake."""
+    """Recognise a first sector that a BIOS would jump into; a Linux kernel has one for historical reasons."""
     return head[510:512] == b"\x55\xaa" and any(head[:440]) and head[0x202:0x206] != b"HdrS"

@@ -30,7 +30,7 @@ class VmdkDisk:
         return b"".join(self._grain(number, start, end) for number, start, end in cut)
 
     def hole_end(self, offset: int) -> int:
-        """Return where the hole at `offset` ends, or `offset` if something is stored there. May stop short of the end."""
+        """Return the end of the hole at `offset`, or `offset` if data is stored there. May stop short of the end."""
         entries = self._header.table_entries
         table, index = divmod(offset // self._grain_bytes, entries)
         place = self._number(self._header.directory * SECTOR + table * 4)

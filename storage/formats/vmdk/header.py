@@ -40,12 +40,12 @@ class Header:
 
     @property
     def tables(self) -> int:
-        """Grain tables that the capacity needs. Only meaningful when the geometry is allowed."""
+        """Number of grain tables that the capacity needs. Only meaningful when the geometry is allowed."""
         return -(-self.capacity // (self.grain * self.table_entries))
 
 
 def read_header(data: bytes) -> Header | None:
-    """Parse a header or footer, or None where the bytes end inside it."""
+    """Parse a header or footer, or return None if the bytes end inside it."""
     if len(data) < HEADER_BYTES:
         return None
     return Header(*struct.unpack_from("<IIQQQQIQQQ5xH", data, 4))

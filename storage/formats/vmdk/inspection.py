@@ -1,4 +1,4 @@
-"""What the inspector asks of VMDK."""
+"""The inspector's checks of VMDK."""
 
 from collections.abc import Iterator
 
@@ -19,19 +19,19 @@ def findings(head: bytes, _: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def virtual_size(head: bytes, _: int) -> int:
-    """Return what the header of a sparse file says; the other kinds are refused."""
+    """Return the size in the header of a sparse file; the other kinds are refused."""
     header = _sparse(head)
     return header.size_bytes if header else 0
 
 
 def scans(head: bytes, limit: int) -> tuple[Scan, ...]:
-    """Return what reads the grain tables, if the header can be believed."""
+    """Return the reader of the grain tables, if the header is plausible."""
     header = _sparse(head)
     return () if header is None or any_error(header_findings(head, ENDLESS)) else (TableScan(header, limit),)
 
 
 def in_ascii(head: bytes) -> bytes:
-    """Return the head with question marks for what is no ASCII: VMware writes names in its host's code page."""
+    """Return the head with non-ASCII bytes as question marks: VMware writes names in its host's code page."""
     return head[:SECTOR] + head[SECTOR : SECTOR + MAX_DESCRIPTOR].translate(_ASCII)
 
 

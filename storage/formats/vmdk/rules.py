@@ -1,6 +1,6 @@
 """VMDK: the rules on sparse header, embedded descriptor and footer.
 
-What qemu reads of it: block/vmdk.c, vmdk_open_sparse.
+qemu's reader: block/vmdk.c, vmdk_open_sparse.
 """
 
 import re
@@ -57,7 +57,7 @@ DIRECTORY = Rule("vmdk.grain-directory", "the grain directory at sector {start} 
 
 
 def header_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge header and descriptor. head: at least 1 MiB + 512 bytes where the file has them."""
+    """Judge header and descriptor. head: at least 1 MiB + 512 bytes if the file has them."""
     if head[:4] == b"COWD":
         yield COWD.found(0)
     elif head[:4] != b"KDMV":
@@ -70,7 +70,7 @@ def header_findings(head: bytes, size_bytes: int) -> Iterator[Finding]:
 
 
 def tail_findings(head: bytes, tail: bytes, size_bytes: int) -> Iterator[Finding]:
-    """Judge what lies at the end: footer and end-of-stream marker, where the header announces them."""
+    """Judge the end of the file: footer and end-of-stream marker, if the header announces them."""
     header = read_header(head)
     if head[:4] != b"KDMV" or header is None or header.directory != AT_END:
         return
@@ -124,8 +124,8 @@ def _descriptor(header: Header, head: bytes, size_bytes: int) -> Iterator[Findin
     if control:
         yield ENCODING.found(start + control.start(), code=control[0][0])
         return
-    # VMware writes names and comments in the code page of its host (GBK, Latin-1, …) and often names it wrongly.
-    # All that is judged is ASCII, and byte by byte is how qemu reads it.
+    # VMware writes names and comments in its host's code page (GBK, Latin-1, …) and often names it wrongly. All parts
+    # that are judged are ASCII, and qemu too reads byte by byte.
     yield from _lines(text.decode("latin-1"), header, start)
 
 

@@ -1,8 +1,9 @@
-"""The grain directory and tables of a sparse VMDK, judged as they pass: do all grains lie in the file, whole.
+"""Grain directory and tables of a sparse VMDK, judged as they pass: every grain must lie in the file, whole.
 
-Entries are 4 bytes, in sectors; 0 is a hole, 1 a zero grain. A directory at the end (streamOptimized with a footer) is known
-only when the stream is over: then the regions stay incomplete and a seekable source shows the rest. No table tells how long
-a compressed grain is: the furthest one is unpacked, behind its marker where there are such (8 bytes number, 4 bytes length).
+Entries are 4 bytes, in sectors; 0 is a hole, 1 a zero grain. A directory at the end (streamOptimized with a footer) is
+known only when the stream has ended: then the regions stay incomplete and a seekable source shows the rest. No table
+gives the length of a compressed grain, so the furthest one is unpacked, after its marker if there is one (8 bytes
+number, 4 bytes length).
 """
 
 import zlib
@@ -37,20 +38,20 @@ class TableScan(Scan):
     """Sums over all grain tables of one image. Memory: one piece of the directory and one table."""
 
     def __init__(self, header: Header, limit: int) -> None:
-        """limit: largest virtual size allowed, bytes; the tables of more are not looked at."""
+        """limit: largest virtual size allowed, bytes; tables beyond it are not examined."""
         self._header = header
         self._allowed = header.size_bytes <= limit
         self._packed = bool(header.flags & COMPRESSED)
-        self._furthest = (0, 0)  # (byte behind, where the entry lies)
-        self._last_grain = (0, 0)  # (byte of its start, where the entry lies): the furthest compressed one
-        self._cut = False  # this one is not whole
+        self._furthest = (0, 0)  # (end offset, place of the entry)
+        self._last_grain = (0, 0)  # (start offset, place of the entry): the furthest compressed one
+        self._cut = False  # that grain is not whole
         self._tables = self._grains = 0
         self._remainder = header.capacity % header.grain * SECTOR  # of the guest's disk, in its last grain
-        self._last_table = 0  # the table that has this grain, bytes
+        self._last_table = 0  # offset of the table that has this grain, bytes
         self._regions: Regions | None = None
 
     def begin(self, regions: Regions) -> None:
-        """Ask for the directory where the header knows it, and for each table as it becomes known."""
+        """Request the directory if the header names it, and each table as it becomes known."""
         if not self._allowed:
             return
         self._regions = regions
@@ -58,13 +59,13 @@ class TableScan(Scan):
             self._want_directory(self._header.directory * SECTOR)
 
     def end(self, regions: Regions) -> None:
-        """Look where the directory was, now that the stream is over: a footer may tell."""
+        """Find the directory at the end of the stream: a footer may name it."""
         footer = read_footer(regions.tail) if self._header.directory == AT_END else None
         if footer is not None and footer.directory != AT_END:
             self._want_directory(footer.directory * SECTOR)
 
     def look(self, regions: Regions) -> None:
-        """Ask for the furthest compressed grain, now that all tables were seen."""
+        """Request the furthest compressed grain, now that all tables were seen."""
         start, size = self._last_grain[0], regions.size_bytes
         if 0 < start < size:
             length = min(size - start, 2 * self._header.grain * SECTOR + SECTOR, PIECE)
@@ -84,7 +85,7 @@ class TableScan(Scan):
         self._tables += len(used)
         length = self._header.table_entries * 4
         self._reach(used, length, start)
-        if len(entries):  # of the last piece, the last one stays
+        if len(entries):  # of those in the last piece, the last one is kept
             self._last_table = int(entries[-1]) * SECTOR
         offsets = np.unique(used).astype("int64") * SECTOR
         apart = offsets[np.diff(offsets, prepend=-length) >= length]
@@ -111,9 +112,9 @@ class TableScan(Scan):
         marked = 12 if self._header.flags & MARKERS else 0
         unpacking = zlib.decompressobj()
         try:
-            unpacking.decompress(data[marked:], self._header.grain * SECTOR + 1)  # 1 more: on to its end mark
+            unpacking.decompress(data[marked:], self._header.grain * SECTOR + 1)  # 1 more, to reach its end mark
         except zlib.error:
-            return  # damaged, not cut: the conversion tells
+            return  # damaged, not cut off: the conversion reports it
         said = int.from_bytes(data[8:12], "little") if marked else 0
         self._cut = not unpacking.eof or len(data) < marked + said
 
