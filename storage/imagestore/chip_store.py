@@ -1,4 +1,4 @@
-"""A chip store: objects, their parameters, and the view of index and epochs that everything else works with."""
+"""A chip store: its objects, its parameters, and the view of index and epochs that all other code uses."""
 
 from collections.abc import Iterable
 from threading import Lock
@@ -15,7 +15,7 @@ from storage.protocols import ObjectStore
 
 
 class ChipStore:
-    """Opens a store once; what it keeps is a cache of immutable objects, never the state of an operation."""
+    """An open chip store; it keeps only a cache of immutable objects, never the state of an operation."""
 
     def __init__(self, objects: ObjectStore, wanted: Parameters | None = None) -> None:
         self.objects = objects
@@ -24,11 +24,11 @@ class ChipStore:
         self._views = Views(objects)
         self._lock = Lock()
         self._restoring = Lock()
-        # What was found in packs, and beside which segments: it is kept here while it can't be written down.
+        # Chips found in packs, and the segments they were found beside: kept here while they can't be written down.
         self._found: tuple[tuple[str, ...] | None, tuple[Table, ...]] = (None, ())
 
     def load_view(self) -> View:
-        """Read the newest view from the store; what of its index can't be read is rebuilt from the packs."""
+        """Read the newest view from the store; unreadable parts of its index are rebuilt from the packs."""
         view = self.view_as_it_is()
         segments, tables = self._found
         if segments == view.segments:
@@ -36,19 +36,19 @@ class ChipStore:
         return self._restored(view) if view.unreadable else view
 
     def view_as_it_is(self) -> View:
-        """Read the newest view from the store, damaged segments left out."""
+        """Read the newest view from the store, without its damaged segments."""
         with self._lock:
             return self._views.load()
 
     def restore_index(self) -> int:
-        """Index packs that hold chips which somebody needs and the index lacks; return how many packs."""
+        """Index the packs with needed chips that the index lacks; return how many packs."""
         view = self.view_as_it_is()
         tables = found_again(self.objects, view)
         self._restored(view, tables)
         return len(tables)
 
     def _restored(self, view: View, tables: tuple[Table, ...] | None = None) -> View:
-        """Return a view that knows what was found again, written down or, where that can't be now, kept in memory."""
+        """Return a view that includes recovered chips: from the index or, if that can't be written now, from memory."""
         with self._restoring:
             found = found_again(self.objects, view) if tables is None else tables
             written = (found or view.unreadable) and write_anew(self.objects, view, found)
@@ -57,7 +57,7 @@ class ChipStore:
             return restored
 
     def readable_segments(self, names: Iterable[str]) -> tuple[list[Table], bool]:
-        """Return those segments that can be read, newest first, and whether these are all."""
+        """Return the readable segments, newest first, and whether these are all."""
         found: list[Table] = []
         whole = True
         for name in sorted(names, reverse=True):
@@ -73,11 +73,11 @@ class ChipStore:
             continue
 
     def newest_epoch(self) -> int:
-        """Ask the store for the number of its newest epoch."""
+        """Read the number of the store's newest epoch."""
         return epochs.newest(self.objects)
 
     def source(self, own: tuple[Table, ...] = ()) -> ChipSource:
-        """Return a reader of chips, which looks into the tables `own` first."""
+        """Return a reader of chips that searches the tables `own` first."""
         return ChipSource(
             self.objects,
             self.load_view().with_own(own),
@@ -86,6 +86,6 @@ class ChipStore:
         )
 
     def _searched_view(self) -> View:
-        """Return a view for somebody who misses a chip: the packs are searched once beside the same segments."""
+        """Return a view for a reader that misses a chip: the packs are searched once for the same segments."""
         view = self.view_as_it_is()
         return self.load_view() if self._found[0] == view.segments else self._restored(view)

@@ -1,10 +1,10 @@
-"""Chip digests and compression: BLAKE3 over the plain bytes; zstd in chains, or plain where that does not shrink.
+"""Chip digests and compression: BLAKE3 over the plain bytes; zstd in chains, or plain if zstd does not shrink them.
 
-A chain is a zstd frame over chips that lie one after the other in a pack, flushed after each: every chip has bytes of its
-own, and is unpacked after those before it in its chain. That is 5 % smaller than a frame for each.
+A chain is a zstd frame over consecutive chips of a pack, flushed after each: every chip has its own bytes and is
+unpacked after those before it in its chain. That is 5 % smaller than one frame per chip.
 
-A chain may lean on other chips, its *bases*: their plain bytes, one after the other, are the raw prefix of its frame, so that
-what is like them costs next to nothing. They are named by digest, in a record in front of the chain, and may lie anywhere.
+A chain may lean on other chips, its *bases*: their plain bytes, concatenated, are the raw prefix of its frame, so that
+similar data costs next to nothing. The bases are named by digest in a record before the chain, and may lie anywhere.
 """
 
 import sys
@@ -24,21 +24,21 @@ else:
 
 PLAIN: Final = 0
 ZSTD: Final = 1  # begins a chain
-CHAINED: Final = 2  # goes on with the chain of the record before it
-BASES: Final = 3  # no chip: the digests of the bases that the chain after it leans on
+CHAINED: Final = 2  # continues the chain of the record before it
+BASES: Final = 3  # no chip: the digests of the bases of the chain after it
 LEANING: Final = 4  # begins a chain that leans on those bases
-LEANING_ON: Final = 5  # goes on with a chain that leans
+LEANING_ON: Final = 5  # continues a leaning chain
 GOING_ON: Final = (CHAINED, LEANING_ON)
 CODECS: Final = (PLAIN, ZSTD, CHAINED, BASES, LEANING, LEANING_ON)
-CHAIN_BYTES: Final = 2 << 20  # plain bytes of a chain: what reading its last chip takes, 1 ms
+CHAIN_BYTES: Final = 2 << 20  # plain bytes of a chain: reading its last chip takes 1 ms
 SAMPLE_BYTES = 4096
 _P: Final = zstd.CompressionParameter
-# Tables that stay in a core's own cache: at level 2 the result is 0.9 % larger in 0.9 x the time. A window as long as a chain:
-# with a shorter one zstd's own buffer is written round within a chain, and matches are looked for in two parts of it.
+# Tables that fit a core's own cache: at level 2 the result is 0.9 % larger in 0.9 x the time. The window is as long as
+# a chain: with a shorter one zstd's own buffer wraps within a chain, and matches are searched in two parts of it.
 HURRIED: Final = {int(_P.hash_log): 15, int(_P.chain_log): 15, int(_P.window_log): CHAIN_BYTES.bit_length() - 1}
 LEISURELY: Final = 6
-PREFIX_BYTES: Final = 4 << 20  # plain bytes of bases: what reading a chip of a leaning chain takes besides
-LEAST_PREFIX: Final = 8  # zstd takes no shorter one
+PREFIX_BYTES: Final = 4 << 20  # plain bytes of bases: read in addition for a chip of a leaning chain
+LEAST_PREFIX: Final = 8  # zstd accepts no shorter one
 LARGEST_PREFIX: Final = 64 << 20  # sanity limit when reading
 LEANING_WINDOW: Final = 23  # log: the prefix and the chain are both within reach
 WORTH = 0.97  # a chip of its own is kept compressed only if that saves 3 %: reading it back costs time
@@ -56,7 +56,7 @@ def digest_of(data: Payload) -> bytes:
 
 
 class Codec:
-    """Compress chips. Thread-safe: each thread keeps its own compressors. level: zstd's, where there is no time."""
+    """Compresses chips. Thread-safe: each thread has its own compressors. level: zstd's, when hurried."""
 
     def __init__(self, level: int) -> None:
         level_of = int(_P.compression_level)
@@ -69,17 +69,17 @@ class Codec:
         self._own = local()
 
     def encode(self, chip: memoryview, *, hurried: bool = True) -> tuple[int, Payload]:
-        """Return (codec, payload) of a chip that is stored by itself."""
+        """Return (codec, payload) of a chip that is stored alone."""
         return next(self.encode_all([chip], hurried=hurried))
 
     def encode_all(self, chips: Sequence[memoryview], *, hurried: bool = True) -> Iterator[tuple[int, Payload]]:
-        """Yield (codec, payload) of chips that are stored one after the other. Incompressible ones stay as they are.
+        """Yield (codec, payload) of consecutive chips. Incompressible ones stay plain.
 
-        hurried: other chips are waiting; otherwise there is time to make them smaller.
+        hurried: other chips are waiting; otherwise there is time for better compression.
         """
         packer = self._compressor("hurried" if hurried else "leisurely")
         room = 0  # bytes that still fit the open chain; 0: none is open
-        shrank = False  # the last one did: then its neighbour is tried, a sample of it could only err
+        shrank = False  # the last chip shrank: its neighbour is then tried too, since sampling it could only err
         plain = bool(chips) and self._incompressible(chips[0])
         for chip, after in zip_longest(chips, chips[1:]):
             next_plain = after is not None and not shrank and self._incompressible(after)
@@ -106,7 +106,7 @@ class Codec:
             yield LEANING_ON if number else LEANING, packer.compress(chip, FRAME if last else BLOCK)
 
     def _incompressible(self, chip: memoryview) -> bool:
-        """Tell by a sample from its middle whether a chip is not worth compressing."""
+        """Tell from a sample of its middle whether a chip is not worth compressing."""
         if len(chip) <= 4 * SAMPLE_BYTES:
             return False
         middle = len(chip) // 2
@@ -115,22 +115,23 @@ class Codec:
 
     def _compressor(self, name: str) -> "zstd.ZstdCompressor":
         found: zstd.ZstdCompressor | None = getattr(self._own, name, None)
-        if found is None or found.last_mode != FRAME:  # an encoding that was broken off leaves a chain open
+        if found is None or found.last_mode != FRAME:  # an interrupted encoding leaves a chain open
             found = zstd.ZstdCompressor(options=self._options[name])
             setattr(self._own, name, found)
         return found
 
 
 def no_bases(_digests: bytes) -> bytes:
-    """Stand for the bases where chains are read by themselves: those that lean can't be."""
+    """Refuse to read bases, for chains read alone: leaning chains can't be."""
     raise DigestMismatch("a chain that leans on other chips", "its bases", "none, as it is read by itself")
 
 
 class Unpacker:
-    """Takes the records of a pack in order, from the beginning of a chain, and gives the chips.
+    """Takes the records of a pack in order, from the beginning of a chain, and returns their chips.
 
-    prefix: given digests, 32 bytes each, returns those chips' plain bytes, joined. Raises DigestMismatch, ObjectMissing.
-    leans_on: the digests that the chain being read leans on, 32 bytes each.
+    prefix: given digests, 32 bytes each, returns those chips' plain bytes, joined. Raises DigestMismatch,
+    ObjectMissing.
+    leans_on: the digests of the current chain's bases, 32 bytes each.
     """
 
     def __init__(self, prefix: Callable[[bytes], bytes] = no_bases) -> None:
@@ -148,7 +149,7 @@ class Unpacker:
         return chip
 
     def skip(self, codec: int, payload: Payload, raw_bytes: int, digest: bytes, where: str) -> Payload:
-        """Take a record only because later ones go on with its chain; a chip is not proven."""
+        """Take a record only because later ones continue its chain; the chip is not proven."""
         if codec not in CODECS:
             raise DigestMismatch(where, digest.hex(), f"codec {codec}, which no version of this format has")
         if codec not in GOING_ON:

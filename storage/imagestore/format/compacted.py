@@ -1,4 +1,4 @@
-"""Which images were compacted, in one note: `compacted`, JSON and its seal. It can be lost: then they are looked at again."""
+"""The note of which images were compacted: `compacted`, JSON and its seal. If lost, they are examined again."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,15 @@ from storage.imagestore.format.seal import read_if_whole, sealed
 from storage.protocols import ObjectStore
 
 NAME = "compacted"
-NEWEST = -1  # all of it is done, when nothing newer was like it: it may lean once there is
-FORM = 1  # of what compacting makes of an image: a better one is a higher number, and all are compacted again
+NEWEST = -1  # all done, while nothing newer was similar: it may lean once something is
+FORM = 1  # version of the compacted form: a better one gets a higher number, and all images are compacted again
 
 
 class Note(Record):
-    """images: by id, the piece to go on with, None where all of it is done, or NEWEST.
+    """The progress of compaction.
 
-    tried: by id, the libraries that no recipe could be made with.
+    images: by id, the piece to resume at, None if all of it is done, or NEWEST.
+    tried: by id, the libraries that could make no recipe.
     """
 
     form: int = FORM
@@ -32,14 +33,14 @@ def read(objects: ObjectStore) -> dict[str, int | None]:
 
 
 def read_tried(objects: ObjectStore) -> dict[str, str]:
-    """Return with which libraries no recipe could be made of images, by id."""
+    """Return the libraries that could make no recipe of an image, by image id."""
     return dict(_note(objects).tried)
 
 
 def write(objects: ObjectStore, images: Mapping[str, int | None], tried: Mapping[str, str] | None = None) -> None:
-    """Record how far images are compacted. tried: as `read_tried` returns it; None: stays as it is."""
+    """Record how far images are compacted. tried: as `read_tried` returns it; None leaves it unchanged."""
     note = Note(images=images, tried=read_tried(objects) if tried is None else tried)
-    # Programs that know no recipes read the note as long as nothing was tried.
+    # Programs that know no recipes can read the note as long as `tried` is empty.
     objects.put(NAME, sealed(note.model_dump_json(exclude=None if note.tried else {"tried"}).encode()))
 
 

@@ -1,4 +1,4 @@
-"""Chips known to be damaged: `damaged/<digest>`. An add of the same bytes stores them again, which heals every image."""
+"""Marks of damaged chips: `damaged/<digest>`. An add of the same bytes stores them again, which heals every image."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ PREFIX = "damaged/"
 
 
 def mark(objects: ObjectStore, digest: bytes) -> None:
-    """Note that a chip is damaged."""
+    """Mark a chip as damaged."""
     objects.put(f"{PREFIX}{digest.hex()}", b"")
 
 
 def clear(objects: ObjectStore, digest: bytes) -> None:
-    """Note that a chip is whole again."""
+    """Clear the mark of a chip."""
     objects.delete(f"{PREFIX}{digest.hex()}")
 
 
 def clear_stored_again(objects: ObjectStore, digests: U1) -> None:
-    """Note that those of the chips, shape (n, 32), that were damaged are whole again."""
+    """Clear the marks of those chips, shape (n, 32), that were damaged."""
     if marks := marked(objects):
         stored = {digest.tobytes() for digest in digests}
         for digest in marks:

@@ -1,8 +1,8 @@
-"""Epochs: how reclaim fences adds without clocks or locks.
+"""Epochs: they fence reclaims off from adds without clocks or locks.
 
-`epochs/<number>` names what a reclaim condemned; it is replaced by a note once the sweep is done.
-Whoever creates the next number, exclusively, may condemn. An adder pins (journals) first and looks for the newest
-number after that; a reclaim creates its number first and reads the pins after that: one of them sees the other.
+`epochs/<number>` names the packs and chips that a reclaim condemned; a note replaces it once the sweep is done. Only
+the creator of the next number, which is exclusive, may condemn. An add pins (journals) first and then looks for the
+newest number; a reclaim creates its number first and then reads the pins. So one of them sees the other.
 """
 
 import logging
@@ -26,7 +26,7 @@ PREFIX = "epochs/"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condemned:
-    """What a reclaim intends to delete: packs by name, and the sorted keys of the garbage chips in them."""
+    """The packs a reclaim intends to delete, by name, and the sorted keys of the garbage chips in them."""
 
     packs: frozenset[bytes]
     keys: U8
@@ -43,12 +43,12 @@ def numbers(objects: ObjectStore) -> list[int]:
 
 
 def newest(objects: ObjectStore) -> int:
-    """Return the newest epoch's number, 0 before the first."""
+    """Return the newest epoch's number, 0 if there is none."""
     return max(numbers(objects), default=0)
 
 
 def create(objects: ObjectStore, number: int, condemned: Condemned) -> bool:
-    """Begin an epoch; False if somebody else began it."""
+    """Begin an epoch; return False if another caller began it."""
     packs = sorted(condemned.packs)
     body = HEAD.pack(MAGIC, len(packs), len(condemned.keys)) + b"".join(packs)
     body += condemned.keys.astype("<u8").tobytes()
@@ -56,10 +56,10 @@ def create(objects: ObjectStore, number: int, condemned: Condemned) -> bool:
 
 
 def condemned(objects: ObjectStore, number: int) -> Condemned | None:
-    """Return what an epoch condemns; None once its sweep is done, or before the first."""
+    """Return what an epoch condemns; None once its sweep is done, or for epoch 0."""
     try:
         data = objects.get(name_of(number)) if number else DONE
-    except ObjectMissing:  # an even newer one is done, and old numbers were dropped
+    except ObjectMissing:  # a newer one is done, and old numbers were dropped
         return None
     if data == DONE:
         return None
@@ -76,9 +76,9 @@ def condemned(objects: ObjectStore, number: int) -> Condemned | None:
 
 
 def _of_verdict(objects: ObjectStore, number: int) -> Condemned:
-    """Return what an epoch that can't be read condemns: what its verdict says, or nothing where none was reached.
+    """Return what an unreadable epoch condemns: the contents of its verdict, or nothing if it has none.
 
-    Without a verdict nothing was deleted for it yet; the next reclaim ends it.
+    Without a verdict it deleted nothing yet; the next reclaim ends it.
     """
     settled = verdict.read(objects, number)
     said = "its verdict says it as well" if settled else "it condemns nothing"
@@ -89,7 +89,7 @@ def _of_verdict(objects: ObjectStore, number: int) -> Condemned:
 
 
 def finish(objects: ObjectStore, number: int) -> None:
-    """Note that an epoch's sweep is done and drop older numbers."""
+    """Record that an epoch's sweep is done, and drop older numbers."""
     objects.put(name_of(number), DONE)
     for old in numbers(objects):
         if old < number:

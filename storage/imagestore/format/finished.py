@@ -1,8 +1,4 @@
-"""What a finished landing is: its pieces and the places of its own chips, in one object, put atomically.
-
-`landings/<id>/finished`, integers little-endian: "IWLF", version u32, the writer's number 16, stored bytes u64, entries u64, entries as in a
-manifest, an index segment (its length is the rest), BLAKE3 of everything before it 32.
-"""
+"""A finished landing: its pieces and the places of its own chips, in one object, put atomically."""
 
 import struct
 from dataclasses import dataclass
@@ -24,7 +20,7 @@ HEAD = struct.Struct("<4sI16sQQ")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """A whole file. table: the chips that this landing stored; writer: as in the journal."""
+    """A complete file. table: the chips stored by this landing; writer: as in the journal."""
 
     entries: Entries
     pieces: Pieces
@@ -47,7 +43,7 @@ def write(objects: ObjectStore, landing_id: str, writer: bytes, entries: Entries
 
 
 def read(objects: ObjectStore, landing_id: str) -> Finished | None:
-    """Return a finished landing, None if it is not finished or its note is damaged: journal and packs hold all of it.
+    """Return a finished landing; None if it is unfinished or its record is damaged (journal and packs remain).
 
     Raises StorageRefused for another version.
     """

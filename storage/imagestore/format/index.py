@@ -1,12 +1,12 @@
-"""Where chips are: immutable tables in columns, sorted by the first 8 bytes of the digest, looked up in batches.
+"""The index: immutable column tables of chips, sorted by the first 8 bytes of the digest, looked up in batches.
 
-Segments are numbered: an addition is `index/<n>`, created exclusively, so that each adder saw all before it. A reclaim
+Segments are numbered: an addition is `index/<n>`, created exclusively, so that each add saw all before it. A reclaim
 writes `index/<n>-<epoch>-<part>` in place of those up to n. Integers little-endian:
   "IWIX", version u32, packs u32, chips u64 (20 bytes), then whole columns:
   pack names 32 each | keys u64 | digests 32 | pack numbers u32 | record offsets u64 | stored u32 | raw u32 | codec u8 |
   back u32: bytes from the beginning of the chip's chain to its record (version 1 has no chains, and not this column)
-Version 3 is written where a chain leans on chips elsewhere, so that programs which can't read it leave it alone.
   then the BLAKE3 of everything before it 32
+Version 3 is written if a chain leans on chips elsewhere, so that programs which can't read it leave it alone.
 The key of a chip is the first 8 bytes of its digest, read big-endian; the table is sorted by key.
 """
 
@@ -49,7 +49,7 @@ def keys_of(digests: U1) -> U8:
 
 
 def distinct(keys: U8) -> U8:
-    """Return the keys sorted, each once. By sorting: numpy's `unique` hashes, 16 times as slow for 5 million keys."""
+    """Return the keys sorted, each once. Sorts because numpy's `unique` hashes: 16 times as slow for 5 million keys."""
     ordered: U8 = np.sort(keys)
     first = np.ones(len(ordered), dtype=np.bool_)
     first[1:] = ordered[1:] != ordered[:-1]
@@ -57,7 +57,7 @@ def distinct(keys: U8) -> U8:
 
 
 def member(sorted_keys: U8, keys: U8) -> Flags:
-    """Tell which keys are among the sorted ones."""
+    """Tell which keys are among the sorted ones; shape (n,)."""
     if not len(sorted_keys):
         return np.zeros(len(keys), dtype=np.bool_)
     at = np.searchsorted(sorted_keys, keys)
@@ -68,7 +68,7 @@ def member(sorted_keys: U8, keys: U8) -> Flags:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """n chips in p packs: packs (p, 32); all others n long, sorted by keys."""
+    """n chips in p packs. packs: (p, 32); all other columns are n long and sorted by key."""
 
     packs: U1
     keys: U8
@@ -94,7 +94,7 @@ class Table:
         return {self.packs[number].tobytes() for number in np.unique(self.pack[self.leaning])}
 
     def find(self, digests: U1, keys: U8) -> I8:
-        """Return the row of each digest, -1 where there is none."""
+        """Return the row of each digest, -1 if there is none."""
         rows = np.full(len(keys), -1, dtype=np.int64)
         if not len(self) or not len(keys):
             return rows
@@ -106,7 +106,7 @@ class Table:
         return rows
 
     def _find_among_equal_keys(self, digests: U1, keys: U8, at: I8, same: Flags, rows: I8) -> None:
-        """Look further where the key matches and the digest does not: two chips share 8 bytes."""
+        """Search on for digests that differ although the key matches: two chips share 8 bytes."""
         for i in np.nonzero((self.keys[at] == keys) & ~same)[0]:
             row = int(at[i])
             while row < len(self) and self.keys[row] == keys[i]:
@@ -127,7 +127,7 @@ class Table:
         )
 
     def take(self, rows: Flags | I8) -> "Table":
-        """Return the table of these rows; pack names that are not used any more are left out."""
+        """Return the table of these rows, without the packs that they no longer use."""
         used, pack = np.unique(self.pack[rows], return_inverse=True)
         return Table(
             self.packs[used],
@@ -143,7 +143,7 @@ class Table:
 
 
 def chips_in(head: bytes) -> int:
-    """Return how many chips a segment names, by its first bytes; 0 where they are no head."""
+    """Return the number of chips in a segment, from its first bytes; 0 if they are no segment's head."""
     if len(head) < HEAD.size or not head.startswith(MAGIC):
         return 0
     return int(HEAD.unpack_from(head)[3])
@@ -176,7 +176,7 @@ def table_of(packs: Iterable[tuple[bytes, Sequence[Entry]]]) -> Table:
 
 
 def merge(tables: Sequence[Table]) -> Table:
-    """Return one table of all; a chip that several hold keeps the place that the first of them names."""
+    """Return one table of all; a chip in several keeps the place from the first of them."""
     tables = [t for t in tables if len(t)]
     if len(tables) <= 1:
         return tables[0] if tables else EMPTY
@@ -198,7 +198,7 @@ def merge(tables: Sequence[Table]) -> Table:
 
 
 def joined_by_size(tables: tuple[Table, ...]) -> tuple[Table, ...]:
-    """Merge the last tables while they are of like size: few tables, each row copied rarely."""
+    """Merge the last tables while they are of similar size: this keeps tables few and copies each row rarely."""
     while len(tables) > 1 and len(tables[-2]) < 2 * len(tables[-1]):
         tables = (*tables[:-2], merge(tables[-2:]))
     return tables
@@ -255,7 +255,7 @@ def decode(where: str, data: "bytes | memoryview") -> Table:
 
 
 def let_go(tables: Iterable[Table]) -> None:
-    """Give back the memory of segments that are mapped, after all of them was read; what is needed again is read again."""
+    """Release the memory of mapped segments after reading all of them; pages needed again are read again."""
     for table in tables:
         held = table.keys.base
         if isinstance(held, memoryview) and isinstance(held.obj, mmap):
@@ -286,7 +286,7 @@ def _decode_proven(data: memoryview, *, chained: bool) -> Table:
 
 
 def part_name(sequence: int, epoch: int, number: int) -> str:
-    """Return the object name of a part of the index that an epoch's sweep writes in place of all up to `sequence`."""
+    """Return the object name of a part of the index that an epoch's sweep writes to replace all up to `sequence`."""
     return f"{PREFIX}{sequence:012d}-{epoch:012d}-{number:06d}"
 
 

@@ -1,15 +1,15 @@
-"""The journal of a landing: which source it reads, which pieces and packs it has. Every entry in it pins its chip.
+"""The journal of a landing: its source, pieces and packs. Every entry in it pins its chip.
 
 Pieces of the log `landings/<id>/journal`: one letter, then
-  B  SourceInfo as JSON; whatever came before is forgotten
-  W  a writer's number 16, entries kept u64: this writer goes on from there, and no other one counts any more
+  B  SourceInfo as JSON; everything before is discarded
+  W  a writer's number 16, entries kept u64: this writer continues from there, and no other one counts any more
   E  the writer's number 16, then entries as in a manifest: (length u64, digest 32) each; the last one is the seal of the
      piece: length 0, digest = BLAKE3 of the number of entries before it (u64) and of the piece itself. Programs
-     that know no seals take it for a chip that is nowhere. A piece without one is taken as it is
+     that know no seals take it for a missing chip. A piece without a seal is accepted as it is
   P  the 32-byte name of a pack that is about to be published
-  F  the writer's number 16: its file is whole, so an image may name the chips from now on. New; a program that doesn't know it passes it over
-An entry is believed only if all before it are: where a piece is damaged or gone, what was kept ends. What comes after it is
-pinned all the same.
+  F  the writer's number 16: its file is whole, so an image may name the chips from now on. New; older programs skip it
+An entry is believed only if all before it are: the kept part ends where a piece is damaged or missing. Later entries still
+pin their chips.
 """
 
 import struct
@@ -29,10 +29,10 @@ WRITER_BYTES = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JournalState:
-    """What a journal says: source, entries in order, packs, and the writer that counts.
+    """The contents of a journal: source, entries in order, packs, and the current writer.
 
-    doubtful: entries that nobody goes on with, since something before them is lost; their chips may still be needed.
-    done: some writer was, so that there may be an image of it.
+    doubtful: entries that no writer continues, since something before them is lost; their chips may still be needed.
+    done: some writer finished the file, so an image of it may exist.
     """
 
     source: SourceInfo | None
@@ -44,22 +44,22 @@ class JournalState:
 
 
 def folder(landing_id: str) -> str:
-    """Return where a landing's objects lie."""
+    """Return the folder of a landing's objects."""
     return f"landings/{landing_id}"
 
 
 class Journal:
-    """Append pieces from several threads of one process; a writer that another one replaced is not heard any more."""
+    """Appends pieces from several threads of one process; a replaced writer's pieces are ignored."""
 
     def __init__(self, objects: ObjectStore, landing_id: str) -> None:
         self._objects = objects
         self.name = f"{folder(landing_id)}/journal"
         self._lock = Lock()
         self.writer = b""
-        self._count = 0  # of the entries that were recorded, those of writers before included
+        self._count = 0  # of the recorded entries, including those of earlier writers
 
     def begin(self, info: SourceInfo) -> None:
-        """Record the source read from now on."""
+        """Record the source that is read from now on."""
         self._append(b"B" + info.model_dump_json().encode())
 
     def take_over(self, count: int) -> None:
@@ -68,18 +68,18 @@ class Journal:
         self._append(b"W" + WRITER.pack(self.writer, count))
 
     def entries(self, entries: Entries) -> None:
-        """Record the next pieces of the file: this pins their chips."""
+        """Record the next pieces of the file, which pins their chips."""
         with self._lock:
             body = self.writer + entries.tobytes()
             self._objects.append(self.name, b"E" + body + _seal(self._count, body))
             self._count += len(entries)
 
     def pack(self, name: bytes) -> None:
-        """Record a pack's name: this pins it."""
+        """Record a pack's name, which pins it."""
         self._append(b"P" + name)
 
     def done(self) -> None:
-        """Record that the file is whole."""
+        """Record that the file is complete."""
         self._append(b"F" + self.writer)
 
     def read(self) -> JournalState:
@@ -88,14 +88,14 @@ class Journal:
         for piece in self._objects.pieces(self.name):
             try:
                 heard.take(piece[:1], piece[1:])
-            except (ValueError, struct.error):  # damaged, and with it the place of whatever comes after it
+            except (ValueError, struct.error):  # damaged, so the place of later entries is unknown
                 heard.whole = False
         return JournalState(
             heard.source, _joint(heard.entries), tuple(heard.packs), heard.writer, _joint(heard.doubtful), heard.done
         )
 
     def delete(self) -> None:
-        """End the landing: nobody can publish it any more."""
+        """End the landing: it can't be published any more."""
         with self._lock:
             self._objects.delete(self.name)
 
@@ -105,7 +105,7 @@ class Journal:
 
 
 class _Heard:
-    """What was heard of a journal so far. whole: no entry before this place is lost."""
+    """The state of a journal read so far. whole: no entry up to here is lost."""
 
     def __init__(self) -> None:
         self.source: SourceInfo | None = None
@@ -117,7 +117,7 @@ class _Heard:
         self.done = False
 
     def take(self, kind: bytes, body: bytes) -> None:
-        """Hear one piece. Raises ValueError, struct.error for one that is damaged."""
+        """Take one piece. Raises ValueError, struct.error if it is damaged."""
         if kind == b"B":
             self.source, self.entries, self.doubtful, self.writer = None, [], [], b""
             self.source, self.whole = SourceInfo.model_validate_json(body), True
@@ -133,7 +133,7 @@ class _Heard:
             self.done = True
 
     def _take_entries(self, entries: Entries, body: bytes) -> None:
-        sealed = len(entries) and not entries["length"][-1]  # there were none at first
+        sealed = len(entries) and not entries["length"][-1]  # early pieces had no seal
         proven = not sealed or body.endswith(_seal(sum(map(len, self.entries)), body[: -ENTRY.itemsize]))
         self.whole = self.whole and proven
         if self.whole:

@@ -1,10 +1,10 @@
-"""Manifests: which chips make an image. Written with one atomic put, self-describing.
+"""Manifests: the list of chips that make up an image. Self-describing, written with one atomic put.
 
 Integers little-endian:
   "IWMF", version u32, header bytes u32, header (JSON), entries count u64,
   count x (length u64, digest 32; a digest of zeros is a hole), BLAKE3 of everything before it 32
-Version 2 has a recipe in its header (`format/recipe.py`): its entries are those of another file, of which the image's is made.
-Version 3 has members there (`format/members/table.py`), and may have a recipe: then that other file is one whose members are kept so.
+Version 2 has a recipe in its header (`format/recipe.py`): its entries are those of another file, from which the image's is made.
+Version 3 has members there (`format/members/table.py`), and may have a recipe: that other file then has its members kept so.
 """
 
 import struct
@@ -35,7 +35,7 @@ Entries = npt.NDArray[np.void]
 
 
 class ManifestHeader(Record):
-    """What a manifest says besides its chips."""
+    """The description of an image in its manifest, besides its chips."""
 
     image: Image
     replica: Replica
@@ -46,7 +46,7 @@ class ManifestHeader(Record):
 
     @property
     def form(self) -> tuple[Recipe | None, Members | None]:
-        """How the file is made of the pieces; it may change while the file stays the same."""
+        """How the file is made from the pieces; it may change while the file stays the same."""
         return self.recipe, self.members
 
     @property
@@ -56,12 +56,12 @@ class ManifestHeader(Record):
 
     @property
     def store_version(self) -> int:
-        """The version of a store that has such a manifest."""
+        """The store version that such a manifest requires."""
         return MEMBERS_VERSION if self.members else RECIPES_VERSION if self.recipe else FIRST_VERSION
 
     @property
     def other_bytes(self) -> str:
-        """Say why this host can't make the file of the pieces, "" where it can."""
+        """Return why this host can't make the file from the pieces, "" if it can."""
         recipe = other_bytes(self.recipe) if self.recipe else ""
         return recipe or (other_deflates(self.members) if self.members else "")
 
@@ -106,7 +106,7 @@ def _zero_digests(entries: Entries) -> Flags:
 
 
 def joined_holes(entries: Entries) -> Entries:
-    """Return the entries with neighbouring holes made one."""
+    """Return the entries with adjacent holes merged."""
     if not len(entries):
         return entries
     hole = _zero_digests(entries)
@@ -127,7 +127,10 @@ def encode(header: ManifestHeader, entries: Entries) -> bytes:
 
 
 def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
-    """Read a manifest, proven. Raises DigestMismatch, StorageRefused for another version or what only another one writes."""
+    """Read a manifest, proven.
+
+    Raises DigestMismatch; StorageRefused for another version or contents that only another version writes.
+    """
     body = unsealed(location, data, HEAD.size)
     magic, version, length = HEAD.unpack_from(body)
     if magic != MAGIC or not PLAIN_VERSION <= version <= VERSION:
@@ -136,7 +139,7 @@ def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
         header = ManifestHeader.model_validate_json(bytes(body[HEAD.size : HEAD.size + length]))
         (count,) = COUNT.unpack_from(body, HEAD.size + length)
         entries = np.frombuffer(body, dtype=ENTRY, count=count, offset=HEAD.size + length + COUNT.size)
-    except (ValueError, struct.error) as error:  # whole, so another program wrote it, with words that we don't know
+    except (ValueError, struct.error) as error:  # whole, so another program wrote it, with terms we don't know
         raise StorageRefused(location, "a manifest that this program can't read; use the one that wrote it") from error
     return header, pieces_of(entries)
 

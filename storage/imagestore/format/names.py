@@ -1,4 +1,4 @@
-"""Which of the objects in a store are ours. What file managers, editors and S3 browsers leave there is passed over."""
+"""Names of our objects in a store. Files left there by file managers, editors and S3 browsers are ignored."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ IN_LANDING = "[^/]+/.+"
 
 
 def listed(objects: ObjectStore, prefix: str, pattern: str) -> Iterator[ObjectInfo]:
-    """List the objects below `prefix` whose names go on as `pattern`, one of the above, says."""
+    """List the objects below `prefix` whose remaining name matches `pattern`, one of the above."""
     ours = re.compile(pattern)
     for info in objects.list(prefix):
         if ours.fullmatch(info.name, len(prefix)):
@@ -23,6 +23,6 @@ def listed(objects: ObjectStore, prefix: str, pattern: str) -> Iterator[ObjectIn
 
 
 def require_image(image_id: str) -> None:
-    """Raise InvalidRequest for an id that listings would pass over: a reclaim would take the image's chips."""
+    """Raise InvalidRequest for an id that listings would ignore: a reclaim would delete the image's chips."""
     if not re.fullmatch(IMAGE, image_id):
         raise InvalidRequest("image_id", image_id, "letters, digits, - and _")

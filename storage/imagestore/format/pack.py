@@ -1,14 +1,14 @@
 """Packs: files of chip records with a trailer that indexes them.
 
-A record may go on with the chain of the one before it, and one that is no chip names what the chain after it leans on
+A record may continue the chain of the one before it; a record that is no chip names the bases of the chain after it
 (codec.py). All integers little-endian:
   header   "IWPK", version u32
   record   digest 32, codec u8, raw bytes u32, stored bytes u32, payload          (repeated)
   trailer  "IWPT", salt 16, count u32, then count x (record's fields without payload, offset of the record u64), then the
-           keys u64 (as in the index) of all chips that chains of the pack lean on, sorted, each once
+           keys u64 (as in the index) of all bases of the pack's chains, sorted, each once
   footer   BLAKE3 of the trailer 32, trailer bytes u32, "IWPF"
 A pack's name is the hex of its footer's BLAKE3. The salt is random, so that a pack belongs to one landing until it is
-indexed, and no name is ever used twice: whoever deletes a pack late can't hit another one.
+indexed, and no name is ever reused: a late deletion can't hit another pack.
 """
 
 import struct
@@ -25,7 +25,7 @@ from storage.imagestore.format.codec import DIGEST_BYTES, GOING_ON, LEANING
 from storage.protocols import ObjectStore
 
 MAGIC, TRAILER_MAGIC, FOOTER_MAGIC = b"IWPK", b"IWPT", b"IWPF"
-VERSION = 3  # version 1 has no chains, 2 none that lean
+VERSION = 3  # version 1 has no chains, 2 no leaning ones
 CHAINS_VERSION = 2
 PREFIX = "packs/"
 HEADER = struct.Struct("<4sI")
@@ -37,7 +37,7 @@ LARGEST_CHIP = 64 << 20  # sanity limit when salvaging
 
 
 class Entry(NamedTuple):
-    """Where a chip lies in a pack. offset: of its record; back: from the beginning of its chain; sizes in bytes."""
+    """The place of a chip in a pack. offset: of its record; back: from the beginning of its chain; sizes in bytes."""
 
     digest: bytes
     codec: int
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The records of a pack, and the sorted keys of the chips that its chains lean on."""
+    """The records of a pack, and the sorted keys of its chains' bases."""
 
     entries: list[Entry]
     leans_on: npt.NDArray[np.uint64]
@@ -61,7 +61,7 @@ def object_name(pack: bytes) -> str:
 
 
 def sizes(objects: ObjectStore) -> dict[bytes, int]:
-    """Return the bytes of each pack there is, by its 32-byte name."""
+    """Return the size in bytes of each existing pack, by its 32-byte name."""
     found = names.listed(objects, PREFIX, names.PACK)
     return {bytes.fromhex(info.name.rsplit("/", 1)[1]): info.size_bytes for info in found}
 
@@ -83,7 +83,7 @@ def keys_of_bases(lists: Iterable[bytes]) -> npt.NDArray[np.uint64]:
 
 
 def closing(entries: list[Entry], salt: bytes, bases: bytes = b"") -> tuple[bytes, bytes]:
-    """Return (name, trailer and footer) of a pack with these records. bases: digests, 32 bytes each, of what chains lean on."""
+    """Return (name, trailer and footer) of a pack with these records. bases: its chains' bases, 32 bytes each."""
     trailer = TRAILER.pack(TRAILER_MAGIC, salt, len(entries)) + b"".join(ENTRY.pack(*e[:5]) for e in entries)
     trailer += keys_of_bases([bases]).astype("<u8").tobytes()
     name = blake3(trailer).digest()

@@ -1,4 +1,4 @@
-"""The parameters of a chip store: written into `store.json` when it is made, fixed for its life."""
+"""The parameters of a chip store: written to `store.json` at its creation, fixed for its life."""
 
 import logging
 from contextlib import suppress
@@ -12,12 +12,12 @@ from storage.protocols import ObjectStore
 LOG = logging.getLogger(__name__)
 NAME = "store.json"
 COPY = "store.json.sealed"  # the same bytes, and their seal
-OURS = ("index/", "manifests/", "packs/")  # what a store has that was used
+OURS = ("index/", "manifests/", "packs/")  # the folders of a store that was used
 FORMAT = "imagewright chip store"
 FIRST_VERSION = 1
-LEANING_VERSION = 2  # of a store with chains that lean on chips elsewhere; it is 1 until the first of them is written
-RECIPES_VERSION = 3  # of a store with images that are kept as contents and a recipe
-MEMBERS_VERSION = 4  # of a store with images of which packed members are kept as their contents
+LEANING_VERSION = 2  # of a store with leaning chains; it is 1 until the first of them is written
+RECIPES_VERSION = 3  # of a store with images kept as contents and a recipe
+MEMBERS_VERSION = 4  # of a store with images whose packed members are kept as contents
 VERSION = MEMBERS_VERSION
 LARGEST = 64 << 20
 DIGEST_BYTES = 32
@@ -31,26 +31,26 @@ class Parameters(Record):
 
     format: str = FORMAT
     version: int = FIRST_VERSION
-    cell_bytes: int = 64 << 10  # aligned all-zero cells make holes
+    cell_bytes: int = 64 << 10  # aligned all-zero cells become holes
     min_bytes: int = 16 << 10
     average_bytes: int = 64 << 10
     max_bytes: int = 256 << 10
     level: int = 2  # zstd
     pack_bytes: int = 16 << 20  # stored bytes after which a pack is closed
-    store_id: str = ""  # made with the store: what is cached of another one at the same address is not mistaken for it
+    store_id: str = ""  # made with the store: tells it from another one cached for the same address
 
     @property
     def plausible(self) -> bool:
-        """Whether bytes can be cut, compressed and packed like that."""
+        """Whether bytes can be cut, compressed and packed with these."""
         sizes = 0 < self.min_bytes < self.average_bytes < self.max_bytes <= LARGEST and 0 < self.cell_bytes <= LARGEST
         return sizes and self.pack_bytes > 0 and 1 <= self.level <= 22 and self.format == FORMAT
 
 
 def load_parameters(objects: ObjectStore, wanted: Parameters | None = None) -> Parameters:
-    """Read the store's parameters, or make the store with `wanted` if it is new.
+    """Read the store's parameters, or create the store with `wanted` if it is new.
 
-    Damaged ones are read from their copy and written anew. A store from before there were copies gets the usual ones, or
-    `wanted`: all that is in it can be read, and at worst it shares no chips with what is added from now on.
+    Damaged parameters are read from their copy and rewritten. A store older than these copies gets the defaults, or
+    `wanted`: everything in it stays readable, and at worst it shares no chips with later additions.
     Raises StorageRefused for a store of another version, and for a folder of another program.
     """
     try:
@@ -67,7 +67,7 @@ def load_parameters(objects: ObjectStore, wanted: Parameters | None = None) -> P
 
 
 def keep_copy(objects: ObjectStore) -> str:
-    """Write the parameters anew from their copy where they differ, or the copy where it can't be read; say what was done."""
+    """Rewrite the parameters from their copy if they differ, or an unreadable copy; return what was done."""
     parameters, copy = load_parameters(objects), _copy(objects)
     if copy is None:
         objects.put(COPY, sealed(objects.get(NAME)))
@@ -79,9 +79,9 @@ def keep_copy(objects: ObjectStore) -> str:
 
 
 def raise_version(objects: ObjectStore, version: int) -> None:
-    """Let programs that know only older versions refuse the store from now on. Safe to repeat.
+    """Make programs that know only older versions refuse the store. Safe to repeat.
 
-    The copy goes first: where it breaks off between the two, nothing of the new version is written yet.
+    The copy goes first: if it breaks off between the two, nothing of the new version is written yet.
     """
     parameters = load_parameters(objects)
     if parameters.version < version:
@@ -91,7 +91,7 @@ def raise_version(objects: ObjectStore, version: int) -> None:
 
 
 def differs(objects: ObjectStore) -> str:
-    """Say what is wrong with the parameters or their copy, "" for nothing."""
+    """Return what is wrong with the parameters or their copy, "" if nothing is."""
     copy = _copy(objects)
     if copy is None and COPY in _copies(objects):
         return f"{COPY} is damaged"
@@ -102,9 +102,9 @@ def differs(objects: ObjectStore) -> str:
 
 
 def _made(objects: ObjectStore, wanted: Parameters | None) -> Parameters:
-    """Write the copy first: where that breaks off before the parameters are there, the next opening makes them of it."""
+    """Create the store, copy first: if it breaks off then, the next opening makes the parameters from the copy."""
     data = (wanted or Parameters()).model_copy(update={"store_id": uuid4().hex}).model_dump_json(indent=1).encode()
-    if not objects.create(COPY, sealed(data)):  # somebody else was first, or broke off
+    if not objects.create(COPY, sealed(data)):  # another caller was first, or broke off
         copy = _copy(objects)
         if copy is None:
             objects.put(COPY, sealed(data))
@@ -123,7 +123,7 @@ def _restored(objects: ObjectStore, wanted: Parameters | None, reason: str) -> P
         data = copy
         LOG.warning("%s: %s; it is written anew from its copy", where, reason)
     parameters = _parse(data, objects.location)
-    with suppress(CapacityExceeded, StorageRefused):  # a store that can only be read is read
+    with suppress(CapacityExceeded, StorageRefused):  # a read-only store is still read
         objects.put(NAME, data)
         objects.put(COPY, sealed(data))
     return parameters
@@ -138,7 +138,7 @@ def _copies(objects: ObjectStore) -> tuple[str, ...]:
 
 
 def _copy(objects: ObjectStore) -> bytes | None:
-    """Return the copy, proven; None where there is none that can be read."""
+    """Return the copy, proven; None if there is no readable one."""
     try:
         return bytes(unsealed(f"{objects.location}/{COPY}", objects.get(COPY)))
     except (ObjectMissing, DigestMismatch):
@@ -146,7 +146,7 @@ def _copy(objects: ObjectStore) -> bytes | None:
 
 
 class Damaged(StorageRefused):
-    """Parameters that can't be read or can't be meant."""
+    """Parameters that are unreadable or implausible."""
 
 
 def _parse(data: bytes, location: str) -> Parameters:

@@ -1,9 +1,10 @@
-"""Recipes: a compressed file kept as its contents, and how to compress them again to the very same bytes.
+"""Recipes: a compressed file kept as its contents, and how to compress them to the very same bytes.
 
-The pieces of such an image are those of another file: the contents `[0, contents_bytes)`, clusters that nothing makes again
-being zeros; then the bytes of the file that nothing makes again, `rest_bytes`; then a table, `table_bytes`. The table has,
-for each of n clusters that are made again, in the order of the file, columns little-endian: bytes of the rest before it
-u32, its length u32, its number in the contents less that of the one before it i32, the first 8 bytes of its BLAKE3. One that is as long as a cluster is not compressed.
+The pieces of such an image are those of another file: the contents `[0, contents_bytes)`, with zeros for clusters that
+are not reproduced; then the bytes of the file that nothing reproduces, `rest_bytes`; then a table, `table_bytes`. The
+table has little-endian columns for the n reproduced clusters in file order: bytes of the rest before it u32, its length
+u32, its number in the contents minus that of the one before it i32, the first 8 bytes of its BLAKE3. A cluster of full
+length is not compressed.
 """
 
 import sys
@@ -29,11 +30,14 @@ else:
 CodecName = Literal["zlib", "zstd"]
 CHECK_BYTES = 8
 ROW_BYTES = 4 + 4 + 4 + CHECK_BYTES
-WINDOW_BITS, MEMORY_LEVEL = -12, 9  # as qemu deflates
+WINDOW_BITS, MEMORY_LEVEL = -12, 9  # as in qemu's deflate
 
 
 class Recipe(Record):
-    """How a file is made of an image's pieces; sizes in bytes. library: that was seen to give these bytes; gives: see `gives`."""
+    """How a file is made from an image's pieces; sizes in bytes.
+
+    library: the one known to give these bytes; gives: see `gives`.
+    """
 
     codec: CodecName
     library: str
@@ -47,7 +51,7 @@ class Recipe(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecipeTable:
-    """Of n clusters in the order of the file: gaps, lengths (n,) bytes; numbers (n,) in the contents; checks (n, 8)."""
+    """The n clusters in file order. gaps, lengths: (n,) bytes; numbers: (n,) in the contents; checks: (n, 8)."""
 
     gaps: I8
     lengths: I8
@@ -62,7 +66,7 @@ class RecipeTable:
 
 
 def decode_table(data: bytes, recipe: Recipe, where: str) -> RecipeTable:
-    """Read a table. Raises DigestMismatch where it does not make the file that its recipe says."""
+    """Read a table. Raises DigestMismatch if it does not make the file that its recipe describes."""
     count, torn = divmod(len(data), ROW_BYTES)
     gaps, lengths = (_column(data, part * 4 * count, "<u4", count) for part in range(2))
     numbers = np.cumsum(_column(data, 8 * count, "<i4", count))
@@ -80,7 +84,7 @@ def _column(data: bytes, offset: int, kind: str, count: int) -> I8:
 
 
 def check_of(cluster: bytes) -> bytes:
-    """Return what proves a compressed cluster."""
+    """Return the check bytes of a compressed cluster."""
     return bytes(blake3(cluster).digest(CHECK_BYTES))
 
 
@@ -94,15 +98,16 @@ COMPRESS: Mapping[CodecName, Callable[[bytes], bytes]] = {"zlib": _deflate, "zst
 
 
 def library(codec: CodecName) -> str:
-    """Return the name and version of the library that compresses here."""
+    """Return the name and version of this host's compression library."""
     return f"zlib {zlib.ZLIB_RUNTIME_VERSION}" if codec == "zlib" else f"zstd {zstd.zstd_version}"
 
 
 @cache
 def gives(codec: CodecName) -> str:
-    """Return the BLAKE3, hex, of what the library here makes of samples that always are the same.
+    """Return the BLAKE3, hex, of the library's output here for fixed samples.
 
-    Versions of a library mostly give the same bytes, and other libraries under its name don't: the answer tells, not the name.
+    Versions of a library mostly give the same bytes, and other libraries of the same name don't: the output decides,
+    not the name.
     """
     noise = np.frombuffer(blake3(b"imagewright recipe").digest(1 << 16), np.uint8)
     samples = [(noise & np.uint8(mask)).tobytes() for mask in (1, 7, 31, 127)]
@@ -111,7 +116,7 @@ def gives(codec: CodecName) -> str:
 
 
 def other_bytes(recipe: Recipe) -> str:
-    """Say why the library here can't make the file, "" where it can."""
+    """Return why the library here can't make the file, "" if it can."""
     if recipe.gives == gives(recipe.codec):
         return ""
     return f"its compressed parts were made by {recipe.library}, and {library(recipe.codec)} here makes other bytes of them"

@@ -1,4 +1,4 @@
-"""The seal of a small object: it ends in the BLAKE3 of everything before it, 32 bytes, and is proven whenever it is read."""
+"""The seal of a small object: its last 32 bytes, the BLAKE3 of everything before them, checked at every read."""
 
 import logging
 
@@ -17,7 +17,7 @@ def sealed(body: bytes) -> bytes:
 
 
 def unsealed(where: str, data: bytes | memoryview, least_bytes: int = 0) -> memoryview:
-    """Return the body, proven, without copying it. where: names the object; least_bytes: of a body that can be read.
+    """Return the body, proven, without copying it. where: the object's name; least_bytes: of a valid body.
 
     Raises DigestMismatch.
     """
@@ -30,9 +30,9 @@ def unsealed(where: str, data: bytes | memoryview, least_bytes: int = 0) -> memo
 
 
 def read_if_whole(objects: ObjectStore, name: str, least_bytes: int, otherwise: str) -> memoryview | None:
-    """Return the body of an object that can be done without, proven; None where there is none, or it is damaged.
+    """Return the proven body of an optional object; None if it is absent or damaged.
 
-    least_bytes: of a body that can be read. otherwise: what is done without it, for the log.
+    least_bytes: size of the smallest valid body. otherwise: the consequence of its loss, for the log.
     """
     where = f"{objects.location}/{name}"
     try:

@@ -1,4 +1,4 @@
-"""The verdict of an epoch: what its sweep does, settled once, so that it does not matter who carries it out.
+"""The verdict of an epoch: the actions of its sweep, decided once, so that any process can carry them out.
 
 `verdicts/<epoch>`, integers little-endian: "IWVD", header bytes u32, header (JSON), then per pack its name 32, then per
 chip its key u64, BLAKE3 of everything before it 32.
@@ -21,7 +21,10 @@ HEAD = struct.Struct("<4sI")
 
 
 class Scope(Record):
-    """segments: names that the new index replaces; sequence: of the newest of them; parts: segments of the new index."""
+    """The index segments of a sweep.
+
+    segments: names that the new index replaces; sequence: of the newest of them; parts: segments of the new index.
+    """
 
     segments: tuple[str, ...]
     sequence: int
@@ -31,7 +34,7 @@ class Scope(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """packs: deleted, once their chips outside `condemned` (sorted keys) lie elsewhere."""
+    """packs: deleted once their chips outside `condemned` (sorted keys) lie elsewhere."""
 
     packs: frozenset[bytes]
     condemned: U8
@@ -49,19 +52,19 @@ def numbers(objects: ObjectStore) -> list[int]:
 
 
 def record_verdict(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:
-    """Record the verdict, unless there is one already: then that one counts."""
+    """Record the verdict, unless there is one already, which then counts."""
     header = verdict.scope.model_dump_json().encode()
     body = HEAD.pack(MAGIC, len(header)) + header + b"".join(sorted(verdict.packs))
     body += verdict.condemned.astype("<u8").tobytes()
     if not objects.create(name_of(epoch), sealed(body)) and read(objects, epoch) is None:
-        objects.put(name_of(epoch), sealed(body))  # the one that is there can't be read
+        objects.put(name_of(epoch), sealed(body))  # the existing one is unreadable
 
 
 def read(objects: ObjectStore, epoch: int) -> Verdict | None:
-    """Return the verdict of an epoch, None if none was reached, or all is done, or it can't be read.
+    """Return the verdict of an epoch; None if none was reached, all is done, or it is unreadable.
 
-    Judging once more does no harm: adders rely on nothing that an epoch condemns, and each step of a sweep leaves a store
-    that is whole.
+    Judging again does no harm: adds rely on nothing that an epoch condemns, and each step of a sweep leaves a
+    consistent store.
     """
     body = read_if_whole(objects, name_of(epoch), HEAD.size, "its epoch is judged again")
     if body is None:

@@ -1,7 +1,8 @@
-"""A read-through cache of a remote object store in a local folder: bounded, verified, and never the one to blame.
+"""A read-through cache of a remote object store in a local folder: bounded, verified, and never a cause of failure.
 
-Only names whose bytes never change in the life of a store are cached, under the store's own id. A cached piece carries
-its BLAKE3; one that does not match is dropped and read from the store again, so that a bad disk never condemns it.
+Only names whose bytes never change during a store's life are cached, under the store's own id. A cached piece carries
+its BLAKE3; if it does not match, the piece is dropped and read from the store again, so a bad disk never condemns the
+store.
 """
 
 import os
@@ -23,7 +24,7 @@ DIGEST_BYTES = 32
 
 
 class CachedObjects(WrappedObjects):
-    """limit_bytes: of the folder; what was used longest ago goes first. prefixes: of the names that are cached."""
+    """limit_bytes: of the folder; the least recently used pieces are evicted. prefixes: of the cached names."""
 
     def __init__(
         self, inner: ObjectStore, folder: Path, limit_bytes: int, prefixes: tuple[str, ...] = IMMUTABLE
@@ -33,7 +34,7 @@ class CachedObjects(WrappedObjects):
         self._store_id: bytes | None = None
         self._lock = Lock()
         self._sizes: dict[str, int] = {}
-        with suppress(OSError):  # without a folder that can be used, nothing is cached
+        with suppress(OSError):  # nothing is cached without a usable folder
             make_folder(folder)
             self._sizes = self._found()
 
@@ -49,7 +50,7 @@ class CachedObjects(WrappedObjects):
         return data
 
     def _identified(self) -> bool:
-        """Tell whether the store says which one it is; before it is made, nothing is cached."""
+        """Tell whether the store has an id; before it is created, nothing is cached."""
         if self._store_id is None:
             try:
                 self._store_id = blake3(self.inner.get(NAME)).digest()
@@ -58,17 +59,17 @@ class CachedObjects(WrappedObjects):
         return True
 
     def _found(self) -> dict[str, int]:
-        """Return what the folder holds, least recently used first."""
+        """Return the contents of the folder, least recently used first."""
         facts: dict[str, os.stat_result] = {}
         for path in self._folder.glob("*.piece"):
-            with suppress(FileNotFoundError):  # dropped meanwhile by another process
+            with suppress(FileNotFoundError):  # another process dropped it meanwhile
                 facts[path.stem] = path.stat()
         return {key: facts[key].st_size for key in sorted(facts, key=lambda key: facts[key].st_mtime_ns)}
 
     def _cached(self, key: str) -> bytes | None:
         try:
             content = self._path(key).read_bytes()
-        except OSError:  # dropped meanwhile, or the cache's disk fails: the store itself is asked
+        except OSError:  # dropped meanwhile, or the cache's disk fails: read the store itself
             return None
         data = content[DIGEST_BYTES:]
         if blake3(data).digest() != content[:DIGEST_BYTES]:

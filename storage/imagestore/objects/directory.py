@@ -1,4 +1,7 @@
-"""An ObjectStore in a directory: write aside, fsync, rename. What was written outlives a SIGKILL, what was published a power cut."""
+"""An ObjectStore in a directory: write to a temporary file, fsync, rename.
+
+Written bytes survive a SIGKILL, published ones a power cut.
+"""
 
 import errno
 import mmap
@@ -32,7 +35,7 @@ class DirectoryObjects:
         self._checked_logs: set[str] = set()
 
     def prepare(self) -> None:
-        """Make the directory, and delete what dead processes left aside. Raises StorageUnavailable, StorageRefused."""
+        """Make the directory, delete temporary files of dead processes. Raises StorageUnavailable, StorageRefused."""
         with self._translated(""):
             make_folder(self.root)
             asides = list((self.root / ASIDE).iterdir()) if (self.root / ASIDE).is_dir() else []
@@ -50,7 +53,7 @@ class DirectoryObjects:
                 os.close(fd)
 
     def mapped(self, name: str) -> memoryview:
-        """Return an object that is never changed, mapped where it lies. Raises ObjectMissing."""
+        """Return an object that never changes, memory-mapped. Raises ObjectMissing."""
         with self._translated(name), self._path(name).open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 return memoryview(b"")
@@ -77,7 +80,7 @@ class DirectoryObjects:
 
     @contextmanager
     def _aside(self, data: bytes) -> Iterator[Path]:
-        """Write a durable file aside, locked while it is in use: a lock ends with its process, a file does not."""
+        """Write a durable temporary file, locked while in use: a lock ends with its process, a file does not."""
         folder = self.root / ASIDE
         self.ensure_folder(folder)
         fd, path = _locked_file(folder)
@@ -90,7 +93,7 @@ class DirectoryObjects:
             os.close(fd)
 
     def append(self, name: str, data: bytes) -> None:
-        """Add a piece; a torn last piece of a writer that died is cut off first."""
+        """Append a piece, after cutting off the torn last piece of a dead writer."""
         path = self._path(name)
         with self._translated(name):
             if name not in self._checked_logs:
@@ -101,7 +104,7 @@ class DirectoryObjects:
             try:
                 _write_full(fd, memoryview(frame(data)))
             except OSError:
-                # a full disk tears pieces, too: what came after it would not be heard
+                # a full disk also tears pieces, and later ones would be ignored
                 self._checked_logs.discard(name)
                 raise
             finally:
@@ -116,7 +119,7 @@ class DirectoryObjects:
         yield from frames(data)
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start a file aside; `get(aside)` reads what was written so far."""
+        """Start a temporary file; `get(aside)` reads what was written so far."""
         return _Writer(self, aside)
 
     def size(self, name: str) -> int | None:
@@ -137,7 +140,7 @@ class DirectoryObjects:
                 yield ObjectInfo(name=name, size_bytes=size)
 
     def delete(self, name: str) -> None:
-        """Delete a file, and its folder when that was the last one in it."""
+        """Delete a file, and its folder if that becomes empty."""
         path = self._path(name)
         with self._translated(name):
             self._checked_logs.discard(name)
@@ -147,7 +150,7 @@ class DirectoryObjects:
                     path.parent.rmdir()
 
     def capacity(self) -> Capacity | None:
-        """Return the room of the file system."""
+        """Return the capacity of the file system."""
         with self._translated(""):
             usage = shutil.disk_usage(self.root)
         return Capacity(total_bytes=usage.total, used_bytes=usage.used, available_bytes=usage.free)
@@ -159,7 +162,7 @@ class DirectoryObjects:
         return self.root / name
 
     def ensure_folder(self, folder: Path) -> None:
-        """Make a folder of the store, never the store itself: below a disk that was unmounted meanwhile lies another one."""
+        """Make a folder of the store, never the store itself: an unmounted disk would leave another folder there."""
         if folder.is_dir():
             return
         if not self.root.is_dir():
@@ -169,7 +172,7 @@ class DirectoryObjects:
 
     @contextmanager
     def _translated(self, name: str) -> Iterator[None]:
-        """Turn errors of the operating system into ours."""
+        """Translate errors of the operating system into ours."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -183,13 +186,13 @@ class DirectoryObjects:
 
 
 class _Writer:
-    """A file aside; plain descriptors, because every write is large."""
+    """A temporary file, written through plain descriptors because every write is large."""
 
     def __init__(self, store: DirectoryObjects, aside: str) -> None:
         self._store, self._aside = store, aside
         self._path = store._path(aside)  # noqa: SLF001  # same module
         self._at = 0
-        self._fd: int | None = None  # also where it can't be opened
+        self._fd: int | None = None  # set also if opening fails
         with store._translated(aside):  # noqa: SLF001
             store.ensure_folder(self._path.parent)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, file_mode())
@@ -244,7 +247,7 @@ def _locked_file(folder: Path) -> tuple[int, Path]:
         fd = open_locked(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         if path.exists():
             return fd, path
-        os.close(fd)  # taken for a dead one between the two calls above
+        os.close(fd)  # it was deleted as a dead one between the two calls above
 
 
 def _delete_if_dead(path: Path) -> None:
@@ -252,7 +255,7 @@ def _delete_if_dead(path: Path) -> None:
         with locked(path, wait=False):
             path.unlink()
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.EAGAIN, *REFUSED):  # a store that can only be read is read
+        if error.errno not in (errno.ENOENT, errno.EAGAIN, *REFUSED):  # a read-only store is still read
             raise
 
 
@@ -277,7 +280,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def _file_size(entry: "os.DirEntry[str]") -> int | None:
-    """Return the bytes of a file, None for what vanished, leads in circles or is none: reading a pipe would never end."""
+    """Return a file's size; None if it vanished, is a symlink loop or no regular file (a pipe would block)."""
     try:
         facts = entry.stat()
     except OSError as error:
@@ -291,7 +294,7 @@ HEAD = struct.Struct("<II")
 
 
 def frame(data: bytes) -> bytes:
-    """Wrap one piece."""
+    """Frame one piece."""
     return HEAD.pack(len(data), zlib.crc32(data)) + data
 
 

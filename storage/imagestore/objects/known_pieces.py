@@ -1,6 +1,6 @@
-"""Small objects that this process wrote or read, for as long as the server's ETag of them stays the same.
+"""A cache of small objects that this process wrote or read, valid while the server's ETag stays the same.
 
-An add reads its journal four times; of 220 requests for 334 MB 70 were that, at 4 ms of processor time each.
+An add reads its journal four times: of 220 requests for 334 MB these were 70, at 4 ms of processor time each.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ LARGEST, KEPT_BYTES = 256 << 10, 8 << 20
 
 
 class KnownPieces:
-    """The last ones, by name and ETag. Thread-safe."""
+    """The most recent objects, by name and ETag. Thread-safe."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
@@ -18,13 +18,13 @@ class KnownPieces:
         self._lock = Lock()
 
     def get(self, name: str, etag: str) -> bytes | None:
-        """Return the object's bytes, None where they are not known to be those that the server has."""
+        """Return the object's bytes, None unless they are known to be the server's."""
         with self._lock:
             known, data = self._kept.get(name, ("", b""))
             return data if etag and known == etag else None
 
     def keep(self, name: str, etag: str, data: bytes | bytearray) -> None:
-        """Keep what an object is, unless it is large."""
+        """Keep an object's bytes, unless it is large."""
         if len(data) > LARGEST:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""An ObjectStore in memory: the reference of what the protocol means, and fast for tests."""
+"""An ObjectStore in memory: the reference implementation of the protocol, and fast for tests."""
 
 from collections.abc import Iterator
 from threading import Lock
@@ -9,7 +9,7 @@ from storage.protocols import ObjectInfo, ObjectWriter
 
 
 class MemoryObjects:
-    """Objects and logs in dictionaries; strongly consistent, gone with the process."""
+    """Objects and logs in dictionaries; strongly consistent, lost with the process."""
 
     piece_bytes = 1 << 20
 
@@ -49,7 +49,7 @@ class MemoryObjects:
         yield from tuple(self._logs.get(name, ()))
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start an object aside."""
+        """Start an unpublished object."""
         return _Writer(self, aside)
 
     def size(self, name: str) -> int | None:
@@ -73,7 +73,7 @@ class MemoryObjects:
             self._logs.pop(name, None)
 
     def capacity(self) -> Capacity | None:
-        """Return None: memory has no bounds of its own."""
+        """Return None: memory has no fixed limit."""
         return None
 
 

@@ -1,7 +1,7 @@
-"""Logs and writers for stores that have whole objects only: a log is a prefix `<name>.log/` with one numbered object a piece.
+"""Logs and writers for stores of whole objects: a log is a prefix `<name>.log/` with one numbered object per piece.
 
-Nothing is kept aside: what is being written waits in memory until it is published with one put, so that no half object is
-ever left behind.
+There are no temporary objects: written bytes wait in memory until one put publishes them, so no half object is ever
+left.
 """
 
 from abc import abstractmethod
@@ -13,9 +13,9 @@ LOG = ".log/"
 
 
 class NumberedLogs:
-    """What a store with `create`, `put`, `get` and `list` needs for the rest of the protocol."""
+    """The rest of the protocol for a store that has `create`, `put`, `get` and `list`."""
 
-    piece_bytes = 16 << 20  # a piece costs a request, and a pack that was not published is lost anyway
+    piece_bytes = 16 << 20  # a piece costs a request, and an unpublished pack is lost anyway
 
     def __init__(self) -> None:
         self._next_piece: dict[str, int] = {}
@@ -38,10 +38,10 @@ class NumberedLogs:
 
     @abstractmethod
     def delete_each(self, names: Sequence[str]) -> None:
-        """Delete objects, a few at a time; one that is not there is deleted."""
+        """Delete objects, a few at a time; absent ones are ignored."""
 
     def append(self, name: str, data: bytes) -> None:
-        """Add a piece under the next number; a number that somebody else took is left to them."""
+        """Append a piece under the next number that no other writer took."""
         if name not in self._next_piece:
             last = [info.name for info in self.list(f"{name}{LOG}")][-1:]
             self._next_piece[name] = int(last[0].rsplit("/", 1)[1]) + 1 if last else 0
@@ -54,13 +54,13 @@ class NumberedLogs:
         yield from self.get_each([info.name for info in self.list(f"{name}{LOG}")])
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start an object, kept in memory until it is published."""
+        """Start an object that stays in memory until it is published."""
         return _Writer(self, aside)
 
     def delete(self, name: str) -> None:
         """Delete an object, and a log with all its pieces."""
         self._next_piece.pop(name, None)
-        # a piece of a log has none of its own: not asking halves the time of removing a landing
+        # a piece of a log is no log: skipping the check halves the time to remove a landing
         pieces = [] if LOG in name else [info.name for info in self.list(f"{name}{LOG}")]
         self.delete_each([*pieces, name])
 
@@ -81,7 +81,7 @@ class _Writer:
 
     def publish(self, name: str) -> None:
         if self._parts is not None:
-            self._parts = [b"".join(self._parts)]  # what it is made of is let go before the minutes that a put may take
+            self._parts = [b"".join(self._parts)]  # release the parts before a put that may take minutes
             self._store.put(name, self._parts[0])
             self._parts = None
 

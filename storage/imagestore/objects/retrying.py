@@ -1,4 +1,4 @@
-"""A call of a remote store that fails for a moment is made again, with jitter; the last failure is raised in our words."""
+"""Retry calls to a remote store that fail briefly, with jitter; the last failure is raised as our error."""
 
 import random
 import time
@@ -16,7 +16,7 @@ AT_ONCE = 8
 
 
 def retried(call: Callable[[], T], translated: Callable[[Exception], StorageError]) -> T:
-    """Return what `call` returns. translated: an error of the library below as ours; StorageUnavailable may pass.
+    """Return the result of `call`. translated: turns a library error into ours; StorageUnavailable is retried.
 
     Raises StorageError: as it was raised, or as it was translated.
     """
@@ -36,6 +36,6 @@ def retried(call: Callable[[], T], translated: Callable[[Exception], StorageErro
 
 
 def in_parallel(call: Callable[[A], T], arguments: Sequence[A]) -> Iterator[T]:
-    """Yield the results in order, a few calls at once."""
+    """Yield the results in order, running a few calls at once."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects") as pool:
         yield from pool.map(call, arguments)

@@ -15,7 +15,7 @@ from storage.imagestore.objects.s3_connection import S3Connection, is_conflict
 from storage.protocols import ObjectInfo
 
 MOST_DELETED = 1000
-"""Objects that S3 deletes with one request."""
+"""Objects that one S3 request may delete."""
 
 
 class S3Objects(NumberedLogs):
@@ -39,10 +39,10 @@ class S3Objects(NumberedLogs):
         self._s3.run(name, lambda fs: fs.call_s3("put_object", Body=data, **self._key(name)))
 
     def create(self, name: str, data: bytes | bytearray) -> bool:
-        """Create under the condition that nothing is there.
+        """Create the object only if none exists.
 
-        An answer may get lost, and the request that is repeated, here or in a layer below, then meets the object it made
-        itself: an object with these very bytes counts as created. Callers that may not both win write different bytes.
+        If an answer is lost, the repeated request, here or in a layer below, meets the object it created itself: an
+        object with these very bytes therefore counts as created. Callers that must not both win write different bytes.
         """
 
         def attempt(fs: Any) -> bool:
@@ -58,7 +58,7 @@ class S3Objects(NumberedLogs):
         return self._s3.run(name, attempt)
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """Yield the pieces of a log; those that we wrote or read before, and that are still the same, are not fetched."""
+        """Yield the pieces of a log; unchanged pieces that we wrote or read before are not fetched."""
         listed = dict(self._etags(f"{name}{LOG}"))
         kept = {piece: data for piece, etag in listed.items() if (data := self._pieces.get(piece, etag)) is not None}
         fetched = self.get_each([piece for piece in listed if piece not in kept])
@@ -72,7 +72,7 @@ class S3Objects(NumberedLogs):
         yield from in_parallel(self.get, names)
 
     def delete_each(self, names: Sequence[str]) -> None:
-        """Delete objects, up to 1,000 with one request."""
+        """Delete objects, up to 1,000 per request."""
         if len(names) == 1:
             self._delete(names[0])
             return
@@ -81,11 +81,11 @@ class S3Objects(NumberedLogs):
             self._s3.run(some[0], partial(self._delete_some, some))
 
     def put_file(self, name: str, file: Path) -> None:
-        """Create or replace from a file, in parts where it is large: visible whole or not at all."""
+        """Create or replace from a file, in parts if it is large; it becomes visible whole or not at all."""
         self._s3.run(name, lambda fs: fs.put_file(str(file), self._path(name)))
 
     def look(self, name: str) -> str | None:
-        """Return the object's size and ETag, which change whenever it does; None where there is none."""
+        """Return the object's size and ETag, which change whenever it does; None if there is none."""
         try:
             answer = self._s3.run(name, lambda fs: fs.call_s3("head_object", **self._key(name)))
         except ObjectMissing:
@@ -101,7 +101,7 @@ class S3Objects(NumberedLogs):
         return int(answer["ContentLength"])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """List objects, and the pieces of logs by their own names, in pages underneath."""
+        """List objects, and the pieces of logs by their own names, requesting page by page."""
         for item in self._items(prefix):
             yield ObjectInfo(
                 name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]), modified_at=item.get("LastModified")
@@ -121,7 +121,7 @@ class S3Objects(NumberedLogs):
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def capacity(self) -> Capacity | None:
-        """Return None: a bucket has no bounds of its own."""
+        """Return None: a bucket has no fixed limit."""
         return None
 
     def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class S3Objects(NumberedLogs):
             return bytes(fs.cat_file(path, start=start, end=end))
         except OSError as error:
             if error.errno == errno.EINVAL and "range" in str(error).lower():
-                return b""  # it begins at or past the end: a truncated pack has to be seen as one
+                return b""  # it begins at or past the end: a truncated pack must be recognisable as one
             raise
 
     def _path(self, name: str) -> str:
@@ -157,6 +157,6 @@ class S3Objects(NumberedLogs):
 
 
 def _kept_error(answer: dict[str, Any]) -> OSError:
-    """Return why an object was not deleted, as s3fs says it of single requests."""
+    """Return why an object was not deleted, in s3fs's error for single requests."""
     said = f"{answer.get('Key')} was not deleted: {answer.get('Message') or answer.get('Code')}"
     return PermissionError(said) if answer.get("Code") == "AccessDenied" else OSError(said)

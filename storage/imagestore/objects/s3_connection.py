@@ -1,4 +1,4 @@
-"""One connection to an S3 endpoint: s3fs set up once, its errors translated, short failures retried with jitter."""
+"""A connection to an S3 endpoint: one s3fs instance, translated errors, brief failures retried with jitter."""
 
 import errno
 import socket
@@ -19,7 +19,7 @@ LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP)
 
 
 class S3Address(Record):
-    """Where a store lies in S3, and with what right. prefix ends with a slash or is empty."""
+    """The location of a store in S3, and its credentials. prefix ends with a slash or is empty."""
 
     bucket: str
     prefix: str = ""
@@ -33,7 +33,7 @@ class S3Address(Record):
 
     @property
     def location(self) -> str:
-        """Say where, without secrets."""
+        """Return the location, without secrets."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
@@ -56,7 +56,7 @@ def parse_address(url: str, endpoint: str | None, credentials: str | None) -> S3
 
 
 class S3Connection:
-    """Runs calls of s3fs; made when first used, one for each address, shared by all threads of the process."""
+    """Runs calls of s3fs; opened at first use, one per address, shared by all threads of the process."""
 
     def __init__(self, address: S3Address) -> None:
         self.address = address
@@ -64,7 +64,7 @@ class S3Connection:
         self._lock = Lock()
 
     def run(self, what: str, call: Callable[[Any], T]) -> T:
-        """Call with the file system; a failure that may pass is tried again, the last one raised in our words."""
+        """Call with the file system; retry failures that may pass, and raise the last one as our error."""
         return retried(lambda: call(self._file_system()), lambda error: self._translated(error, what))
 
     def _file_system(self) -> Any:  # s3fs has no types
@@ -88,9 +88,9 @@ def is_conflict(error: OSError) -> bool:
     return isinstance(error, FileExistsError) or error.errno == errno.EINVAL
 
 
-@lru_cache(maxsize=SESSIONS)  # a run opens its storage in each of its tasks, and a session costs a tenth of a second
+@lru_cache(maxsize=SESSIONS)  # a run opens its storage in each task, and a session costs a tenth of a second
 def _connect(address: S3Address) -> Any:
-    """Return the file system of an endpoint, whatever bucket: each has a session with 10 MB of descriptions of its own."""
+    """Return the file system of an endpoint, for any bucket: each has its own session with 10 MB of descriptions."""
     from s3fs import S3FileSystem
 
     connector: dict[str, object] = {}
@@ -103,8 +103,8 @@ def _connect(address: S3Address) -> Any:
         endpoint_url=address.endpoint,
         client_kwargs={"region_name": address.region},
         config_kwargs={
-            "retries": {"max_attempts": 0},  # retried here: only here a lost answer can be told from a conflict
-            # Bodies are signed with their SHA-256 then, which the server proves: CRC-32 beside it took 0.1 s of 100 MB.
+            "retries": {"max_attempts": 0},  # retried here: only here can a lost answer be told from a conflict
+            # Bodies are then signed with their SHA-256, which the server checks: CRC-32 besides took 0.1 s per 100 MB.
             "request_checksum_calculation": "when_required",
             "max_pool_connections": CONNECTIONS,
             "connect_timeout": address.connect_timeout_s,

@@ -1,4 +1,4 @@
-"""An ObjectStore that is an image store of another Imagewright: its objects over HTTPS, as `console/sites/` hands them out.
+"""An ObjectStore at another Imagewright: the objects of its image store over HTTPS, as served by `console/sites/`.
 
 | call | request below `https://host/storages/NAME` |
 |---|---|
@@ -9,7 +9,7 @@
 | `delete` | `DELETE /objects/{name}` |
 | `capacity` | `GET /capacity` |
 
-No redirect is followed, so that nobody else gets the token; every answer has a bound. What the bytes are, the chip store proves.
+No redirect is followed, so the token goes to no other host; every answer is bounded. The chip store proves the bytes.
 """
 
 import json
@@ -30,13 +30,13 @@ from storage.protocols import ObjectInfo
 
 T = TypeVar("T")
 MOST_BYTES = 128 << 20
-"""Of an object: packs are an eighth of it, segments of an index 48 bytes a chip."""
+"""Of an object: packs are an eighth of it; index segments have 48 bytes per chip."""
 MOST_TEXT = 1 << 20
 PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class SiteObjects(NumberedLogs):
-    """Objects of one image storage of another site. Safe to use from several threads."""
+    """The objects of one image storage of another site. Safe to use from several threads."""
 
     def __init__(self, address: SiteAddress) -> None:
         super().__init__()
@@ -59,9 +59,10 @@ class SiteObjects(NumberedLogs):
         self._answered(name, "PUT", MOST_TEXT, content=data, accepted=(201, 204))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create under the condition that nothing is there.
+        """Create the object only if none exists.
 
-        A lost answer is asked for again and then meets the object it made itself: one with these very bytes counts as created.
+        A request whose answer was lost is repeated and then meets the object it created itself: one with these very
+        bytes counts as created.
         """
         status, _ = self._answered(
             name, "PUT", MOST_TEXT, content=data, headers={"If-None-Match": "*"}, accepted=(201, 412)
@@ -84,14 +85,14 @@ class SiteObjects(NumberedLogs):
             return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """List objects and, by their own names, pieces of logs, in pages underneath."""
+        """List objects, and the pieces of logs by their own names, requesting page by page."""
         after: str | None = ""
         while after is not None:
             found, after = self._page(prefix, after)
             yield from found
 
     def capacity(self) -> Capacity | None:
-        """Return the room of the other site's medium, None where it has no bounds."""
+        """Return the capacity of the other site's medium, None if it has no limit."""
         body = self._answered("", "GET", MOST_TEXT, path="capacity")[1]
         try:
             return None if json.loads(body) is None else Capacity.model_validate_json(body)
@@ -111,14 +112,14 @@ class SiteObjects(NumberedLogs):
             None,
             *(i.name for i in found[-1:]),
         ):
-            raise self._nonsense(prefix)  # it would be asked for ever
+            raise self._nonsense(prefix)  # it would be requested forever
         return found, onwards
 
     def _answered(
         self, name: str, method: str, most: int, *, path: str | None = None, content: bytes | None = None,
         headers: Mapping[str, str] | None = None, accepted: Sequence[int] = (200,),
     ) -> tuple[int, bytes]:  # fmt: skip
-        """Return status and body of an answer. most: bytes that it may have."""
+        """Return status and body of an answer. most: largest accepted body, bytes."""
 
         def ask(client: httpx.Client) -> tuple[int, bytes]:
             where = _path(name) if path is None else path
@@ -160,7 +161,7 @@ def _size_of(answer: httpx.Response) -> int:
 
 
 def _bounded(answer: httpx.Response, most: int) -> bytes:
-    """Read a body. Raises ValueError for one that is longer than it may be."""
+    """Read a body. Raises ValueError if it is longer than allowed."""
     body = bytearray()
     for part in answer.iter_raw():
         body += part

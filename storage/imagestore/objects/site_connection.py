@@ -1,4 +1,4 @@
-"""Where another site's image storage is reached, and the connection to it: one for each address, shared by all threads."""
+"""The address of another site's image storage, and the connection to it: one per address, shared by all threads."""
 
 import json
 import ssl
@@ -18,7 +18,7 @@ class SiteAddress(Record):
 
     url: str
     token: str
-    ca_file: str | None = None  # certificates of authorities that are trusted besides the system's
+    ca_file: str | None = None  # certificates of authorities trusted in addition to the system's
     source_address: str | None = None  # local address that connections are bound to
     connect_timeout_s: float = 15
     read_timeout_s: float = 60
@@ -45,9 +45,9 @@ def _token(credentials: str | None) -> str:
     return given
 
 
-@lru_cache(maxsize=CLIENTS)  # a run opens its storage in each of its tasks, and TLS begins with two round trips
+@lru_cache(maxsize=CLIENTS)  # a run opens its storage in each task, and TLS begins with two round trips
 def client_of(address: SiteAddress) -> httpx.Client:
-    """Return the connection to a site. Its certificate is proven by the system's authorities, or those of `ca_file`."""
+    """Return the connection to a site; its certificate is checked with the system's authorities or `ca_file`."""
     return httpx.Client(
         base_url=f"{address.url}/",
         headers={"Authorization": f"Bearer {address.token}", "Accept-Encoding": "identity"},

@@ -6,14 +6,14 @@ from storage.transfer.bandwidth import Pace
 
 
 class ThrottledObjects(WrappedObjects):
-    """pace: of payload, reads and writes together."""
+    """pace: bytes per second of payload, reads and writes together."""
 
     def __init__(self, inner: ObjectStore, pace: Pace) -> None:
         super().__init__(inner)
         self._pace = pace
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """Return bytes `[start, end)` when their time has come."""
+        """Return bytes `[start, end)`, at the given pace."""
         data = self.inner.get(name, start, end)
         self._pace.spend(len(data))
         return data
@@ -24,7 +24,7 @@ class ThrottledObjects(WrappedObjects):
         self.inner.put(name, data)
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start an object aside, written at the given pace."""
+        """Start an unpublished object, written at the given pace."""
         return _ThrottledWriter(self._pace, self.inner.writer(aside))
 
 

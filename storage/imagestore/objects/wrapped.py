@@ -1,4 +1,4 @@
-"""An ObjectStore around another one: what the wrappers share. Each overrides what it changes."""
+"""The base of all ObjectStore wrappers. Each overrides the methods it changes."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from storage.protocols import ObjectInfo, ObjectStore, ObjectWriter
 
 
 class WrappedObjects:
-    """Passes everything on."""
+    """Passes every call to the wrapped store."""
 
     def __init__(self, inner: ObjectStore) -> None:
         self.inner = inner
@@ -35,7 +35,7 @@ class WrappedObjects:
         return self.inner.pieces(name)
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start an object aside."""
+        """Start an unpublished object."""
         return self.inner.writer(aside)
 
     def size(self, name: str) -> int | None:
@@ -51,5 +51,5 @@ class WrappedObjects:
         self.inner.delete(name)
 
     def capacity(self) -> Capacity | None:
-        """Return the room of the medium."""
+        """Return the capacity of the medium."""
         return self.inner.capacity()

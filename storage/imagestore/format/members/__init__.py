@@ -1,1 +1,1 @@
-"""Packed members of files, and how they are made again."""
+"""Packed members of files, and how to reproduce them."""

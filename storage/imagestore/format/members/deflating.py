@@ -1,7 +1,7 @@
-"""Deflating as other programs do: what members of files are made again with (`table.py`).
+"""Deflate as other programs produce it, to reproduce members of files (`table.py`).
 
-GNU gzip has a deflate of its own, whose bytes no library gives: the program itself is run. Others use zlib, without a
-header. What a codec makes of some bytes depends on nothing but these bytes and its version, not on how they arrive.
+GNU gzip has its own deflate, whose bytes no library produces: the program itself is run. Others use zlib, without a
+header. The output of a codec depends only on the input bytes and its version, not on how the bytes arrive.
 """
 
 import shutil
@@ -22,10 +22,10 @@ from storage.programs.confine import kill
 
 DeflateName = Literal["zlib-6", "zlib-9", "zlib-1", "gzip-6", "gzip-9", "gzip-1"]
 DEFLATES: tuple[DeflateName, ...] = get_args(DeflateName)
-"""Library or program, and its level; in the order in which they are tried: short streams come back with both."""
+"""Library or program, and its level, in the order in which they are tried: short streams match both."""
 PROGRAM = "gzip"
-PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is looked for
-HEAD_BYTES = 10  # of what the program writes of a stream without a name
+PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is searched
+HEAD_BYTES = 10  # bytes that the program writes before a stream without a name
 WINDOW_BITS, MEMORY_LEVEL = -15, 8
 BLOCK_BYTES = 1 << 20
 
@@ -33,7 +33,7 @@ BLOCK_BYTES = 1 << 20
 def deflated(name: DeflateName, contents: Iterable[Payload]) -> Generator[bytes]:
     """Yield the deflate stream of some contents; the program's trailer comes after it.
 
-    Raises MissingProgram, ProgramFailed, and what `contents` raises. Ends the program when the iterator is closed.
+    Raises MissingProgram, ProgramFailed, and any error of `contents`. Closing the iterator ends the program.
     """
     return DEFLATE[name](int(name[-1]), contents)
 
@@ -63,7 +63,7 @@ def _by_program(level: int, contents: Iterable[Payload]) -> Generator[bytes]:
 
 
 def _started(level: int) -> "subprocess.Popen[bytes]":
-    """Start the program: it ends when nobody feeds it or takes what it writes, also where we were killed."""
+    """Start the program: it ends when its input or output is closed, even if we were killed."""
     path = where()
     if path is None:
         raise MissingProgram(PROGRAM, PROGRAM)
@@ -76,7 +76,7 @@ def _started(level: int) -> "subprocess.Popen[bytes]":
 
 
 class _Feeder(Thread):
-    """Hands contents to a program while another thread takes what it makes of them."""
+    """Writes contents to a program while another thread reads its output."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", contents: Iterable[Payload]) -> None:
         super().__init__(name="deflate-contents", daemon=True)
@@ -85,7 +85,7 @@ class _Feeder(Thread):
         self.start()
 
     def run(self) -> None:
-        """Write all of it, unless the program ends first."""
+        """Write everything, unless the program ends first."""
         pipe = self._process.stdin
         assert pipe is not None
         try:
@@ -94,11 +94,11 @@ class _Feeder(Thread):
                     pipe.write(block)
         except BrokenPipeError:
             return  # enough was made
-        except BaseException as failure:  # noqa: BLE001  # raised where the result is taken
+        except BaseException as failure:  # noqa: BLE001  # raised where the result is read
             self._failure = failure
 
     def finish(self) -> None:
-        """Wait for the end, and raise what went wrong."""
+        """Wait for the end, and raise any failure."""
         self.join()
         if self._failure is not None:
             raise self._failure
@@ -110,12 +110,12 @@ DEFLATE: dict[DeflateName, Callable[[int, Iterable[Payload]], Generator[bytes]]]
 
 
 def where() -> str | None:
-    """Return the path of the program, None where it is not installed."""
+    """Return the path of the program, None if it is not installed."""
     return shutil.which(PROGRAM, path=PLACES)
 
 
 def available() -> list[DeflateName]:
-    """Return what this host can deflate with."""
+    """Return the deflates available on this host."""
     return [name for name in DEFLATES if not name.startswith(PROGRAM) or where()]
 
 
@@ -128,7 +128,7 @@ def deflate_library(name: DeflateName) -> str:
 
 
 def deflate_gives(name: DeflateName) -> str:
-    """Return the BLAKE3, hex, of what is made here of samples that always are the same; "" where nothing is."""
+    """Return the BLAKE3, hex, of the output here for fixed samples; "" if there is none."""
     path = where() if name.startswith(PROGRAM) else ""
     try:
         return "" if path is None else _gives(name, path, _stamp(path) if path else 0)
@@ -137,7 +137,7 @@ def deflate_gives(name: DeflateName) -> str:
 
 
 def _stamp(path: str) -> int:
-    return Path(path).stat().st_mtime_ns  # a host that was upgraded is asked anew
+    return Path(path).stat().st_mtime_ns  # an upgraded host is tested again
 
 
 @cache
@@ -156,7 +156,7 @@ def _gives(name: DeflateName, _path: str, _stamp: int) -> str:
 
 
 def _samples() -> Iterator[bytes]:
-    """Yield bytes of several kinds: noise of more and fewer bits, runs, what comes again from far."""
+    """Yield bytes of several kinds: noise of more and fewer bits, runs, distant repetitions."""
     noise = np.frombuffer(blake3(b"imagewright members").digest(1 << 16), np.uint8)
     for mask in (1, 7, 31, 127, 255, 7, 1):
         yield (noise & np.uint8(mask)).tobytes()
@@ -164,5 +164,5 @@ def _samples() -> Iterator[bytes]:
 
 
 def deflate_here() -> str:
-    """Return what this host deflates with: what did not come back with it is not tried with it again."""
+    """Return the deflates of this host: streams that they could not reproduce are not tried with them again."""
     return ", ".join(sorted({deflate_library(name) for name in DEFLATES}))

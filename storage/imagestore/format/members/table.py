@@ -1,11 +1,12 @@
-"""Members: packed streams inside a file, kept as their contents, and how to deflate these again to the very same bytes.
+"""Members: packed streams inside a file, kept as their contents, and how to deflate these to the very same bytes.
 
-The pieces of such an image are those of another file: the image's file, `size_bytes`, with zeros where something is made
-again; then the bytes of each member's contents that lie nowhere else in the file, in order; then a table. Each of these
-begins at a multiple of 64 KiB, after 64 KiB of zeros at least, so that what is cut there is cut as in a file of its own.
-The table, little-endian: members u64; for each of them in the order of the file its start u64, length u64, number of its
-codec u32, spans u32 and the BLAKE3 of what is made again 32; then for each span of each member bytes of its own u64, the
-place in the file u64 and the length u64 of what the contents go on with.
+The pieces of such an image are those of another file: the image's file, `size_bytes`, with zeros in place of the
+reproduced streams; then, in order, the contents of each member that lie nowhere else in the file; then a table. Each of
+these begins at a multiple of 64 KiB, after at least 64 KiB of zeros, so that it is cut into chips as in its own file.
+
+The table, little-endian: members u64; for each member in file order its start u64, length u64, codec number u32, spans
+u32 and the BLAKE3 of the reproduced stream 32; then for each span of each member the number of its own bytes u64, then
+offset u64 and length u64 of the bytes in the file with which the contents continue.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ Rows = npt.NDArray[np.void]
 
 
 class Deflate(Record):
-    """A codec. library: that was seen to give these bytes; gives: see `deflating.py`."""
+    """A codec. library: the one known to give these bytes; gives: see `deflating.py`."""
 
     name: DeflateName
     library: str
@@ -36,7 +37,7 @@ class Deflate(Record):
 
 
 class Members(Record):
-    """How a file is made of an image's pieces; sizes in bytes. codecs: by the number that the table has."""
+    """How a file is made from an image's pieces; sizes in bytes. codecs: by their number in the table."""
 
     codecs: tuple[Deflate, ...]
     table_bytes: int
@@ -44,12 +45,12 @@ class Members(Record):
 
 
 def deflate(name: DeflateName) -> Deflate:
-    """Return a codec as it is on this host."""
+    """Return a codec as this host has it."""
     return Deflate(name=name, library=deflate_library(name), gives=deflate_gives(name))
 
 
 def other_deflates(members: Members) -> str:
-    """Say why this host can't make the file, "" where it can."""
+    """Return why this host can't make the file, "" if it can."""
     for codec in members.codecs:
         if codec.gives != deflate_gives(codec.name):
             here = f"{deflate_library(codec.name)} here makes other bytes of them"
@@ -59,13 +60,13 @@ def other_deflates(members: Members) -> str:
 
 
 def spaced(end: int) -> int:
-    """Return where the next part begins behind one that ends there."""
+    """Return the start of the next part after one that ends at `end`."""
     return -(-end // SPACE) * SPACE + SPACE
 
 
 @dataclass(frozen=True, eq=False)
 class MemberTable:
-    """members (m,), spans (s,): as the table has them."""
+    """The table's columns. members: (m,); spans: (s,)."""
 
     size_bytes: int
     members: Rows
@@ -73,23 +74,23 @@ class MemberTable:
 
     @cached_property
     def starts(self) -> I8:
-        """Where what is made again begins in the file (m,)."""
+        """Starts of the reproduced streams in the file, (m,)."""
         return self.members["start"].astype(np.int64)
 
     @cached_property
     def ends(self) -> I8:
-        """Where it ends (m,)."""
+        """Ends of the reproduced streams in the file, (m,)."""
         ends: I8 = self.starts + self.members["length"].astype(np.int64)
         return ends
 
     @cached_property
     def first_span(self) -> I8:
-        """The number of each member's first span, and how many spans there are (m + 1,)."""
+        """The number of each member's first span, then the number of spans, (m + 1,)."""
         return np.concatenate([[0], np.cumsum(self.members["spans"].astype(np.int64))])
 
     @cached_property
     def places(self) -> list[int]:
-        """Where the own bytes of each member's contents begin in the pieces, and then the table (m + 1,)."""
+        """Starts of each member's own bytes in the pieces, then the start of the table, (m + 1,)."""
         own = self.spans["own"].astype(np.int64)
         at = [spaced(self.size_bytes)]
         for first, last in zip(self.first_span[:-1].tolist(), self.first_span[1:].tolist(), strict=True):
@@ -97,7 +98,7 @@ class MemberTable:
         return at
 
     def check(self, number: int) -> bytes:
-        """Return the BLAKE3 of what is made again of a member."""
+        """Return the BLAKE3 of a member's reproduced stream."""
         checks: U1 = self.members["check"]
         return bytes(checks[number])
 
@@ -107,7 +108,7 @@ class MemberTable:
 
 
 def decode_members(data: bytes, recipe: Members, pieces_bytes: int, where: str) -> MemberTable:
-    """Read a table. Raises DigestMismatch where it does not make the file that its recipe says."""
+    """Read a table. Raises DigestMismatch if it does not make the file that its recipe describes."""
     try:
         (count,) = np.frombuffer(data, COUNT, 1).tolist()
         members = np.frombuffer(data, MEMBER, count, COUNT.itemsize)
