@@ -1,4 +1,4 @@
-"""An ImageStore: images kept as chips and one manifest each, over any object store."""
+"""An ImageStore: images kept as chips with one manifest each, on any object store."""
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -60,18 +60,18 @@ class ImageStore:
         self.chips = chips or ChipStore(objects)
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:
-        """Return the format kept: vmdk becomes qcow2, all others stay bit for bit."""
+        """Return the stored format: vmdk becomes qcow2, all others stay bit for bit."""
         return KINDS[self.kind].stored_as[added]
 
     def check(self) -> None:
-        """Prove that the store answers, accepts us and takes writes."""
+        """Prove that the store answers and accepts our reads and writes."""
         self.objects.put("check", b"imagewright")
         self.objects.delete("check")
 
     def capacity(self) -> Capacity:
         """Return the room: the record's capacity or the medium's, whichever is less, minus the reserve.
 
-        Uploads beside the images don't count: what they will take was promised to them.
+        Uploads stored beside the images don't count: their room was promised to them.
         """
         medium = self.objects.capacity()
         room = medium.available_bytes if medium else 1 << 62
@@ -85,14 +85,14 @@ class ImageStore:
         return Capacity(total_bytes=total, used_bytes=used, available_bytes=available)
 
     def chip_count(self) -> int:
-        """Return how many chips the index names, by the heads of its segments; one stored anew after damage counts twice."""
+        """Return the number of chips in the index, from its segments' heads; one stored anew counts twice."""
         return sum(
             index.chips_in(self.objects.get(found.name, 0, index.HEAD.size))
             for found in self.objects.list(index.PREFIX)
         )
 
     def landing(self, landing_id: str) -> ChipLanding:
-        """Open a landing, new or kept from before."""
+        """Open a landing, new or kept."""
         return ChipLanding(self.chips, landing_id, self._room())
 
     def landings(self) -> Iterator[LandingInfo]:
@@ -102,7 +102,7 @@ class ImageStore:
             yield LandingInfo(landing_id=landing_id, kept_bytes=int(kept.entries["length"].sum()), source=kept.source)
 
     def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
-        """Name a finished landing as the image's replica: packs are there, then index, then the manifest."""
+        """Name a finished landing as the image's replica: packs exist already, then index, then the manifest."""
         assert digests is not None, "an ImageStore converts no landings itself"
         landing = finished.read(self.objects, landing_id)
         if landing is None:
@@ -114,21 +114,21 @@ class ImageStore:
         replica = self._replica(image, digests, stored)
         self._put_manifest(image, replica, digests, landing)
         if not alive(self.chips, landing_id, landing) and self._lacking(landing.pieces):
-            self.delete(image.id)  # reclaim was told meanwhile that nobody goes on with this landing
+            self.delete(image.id)  # a reclaim was told meanwhile that the landing is abandoned
             raise StaleLanding(landing_id)
         remove(self.chips, landing_id)
         return replica
 
     def contains(self, image_id: str) -> bool:
-        """Tell whether a published replica is here."""
+        """Tell whether a published replica exists."""
         return self.objects.size(manifests.name_of(image_id)) is not None
 
     def image_ids(self) -> list[str]:
-        """List which images are published, without reading their manifests."""
+        """List the ids of published images, without reading their manifests."""
         return manifests.ids(self.objects)
 
     def images(self) -> Iterator[StoredImage]:
-        """List what is published, from the manifests alone; copies of them under another name are passed over."""
+        """List published images from the manifests alone; copies of them under another name are skipped."""
         for image_id, found in manifests.read_all(self.objects, _stored, copies=True):
             if isinstance(found, Exception):
                 raise found
@@ -136,16 +136,16 @@ class ImageStore:
                 yield found
 
     def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
-        """List what is published by id; where a manifest can't be read or is a copy of another, why."""
+        """List published images by id; for a manifest that is unreadable or a copy of another, the reason."""
         return manifests.read_all(self.objects, _stored)
 
     def open(self, image_id: str) -> ImageReader:
-        """Read a replica. Raises ImageNotFound."""
+        """Open a replica for reading. Raises ImageNotFound."""
         header, pieces = self._manifest(image_id)
         return FollowingReader(self._reader(header, pieces), lambda: self._other_form(image_id, header))
 
     def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
-        """Write the complete file, sparse, verified, aside first, then renamed."""
+        """Write the complete file, sparse and verified, under a temporary name, then rename it."""
         header, pieces = self._manifest(image_id)
         what = f"image {image_id} on {self.name}"
         return followed(
@@ -159,28 +159,28 @@ class ImageStore:
         return reader_of(self.chips.source(), header, pieces, where)
 
     def _other_form(self, image_id: str, known: ManifestHeader) -> Reader | None:
-        """Return a reader of an image that is kept as its contents and a recipe now, or no longer; None where nothing changed."""
+        """Return a reader if an image got or lost a recipe since; None if nothing changed."""
         header, pieces = self._manifest(image_id)
         return None if header.form == known.form else self._reader(header, pieces)
 
     def delete(self, image_id: str) -> None:
-        """Withdraw the replica; chips stay until reclaim."""
+        """Withdraw the replica; its chips stay until reclaim."""
         self.objects.delete(manifests.name_of(image_id))
 
     def restore_index(self) -> int:
-        """Index packs with chips that an image needs and the index lacks, e.g. as it was lost; return how many packs."""
+        """Index packs with needed chips that the index lacks, e.g. after its loss; return how many packs."""
         return self.chips.restore_index()
 
     def ailments(self) -> Iterator[Ailment]:
-        """Yield what is damaged besides manifests and chips' bytes, changing nothing."""
+        """Yield damage other than to manifests and chips' bytes, changing nothing."""
         return health.ailments(self.chips)
 
     def repair(self) -> None:
-        """Write anew what can be derived from what is whole."""
+        """Rewrite what can be derived from undamaged objects."""
         health.repair(self.chips)
 
     def reclaim(self, keep_landings: AbstractSet[str] | None = None, *, plan_only: bool = False) -> ReclaimReport:
-        """Free what no manifest and no landing needs; landings not in `keep_landings` are discarded. None: all are kept."""
+        """Free what no manifest or landing needs; landings not in `keep_landings` are discarded. None keeps all."""
         return reclaim(self.chips, self.name, keep_landings, plan_only=plan_only)
 
     def compact(
@@ -192,11 +192,11 @@ class ImageStore:
         plan_only: bool = False,
         holding: Holding = nullcontext,
     ) -> CompactionReport:
-        """Put chips of images written until then into the smallest form, then free what held them.
+        """Put chips of images written until then into the smallest form, then free the space of the old ones.
 
-        budget_bytes: plain bytes of chips to read at most, to the next step of 256 MiB. landing_id: of the landing that pins
-        what is rewritten, one for the storage. plan_only: says which images are due, and changes nothing.
-        Raises CapacityExceeded, StaleLanding where another process compacted or discarded the landing meanwhile.
+        budget_bytes: plain bytes of chips to read at most, rounded up to 256 MiB. landing_id: of the landing that pins
+        rewritten chips, one for the storage. plan_only: names the due images, and changes nothing.
+        Raises CapacityExceeded; StaleLanding if another process compacted or discarded the landing meanwhile.
         """
         begun, before, turned = monotonic(), self._kept_bytes(), Turned()
         if plan_only:
@@ -218,12 +218,12 @@ class ImageStore:
         )  # fmt: skip
 
     def _turned(self, until: datetime, landing_id: str, budget_bytes: int | None, holding: Holding) -> Turned:
-        """Turn what is packed in files into contents and recipes, or back, as the storage wants them."""
+        """Turn packed files into contents and recipes, or back, as the storage's settings say."""
         recipes = Recipes(self.chips, self.landing, landing_id, holding, wanted=self.keeps_recipes)
         return recipes.run(candidates(self.objects), until, budget_bytes)
 
     def chip_holding(self, image_id: str, offset: int) -> bytes:
-        """Return the digest of the chip with this byte of an image. Raises ImageNotFound, InvalidRequest where it is a hole."""
+        """Return the digest of the chip with this byte of an image. Raises ImageNotFound; InvalidRequest for a hole."""
         header, pieces = self._manifest(image_id)
         reader = self._reader(header, pieces)
         if 0 <= offset < reader.size_bytes:
@@ -231,7 +231,7 @@ class ImageStore:
         return verification.chip_holding(pieces, offset).tobytes()
 
     def why(self, digest: bytes) -> tuple[str, ...]:
-        """Say why a chip is kept, or is going."""
+        """Explain why a chip is kept, or will be deleted."""
         return why(self.chips, digest)
 
     def verify(
@@ -242,32 +242,32 @@ class ImageStore:
         budget_bytes: int | None = None,
         bytes_per_second: int | None = None,
     ) -> tuple[VerifyReport, int | None]:
-        """Prove a replica by reading it; return what was found and the piece to go on with, None at the end.
+        """Prove a replica by reading it; return what was found and the piece to resume at, None at the end.
 
-        Items that failed are damaged; their subject is `IMAGE_ID@OFFSET`, their bytes the length of the chip.
+        Failed items are damaged; their subject is `IMAGE_ID@OFFSET`, their bytes the length of the chip.
         Raises ImageNotFound, DigestMismatch (manifest damaged).
         """
         header, pieces = self._manifest(image_id)
         report, left = verification.verify(self.chips, pieces, image_id, first_object, budget_bytes, bytes_per_second)
         if report.items:
             now, _ = self._manifest(image_id)
-            if now.form != header.form:  # it was put into another form meanwhile: the pieces looked for are gone
+            if now.form != header.form:  # its form changed meanwhile: the pieces read are gone
                 return self.verify(image_id, budget_bytes=budget_bytes, bytes_per_second=bytes_per_second)
-            if not header.verbatim:  # pieces of a file that no other replica has: the replica is made anew whole
+            if not header.verbatim:  # no other replica has these pieces: the whole replica is made anew
                 raise DigestMismatch(f"image {image_id} on {self.name}", "all it is made of", report.items[0].reason)
         return report, left
 
     def repair_object(self, image_id: str, offset: int, data: bytes) -> None:
-        """Put a good copy of the chip at `offset` in place of a damaged one. Raises DigestMismatch if it is not that chip."""
+        """Replace the damaged chip at `offset` by a good copy. Raises DigestMismatch if it is not that chip."""
         _, pieces = self._manifest(image_id)
         verification.repair(self.chips, verification.chip_at(pieces, offset).tobytes(), data)
 
     def pieces(self, image_id: str) -> Pieces:
-        """Return which chips make an image. Raises ImageNotFound."""
+        """Return the pieces of an image. Raises ImageNotFound."""
         return self._manifest(image_id)[1]
 
     def stored(self, image_id: str) -> StoredImage:
-        """Return what an image's manifest says about it. Raises ImageNotFound."""
+        """Return the description in an image's manifest. Raises ImageNotFound."""
         return _stored(*self._manifest(image_id))
 
     def _kept_bytes(self) -> int:
@@ -287,7 +287,7 @@ class ImageStore:
         return manifests.read(self.objects, image_id)
 
     def _published_before(self, landing_id: str, image_id: str) -> Replica:
-        """Return the replica that an earlier attempt published, and end what is left of its landing."""
+        """Return the replica that an earlier attempt published, and remove the rest of its landing."""
         try:
             header, _ = self._manifest(image_id)
         except ImageNotFound as error:
@@ -316,7 +316,7 @@ class ImageStore:
         )
 
     def _room(self) -> Callable[[int], None]:
-        """Return a check that raises CapacityExceeded once a landing has written more than there was room for."""
+        """Return a check that raises CapacityExceeded once a landing has written more than its room."""
         available: int | None = None
 
         def check(written: int) -> None:

@@ -1,4 +1,4 @@
-"""An ImageStore in a bucket that keeps the complete files made of its images as well: `exports/<image>/<file>` beside the chips."""
+"""An ImageStore in a bucket that also keeps its images' exports: `exports/<image>/<file>` beside the chips."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +13,20 @@ FOLDER = "exports/"
 
 
 class ExportingStore(ImageStore):
-    """As an ImageStore, and KeepsExports. bucket: the objects themselves, not through the cache of indexes."""
+    """An ImageStore with KeepsExports. bucket: the objects themselves, not through the index cache."""
 
     def __init__(self, record: ImageStorage, objects: ObjectStore, bucket: S3Objects) -> None:
         super().__init__(record, objects)
         self._bucket, self._at = bucket, f"{record.url.rstrip('/')}/"
 
     def keep_export(self, image_id: str, file: Path) -> KeptExport:
-        """Send a proven file, in parts where it is large; it is there whole or not at all."""
+        """Upload a proven file, in parts if it is large; it appears whole or not at all."""
         name = f"{FOLDER}{image_id}/{file.name}"
         self._bucket.put_file(name, file)
         return KeptExport(location=f"{self._at}{name}", look=self._bucket.look(name) or "")
 
     def export_look(self, location: str) -> str | None:
-        """Return how a kept file looks now, None where there is none."""
+        """Return the current look of a kept file, None if there is none."""
         return self._bucket.look(self._name(location))
 
     def read_export(self, location: str, start: int, end: int) -> bytes:
@@ -34,11 +34,11 @@ class ExportingStore(ImageStore):
         return self._bucket.get(self._name(location), start, end)
 
     def delete_export(self, location: str) -> None:
-        """Delete a kept file; a no-op where there is none."""
+        """Delete a kept file; a no-op if there is none."""
         self._bucket.delete(self._name(location))
 
     def kept_exports(self, image_id: str) -> Iterator[str]:
-        """Yield where the kept files of an image lie."""
+        """Yield the locations of an image's kept files."""
         for found in self._bucket.list(f"{FOLDER}{image_id}/"):
             yield f"{self._at}{found.name}"
 

@@ -1,1 +1,1 @@
-"""Reading images out of chips."""
+"""Reading images from chips."""

@@ -1,4 +1,4 @@
-"""What chains lean on: the plain bytes of their bases, the last ones kept."""
+"""The plain bytes of chains' bases, with the most recent ones cached."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from catalog.errors import DigestMismatch
 from storage.imagestore.format.codec import DIGEST_BYTES, LARGEST_PREFIX, Payload
 from storage.imagestore.format.index import U1
 
-KEPT_BYTES = 32 << 20  # neighbouring chains lean on the same bases, or on neighbours of them
+KEPT_BYTES = 32 << 20  # neighbouring chains lean on the same bases or adjacent ones
 
 
 class Bases:
-    """Gives the prefixes of chains. read: returns chips by their digests (n, 32), proven. Thread-safe."""
+    """Returns the prefixes of chains. read: returns chips by their digests (n, 32), proven. Thread-safe."""
 
     def __init__(self, read: Callable[[U1], Sequence[Payload]]) -> None:
         self._read = read
@@ -23,7 +23,7 @@ class Bases:
         self._lock = Lock()
 
     def prefix(self, listed: bytes) -> bytes:
-        """Return the plain bytes of the chips listed, 32 bytes a digest, joined. Raises DigestMismatch, ObjectMissing."""
+        """Return the plain bytes of these chips, 32 bytes per digest, joined. Raises DigestMismatch, ObjectMissing."""
         digests = [listed[at : at + DIGEST_BYTES] for at in range(0, len(listed), DIGEST_BYTES)]
         with self._lock:
             found = {digest: self._kept[digest] for digest in digests if digest in self._kept}

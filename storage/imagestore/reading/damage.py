@@ -1,4 +1,4 @@
-"""Which chips are damaged or gone: read, and noted, so that adds store them again."""
+"""Find damaged and missing chips, and mark them so that adds store them again."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -10,11 +10,11 @@ from storage.imagestore.reading.fetch import ChipSource
 from storage.imagestore.reading.unindexed_packs import leaning_on
 from storage.protocols import ObjectStore
 
-STEP_CHIPS = 128  # read at once
+STEP_CHIPS = 128  # chips per read
 
 
 def damaged_among(objects: ObjectStore, source: ChipSource, digests: U1) -> list[bytes]:
-    """Return which of the chips are damaged or gone; it is noted, so that adds store them again."""
+    """Return the damaged or missing ones of the chips, and mark them so that adds store them again."""
     lost: list[bytes] = []
     for first in range(0, len(digests), STEP_CHIPS):
         lost.extend(lost_among(objects, source, digests[first : first + STEP_CHIPS]))
@@ -22,9 +22,9 @@ def damaged_among(objects: ObjectStore, source: ChipSource, digests: U1) -> list
 
 
 def lost_among(objects: ObjectStore, source: ChipSource, digests: U1) -> dict[bytes, str]:
-    """Read chips in parallel; where that fails, one by one, to find each damaged one. It is noted. Returns why each can't be read.
+    """Read chips in parallel, or one by one after a failure, and mark each damaged one; return why it can't be read.
 
-    An error that was kept would keep what was read before it arose: some 26 MB each.
+    Only the reasons are kept: an error object would keep the data read before it alive, about 26 MB each.
     """
     lost: dict[bytes, str] = {}
     try:
@@ -37,12 +37,12 @@ def lost_among(objects: ObjectStore, source: ChipSource, digests: U1) -> dict[by
             except (DigestMismatch, ObjectMissing) as error:
                 lost[digest.tobytes()] = str(error)
     for one in (*lost, *_leaning(objects, source, lost)):
-        with suppress(StorageRefused, CapacityExceeded):  # it is named all the same where nothing can be noted
+        with suppress(StorageRefused, CapacityExceeded):  # it is reported even if it can't be marked
             damage_marks.mark(objects, one)
     return lost
 
 
 def _leaning(objects: ObjectStore, source: ChipSource, lost: Iterable[bytes]) -> set[bytes]:
-    """Return the chips that may not be read any more without the lost ones: no add is to rely on them, either."""
+    """Return the chips that can't be read without the lost ones: adds must not rely on these either."""
     keys = distinct(keys_of(as_digests(list(lost))))
     return {digest.tobytes() for found in leaning_on(objects, source.view, keys) for digest in found}

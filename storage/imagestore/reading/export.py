@@ -1,7 +1,7 @@
-"""A complete file from pieces: fetched and written in parallel, hashed in order, compared, then named.
+"""Export of a complete file from pieces: fetched and written in parallel, hashed in order, compared, then renamed.
 
-Only SHA-256 is computed again: where it is the one recorded when the file landed, the bytes are the same, and so is
-their MD5, which costs 2.4 x as much and would bound the export (0.75 against 1.8 GB/s).
+Only SHA-256 is computed again: if it equals the one recorded at landing, the bytes are the same and so is their MD5,
+which costs 2.4 x as much and would limit the export (0.75 instead of 1.8 GB/s).
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from storage.imagestore.reading.files import Reader
 from storage.protocols import Digests, Progress
 from storage.transfer.threads import Lane
 
-BATCH_BYTES = 2 << 20  # hashed at once: handing over each chip took a tenth of the time
+BATCH_BYTES = 2 << 20  # hashed at once: passing on each chip took a tenth of the time
 BATCHES_WAITING = 3
 
 
 def export_pieces(reader: Reader, expected: Digests, target: Path, progress: Progress, what: str) -> Digests:
-    """Write the file aside, prove it against `expected` and rename it to `target`; nothing is left after a failure."""
+    """Write a temporary file, prove it against `expected`, rename it to `target`; nothing is left after a failure."""
     try:
         make_folder(target.parent)
         with written_aside(target) as file:

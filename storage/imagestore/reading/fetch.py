@@ -1,4 +1,4 @@
-"""Reading chips: places to runs of neighbours, runs fetched, decompressed and proven in parallel, in order."""
+"""Reading chips: places are grouped into runs, which are fetched, decompressed and proven in parallel, in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,12 +17,12 @@ from storage.transfer.threads import in_order
 
 RUN_BYTES = 4 << 20  # plain bytes of one fetch
 WORKERS = 3
-DEEPEST = 3  # a base is read out of a chain that leans on nothing; after a repair of an index it may be another one
-AHEAD = 6  # runs being fetched or waiting: bounds the memory
+DEEPEST = 3  # bases lie in chains that do not lean; after the repair of an index they may lean too
+AHEAD = 6  # runs being fetched or waiting: limits the memory
 
 
 class Run(NamedTuple):
-    """Neighbouring records of one pack, from the beginning of a chain. chips: numbers of those asked for, in order."""
+    """Adjacent records of one pack, from the beginning of a chain. chips: numbers of the requested ones, in order."""
 
     pack: bytes
     start: int
@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A chip asked for, proven. number: among those asked for; payload: as it is stored; leans_on: what its chain does."""
+    """A requested chip, proven. number: among those requested; payload: as stored; leans_on: its chain's bases."""
 
     number: int
     codec: int
@@ -41,7 +41,7 @@ class Fetched(NamedTuple):
 
 
 def plan_runs(places: Located, limit: int = RUN_BYTES) -> list[Run]:
-    """Return the fetches that read all chips in the order asked for."""
+    """Return the fetches that read all chips in the requested order."""
     ends = places.offset + places.stored + RECORD.size
     chains = places.offset - places.back
     together = places.pack[1:] == places.pack[:-1]
@@ -62,9 +62,9 @@ def plan_runs(places: Located, limit: int = RUN_BYTES) -> list[Run]:
 
 
 def _chain_end(heads: I8, at: int, stop: int, last: int) -> int:
-    """Return where a run from `at` stops: where a chain does, for the rest of one can't be read without its beginning.
+    """Return where a run from `at` stops: at the end of a chain, since its rest can't be read without its beginning.
 
-    heads: numbers of the chips that are the first ones asked for of their chains.
+    heads: numbers of the chips that are the first requested ones of their chains.
     """
     if stop >= last:
         return last
@@ -75,7 +75,7 @@ def _chain_end(heads: I8, at: int, stop: int, last: int) -> int:
 
 
 def _rest_of_chain(places: Located, count: int) -> int:
-    """Return how many of the places after the first `count` lie further on in the chain of the one before them."""
+    """Return how many places after the first `count` continue the chain of the one before them."""
     chains = places.offset - places.back
     goes_on = (places.pack[count:] == places.pack[count - 1]) & (chains[count:] == chains[count - 1])
     goes_on &= places.offset[count:] > places.offset[count - 1 : -1]
@@ -87,14 +87,14 @@ def read_run(
 ) -> Iterator[Fetched]:
     """Yield the chips of a run, each proven. data: the run's bytes; store: for messages; prefix: see Unpacker.
 
-    Raises DigestMismatch; ObjectMissing where what a chain leans on is nowhere.
+    Raises DigestMismatch; ObjectMissing if a base of a chain is missing.
     """
     unpacker = Unpacker(prefix)
     at = 0
     for number in run.chips:
         digest, offset = digests[number].tobytes(), int(places.offset[number])
         where = f"{store}/{object_name(run.pack)} at {offset}, chip {digest.hex()}"
-        while at < offset - run.start:  # what its chain leans on, or chips before it in the chain that nobody asked for
+        while at < offset - run.start:  # the chain's bases, or earlier chips of the chain that were not requested
             named, codec, raw, payload = _record(data[at:], digest, where)
             unpacker.skip(codec, payload, raw, named, where)
             at += RECORD.size + len(payload)
@@ -117,7 +117,7 @@ def _record(data: memoryview, digest: bytes, where: str) -> tuple[bytes, int, in
 
 
 class ChipSource:
-    """Reads chips by digest through a view; a reclaim that moved them meanwhile is noticed and followed."""
+    """Reads chips by digest through a view; follows chips that a reclaim moved meanwhile."""
 
     def __init__(
         self,
@@ -137,17 +137,17 @@ class ChipSource:
 
     @property
     def view(self) -> View:
-        """Return what the source knows of the store."""
+        """Return the source's view of the store."""
         return self._view
 
     def prefix(self, listed: bytes) -> bytes:
-        """Return the plain bytes of the bases listed, 32 bytes a digest. Raises ObjectMissing, DigestMismatch."""
+        """Return the plain bytes of these bases, 32 bytes per digest. Raises ObjectMissing, DigestMismatch."""
         return self._bases.prefix(listed)
 
     def _read_bases(self, digests: U1) -> list[Payload]:
-        """Read chips in the order in which they lie, and return them in the order asked for.
+        """Read chips in storage order, and return them in the requested order.
 
-        Bases lie in chains that lean on nothing; what a damaged index says otherwise must come to an end.
+        Bases lie in chains that lean on nothing; if a damaged index says otherwise, the recursion still has to end.
         """
         if self._depth >= DEEPEST:
             raise DigestMismatch(self._objects.location, "bases that lean on nothing", "chains that lean on each other")
@@ -176,21 +176,21 @@ class ChipSource:
         return chips
 
     def read_on(self, digests: U1, count: int) -> list[Payload]:
-        """Return the first `count` chips, and those after them that go on with the last one's chain.
+        """Return the first `count` chips, and those after them that continue the last one's chain.
 
-        Whoever reads on will want them next, and would have the chain unpacked from its beginning for each.
+        A sequential reader needs them next, and otherwise the chain would be unpacked from its beginning for each.
         """
         places = self._view.locate(digests)
         more = 0 if places.missing[:count].any() else _rest_of_chain(places, count)
         if more:
-            with suppress(DigestMismatch, ObjectMissing):  # of the chips that nobody asked for
+            with suppress(DigestMismatch, ObjectMissing):  # of chips that were not requested
                 return self._read(places.take(slice(count + more)), digests[: count + more])
         return self.read(digests[:count])
 
     def places(self, digests: U1) -> Located:
-        """Return where chips lie, all of them. Raises ObjectMissing naming the first that is nowhere."""
+        """Return the places of all these chips. Raises ObjectMissing naming the first that is missing."""
         places = self._view.locate(digests)
-        for look in (self._reload, self._search):  # moved meanwhile; or its index was lost, and is rebuilt
+        for look in (self._reload, self._search):  # moved meanwhile; or their index was lost, and is rebuilt
             if not places.missing.any():
                 return places
             self._view = look()
@@ -212,9 +212,9 @@ class ChipSource:
             return self._follow(digests[run.chips.start : run.chips.stop])
 
     def _follow(self, digests: U1) -> list[Payload]:
-        """Read chips again that were moved or repaired since the view was made; if it fails again, it counts.
+        """Read again chips that were moved or repaired since the view was made; a second failure is final.
 
-        What was followed last is asked first: where packs were written anew, all that comes next was moved as well.
+        The last source that was followed is tried first: if packs were rewritten, all following chips were moved too.
         """
         if self._followed is not None:
             with suppress(ObjectMissing, DigestMismatch):
@@ -228,7 +228,7 @@ class ChipSource:
     ) -> Iterator[Sequence[Payload]]:
         """Yield all chips in order, a run at a time, fetched ahead by a few threads.
 
-        done: called in those threads with the numbers and bytes of a run's chips, in no order.
+        done: called in those threads with the numbers and bytes of a run's chips, in any order.
         """
         places = self.places(digests)
 

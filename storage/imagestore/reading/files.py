@@ -1,4 +1,4 @@
-"""The file of an image, whatever form its pieces have; and a reader that goes on where that form changes under it."""
+"""The file of an image, whatever the form of its pieces, and a reader that continues when that form changes."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -15,7 +15,7 @@ Reader = PieceReader | RecipeReader | MemberReader
 
 
 def reader_of(source: ChipSource, header: ManifestHeader, pieces: Pieces, where: str) -> Reader:
-    """Return what reads an image's file. Raises StorageRefused where its recipe can't be followed on this host."""
+    """Return the reader of an image's file. Raises StorageRefused if this host can't follow its recipe."""
     reader = unpacked_reader(source, header, pieces, where)
     return reader if header.recipe is None else RecipeReader(reader, header.recipe, where)
 
@@ -23,7 +23,7 @@ def reader_of(source: ChipSource, header: ManifestHeader, pieces: Pieces, where:
 def unpacked_reader(
     source: ChipSource, header: ManifestHeader, pieces: Pieces, where: str
 ) -> PieceReader | MemberReader:
-    """Return what reads the file that an image's pieces have, its members packed again."""
+    """Return the reader of the file stored in an image's pieces, with its members packed again."""
     reader = PieceReader(source, pieces)
     if header.members is None:
         return reader
@@ -32,9 +32,9 @@ def unpacked_reader(
 
 
 class FollowingReader:
-    """An ImageReader (see the protocol) over an image whose form may change: the file stays the same.
+    """An ImageReader (see the protocol) over an image whose form may change while the file stays the same.
 
-    reopen: returns a new reader where the image has another form than when `reader` was made, else None.
+    reopen: returns a new reader if the form changed since `reader` was made, else None.
     """
 
     def __init__(self, reader: Reader, reopen: Callable[[], Reader | None]) -> None:
@@ -46,7 +46,7 @@ class FollowingReader:
         return followed(self._reader, self._turned, lambda reader: reader.read_at(offset, size))
 
     def extents(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield (start, end, is_hole), neighbours of one kind joined."""
+        """Yield (start, end, is_hole), adjacent ranges of one kind joined."""
         return self._reader.extents()
 
     def _turned(self) -> Reader | None:
@@ -56,7 +56,7 @@ class FollowingReader:
 
 
 def followed(reader: Reader, reopen: Callable[[], Reader | None], work: Callable[[Reader], T]) -> T:
-    """Return the result of `work`; where chips are gone because the image has another form now, of a second try with that."""
+    """Return the result of `work`, retried once if chips are gone because the image has another form now."""
     try:
         return work(reader)
     except (DigestMismatch, ObjectMissing):

@@ -1,8 +1,8 @@
-"""What of an index is damaged or gone is written anew from the packs, by whoever meets it first.
+"""Damaged or missing parts of an index are rewritten from the packs by the first process that meets them.
 
-It is done beside running adds and other processes that do the same: only chips that somebody needs are taken up, as a
-reclaim takes them up, and they come as a new segment, so that no name is used twice. While a reclaim is under way nothing is
-written: its verdict would not cover it. What was found is then kept in memory, and the reclaim writes the index anew itself.
+This runs beside adds and other recoveries: only needed chips are indexed, as in a reclaim, and in a new segment, so
+that no name is used twice. During a reclaim nothing is written, since its verdict would not cover it: the recovered
+chips are kept in memory, and the reclaim rewrites the index itself.
 """
 
 import logging
@@ -19,17 +19,17 @@ LOG = logging.getLogger(__name__)
 
 
 def write_anew(objects: ObjectStore, view: View, tables: Iterable[Table]) -> bool:
-    """Add tables to the index, then delete its damaged segments; False if that can't be done now."""
+    """Add tables to the index, then delete its damaged segments; return False if that is impossible now."""
     if view.reclaiming:
         return False
     sequence, added = view.sequence, list[str]()
     try:
-        # At least one, an empty one if need be: the number of a segment that goes is not to be used again.
+        # At least one, even if empty: the number of a deleted segment must not be used again.
         for table in [*in_segments(tables), index.EMPTY]:
             if len(table) or (view.unreadable and not added):
                 sequence = _add(objects, sequence + 1, table)
                 added.append(index.name_of(sequence))
-        if epochs.newest(objects) != view.epoch:  # begun meanwhile; it may have judged without what was added
+        if epochs.newest(objects) != view.epoch:  # begun meanwhile; it may have judged without the added tables
             _delete(objects, added)
             return False
         _delete(objects, view.unreadable)
@@ -40,7 +40,7 @@ def write_anew(objects: ObjectStore, view: View, tables: Iterable[Table]) -> boo
 
 
 def found_again(objects: ObjectStore, view: View) -> tuple[Table, ...]:
-    """Return the chips that damaged and lost segments named, read from the packs; those that nobody needs are left out."""
+    """Return the needed chips that damaged and lost segments named, read from the packs."""
     tables = tuple(needed_loose(objects, view))
     if tables or view.unreadable:
         which = f"{', '.join(view.unreadable)} damaged" if view.unreadable else "segments lost"

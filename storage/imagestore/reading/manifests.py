@@ -1,4 +1,4 @@
-"""The manifests of a store: which there are, one of them, or all, read by a few threads in the order of their names."""
+"""The manifests of a store: list them, read one, or read all with a few threads in name order."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -14,8 +14,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 FOLDER = "manifests/"
 WORKERS = 8
-ROOM = 16 << 20  # bytes of the manifests that are read ahead; one that is larger is read alone
-LEAST_BYTES = 256 << 10  # that one counts for: it holds a thread's answer, too
+ROOM = 16 << 20  # bytes of the manifests that are read ahead; a larger one is read alone
+LEAST_BYTES = 256 << 10  # counted for each at least: it holds a thread's answer, too
 
 Unreadable = DigestMismatch | StorageRefused
 
@@ -33,7 +33,8 @@ def ids(objects: ObjectStore) -> list[str]:
 def read(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
     """Read a manifest.
 
-    Raises ImageNotFound, StorageRefused for another version, DigestMismatch if it is damaged or a copy of another image's.
+    Raises ImageNotFound, StorageRefused for another version, DigestMismatch if it is damaged or a copy of another
+    image's.
     """
     header, pieces = _proven(objects, image_id)
     if header.image.id != image_id:
@@ -43,7 +44,7 @@ def read(objects: ObjectStore, image_id: str) -> tuple[ManifestHeader, Pieces]:
 
 
 def raw(objects: ObjectStore, image_id: str) -> bytes:
-    """Return a manifest's bytes as they are. Raises ImageNotFound."""
+    """Return a manifest's raw bytes. Raises ImageNotFound."""
     try:
         return objects.get(name_of(image_id))
     except ObjectMissing as error:
@@ -53,10 +54,11 @@ def raw(objects: ObjectStore, image_id: str) -> bytes:
 def read_all(
     objects: ObjectStore, pick: Callable[[ManifestHeader, Pieces], T], *, copies: bool = False
 ) -> Iterator[tuple[str, T | Unreadable]]:
-    """Yield (image id by its name, what `pick` takes of a manifest, or why that can't be read), sorted by id.
+    """Yield (image id from the name, `pick`'s result for the manifest or why it can't be read), sorted by id.
 
-    What is withdrawn meanwhile is left out. pick: may be called in other threads; what it leaves is freed at once.
-    copies: take what somebody copied to another image's name for what it says it is, else it can't be read.
+    Manifests deleted meanwhile are left out. pick: may be called in other threads; memory it does not keep is freed at
+    once.
+    copies: read a manifest copied to another image's name as the image it describes; otherwise it can't be read.
     """
     reading = _proven if copies else read
 
@@ -72,7 +74,7 @@ def read_all(
 def read_some(
     objects: ObjectStore, image_ids: Iterable[str], pick: Callable[[ManifestHeader, Pieces], T]
 ) -> Iterator[T | Unreadable | ImageNotFound]:
-    """Yield for each image what `pick` takes of its manifest, or why that can't be read; for callers who keep all of it."""
+    """Yield for each image `pick`'s result for its manifest, or why it can't be read; for callers that keep all."""
     return _each(
         objects, lambda image_id: _picked(lambda: pick(*read(objects, image_id))), image_ids, lambda _: LEAST_BYTES
     )
@@ -83,7 +85,7 @@ def _listed(objects: ObjectStore) -> Iterator[ObjectInfo]:
 
 
 def _each(objects: ObjectStore, take: Callable[[A], T], items: Iterable[A], weight: Callable[[A], int]) -> Iterator[T]:
-    if isinstance(objects, Mappable):  # a local file is read in 60 us; handed to a thread it takes 200
+    if isinstance(objects, Mappable):  # reading a local file takes 60 us, passing it to a thread 200
         return map(take, items)
     return in_order(take, items, workers=WORKERS, room=ROOM, weight=weight)
 

@@ -1,7 +1,7 @@
-"""Reading a file of which packed members are kept as their contents: they are deflated again, and proven.
+"""Reading a file whose packed members are kept as their contents: they are deflated again and proven.
 
-A deflate stream is made from its beginning, so the first byte that is read of a member costs all of it. What was made is
-kept in a temporary file without a name until others took its place.
+A deflate stream is made from its beginning, so reading the first byte of a member costs all of it. The stream is kept
+in an unnamed temporary file until other members replace it.
 """
 
 import os
@@ -24,14 +24,15 @@ from storage.imagestore.format.members.table import Members, MemberTable, decode
 from storage.imagestore.reading.reader import PieceReader
 
 BLOCK_BYTES = 1 << 20
-MADE = 2  # members made again that are kept for one reader
+MADE = 2  # reproduced members that are kept per reader
 
 
 class MemberReader:
-    """An ImageReader (see the protocol). inner: reads the pieces; front: those that are the file itself; where: names the image.
+    """An ImageReader (see the protocol).
 
-    Raises StorageRefused where this host deflates otherwise, DigestMismatch, ObjectMissing, ProgramFailed where the program
-    was stopped, CapacityExceeded where there is no room for what it makes.
+    inner: reads the pieces; front: the pieces of the file itself; where: names the image.
+    Raises StorageRefused if this host deflates differently, DigestMismatch, ObjectMissing, ProgramFailed if the program
+    was stopped, CapacityExceeded if there is no room for its output.
     """
 
     def __init__(self, inner: PieceReader, front: PieceReader, recipe: Members, where: str) -> None:
@@ -53,7 +54,7 @@ class MemberReader:
         )
 
     def extents(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield (start, end, is_hole), neighbours of one kind joined."""
+        """Yield (start, end, is_hole), adjacent ranges of one kind joined."""
         begun, kind = 0, False
         for start, end, hole in self._front.extents():
             for at, _, number in segments(self._table, start, min(end, self.size_bytes)):
@@ -65,7 +66,7 @@ class MemberReader:
             yield begun, self.size_bytes, kind
 
     def place_of(self, offset: int) -> int:
-        """Return which byte of the pieces the byte at `offset` is made of: the first of its member's contents, where it is packed."""
+        """Return the offset in the pieces of the byte at `offset`, or of the first byte of its packed member."""
         ((_, _, number),) = segments(self._table, offset, offset + 1)
         if number is None:
             return offset
@@ -75,7 +76,7 @@ class MemberReader:
     def pieces(
         self, done: Callable[[int, Sequence[Payload]], object] | None = None
     ) -> Iterator[tuple[int, Payload | None]]:
-        """Yield (length, bytes or None for a hole) in order. done: as that of PieceReader, in the caller's thread."""
+        """Yield (length, bytes or None for a hole) in order. done: as for PieceReader, in the caller's thread."""
         at = 0
         for length, data in self._front.pieces():
             end = min(at + length, self.size_bytes)
@@ -91,7 +92,7 @@ class MemberReader:
         return PieceReader.filled(length, data)
 
     def _overlaid(self, at: int, end: int, data: Payload | None) -> Iterator[tuple[int, int, Payload | None]]:
-        """Yield (start, length, bytes or None) of a piece, with what is made again in its place."""
+        """Yield (start, length, bytes or None) of a piece, with the reproduced members in their places."""
         for start, stop, number in segments(self._table, at, end):
             if number is None:
                 yield start, stop - start, None if data is None else memoryview(data)[start - at : stop - at]
@@ -101,7 +102,7 @@ class MemberReader:
                 yield begin, size, self._packed(number, begin, begin + size)
 
     def _packed(self, number: int, start: int, stop: int) -> bytes:
-        """Return bytes of a member. One at a time is made."""
+        """Return bytes of a member. Only one is made at a time."""
         first = int(self._table.starts[number])
         with self._lock:
             if number not in self._made:
@@ -127,7 +128,7 @@ class MemberReader:
         return spool
 
     def _contents(self, number: int) -> Iterator[bytes]:
-        """Yield what is packed in a member."""
+        """Yield a member's contents."""
         own = self._table.places[number]
         rows = slice(*self._table.first_span[number : number + 2].tolist())
         for own_bytes, place, length in self._table.spans[rows].tolist():
@@ -147,7 +148,7 @@ class MemberReader:
 
 
 def segments(table: MemberTable, at: int, end: int) -> Iterator[tuple[int, int, int | None]]:
-    """Yield (start, end, number of the member that is made again there or None) of the bytes `[at, end)` in order."""
+    """Yield (start, end, number of the member reproduced there or None) of the bytes `[at, end)` in order."""
     number = int(np.searchsorted(table.ends, at, side="right"))
     while at < end:
         begins = int(table.starts[number]) if number < len(table.starts) else end
@@ -162,13 +163,13 @@ def segments(table: MemberTable, at: int, end: int) -> Iterator[tuple[int, int, 
 
 
 def front_of(pieces: Pieces, size_bytes: int) -> Pieces:
-    """Return the pieces that have the first bytes of a file."""
+    """Return the pieces of the first bytes of a file."""
     count = int(np.searchsorted(pieces.starts[:-1], size_bytes, side="left"))
     return Pieces(pieces.lengths[:count], pieces.digests[:count], pieces.starts[: count + 1], pieces.holes[:count])
 
 
 class _Spool:
-    """Bytes in a temporary file that is gone with this object."""
+    """Bytes in a temporary file that disappears with this object."""
 
     def __init__(self) -> None:
         with TemporaryFile(buffering=0) as file:
@@ -187,5 +188,5 @@ class _Spool:
             raise CapacityExceeded(gettempdir(), len(view), 0) from error
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes from any place."""
+        """Return bytes from any offset."""
         return os.pread(self._fd, size, offset)

@@ -1,4 +1,4 @@
-"""What is needed: the chips and packs that landings and manifests name. The order of reading is part of the fence."""
+"""Pins: the chips and packs named by landings and manifests. The order of reading is part of the fence."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ BATCH = 1 << 22  # keys collected before repeats are removed: 32 MiB
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pins:
-    """keys: sorted keys of the chips that are needed; packs: of landings, not to be touched.
+    """The needed chips and packs.
 
-    unread: the errors of manifests that can't be read: what they need is not among the keys.
+    keys: sorted keys of the needed chips; packs: of landings, not to be touched.
+    unread: the errors of unreadable manifests, whose chips are not among the keys.
     """
 
     keys: U8
@@ -34,9 +35,9 @@ def landing_ids(objects: ObjectStore) -> list[str]:
 
 
 def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
-    """Read landings first, then manifests: a landing that is published meanwhile is seen as one or the other.
+    """Read landings first, then manifests: a landing published meanwhile is seen as one or the other.
 
-    gone: landings that count no more.
+    gone: landings that no longer count.
     """
     keys = _Keys()
     packs: set[bytes] = set()
@@ -53,7 +54,10 @@ def read_pins(objects: ObjectStore, gone: frozenset[str] = frozenset()) -> Pins:
 
 
 def manifests_chips(objects: ObjectStore) -> Iterator[tuple[str, U1 | Unreadable]]:
-    """Yield (image id, digests, or why they can't be read) of each manifest; what copies of manifests name stays as well."""
+    """Yield (image id, digests, or why they can't be read) of each manifest.
+
+    The chips of copied manifests are kept as well.
+    """
     return manifests.read_all(objects, lambda _, pieces: pieces.data_digests, copies=True)
 
 
@@ -70,7 +74,7 @@ def _pin_landing(objects: ObjectStore, landing_id: str, keys: "_Keys") -> set[by
 
 
 class _Keys:
-    """A growing set of keys that never holds many repeats."""
+    """A growing set of keys, compacted before it holds many duplicates."""
 
     def __init__(self) -> None:
         self._parts: list[U8] = []

@@ -1,4 +1,4 @@
-"""Reading a file made of pieces: at any place, or whole and in order."""
+"""Reading a file made of pieces: at any offset, or whole and in order."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,19 +13,19 @@ from storage.imagestore.format.manifest import ZEROS, Pieces
 from storage.imagestore.reading.fetch import ChipSource
 
 CACHE_BYTES = 16 << 20
-LARGE_BYTES = 256 << 10  # who reads so much at once goes on, and needs no chip again that lies in it whole
-NEXT_PIECES = 512  # at most so many are looked at for the rest of a chain
+LARGE_BYTES = 256 << 10  # a reader of this much continues in order, and needs no chip again that is wholly inside it
+NEXT_PIECES = 512  # at most this many are examined for the rest of a chain
 ZERO_VIEW = memoryview(ZEROS)
 
 
 def _side_by_side(rows: I8) -> Iterator[tuple[int, int]]:
-    """Yield (first, end) of stretches of consecutive numbers."""
+    """Yield (first, end) of ranges of consecutive numbers."""
     breaks = (np.flatnonzero(rows[1:] != rows[:-1] + 1) + 1).tolist()
     return pairwise([0, *breaks, len(rows)])
 
 
 class PieceReader:
-    """An ImageReader (see the protocol) that keeps the chips read last."""
+    """An ImageReader (see the protocol) that caches the last chips."""
 
     def __init__(self, source: ChipSource, pieces: Pieces) -> None:
         self.size_bytes = pieces.size_bytes
@@ -51,7 +51,7 @@ class PieceReader:
         return b"".join(self._parts(first, last, offset, end, chips))
 
     def extents(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield (start, end, is_hole), neighbours of one kind joined."""
+        """Yield (start, end, is_hole), adjacent ranges of one kind joined."""
         holes = self._pieces.holes
         changes = np.flatnonzero(holes[1:] != holes[:-1]) + 1
         bounds = [0, *changes.tolist(), len(holes)] if len(holes) else [0]
@@ -60,7 +60,7 @@ class PieceReader:
 
     @staticmethod
     def place_of(offset: int) -> int:
-        """Return which byte of the pieces the byte at `offset` is."""
+        """Return the offset in the pieces of the byte at `offset`."""
         return offset
 
     def pieces(
@@ -68,7 +68,7 @@ class PieceReader:
     ) -> Iterator[tuple[int, Payload | None]]:
         """Yield (length, bytes or None for a hole) in order, read ahead by several threads.
 
-        done: called in those threads, in no order, with (offset in the file, chips that lie there side by side).
+        done: called in those threads, in any order, with (offset in the file, adjacent chips there).
         """
         data_rows = np.flatnonzero(~self._pieces.holes)
         digests = self._pieces.digests[data_rows]
@@ -107,14 +107,14 @@ class PieceReader:
         return chips
 
     def _data_after(self, first: int) -> list[int]:
-        """Return the numbers of the data pieces from number `first` on, as far as a chain may reach."""
+        """Return the numbers of the data pieces from number `first` on, as far as a chain may extend."""
         reach = np.searchsorted(self._pieces.starts, self._pieces.starts[first] + np.uint64(CHAIN_BYTES))
         stop = min(int(reach), first + NEXT_PIECES)
         numbers: list[int] = (first + np.flatnonzero(~self._pieces.holes[first:stop])).tolist()
         return numbers
 
     def _go_on(self, chips: dict[int, Payload], last: int) -> None:
-        """Keep what the next large read may begin with, pieces from number `last` - 1 on, as views: of two runs at most."""
+        """Cache the chips that start the next large read, pieces from `last` - 1 on, as views of two runs at most."""
         with self._lock:
             ahead = {number: chip for number, chip in chips.items() if number >= last}
             ahead = ahead or {number: chip for number, chip in self._ahead.items() if number >= last}
@@ -125,7 +125,7 @@ class PieceReader:
             for number, chip in chips.items():
                 if number not in self._cache:
                     self._cached_bytes += len(chip)
-                self._cache[number] = bytes(chip)  # a view would keep its whole run
+                self._cache[number] = bytes(chip)  # a view would keep its whole run alive
                 self._cache.move_to_end(number)
             while self._cached_bytes > CACHE_BYTES:
                 self._cached_bytes -= len(self._cache.popitem(last=False)[1])

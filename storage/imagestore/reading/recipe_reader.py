@@ -1,4 +1,4 @@
-"""Reading a file that is kept as its contents and a recipe: what is compressed is compressed again, and proven."""
+"""Reading a file kept as its contents and a recipe: its clusters are compressed again and proven."""
 
 import os
 from collections import OrderedDict
@@ -14,16 +14,16 @@ from storage.imagestore.reading.member_reader import MemberReader
 from storage.imagestore.reading.reader import PieceReader
 from storage.transfer.threads import in_order
 
-KEPT_BYTES = 8 << 20  # of clusters made again: neighbouring reads share one
-WINDOW_BYTES = 1 << 20  # of the file, made ahead at once
-WORKERS = max(2, min(8, os.cpu_count() or 2))  # compressing is what takes the time
+KEPT_BYTES = 8 << 20  # of reproduced clusters: neighbouring reads share one
+WINDOW_BYTES = 1 << 20  # of the file, made ahead at a time
+WORKERS = max(2, min(8, os.cpu_count() or 2))  # compression dominates the time
 AHEAD = 2 * WORKERS  # windows
 
 
 class RecipeReader:
     """An ImageReader (see the protocol). inner: reads contents, rest and table; where: names the image.
 
-    Raises StorageRefused where the library of this host makes other bytes, DigestMismatch, ObjectMissing.
+    Raises StorageRefused if this host's library gives other bytes, DigestMismatch, ObjectMissing.
     """
 
     def __init__(self, inner: PieceReader | MemberReader, recipe: Recipe, where: str) -> None:
@@ -34,7 +34,7 @@ class RecipeReader:
         self._compress = COMPRESS[recipe.codec]
         self._table = decode_table(self._read(self._rest_at + recipe.rest_bytes, recipe.table_bytes), recipe, where)
         self._ends = np.cumsum(self._table.gaps + self._table.lengths)
-        self._made = np.concatenate([[0], np.cumsum(self._table.lengths)])  # bytes made again before each cluster
+        self._made = np.concatenate([[0], np.cumsum(self._table.lengths)])  # bytes reproduced before each cluster
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._lock = Lock()
@@ -50,7 +50,7 @@ class RecipeReader:
             yield 0, self.size_bytes, False
 
     def place_of(self, offset: int) -> int:
-        """Return which byte of the pieces the byte at `offset` is made of: the first of its cluster, where it is compressed."""
+        """Return the offset in the pieces of the byte at `offset`; in a compressed cluster, that of its first byte."""
         number = int(np.searchsorted(self._ends, offset, side="right"))
         if number < len(self._ends) and offset >= self._start(number):
             return self._inner.place_of(int(self._table.numbers[number]) * self._recipe.cluster_bytes)
@@ -59,7 +59,7 @@ class RecipeReader:
     def pieces(
         self, done: Callable[[int, Sequence[Payload]], object] | None = None
     ) -> Iterator[tuple[int, Payload | None]]:
-        """Yield (length, bytes) in order, made ahead by several threads. done: as that of PieceReader."""
+        """Yield (length, bytes) in order, made ahead by several threads. done: as for PieceReader."""
 
         def make(start: int) -> bytes:
             data = self.read_at(start, WINDOW_BYTES)

@@ -1,4 +1,4 @@
-"""Chips that somebody needs and the index lacks, though packs hold them: what was lost of an index is written anew from these."""
+"""Needed chips that packs hold but the index lacks: a lost index is rewritten from these."""
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -15,13 +15,13 @@ from storage.imagestore.reading.view import View
 from storage.protocols import ObjectStore
 from storage.transfer.threads import in_order
 
-SEGMENT_CHIPS = 1 << 20  # a lost index comes back in segments of about so many: 70 MB
+SEGMENT_CHIPS = 1 << 20  # a lost index is rebuilt in segments of about this many: 70 MB
 WORKERS = 8
 AHEAD = 32  # trailers read ahead, 20 KB each
 
 
 def in_segments(tables: Iterable[Table]) -> Iterator[Table]:
-    """Join tables to segments of a size that memory has room for."""
+    """Join tables into segments that fit into memory."""
     found: tuple[Table, ...] = ()
     for table in tables:
         found = joined_by_size((*found, table))
@@ -33,13 +33,13 @@ def in_segments(tables: Iterable[Table]) -> Iterator[Table]:
 
 
 def needed_loose(objects: ObjectStore, view: View) -> Iterator[Table]:
-    """Yield the chips that the index lacks, a table of each pack that has some which are needed.
+    """Yield the needed chips that the index lacks, a table for each pack that has some.
 
-    Packs that no segment names come first. The others are read only where that was not all: a pack may be named in
-    several parts of an index, and some of these be lost. Where a manifest can't be read, all chips count as needed.
-    What chains lean on is needed as well, also where they were found only now.
+    Packs that no segment names are searched first. The others are read only if chips are still missing: a pack may be
+    named in several parts of an index, some of them lost. If a manifest can't be read, all chips count as needed. Bases
+    of needed chips are needed as well, including those found only now.
     """
-    there = pack.sizes(objects)  # before the landings: a pack is named in a journal before it exists
+    there = pack.sizes(objects)  # before the landings: a journal names a pack before it exists
     pins, own = read_pins(objects), _Own(view)
     leaning = view.leaning_packs()
     needed = distinct(np.concatenate([pins.keys, leaned_on(objects, leaning)]))
@@ -54,7 +54,7 @@ def needed_loose(objects: ObjectStore, view: View) -> Iterator[Table]:
 def _found(
     objects: ObjectStore, there: AbstractSet[bytes], needed: U8, own: "_Own", *, everything: bool
 ) -> Iterator[Table]:
-    """Yield what `own` lacks of the packs that are there, if something of that is needed."""
+    """Yield the chips of these packs that `own` lacks, if any of them is needed."""
     named = own.view.packs()
     whole = needed[own.view.known(needed) & ~member(own.view.condemned, needed)]
     if len(whole) == len(needed) and not everything:
@@ -65,7 +65,7 @@ def _found(
         lambda table: member(needed, table.keys) | everything,
     )
     lacking = needed[~own.view.known(needed)]
-    lacking = lacking[~member(damage_marks.keys(objects), lacking)]  # of these it is known that nobody has them
+    lacking = lacking[~member(damage_marks.keys(objects), lacking)]  # these are known to be nowhere
     everything = everything and bool(own.view.unreadable)
     if len(lacking) or everything:
         yield from own.take(
@@ -76,7 +76,7 @@ def _found(
 
 
 def leaned_on(objects: ObjectStore, packs: Iterable[bytes]) -> U8:
-    """Return the sorted keys of the chips that chains in these packs lean on. A pack that is gone leans on nothing."""
+    """Return the sorted keys of the bases of the chains in these packs. A missing pack has none."""
 
     def read(name: bytes) -> U8:
         try:
@@ -89,7 +89,10 @@ def leaned_on(objects: ObjectStore, packs: Iterable[bytes]) -> U8:
 
 
 def leaning_on(objects: ObjectStore, view: View, keys: U8) -> Iterator[U1]:
-    """Yield the chips that lean on others in each pack with some that lean on these: sorted keys. At least one of them does."""
+    """Yield, for each pack that leans on these keys, its chips that lean on others. keys: sorted.
+
+    At least one of the chips yielded for a pack leans on the keys.
+    """
     leaning = view.leaning_packs() if len(keys) else set[bytes]()
     bearing = {name for name in leaning if member(keys, leaned_on(objects, [name])).any()}
     for table in view.tables:
@@ -98,7 +101,7 @@ def leaning_on(objects: ObjectStore, view: View, keys: U8) -> Iterator[U1]:
 
 
 class _Own:
-    """A view that grows by what was found."""
+    """A view that grows with the chips found."""
 
     def __init__(self, view: View) -> None:
         self._given, self._found = view, tuple[Table, ...]()
@@ -107,7 +110,7 @@ class _Own:
     def take(
         self, tables: Iterable[Table], lacking: Callable[[Table], Flags], needed: Callable[[Table], Flags]
     ) -> Iterator[Table]:
-        """Yield of each table what is lacking, if any of that is needed."""
+        """Yield from each table the missing chips, if any of them is needed."""
         for table in tables:
             rows = lacking(table)
             if (rows & needed(table)).any():
@@ -144,7 +147,7 @@ def _payload(data: bytes, entry: Entry) -> memoryview:
 
 
 def _whole(data: bytes, entry: Entry, unpacker: Unpacker) -> bool:
-    """Tell whether a record is undamaged. A chip that leans on others is taken as it is: it is proven when it is read."""
+    """Tell whether a record is undamaged. A leaning chip is accepted as it is: reading it proves it."""
     if entry.codec >= LEANING:
         return True
     payload = _payload(data, entry)

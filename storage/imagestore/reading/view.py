@@ -1,4 +1,4 @@
-"""What an adder or reader knows of a store at one moment: its index and what is condemned, with the epoch that fences it."""
+"""A view of a store at one moment: its index and what is condemned, with the epoch that fences it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,12 +14,12 @@ from storage.imagestore.format.codec import LEANING
 from storage.imagestore.format.index import I8, U1, U4, U8, Flags, Table
 from storage.protocols import ObjectStore
 
-SMALL_SEGMENT = 1 << 16  # chips; smaller segments are joined in memory, so that look-ups ask few tables
+SMALL_SEGMENT = 1 << 16  # chips; smaller segments are joined in memory, so that look-ups search few tables
 ATTEMPTS = 20
 
 
 class Segment(NamedTuple):
-    """A segment's name, taken apart. epoch: of the reclaim that wrote it, None for an addition."""
+    """A parsed segment name. epoch: of the reclaim that wrote it, None for an addition."""
 
     name: str
     sequence: int
@@ -27,7 +27,7 @@ class Segment(NamedTuple):
 
 
 def segments_of(objects: Iterable[str]) -> list[Segment]:
-    """Take the names of segments apart."""
+    """Parse the names of segments."""
     segments: list[Segment] = []
     for name in objects:
         sequence, _, epoch = name.removeprefix(index.PREFIX).partition("-")
@@ -40,13 +40,13 @@ class Mappable(Protocol):
     """An object store whose objects lie in local files."""
 
     def mapped(self, name: str) -> memoryview:
-        """Return the object's bytes where they lie. Raises ObjectMissing."""
+        """Return the object's bytes, memory-mapped. Raises ObjectMissing."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Located:
-    """Where each of n chips asked for lies; pack -1: nowhere. packs: (p, 32)."""
+    """The place of each of n requested chips; pack -1: not found. packs: (p, 32)."""
 
     packs: U1
     pack: I8
@@ -64,7 +64,7 @@ class Located:
 
     @property
     def missing(self) -> Flags:
-        """Tell which chips are nowhere."""
+        """Tell which chips were not found."""
         return self.pack < 0
 
     def take(self, rows: I8 | slice) -> "Located":
@@ -82,18 +82,18 @@ class Located:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """An immutable picture of the index. epoch: the newest when it was made."""
+    """An immutable snapshot of the index. epoch: the newest when it was made."""
 
     epoch: int
     tables: tuple[Table, ...]
     condemned: U8  # sorted keys of chips that may vanish or are damaged
     sequence: int  # of the newest segment seen; the next one is numbered after it
     segments: tuple[str, ...]  # names of all segments listed
-    unreadable: tuple[str, ...] = ()  # of those that count, the damaged ones: nothing is known of what they say
-    reclaiming: bool = False  # an epoch is not done yet
+    unreadable: tuple[str, ...] = ()  # those of the segments in use that are damaged: their contents are unknown
+    reclaiming: bool = False  # an epoch is unfinished
 
     def with_own(self, tables: Sequence[Table]) -> "View":
-        """Return a view that looks into these tables first."""
+        """Return a view that searches these tables first."""
         return replace(self, tables=(*tables, *self.tables))
 
     def packs(self) -> set[bytes]:
@@ -101,11 +101,11 @@ class View:
         return {name.tobytes() for table in self.tables for name in table.packs}
 
     def leaning_packs(self) -> set[bytes]:
-        """Return the names of packs with chains that lean on others, also those whose chips lie elsewhere by now."""
+        """Return the names of packs with leaning chains, including those whose chips lie elsewhere by now."""
         return set[bytes]().union(*(table.leaning_packs() for table in self.tables))
 
     def known(self, keys: U8) -> Flags:
-        """Tell which keys are those of chips that lie somewhere, damaged or not."""
+        """Tell which keys are of chips that have a place, damaged or not."""
         found = np.zeros(len(keys), dtype=np.bool_)
         for table in self.tables:
             found |= index.member(table.keys, keys)
@@ -113,11 +113,11 @@ class View:
 
     @property
     def newest_part(self) -> int:
-        """The newest epoch that has written a part of the index, 0 for none."""
+        """The newest epoch that wrote a part of the index, 0 for none."""
         return max((s.epoch or 0 for s in segments_of(self.segments)), default=0)
 
     def usable(self, digests: U1) -> Flags:
-        """Tell which chips are there and will stay if they are pinned now."""
+        """Tell which chips exist and will stay if they are pinned now."""
         keys = index.keys_of(digests)
         found = np.zeros(len(keys), dtype=np.bool_)
         for table in self.tables:
@@ -127,7 +127,7 @@ class View:
         return found
 
     def locate(self, digests: U1) -> Located:
-        """Return where the chips lie."""
+        """Return the places of the chips."""
         keys = index.keys_of(digests)
         count = len(keys)
         found = Located(
@@ -158,7 +158,7 @@ def _copy_places(found: Located, table: Table, rows: I8, new: Flags, first_pack:
 
 
 class Views:
-    """Makes views, keeping the immutable segments that it has read. Thread-safe as a pure cache."""
+    """Makes views, caching the immutable segments it has read. Thread-safe as a pure cache."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -166,7 +166,7 @@ class Views:
         self._joined: dict[str, tuple[tuple[str, ...], Table]] = {}
 
     def load(self) -> View:
-        """Read the newest epoch, then the index. Retries when a reclaim swaps segments meanwhile."""
+        """Read the newest epoch, then the index. Retries if a reclaim replaces segments meanwhile."""
         for _ in range(ATTEMPTS - 1):
             try:
                 return self._load()
@@ -175,7 +175,7 @@ class Views:
         return self._load()
 
     def _load(self) -> View:
-        # The epoch first: should it change while the index is read, the next check notices.
+        # The epoch first: the next check notices if it changes while the index is read.
         epoch = epochs.newest(self._objects)
         condemned = epochs.condemned(self._objects, epoch)
         listed = segments_of(info.name for info in names.listed(self._objects, index.PREFIX, names.SEGMENT))
@@ -208,13 +208,13 @@ class Views:
         where = f"{self._objects.location}/{name}"
         try:
             table = index.decode(where, _mapped(self._objects, name))
-        except DigestMismatch:  # once more, as another range is another piece of a cache: the store itself says it
+        except DigestMismatch:  # again, as another range, which a cache does not have: the store itself answers
             table = index.decode(where, self._objects.get(name, 0, self._objects.size(name)))
-        index.let_go([table])  # it was read through to prove it
+        index.let_go([table])  # proving it read all of it
         return table
 
     def _newest_first(self, segments: dict[str, Table]) -> Iterator[Table]:
-        """Yield the tables to look into, neighbouring small ones joined: the newest place of a chip counts."""
+        """Yield the tables to search, adjacent small ones joined: a chip's newest place counts."""
         order = sorted(segments, reverse=True)
         runs = groupby(order, lambda name: len(segments[name]) < SMALL_SEGMENT)
         joined: dict[str, tuple[tuple[str, ...], Table]] = {}
@@ -229,7 +229,7 @@ class Views:
         self._joined = joined
 
     def _join(self, run: tuple[str, ...], segments: dict[str, Table]) -> Table:
-        """Join small segments; those that were joined before under the same oldest one are not joined again."""
+        """Join small segments; a join with the same oldest segment is extended, not repeated."""
         before, table = self._joined.get(run[-1], ((), index.EMPTY))
         more = len(run) - len(before)
         if more < 0 or run[more:] != before:

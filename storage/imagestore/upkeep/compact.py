@@ -1,8 +1,8 @@
-"""Compacting: chips of images that were not written lately are put into the smallest form, newest image first.
+"""Compaction: chips of images not written lately are put into the smallest form, newest image first.
 
-The newest of images that are alike stands alone, in chains of the best level; chips that only older ones have lean on
-similar ones of the newer. A step at a time is written aside, proven and published; what the old packs held is then garbage,
-which a reclaim frees. A chip that another leans on never leans itself.
+The newest of several similar images stands alone, in chains of the best level; chips that only older ones have lean on
+similar chips of the newer. Each step is written aside, proven and published; a reclaim then frees the garbage in the
+old packs. A chip that others lean on never leans itself.
 """
 
 from collections import OrderedDict
@@ -32,19 +32,17 @@ from storage.imagestore.writing.packer import Encoded
 from storage.protocols import ObjectStore
 from storage.transfer.memory import give_back
 
-STEP_BYTES = 256 << 20  # plain bytes that are written, proven and published at once: what a death loses
-LEANING_SAVES = 0.03  # of a chain's bytes at least: what leans costs more to read
-ALONE_COSTS = 0.01  # at most: chips that gain nothing move along, so that packs go whole
-SPARSE = (
-    0.9  # packs with less than this in use are written anew afterwards: chips that stay as they are lie between others
-)
-NEXT_OLDER, BEARING = 4, 2  # images that are looked at for what others lean on, and taken
-MOST_CHIPS = 1 << 18  # of the images that one may lean on, all together: 16 GiB of data, 11 MiB of the journal
+STEP_BYTES = 256 << 20  # plain bytes that are written, proven and published at a time: a death loses this much
+LEANING_SAVES = 0.03  # of a chain's bytes at least: leaning chips cost more to read
+ALONE_COSTS = 0.01  # at most: chips that gain nothing move along, so that whole packs become free
+SPARSE = 0.9  # packs less used than this are rewritten afterwards: unchanged chips lie between others
+NEXT_OLDER, BEARING = 4, 2  # images examined for bases of others, and images used
+MOST_CHIPS = 1 << 18  # of the images that one may lean on, in total: 16 GiB of data, 11 MiB of the journal
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a compaction did. images: how many are done; bytes_read: plain bytes of their chips; left: images not done yet."""
+    """The result of a compaction. images: finished; bytes_read: plain bytes of their chips; left: unfinished."""
 
     images: int = 0
     bytes_read: int = 0
@@ -53,7 +51,7 @@ class Compacted:
 
 
 def planned(objects: ObjectStore, until: datetime, *, recipes: bool) -> Compacted:
-    """Return what a compaction would take up, as images that are left. recipes: whether the storage wants them."""
+    """Return the images that a compaction would process, as `left`. recipes: whether the storage uses recipes."""
     images = candidates(objects)
     turning = turning_due(images, until, compacted.read_tried(objects), wanted=recipes)
     count = len({one.image_id for one in (*due(images, until, compacted.read(objects)), *turning)})
@@ -61,7 +59,10 @@ def planned(objects: ObjectStore, until: datetime, *, recipes: bool) -> Compacte
 
 
 class Compaction:
-    """One run over a store. landing_id: the landing that pins what is rewritten; room: called with the bytes that a step may take."""
+    """One run over a store.
+
+    landing_id: the landing that pins rewritten chips; room: called with the bytes that a step may take.
+    """
 
     def __init__(self, chips: ChipStore, landing_id: str, room: Callable[[int], None]) -> None:
         self._chips, self._landing_id, self._room = chips, landing_id, room
@@ -69,7 +70,7 @@ class Compaction:
         self._sketches: OrderedDict[str, Sketch] = OrderedDict()
         self._newer = Newer()
         self._leaning: set[bytes] = set()
-        self._bases: U8 = np.zeros(0, np.uint64)  # keys of what the chains in these packs lean on
+        self._bases: U8 = np.zeros(0, np.uint64)  # keys of the bases of the chains in these packs
 
     def run(self, until: datetime, budget_bytes: int | None) -> Compacted:
         """Compact images written until then, within a budget of plain bytes. Raises StaleLanding, CapacityExceeded."""
@@ -100,7 +101,7 @@ class Compaction:
     def _pieces(self, image: Candidate) -> Pieces | None:
         try:
             return manifests.read(self._chips.objects, image.image_id)[1]
-        except (ImageNotFound, DigestMismatch, StorageRefused):  # deleted meanwhile, or damaged: others go on
+        except (ImageNotFound, DigestMismatch, StorageRefused):  # deleted or damaged: continue with the others
             return None
 
     def _image(
@@ -111,7 +112,7 @@ class Compaction:
         done: dict[str, int | None],
         budget_bytes: int | None,
     ) -> int:
-        """Compact an image, a step at a time, noting how far it is; return the plain bytes read."""
+        """Compact an image step by step, recording its progress; return the plain bytes read."""
         spent, first = 0, max(0, done.get(image.image_id) or 0)
         ended = None if related else compacted.NEWEST
         if not any(map(len, self._rows(pieces, first, len(pieces), self._chips.load_view()))):
@@ -148,7 +149,7 @@ class Compaction:
         return count
 
     def _pool(self, view: View, sketches: Sequence[Sketch]) -> Pool:
-        """Return the chips of sketches that others may lean on: of older images only what others lean on already."""
+        """Return the sketches' chips that others may lean on: of older images only those that are bases already."""
         settled = [member(self._bases, keys_of(sketch.digests)) for sketch in sketches]
         newer = [member(self._newer.keys, keys_of(sketch.digests)) for sketch in sketches]
         allowed = [
@@ -158,7 +159,7 @@ class Compaction:
         return Pool(sketches, allowed, settled, self._block)
 
     def _bearing(self, image: Candidate, older: Sequence[Candidate]) -> list[Candidate]:
-        """Return the next older images of the same name that others lean on."""
+        """Return the next older images of the same name that are bases of others."""
         self._learn_bases(self._chips.load_view())
         found: list[Candidate] = []
         for one in [other for other in older if other.stem == image.stem][:NEXT_OLDER]:
@@ -173,20 +174,20 @@ class Compaction:
         self._leaning |= more
 
     def _rows(self, pieces: Pieces, first: int, stop: int, view: View) -> tuple[I8, I8]:
-        """Return the rows to rewrite: those that may lean, and those that others lean on."""
+        """Return the rows to rewrite: those that may lean, and those that are bases."""
         self._learn_bases(view)
         work = work_on(pieces, first, stop, self._newer.keys, view, self._bases)
         return work.lean, work.alone
 
     def _rewrite(self, rewriting: Rewriting, pieces: Pieces, rows: I8, view: View, pool: Pool) -> None:
-        """Write rows anew, a chain at a time, where that makes them smaller; chips that can't be read stay as they are."""
+        """Rewrite rows, a chain at a time, if that makes them smaller; unreadable chips stay as they are."""
         source = self._chips.source()
         stored = view.locate(pieces.digests[rows]).stored.astype(np.int64) + RECORD.size
         for at, end in _chains(pieces, rows):
             digests = pieces.digests[rows[at:end]]
             try:
                 read = source.read(digests)
-            except (DigestMismatch, ObjectMissing):  # a verification names them
+            except (DigestMismatch, ObjectMissing):  # verification reports them
                 continue
             chips = list(zip(pieces.starts[rows[at:end]].tolist(), read, strict=True))
             chain, bases = self._smallest(source, pool, digests, chips, int(stored[at:end].sum()))
@@ -196,7 +197,7 @@ class Compaction:
     def _smallest(
         self, source: ChipSource, pool: Pool, digests: U1, chips: Sequence[tuple[int, Payload]], before: int
     ) -> tuple[list[Encoded], U1]:
-        """Return a chain with its bases, else one that stands alone, or nothing, by what they take. before: bytes taken now."""
+        """Return a leaning chain with its bases, else a standalone one, else nothing. before: present bytes."""
         bases = pool.bases_for(chips)
         plain = [memoryview(chip) for _, chip in chips]
         for leaning in (True, False) if len(bases) else (False,):
@@ -217,7 +218,7 @@ class Compaction:
         return [], bases[:0]
 
     def _sketch(self, image: Candidate) -> Sketch | None:
-        """Return the sketch of an image, None where it can't be read; the last ones are kept."""
+        """Return the sketch of an image, None if it can't be read; the most recent ones are cached."""
         image_id = image.image_id
         if image_id not in self._sketches:
             try:
@@ -240,7 +241,7 @@ class Compaction:
 
 
 def _few_enough(related: Sequence[Candidate]) -> list[Candidate]:
-    """Return images whose chips memory has room for, the first ones."""
+    """Return the first images, as many as fit into memory with their chips."""
     chips = np.cumsum([one.chips for one in related])
     return [one for one, count in zip(related, chips.tolist(), strict=True) if count <= MOST_CHIPS]
 
@@ -251,7 +252,7 @@ def _step_end(pieces: Pieces, first: int) -> int:
 
 
 def _chains(pieces: Pieces, rows: I8) -> Iterator[tuple[int, int]]:
-    """Yield (first, end) of stretches of rows whose chips fit one chain."""
+    """Yield (first, end) of row ranges whose chips fit one chain."""
     filled = np.concatenate([[0], np.cumsum(pieces.lengths[rows].astype(np.int64))])
     at = 0
     while at < len(rows):

@@ -1,4 +1,4 @@
-"""Which images to compact, which of their chips, and which images these may be like."""
+"""The choice of images to compact, of their chips, and of images they may be similar to."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,23 +14,23 @@ from storage.imagestore.reading import manifests
 from storage.imagestore.reading.view import View
 from storage.protocols import ObjectStore
 
-FEW_KEYS = 256  # the smallest keys of an image: how many two have in common tells how alike they are
+FEW_KEYS = 256  # the smallest keys of an image: the number two images share measures their similarity
 RELATED = 4  # images that one may lean on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """An image. made_at: orders images; written_at: when the storage got it, timezone-aware UTC."""
+    """An image. made_at: orders images; written_at: when the storage received it, timezone-aware UTC."""
 
     image_id: str
     made_at: datetime
     written_at: datetime
-    stem: str  # of its name: without numbers, builds of one image are called the same
+    stem: str  # of its name, without numbers: builds of one image share it
     few: U8  # its smallest keys, sorted
     size_bytes: int
     chips: int
     verbatim: bool  # kept as its own bytes
-    unpacked: bool  # its packed members are kept as their contents
+    unpacked: bool  # its packed members are kept as contents
 
 
 def candidates(objects: ObjectStore) -> list[Candidate]:
@@ -49,7 +49,7 @@ def _candidate(header: ManifestHeader, pieces: Pieces) -> Candidate:
 
 
 def due(images: Sequence[Candidate], until: datetime, done: Mapping[str, int | None]) -> list[Candidate]:
-    """Return those written at `until` or before that are not compacted yet, or were when nothing newer was like them.
+    """Return the images written at `until` or before that are not compacted, or were while no newer one was similar.
 
     images: newest first; done: as in `format/compacted.py`.
     """
@@ -64,10 +64,10 @@ def due(images: Sequence[Candidate], until: datetime, done: Mapping[str, int | N
 
 
 def _with_newer(images: Sequence[Candidate]) -> list[bool]:
-    """Tell of each image whether a newer one has chips in common with it, or its name. images: newest first."""
+    """Tell for each image whether a newer one shares chips or its name with it. images: newest first."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(one.few for one in images)])
     numbers = np.repeat(np.arange(len(images)), [len(one.few) for one in images])
-    found, first = np.unique(keys, return_index=True)  # of equal keys the newest image's
+    found, first = np.unique(keys, return_index=True)  # of equal keys, the newest image's
     newest = numbers[first]
     stems: dict[str, int] = {}
     return [
@@ -78,7 +78,7 @@ def _with_newer(images: Sequence[Candidate]) -> list[bool]:
 
 @dataclass(slots=True)
 class Newer:
-    """The images newer than the one that is looked at: the chips that they have, and how alike they are."""
+    """The images newer than the current one: their chips, and their similarity."""
 
     keys: U8 = field(default_factory=lambda: np.zeros(0, np.uint64))
     _images: list[Candidate] = field(default_factory=list)
@@ -89,10 +89,10 @@ class Newer:
         self._images.append(image)
 
     def related(self, image: Candidate) -> list[Candidate]:
-        """Return images that may be like an older one, newest first.
+        """Return images that may be similar to an older one, newest first.
 
-        Those that have most chips in common with it; the newest that has any, since what others lean on is best what stays
-        anyway; and the newest and the next of its name.
+        These are the images that share most chips with it; the newest that shares any, since bases are best among chips
+        that stay anyway; and the newest and the next one of its name.
         """
         alike = [(int(member(image.few, one.few).sum()), -number) for number, one in enumerate(self._images)]
         best = {-number for common, number in sorted(alike, reverse=True)[:RELATED] if common}
@@ -103,7 +103,7 @@ class Newer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """Rows of an image's pieces. lean: may lean on other chips; alone: others lean on them."""
+    """Rows of an image's pieces. lean: may lean on other chips; alone: bases of others."""
 
     lean: I8
     alone: I8
@@ -115,9 +115,9 @@ def sorted_keys(pieces: Pieces) -> U8:
 
 
 def work_on(pieces: Pieces, first: int, stop: int, newer: U8, view: View, bases: U8) -> Work:
-    """Return which chips of the pieces `[first, stop)` to rewrite: each once, and none that a newer image has.
+    """Return the chips of the pieces `[first, stop)` to rewrite: each once, and none that a newer image has.
 
-    newer: sorted keys of the chips of newer images; bases: of those that chains lean on.
+    newer: sorted keys of the chips of newer images; bases: sorted keys of all bases.
     """
     rows = first + np.flatnonzero(~pieces.holes[first:stop])
     digests: U1 = pieces.digests[rows]

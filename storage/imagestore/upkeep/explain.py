@@ -1,4 +1,4 @@
-"""Why a chip is kept, or is going: in words, for one chip."""
+"""An explanation in words of why a chip is kept, or will be deleted."""
 
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import epochs, finished
@@ -10,7 +10,7 @@ from storage.imagestore.reading.unindexed_packs import leaned_on
 
 
 def why(chips: ChipStore, digest: bytes) -> tuple[str, ...]:
-    """Return one sentence for each thing that keeps the chip, where it lies, and whether an epoch condemned it."""
+    """Return sentences for each reason to keep the chip, for its place, and for an epoch that condemned it."""
     wanted = as_digests([digest])
     sentences = [_place(chips, digest)]
     sentences += [
@@ -43,7 +43,7 @@ def _place(chips: ChipStore, digest: bytes) -> str:
 
 
 def _leaning_on(chips: ChipStore, digest: bytes) -> list[str]:
-    """Say how many packs have chains that lean on the chip."""
+    """Say how many packs have chains leaning on the chip."""
     key = keys_of(as_digests([digest]))
     packs = chips.load_view().leaning_packs()
     count = sum(bool(member(leaned_on(chips.objects, [name]), key).any()) for name in packs)

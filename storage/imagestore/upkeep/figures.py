@@ -1,4 +1,4 @@
-"""What a store saves, and by what: from the columns of the index, without reading a chip."""
+"""The bytes a store saves, by cause, computed from the columns of the index without reading a chip."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,10 @@ from storage.imagestore.reading.view import View
 
 
 class Saved(NamedTuple):
-    """Bytes. by_dedup: chips that several images have, and zeros; by_compaction: what chains that lean spare, estimated."""
+    """Saved bytes.
+
+    by_dedup: chips shared by several images, and zeros; by_compaction: saved by leaning chains, estimated.
+    """
 
     by_dedup: int
     by_compression: int
@@ -17,10 +20,10 @@ class Saved(NamedTuple):
 
 
 def saved(view: View, logical_bytes: int) -> Saved:
-    """Return what is saved of the images' bytes.
+    """Return the bytes saved on the images' total.
 
-    What leans would take as much of its plain bytes as what stands alone does: that is the estimate. Chips that nothing needs
-    count until they are reclaimed.
+    The estimate assumes that leaning chips would compress alone like standalone ones do. Chips that nothing needs count
+    until they are reclaimed.
     """
     alone_raw = alone_stored = leaning_raw = leaning_stored = 0
     for table in view.tables:

@@ -1,4 +1,4 @@
-"""What is damaged in a store besides manifests and chips' bytes: found without reading packs, repaired where it can be derived."""
+"""Damage in a store other than to manifests and chips' bytes: found without reading packs, repaired if derivable."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,11 +18,11 @@ from storage.imagestore.reading.unindexed_packs import leaning_on, needed_loose
 from storage.imagestore.reading.view import Located, View
 from storage.protocols import ObjectStore
 
-NAMED = 3  # objects of a kind that are named, the others are counted
+NAMED = 3  # objects of a kind that are named; the others are counted
 
 
 def ailments(chips: ChipStore) -> Iterator[Ailment]:
-    """Yield what is wrong, changing nothing."""
+    """Yield each defect, changing nothing."""
     objects, view = chips.objects, chips.view_as_it_is()
     if wrong := parameters.differs(objects):
         yield Ailment(subject=parameters.NAME, damage=wrong, cure="the one that is whole is written over the other")
@@ -39,11 +39,11 @@ def ailments(chips: ChipStore) -> Iterator[Ailment]:
 
 
 def repair(chips: ChipStore) -> None:
-    """Write anew what can be derived; mark as damaged the chips of packs that are gone, so that adds store them again."""
+    """Rewrite what can be derived; mark the chips of missing packs as damaged, so that adds store them again."""
     from storage.imagestore.upkeep.reclaim import finish_interrupted
 
     parameters.keep_copy(chips.objects)
-    if chips.view_as_it_is().reclaiming:  # nothing is added to an index beside a reclaim; two that finish it do no harm
+    if chips.view_as_it_is().reclaiming:  # an index must not grow during a reclaim; two may finish it at once
         finish_interrupted(chips)
     chips.restore_index()
     _, lost = _short_packs(chips.objects, chips.load_view())
@@ -52,7 +52,7 @@ def repair(chips: ChipStore) -> None:
 
 
 def _reclaims(objects: ObjectStore) -> Iterator[Ailment]:
-    """Yield notes of reclaims that can't be read; what they were about is decided anew."""
+    """Yield unreadable notes of reclaims; their decisions are made anew."""
     notes = [*map(epochs.name_of, epochs.numbers(objects)[-1:]), *map(verdict.name_of, verdict.numbers(objects))]
     broken = [name for name in notes if not _readable(objects, name)]
     if broken:
@@ -61,7 +61,7 @@ def _reclaims(objects: ObjectStore) -> Iterator[Ailment]:
 
 
 def _recipes(objects: ObjectStore) -> Iterator[Ailment]:
-    """Yield what this host can't read because its libraries compress otherwise; nothing of it is damaged."""
+    """Yield images this host can't read because its libraries compress differently; they are not damaged."""
     wanted = {
         image_id: why
         for image_id, why in manifests.read_all(objects, lambda header, _: header.other_bytes)
@@ -95,14 +95,14 @@ def _packs(objects: ObjectStore, view: View) -> Iterator[Ailment]:
 
 
 def _short_packs(objects: ObjectStore, view: View) -> tuple[list[bytes], U1]:
-    """Return the packs that are shorter than the index says, and the chips (n, 32) that are only there."""
+    """Return the packs that are shorter than the index says, and the chips (n, 32) that exist only there."""
     sizes = pack.sizes(objects)
     lost = [np.zeros((0, 32), np.uint8)]
     packs: set[bytes] = set()
     for table in view.tables:
         outside = _outside(table, table.packs, sizes)
         digests = table.digests[outside]
-        places = view.locate(digests)  # what was stored again since lies elsewhere
+        places = view.locate(digests)  # chips stored again since then lie elsewhere
         lost.append(digests[_outside(places, places.packs, sizes)])
         packs |= {table.packs[number].tobytes() for number in np.unique(table.pack[outside])}
     lost.extend(leaning_on(objects, view, index.distinct(index.keys_of(np.concatenate(lost)))))
@@ -111,7 +111,7 @@ def _short_packs(objects: ObjectStore, view: View) -> tuple[list[bytes], U1]:
 
 
 def _outside(places: Table | Located, packs: U1, sizes: Mapping[bytes, int]) -> Flags:
-    """Tell which records lie behind the end of their pack."""
+    """Tell which records lie beyond the end of their pack."""
     if not len(packs):
         return np.zeros(len(places.pack), np.bool_)
     ends = np.array([sizes.get(name.tobytes(), 0) for name in packs], np.uint64)
@@ -120,7 +120,7 @@ def _outside(places: Table | Located, packs: U1, sizes: Mapping[bytes, int]) -> 
 
 
 def _in_need(objects: ObjectStore, view: View, lost: U8) -> Iterator[str]:
-    """Yield the images with a chip that lies nowhere, or whose key is among the lost ones."""
+    """Yield the images with a chip that has no place, or whose key is among the lost ones."""
     gone = index.distinct(lost)
 
     def lacks(_: ManifestHeader, pieces: Pieces) -> bool:

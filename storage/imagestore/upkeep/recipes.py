@@ -1,8 +1,8 @@
-"""Keeping what is packed as contents and recipe, and putting it back: what the storage wants, for images not written lately.
+"""Turn packed files into contents and recipe, or back, as the storage's settings say, for images not written lately.
 
-Two steps: the clusters of a compressed qcow2 file, then packed members, also of what the first step made. The new pieces are
-landed as those of an add, the whole file is made of them once more and proven, and only then the manifest is written anew,
-under the image's lock. Readers that began before find the new one.
+There are two steps: the clusters of a compressed qcow2 file, then packed members, including those in the result of the
+first step. The new pieces are landed as in an add, the whole file is reproduced from them and proven, and only then is
+the manifest rewritten, under the image's lock. Readers that began earlier switch to the new one.
 """
 
 import hashlib
@@ -46,16 +46,16 @@ Planned = tuple[ManifestHeader, Iterable[memoryview]]
 Plan = Callable[[ManifestHeader, Pieces, str], Planned | None]
 BLOCK_BYTES = 4 << 20
 KEPT = (ImageNotFound, ImageBusy, DigestMismatch, ObjectMissing, StorageRefused, MissingProgram, ProgramFailed)
-"""What leaves one image as it is, and lets the others go on."""
+"""Errors that leave one image unchanged and let the others continue."""
 
 
 def here() -> str:
-    """Return the libraries of this host: what did not come back with them is not tried with them again."""
+    """Return the libraries of this host: images that they could not reproduce are not tried with them again."""
     return f"{library('zlib')}, {library('zstd')}; {deflate_here()}"
 
 
 def due(images: Iterable[Candidate], until: datetime, tried: dict[str, str], *, wanted: bool) -> list[Candidate]:
-    """Return the images to turn. wanted: whether recipes are; else those that have one are put back."""
+    """Return the images to convert. wanted: whether recipes are; else those that have one are restored."""
     old = [one for one in images if one.written_at <= until]
     if not wanted:
         return [one for one in old if not one.verbatim]
@@ -64,7 +64,7 @@ def due(images: Iterable[Candidate], until: datetime, tried: dict[str, str], *, 
 
 @dataclass(slots=True)
 class Turned:
-    """What was done. images: turned; bytes_read: of files; items: what was left as it is, and why."""
+    """The result. images: converted ones; bytes_read: of files; items: images left unchanged, and why."""
 
     images: int = 0
     bytes_read: int = 0
@@ -87,7 +87,7 @@ class Recipes:
         self._wanted = wanted
 
     def run(self, images: Sequence[Candidate], until: datetime, budget_bytes: int | None) -> Turned:
-        """Turn what is due. Raises CapacityExceeded, StaleLanding."""
+        """Convert the due images. Raises CapacityExceeded, StaleLanding."""
         objects, turned = self._chips.objects, Turned()
         there = {one.image_id for one in images}
         tried = {image_id: what for image_id, what in compacted.read_tried(objects).items() if image_id in there}
@@ -104,7 +104,7 @@ class Recipes:
         return turned
 
     def _note(self, image_id: str, tried: dict[str, str]) -> None:
-        """Note that no more of an image's bytes comes back here, or that it may be tried again."""
+        """Record that this host reproduces no more of an image, or that it may be tried again."""
         objects = self._chips.objects
         if self._wanted and manifests.read(objects, image_id)[0].members is None:
             raise_version(objects, RECIPES_VERSION)
@@ -114,7 +114,7 @@ class Recipes:
         compacted.write(objects, compacted.read(objects), tried)
 
     def _turn(self, image_id: str) -> bool:
-        """Turn one image; False where its bytes do not come back."""
+        """Convert one image; return False if its bytes can't be reproduced."""
         steps: tuple[Plan, ...] = (self._without_clusters, self._without_members)
         done = False
         for plan in steps if self._wanted else (self._as_it_was,):
@@ -135,7 +135,7 @@ class Recipes:
         landing = self._landing(self._landing_id)
         try:
             landed = self._land(landing, blocks)
-            give_back()  # each of these has threads of its own, and what they freed is kept for others that never come
+            give_back()  # each of these has its own threads, and their freed memory is kept for threads that never come
             after = after.model_copy(update={"chips": int((~landed.pieces.holes).sum())})
             self._prove(landed, after, where)
             self._publish(image_id, before, after, landed)
@@ -147,7 +147,7 @@ class Recipes:
         return True
 
     def _compact_again(self, image_id: str) -> None:
-        """Note that an image's chips are others now."""
+        """Record that an image's chips have changed."""
         images = compacted.read(self._chips.objects)
         images.pop(image_id, None)
         compacted.write(self._chips.objects, images)
@@ -171,7 +171,7 @@ class Recipes:
         return header.model_copy(update={"members": unpacked.recipe}), taking_members.stream(reader, unpacked)
 
     def _as_it_was(self, header: ManifestHeader, pieces: Pieces, where: str) -> Planned | None:
-        """Plan the form of the file's own bytes."""
+        """Plan the form with the file's own bytes."""
         if header.verbatim:
             return None
         reader = reader_of(self._chips.source(), header, pieces, where)
@@ -191,7 +191,7 @@ class Recipes:
         return done
 
     def _prove(self, landed: Finished, header: ManifestHeader, where: str) -> None:
-        """Make the whole file of what was stored. Raises DigestMismatch where that is another one."""
+        """Reproduce the whole file from what was stored. Raises DigestMismatch if it differs."""
         sha256, size = hashlib.sha256(), 0
         reader = reader_of(self._chips.source((landed.table,)), header, landed.pieces, where)
         for length, data in reader.pieces():
@@ -202,7 +202,7 @@ class Recipes:
             raise DigestMismatch(where, f"sha256:{header.digests.sha256}", f"sha256:{sha256.hexdigest()}")
 
     def _publish(self, image_id: str, before: bytes, header: ManifestHeader, landed: Finished) -> None:
-        """Make the new pieces those of the image, unless it was deleted or written anew meanwhile. Raises ImageNotFound."""
+        """Give the image the new pieces, unless it was deleted or rewritten meanwhile. Raises ImageNotFound."""
         objects, name = self._chips.objects, manifests.name_of(image_id)
         raise_version(objects, header.store_version)
         publish_chips(self._chips, self._landing_id, landed)
@@ -211,7 +211,7 @@ class Recipes:
                 raise ImageNotFound(image_id, "as it was: it was written anew meanwhile")
             objects.put(name, manifest.encode(header, landed.entries))
             if not alive(self._chips, self._landing_id, landed) and self._lacking(landed.pieces):
-                objects.put(name, before)  # a reclaim was told meanwhile that nobody goes on with this
+                objects.put(name, before)  # a reclaim was told meanwhile that the landing is abandoned
                 raise ObjectMissing(f"{objects.location}/{name}: chips of its new form")
 
     def _lacking(self, pieces: Pieces) -> bool:

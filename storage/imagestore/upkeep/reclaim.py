@@ -1,10 +1,10 @@
-"""Giving back the space of chips that nothing needs, beside running adds, without clocks or locks.
+"""Free the space of chips that nothing needs, beside running adds, without clocks or locks.
 
-1. plan: packs without needed chips go, sparse ones are written anew;
-2. create the epoch, exclusively, naming what is condemned: every adder that has not pinned by now will see it;
-3. only then read the pins, landings before manifests, and settle the verdict once: what is pinned is spared;
+1. plan: packs without needed chips go, sparse ones are rewritten;
+2. create the epoch, exclusively, naming what is condemned: every add that has not pinned by now will see it;
+3. only then read the pins, landings before manifests, and settle the verdict once: pinned chips are spared;
 4. sweep: write needed chips anew, then the index, then delete old segments and packs;
-5. note that the epoch is done. A reclaim that finds an unfinished epoch finishes it first.
+5. record that the epoch is done. A reclaim that finds an unfinished epoch finishes it first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,15 +31,15 @@ from storage.imagestore.upkeep.reclaim_plan import SPARSE, PackPlan, Places, pla
 from storage.imagestore.writing.publish import discard
 
 BUSY = (ItemOutcome(subject="reclaim", outcome="pending", reason="another reclaim is at work"),)
-MANY_SEGMENTS = 64  # from here on a reclaim joins them even if nothing is condemned
+MANY_SEGMENTS = 64  # from this number on, a reclaim joins them even if nothing is condemned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """What a reclaim knows before it decides.
+    """The state of a store before a reclaim decides.
 
-    packs: names (p, 32) in the plan's order; sizes: bytes of each pack there is; loose: packs that nobody names;
-    unread: errors of manifests of which can't be told what they need. epoch: the newest one then; reclaiming: it was under way.
+    packs: names (p, 32) in the plan's order; sizes: bytes of each existing pack; loose: packs that nothing names;
+    unread: errors of manifests whose needs are unknown. epoch: the newest one then; reclaiming: it was unfinished.
     """
 
     packs: U1
@@ -66,8 +66,9 @@ def reclaim(
 ) -> ReclaimReport:
     """Free what no manifest and no landing needs; see the module.
 
-    keep_landings: ids of landings that may go on, all others are discarded; None: all may. sparse_below: packs are written anew
-    with less than this fraction in use. Where a manifest can't be read, what it needs can't be told: landings are discarded, and no chip goes.
+    keep_landings: ids of landings that may continue, all others are discarded; None: all may. sparse_below: packs with
+    less than this fraction in use are rewritten. If a manifest can't be read, its needs are unknown: landings are
+    discarded, and no chip is deleted.
     """
     gone = frozenset(landing_ids(chips.objects)) - keep_landings if keep_landings is not None else frozenset()
     if not plan_only:
@@ -76,7 +77,7 @@ def reclaim(
             discard(chips, landing_id)
         chips.restore_index()
         keep_copy(chips.objects)
-    # What a reclaim would index first is not loose in its plan either.
+    # Packs that a reclaim would index first are not loose in its plan either.
     lacking = _pack_names(needed_loose(chips.objects, chips.view_as_it_is())) if plan_only else frozenset()
     found = survey(chips, gone, lacking, sparse_below)
     if found.unread:
@@ -101,8 +102,11 @@ def survey(
     lacking: frozenset[bytes] = frozenset(),
     sparse_below: float = SPARSE,
 ) -> Survey:
-    """Look at everything. gone: landings that count no more; lacking: packs that are to be indexed; sparse_below: see `reclaim`."""
-    # Packs are listed before landings are read: a pack is named in a journal before it exists.
+    """Survey the whole store.
+
+    gone: landings that no longer count; lacking: packs that are to be indexed; sparse_below: see `reclaim`.
+    """
+    # Packs are listed before landings are read: a journal names a pack before it exists.
     sizes = pack.sizes(chips.objects)
     pins = read_pins(chips.objects, gone)
     view = chips.load_view()
@@ -121,9 +125,9 @@ def survey(
 def _planned(
     chips: ChipStore, view: View, names: Sequence[bytes], pinned: U8, planner: Callable[[U8], PackPlan]
 ) -> PackPlan:
-    """Plan with what chains lean on counted as needed, unless all of a pack's chips go. planner: plans by the keys needed.
+    """Plan with bases counted as needed, unless all of a pack's chips go. planner: plans by the needed keys.
 
-    A pack that is written anew counts as leaning, too: the second plan then drops at least what the first one dropped.
+    A rewritten pack counts as leaning too, so the second plan drops at least what the first one dropped.
     """
     leaning = view.leaning_packs()
     if not leaning:
@@ -135,7 +139,7 @@ def _planned(
 
 
 def _places(tables: Sequence[Table]) -> tuple[U1, Places]:
-    """Return the names of all packs, and for each chip the place that counts; a range of keys at a time."""
+    """Return the names of all packs, and each chip's current place; processes one range of keys at a time."""
     packs = np.unique(np.concatenate([np.zeros((0, 32), np.uint8), *(t.packs for t in tables)]), axis=0)
     numbers = {name.tobytes(): n for n, name in enumerate(packs)}
     parts = 1 + sum(map(len, tables)) // sweep.PART_CHIPS
@@ -154,7 +158,7 @@ def _places(tables: Sequence[Table]) -> tuple[U1, Places]:
 
 
 def finish_interrupted(chips: ChipStore) -> None:
-    """Carry out what a reclaim that died had begun."""
+    """Finish an interrupted reclaim."""
     newest = epochs.newest(chips.objects)
     if newest:
         _carry_out(chips, newest)
@@ -164,10 +168,11 @@ def finish_interrupted(chips: ChipStore) -> None:
 
 
 def _apply(chips: ChipStore, found: Survey) -> tuple[ItemOutcome, ...]:
-    """Do what a survey decided, unless another reclaim began since: what it moves and deletes was not seen then.
+    """Carry out a survey's decision, unless another reclaim began since: its moves and deletions were not seen then.
 
-    So the epoch is the one after that of the survey. Its number may be free again once a later one is done: then ours is not
-    the newest, nobody has looked at it, and it goes. While another reclaim is under way, its new packs are named nowhere yet.
+    The epoch therefore follows that of the survey. Its number may be free again once a later one is done: then ours is
+    not the newest, no one has seen it, and it is removed. While another reclaim is running, nothing names its new packs
+    yet.
     """
     if found.reclaiming:
         return BUSY
@@ -186,7 +191,7 @@ def _apply(chips: ChipStore, found: Survey) -> tuple[ItemOutcome, ...]:
 
 
 def _carry_out(chips: ChipStore, epoch: int) -> tuple[ItemOutcome, ...]:
-    """Settle the verdict of an epoch unless that was done, sweep, note that it is done. Safe to repeat."""
+    """Settle the verdict of an epoch if it has none, sweep, and record that it is done. Safe to repeat."""
     condemned = epochs.condemned(chips.objects, epoch)
     if condemned is None:
         return ()
@@ -197,7 +202,7 @@ def _carry_out(chips: ChipStore, epoch: int) -> tuple[ItemOutcome, ...]:
             return tuple(_unread(judged))
         verdict.record_verdict(chips.objects, epoch, judged)
         settled = verdict.read(chips.objects, epoch)
-    # No verdict at first may also mean that somebody else is done with the epoch and took it away.
+    # A missing verdict may also mean that another process finished the epoch and removed it.
     if settled is None or epochs.condemned(chips.objects, epoch) is None:
         return ()
     failed = sweep.sweep(chips, epoch, settled)
@@ -207,15 +212,15 @@ def _carry_out(chips: ChipStore, epoch: int) -> tuple[ItemOutcome, ...]:
 
 
 def _judge(chips: ChipStore, condemned: Condemned) -> Verdict | tuple[Unreadable, ...]:
-    """Take what is pinned out of what was condemned; the epoch exists, so whoever pins from now on knows it.
+    """Exclude the pinned chips from the condemned; the epoch exists, so later pins take it into account.
 
-    Where manifests can't be read, their errors: the epoch waits until they are repaired or deleted.
+    If manifests can't be read, return their errors: the epoch waits until they are repaired or deleted.
     """
     pins = read_pins(chips.objects)
     if pins.unread and len(condemned.keys):
         return pins.unread
-    view = chips.load_view()  # after the pins: what leans on chips is seen as a landing or in the index
-    unneeded = condemned.packs - _packs_with(view, pins.keys)  # of the others chains may move as they are
+    view = chips.load_view()  # after the pins: whatever leans on chips is seen as a landing or in the index
+    unneeded = condemned.packs - _packs_with(view, pins.keys)  # chains of the others may be moved unchanged
     pinned = distinct(np.concatenate([pins.keys, leaned_on(chips.objects, view.leaning_packs() - unneeded)]))
     scope = Scope(
         segments=view.segments,
@@ -227,7 +232,7 @@ def _judge(chips: ChipStore, condemned: Condemned) -> Verdict | tuple[Unreadable
 
 
 def _packs_with(view: View, keys: U8) -> set[bytes]:
-    """Return the packs that have some of these chips, also where they lie elsewhere by now."""
+    """Return the packs that have some of these chips, even if they lie elsewhere by now."""
     return {
         table.packs[number].tobytes()
         for table in view.tables
@@ -240,7 +245,7 @@ def _discarded(gone: frozenset[str]) -> list[ItemOutcome]:
 
 
 def _unread(errors: Iterable[Unreadable]) -> list[ItemOutcome]:
-    """Say which manifests stand in the way."""
+    """Report the manifests that block the reclaim."""
     what = "no chips are freed until it is repaired from another replica (verify-replicas) or its image is expunged"
     return [
         ItemOutcome(subject="reclaim", outcome="failed", reason=f"{error}; what it needs can't be told: {what}")
@@ -249,7 +254,7 @@ def _unread(errors: Iterable[Unreadable]) -> list[ItemOutcome]:
 
 
 def _outcomes(found: Survey, gone: frozenset[str]) -> list[ItemOutcome]:
-    """Say what happens to each landing and pack, and why."""
+    """Report what happens to each landing and pack, and why."""
     items = _discarded(gone)
     reasons = [(name, "no index and no landing names it") for name in found.loose]
     reasons += [(name, "none of its chips is needed") for name in found.names(found.plan.drop)]

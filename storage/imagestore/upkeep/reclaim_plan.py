@@ -1,4 +1,4 @@
-"""Which packs to drop and which to write anew: pure arithmetic on columns, linear, tens of bytes a chip."""
+"""Which packs to drop and which to rewrite: pure, linear arithmetic on columns, tens of bytes per chip."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from storage.imagestore.format.index import I8, U4, U8, Flags, distinct, member
 from storage.imagestore.format.pack import RECORD
 
 Sizes = npt.NDArray[np.int64]
-SPARSE = 0.5  # a pack with less than this fraction in use is written anew
-FEW = 8  # so many small packs are joined
+SPARSE = 0.5  # a pack with less than this fraction in use is rewritten
+FEW = 8  # this many small packs are joined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class PackPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """What the plan needs of an index, 16 bytes a chip: each chip once, with the number of its pack."""
+    """The columns of an index that the plan needs, 16 bytes per chip: each chip once, with the number of its pack."""
 
     keys: U8
     pack: U4
@@ -39,9 +39,9 @@ def plan_reclaim(
 ) -> PackPlan:
     """Decide for each pack. live: sorted keys of chips that something needs.
 
-    pack_sizes: bytes of each pack by number. A pack without live chips is dropped. A sparse one is written
-    anew without its garbage, small ones (below small_bytes) are joined once there are several. Keys are compared, not
-    digests: where two chips share a key, both count as live, which errs on the safe side. sparse_below: the fraction in use.
+    pack_sizes: bytes of each pack by number. A pack without live chips is dropped. A sparse one is rewritten without
+    its garbage; small ones (below small_bytes) are joined once there are several. Keys are compared, not digests: if
+    two chips share a key, both count as live, which is the safe side. sparse_below: the fraction in use.
     """
     alive = member(live, places.keys)
     used = _bytes_in_use(places, alive, len(pack_sizes))

@@ -1,7 +1,7 @@
-"""New packs for chips that a store has already: written aside, read back and proven, then made those that count in one step.
+"""New packs for chips a store already has: written aside, read back and proven, then made current in one step.
 
-As a landing pins what an add relies on, one pins the chips that are rewritten and those that they lean on: a reclaim sees it,
-or is seen. Once it is published, the packs themselves say what they lean on.
+As a landing pins the chips that an add relies on, one pins the rewritten chips and their bases: a reclaim sees it, or
+is seen. Once published, the packs themselves name their bases.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from storage.protocols import SourceInfo
 
 
 class Rewriting:
-    """One writer at a time; what one that died left is deleted by the next, for its chips lie elsewhere, too."""
+    """One writer at a time; the next one deletes a dead one's leftovers, whose chips also lie elsewhere."""
 
     def __init__(self, chips: ChipStore, landing_id: str) -> None:
         self.landing_id = landing_id
@@ -34,7 +34,7 @@ class Rewriting:
         self._leaning: set[bytes] = set()
 
     def begin(self, chips: U1, sketches: Sequence[Sketch]) -> None:
-        """Pin chips (n, 32) that may be rewritten and those that they may lean on. A view is to be loaded after that."""
+        """Pin chips (n, 32) that may be rewritten and their possible bases. A view must be loaded after that."""
         raise_version(self._chips.objects, LEANING_VERSION)
         discard(self._chips, self.landing_id)
         self._journal.begin(SourceInfo(url="imagewright:compaction"))
@@ -46,7 +46,7 @@ class Rewriting:
         self._leaning = self._chips.load_view().leaning_packs()
 
     def add(self, chain: list[Encoded], bases: U1) -> None:
-        """Write one chain, the record of its bases first if it leans on some. Raises StaleLanding if the landing was swept."""
+        """Write one chain, after the record of any bases. Raises StaleLanding if the landing was swept."""
         try:
             self._packer = self._packer or self._new_packer()
             self._packer.add(chain)
@@ -60,9 +60,9 @@ class Rewriting:
         return Packer(self._chips.objects, place, pack_bytes, self._journal.pack, self._sealed.append, leaning=True)
 
     def publish(self) -> None:
-        """Prove all new packs, then make their chips the ones that count; more may be added after that.
+        """Prove all new packs, then make their chips current; more may be added after that.
 
-        Raises DigestMismatch where a pack does not read back, StaleLanding if the landing was discarded, or another
+        Raises DigestMismatch if a pack does not read back, StaleLanding if the landing was discarded, or another
         process compacted meanwhile. Nothing has changed then.
         """
         if self._packer is None:
@@ -86,11 +86,11 @@ class Rewriting:
         self._packer, self._sealed, self._bases = None, [], self._bases[:0]
 
     def end(self) -> None:
-        """Unpin: packs that were published say themselves what they lean on."""
+        """Unpin: published packs name their bases themselves."""
         remove(self._chips, self.landing_id)
 
     def discard(self) -> None:
-        """Delete what was written and not published."""
+        """Delete what was written but not published."""
         if self._packer is not None:
             self._packer.stop()
         discard(self._chips, self.landing_id)
@@ -101,7 +101,7 @@ class Rewriting:
             pass
 
     def _require_unchanged(self, view: View) -> None:
-        """Look that bases still lean on nothing, and that nobody else made a chip lean meanwhile. Raises StaleLanding."""
+        """Check that bases still lean on nothing, and that no other process made a chip lean. Raises StaleLanding."""
         places = view.locate(self._bases)
         stale = places.missing.any() or places.leaning.any() or view.leaning_packs() - self._leaning
         if stale or self._journal.read().writer != self._journal.writer:

@@ -1,6 +1,7 @@
-"""Which chips are like others: by hashes of the blocks in them that lie at the same boundaries of their files.
+"""Similarity of chips, by hashes of the blocks in them that lie at the same boundaries of their files.
 
-File systems and disk formats move whole blocks of 4 KiB. A hash only points at chips that may help; nothing relies on it.
+File systems and disk formats move whole blocks of 4 KiB. A hash only suggests chips that may help; nothing relies on
+it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +15,17 @@ from storage.imagestore.format.index import U1, U4, U8, Flags
 
 BLOCKS_PER_CHIP = 16  # a chip of average size: 64 KiB hold 16 blocks of 4 KiB
 LARGEST_BLOCK = 4096
-MOST_HASHES = 1 << 18  # of one file: 3 MiB for 1 GiB of blocks; of a larger one only every second is kept, or fourth …
-ENOUGH = 0.1  # of a chip that nothing leans on yet must be like: what is leaned on can't lean itself
-WORTH_LEANING = 0.05  # of a chain's bytes must be like its bases: reading it costs reading them
+MOST_HASHES = 1 << 18  # of one file: 3 MiB for 1 GiB of blocks; of a larger one every second is kept, or fourth …
+ENOUGH = 0.1  # of a chip that is no base yet must be similar: a base can't lean itself
+WORTH_LEANING = 0.05  # of a chain's bytes must be in its bases: reading it costs reading them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sketch:
-    """The blocks of a file's chips. hashes (b,), chip (b,): its number; digests (n, 32), raw (n,): the chips; every: of how many hashes one is kept."""
+    """The blocks of a file's chips.
+
+    hashes (b,); chip (b,): its number; digests (n, 32), raw (n,): of the chips; every: one of this many hashes is kept.
+    """
 
     hashes: U8
     chip: U4
@@ -31,12 +35,12 @@ class Sketch:
 
 
 def block_bytes(average_chip: int) -> int:
-    """Return the size of blocks for a store's chips."""
+    """Return the block size for a store's chips."""
     return min(LARGEST_BLOCK, max(64, average_chip // BLOCKS_PER_CHIP // 8 * 8))
 
 
 def block_hashes(chip: Payload, offset: int, block: int) -> U8:
-    """Return the hashes of the whole blocks in a chip, zeros left out. offset: of the chip in its file."""
+    """Return the hashes of the whole blocks in a chip, without zeros. offset: of the chip in its file."""
     first = -offset % block
     count = (len(chip) - first) // block
     if count <= 0:
@@ -71,10 +75,10 @@ def _sampled(hashes: U8, every: int) -> U8:
 
 
 class Pool:
-    """Chips that others may lean on. sketches: newest file first, that is preferred.
+    """Chips that others may lean on. sketches: newest file first, which is preferred.
 
-    allowed: which of the chips of each; settled: which of these others lean on already. One build that many lean on takes
-    less than many that each have one leaning on them, as what is leaned on can't lean itself.
+    allowed: flags of each sketch's chips; settled: flags of those that are bases already. One build that many lean on
+    takes less than many with one leaning each, as a base can't lean itself.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Pool:
         for first in (
             True,
             False,
-        ):  # of equal blocks the first one counts: what others lean on already, then the newest file
+        ):  # of equal blocks the first one counts: existing bases, then the newest file
             start = 0
             for s, ok, bears in zip(sketches, allowed, settled, strict=True):
                 kept = (ok & (bears == first))[s.chip] & _is_sampled(s.hashes, self._every)
@@ -99,7 +103,7 @@ class Pool:
         self._chip: U4 = np.concatenate(chips)[where]
 
     def bases_for(self, chips: Sequence[tuple[int, Payload]]) -> U1:
-        """Return the digests (n, 32) of the bases that help most with a chain of chips, (offset, bytes) each; none if few would."""
+        """Return the digests (n, 32) of the bases that help a chain most; none if few would. chips: (offset, bytes)."""
         found = [_sampled(block_hashes(chip, offset, self._block), self._every) for offset, chip in chips]
         hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
         at = np.minimum(np.searchsorted(self._hashes, hashes), max(0, len(self._hashes) - 1))

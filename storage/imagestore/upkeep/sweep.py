@@ -1,7 +1,7 @@
-"""Carrying out a verdict: needed chips move to new packs, the index is written anew, then the old goes.
+"""Carry out a verdict: needed chips move to new packs, the index is rewritten, then the old objects are deleted.
 
-The parts of the new index have fixed names and are created exclusively: of two that sweep at once, one writes a part,
-and the packs that the other wrote in vain are loose and freed by the next reclaim.
+The parts of the new index have fixed names and are created exclusively: of two concurrent sweeps, one writes a part;
+the packs that the other wrote in vain are loose, and the next reclaim frees them.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ FOLDER = "sweeps/"
 
 
 def sweep(chips: ChipStore, epoch: int, verdict: Verdict) -> tuple[ItemOutcome, ...]:
-    """Do it. Safe to repeat, and to be done by two at once. Returns which packs had to stay, and why."""
+    """Carry out the verdict. Safe to repeat and to run twice at once. Returns the packs that had to stay, and why."""
     parts = [index.part_name(verdict.scope.sequence, epoch, n) for n in range(verdict.scope.parts)]
     failed: tuple[ItemOutcome, ...] = ()
     if any(chips.objects.size(name) is None for name in parts):
         try:
             failed = _write_parts(chips, epoch, verdict, parts)
-        except ObjectMissing:  # a segment was deleted: somebody else finished all parts
+        except ObjectMissing:  # a segment was deleted: another process finished all parts
             if any(chips.objects.size(name) is None for name in parts):
                 raise
     _delete_old(chips, verdict, parts)
@@ -54,9 +54,9 @@ def _write_parts(chips: ChipStore, epoch: int, verdict: Verdict, parts: list[str
 
 
 def _segments(chips: ChipStore, epoch: int, verdict: Verdict, parts: list[str]) -> list[Table]:
-    """Return the index that the verdict is about; what can't be read of it is rebuilt from the packs.
+    """Return the index that the verdict is about; its unreadable parts are rebuilt from the packs.
 
-    Raises ObjectMissing if segments are gone since somebody else finished all parts.
+    Raises ObjectMissing if segments are gone because another process finished all parts.
     """
     tables, whole = chips.readable_segments(verdict.scope.segments)
     if whole:
@@ -69,7 +69,7 @@ def _segments(chips: ChipStore, epoch: int, verdict: Verdict, parts: list[str]) 
 
 
 def _move(chips: ChipStore, epoch: int, rows: Table) -> tuple[Table, Table, tuple[ItemOutcome, ...]]:
-    """Write chips into new packs, proven; return their new places, those of damaged ones, and what went wrong."""
+    """Write chips into new packs, proven; return their new places, those of damaged ones, and the failures."""
     sealed: list[Table] = []
     leaning = bool(chips.load_view().leaning_packs())
     packer = Packer(
@@ -85,8 +85,8 @@ def _move(chips: ChipStore, epoch: int, rows: Table) -> tuple[Table, Table, tupl
         packer.wait()
     finally:
         packer.stop()
-    # A damaged chip stays where it is, never relied on by another image; of a missing one there is nothing to keep,
-    # and an add of the same bytes stores it again.
+    # A damaged chip stays where it is, and no other image relies on it; of a missing one nothing is left to keep, and
+    # an add of the same bytes stores it again.
     damaged = {digest for digest, error in lost.items() if isinstance(error, DigestMismatch)}
     for digest in lost:
         damage_marks.mark(chips.objects, digest)
@@ -119,11 +119,11 @@ def key_range(tables: Sequence[Table], number: int, parts: int) -> Table:
 def _delete_old(chips: ChipStore, verdict: Verdict, parts: list[str]) -> None:
     """Delete what the parts replaced; a pack that they still name stays."""
     tables, whole = chips.readable_segments(parts)
-    if not whole:  # replaced by a later epoch, which began after all of this was deleted; or damaged: nothing may go
+    if not whole:  # replaced by a later epoch, which began after these deletions; or damaged: nothing may be deleted
         return
     named = {name.tobytes() for table in tables for name in table.packs}
     for name in verdict.scope.segments:
-        if name not in parts:  # an epoch that was judged again finds parts of its own
+        if name not in parts:  # an epoch that was judged again finds its own parts
             chips.objects.delete(name)
     for pack_name in verdict.packs - named:
         chips.objects.delete(object_name(pack_name))

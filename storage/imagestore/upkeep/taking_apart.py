@@ -1,6 +1,6 @@
-"""Taking a compressed qcow2 file apart: which of its clusters are compressed again to the same bytes, and what is left.
+"""Taking a compressed qcow2 file apart: the clusters that can be compressed again to the same bytes, and the rest.
 
-Everything is proven on the spot: a cluster counts only if the library here gives exactly the bytes that lie there.
+Everything is proven at once: a cluster counts only if this host's library gives exactly the stored bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,16 +27,16 @@ from storage.imagestore.reading.recipe_reader import WORKERS
 from storage.protocols import ImageReader
 from storage.transfer.threads import in_order
 
-GROUP = 32  # clusters that a thread takes at once
+GROUP = 32  # clusters per thread at a time
 AHEAD = 2 * WORKERS  # groups
-SAMPLE, OF_SAMPLE = 16, 8  # clusters that are tried first, and have to come back, before all are
-WORTH = 0.5  # of the file must be made again
+SAMPLE, OF_SAMPLE = 16, 8  # clusters tried first, and how many of them must be reproduced before all are tried
+WORTH = 0.5  # of the file must be reproduced
 BLOCK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apart:
-    """A file taken apart. starts (n,): where the clusters of the table lie in it."""
+    """A file taken apart. starts (n,): offsets of the table's clusters in the file."""
 
     recipe: Recipe
     table: RecipeTable
@@ -45,7 +45,7 @@ class Apart:
 
 
 def take_apart(reader: ImageReader) -> Apart | None:
-    """Find out what of a file is made again from its contents; None where that is too little. Raises the reader's errors."""
+    """Find the reproducible parts of a file; return None if they are too few. Raises the reader's errors."""
     found = compressed_clusters(reader)
     if found is None or not found.packed.any():
         return None
@@ -62,7 +62,7 @@ def take_apart(reader: ImageReader) -> Apart | None:
 
 
 def _tried(reader: ImageReader, found: Clusters, codec: CodecName, rows: I8) -> tuple[I8, U1]:
-    """Return lengths (n,), 0 of what does not come back, and checks (n, 8) of these clusters."""
+    """Return lengths (n,), 0 if not reproduced, and checks (n, 8) of these clusters."""
     unpack, compress, size = unpacker(found.header), COMPRESS[codec], found.header.cluster_bytes
 
     def work(some: I8) -> list[tuple[int, bytes]]:
@@ -87,7 +87,7 @@ def _tried(reader: ImageReader, found: Clusters, codec: CodecName, rows: I8) -> 
 
 
 def _apart(found: Clusters, lengths: I8) -> I8:
-    """Return the rows that came back, without those that lie in the one before them."""
+    """Return the reproduced rows, without those that overlap the one before."""
     came = np.flatnonzero(lengths)
     ends = np.maximum.accumulate(found.start[came] + lengths[came])
     clear = np.concatenate([np.ones(min(1, len(came)), np.bool_), found.start[came][1:] >= ends[:-1]])
@@ -121,7 +121,7 @@ def stream(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
 
 
 def _contents(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
-    """Yield what is compressed, at its place in the contents; zeros elsewhere."""
+    """Yield the compressed clusters' contents at their places; zeros elsewhere."""
     size, unpack = apart.recipe.cluster_bytes, unpacker(apart.clusters.header)
     order = np.argsort(apart.table.numbers, kind="stable")
     starts, lengths = apart.starts[order].tolist(), apart.table.lengths[order].tolist()

@@ -1,4 +1,4 @@
-"""Proving what is stored by reading it, and putting a good copy in place of a damaged chip."""
+"""Prove stored chips by reading them, and replace a damaged one by a good copy."""
 
 import time
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from storage.imagestore.reading.fetch import ChipSource
 from storage.imagestore.writing.packer import Encoded, Packer
 from storage.imagestore.writing.publish import remove
 
-STEP_BYTES = 8 << 20  # between two looks at the budget
+STEP_BYTES = 8 << 20  # between two checks of the budget
 
 
 def verify(
     chips: ChipStore, pieces: Pieces, image_id: str, first: int, budget_bytes: int | None, bytes_per_second: int | None
 ) -> tuple[VerifyReport, int | None]:
-    """Read and prove the pieces from number `first` on, within a budget of plain bytes; from the front if there is no such piece.
+    """Read and prove the pieces from number `first` on, within a budget of plain bytes; from 0 if `first` is too large.
 
-    Returns the report and the piece to go on with, None at the end.
+    Returns the report and the piece to resume at, None at the end.
     """
     source = chips.source()
     items: list[ItemOutcome] = []
@@ -47,7 +47,7 @@ def verify(
 
 
 def _steps(pieces: Pieces, first: int) -> Iterator["np.ndarray[tuple[int], np.dtype[np.int64]]"]:
-    """Yield consecutive piece numbers whose data make about STEP_BYTES; holes cost nothing."""
+    """Yield consecutive piece numbers with about STEP_BYTES of data; holes cost nothing."""
     filled = np.cumsum(np.where(pieces.holes, 0, pieces.lengths)[first:]).astype(np.int64)
     at = 0
     while at < len(filled):
@@ -73,14 +73,14 @@ def _damaged(chips: ChipStore, source: ChipSource, pieces: Pieces, rows: index.I
 
 
 def repair(chips: ChipStore, digest: bytes, data: bytes) -> None:
-    """Store a good copy of one chip and make it the one that counts, for every image that has it.
+    """Store a good copy of one chip and make it current for every image that has it.
 
     Raises DigestMismatch if `data` is not that chip.
     """
     if digest_of(data) != digest:
         raise DigestMismatch("the bytes offered for repair", digest.hex(), digest_of(data).hex())
     sealed: list[index.Table] = []
-    pin = f"repair-{digest.hex()}"  # a landing of its own: its journal keeps reclaim from the new pack
+    pin = f"repair-{digest.hex()}"  # its own landing: its journal keeps reclaim from the new pack
     pack_bytes = chips.parameters.pack_bytes
     journal = Journal(chips.objects, pin)
     packer = Packer(chips.objects, folder(pin), pack_bytes, journal.pack, sealed.append)

@@ -1,6 +1,6 @@
-"""Cutting a stream: zero cells become holes, the rest is cut by content (FastCDC).
+"""Cut a stream into pieces: zero cells become holes, the rest is cut by content (FastCDC).
 
-Cuts depend on content and file offset only, never on the sizes of the blocks that arrive.
+Cuts depend only on content and file offset, never on the sizes of the incoming blocks.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ NOTHING = memoryview(b"")
 
 
 class Piece(NamedTuple):
-    """A stretch of the file in order: a chip's bytes, or a hole where `data` is None."""
+    """A piece of the file in order: a chip's bytes, or a hole if `data` is None."""
 
     length: int
     data: memoryview | None
 
 
 class Cutter:
-    """Take blocks in order, give pieces in order. start: file offset at which a piece begins."""
+    """Takes blocks and returns pieces, in order. start: file offset at which a piece begins."""
 
     def __init__(self, parameters: Parameters, start: int = 0) -> None:
         self._cell = parameters.cell_bytes
@@ -34,10 +34,10 @@ class Cutter:
             normalized_chunking=1,
             seed=0,
         )
-        self._at = start  # file offset of the first byte not yet given
+        self._at = start  # file offset of the first byte not yet returned
         self._held: list[memoryview] = []
         self._held_bytes = 0
-        self._enough = self._max + 2 * self._cell  # so many bytes always decide at least one piece
+        self._enough = self._max + 2 * self._cell  # this many bytes always decide at least one piece
 
     def feed(self, block: memoryview) -> list[Piece]:
         """Take the next bytes, return the pieces they decide. The block must never change afterwards."""
@@ -52,7 +52,7 @@ class Cutter:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """Return the rest: the stream has ended."""
+        """Return the remaining pieces at the end of the stream."""
         pieces: list[Piece] = []
         if self._held_bytes:
             rest = self._joined(NOTHING)
@@ -60,7 +60,7 @@ class Cutter:
         return pieces
 
     def _feed_small(self, block: memoryview) -> list[Piece]:
-        """Collect small blocks, so that what is held is not joined again for each of them."""
+        """Collect small blocks, so that held bytes are not joined again for each of them."""
         pieces: list[Piece] = []
         self._held.append(block)
         self._held_bytes += len(block)

@@ -1,7 +1,7 @@
-"""Chips arriving from another store, under a landing that pins everything which the manifests to come will name.
+"""Chips arriving from another store, under a landing that pins every chip of the manifests to come.
 
-First all chips are pinned, then the target is asked what it lacks: a reclaim either sees the pins or is seen by the
-view. So nothing has to be looked at again however long the sending takes.
+All chips are pinned first, then the target is asked which ones it lacks: a reclaim either sees the pins or is seen by
+the view. So nothing has to be checked again, however long the sending takes.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,20 @@ from storage.protocols import SourceInfo
 
 
 class Delivery:
-    """One writer at a time; after a death another process begins the same delivery and goes on."""
+    """One writer at a time; after a death another process resumes the same delivery."""
 
     def __init__(self, chips: ChipStore, landing_id: str) -> None:
         self.landing_id = landing_id
         self._chips, self._objects = chips, chips.objects
         self._journal = Journal(chips.objects, landing_id)
-        self._own: tuple[Table, ...] = ()  # packs of this delivery that are durable
+        self._own: tuple[Table, ...] = ()  # durable packs of this delivery
         self._entries: Entries = np.zeros(0, dtype=ENTRY)
         self._sealing = Lock()
         self._packer: Packer | None = None
         self._done: Finished | None = None
 
     def begin(self, info: SourceInfo, digests: U1) -> U1:
-        """Pin the chips of shape (n, 32), take up what an earlier attempt brought, return those that are lacking."""
+        """Pin the chips of shape (n, 32), resume an earlier attempt, and return the chips that are missing."""
         kept = self._journal.read()
         if kept.source is None or not kept.source.same_file(info):
             self.discard()
@@ -54,16 +54,16 @@ class Delivery:
         return lacking
 
     def take(self, chips: Sequence[Encoded]) -> None:
-        """Write chips, proven by the caller, as they are."""
+        """Write encoded chips unchanged; the caller proved them."""
         (self._packer or self._new_packer()).add(chips)
 
     def publish(self) -> None:
-        """Make everything durable and let the whole store know of it; still pinned until `end`. Raises StaleLanding."""
+        """Make everything durable and index it; still pinned until `end`. Raises StaleLanding."""
         try:
             if self._packer is not None:
                 self._packer.close_part()
                 self._packer.wait()
-        except ObjectMissing as error:  # what was being written was swept: nobody was thought to go on with it
+        except ObjectMissing as error:  # the open pack was swept: the delivery was taken for abandoned
             raise StaleLanding(self.landing_id) from error
         self.close()
         writer = self._journal.writer
@@ -72,29 +72,29 @@ class Delivery:
         publish_chips(self._chips, self.landing_id, self._done)
 
     def absent(self) -> set[bytes]:
-        """Return the chips that the store does not have now, looked up once more before a manifest may name them."""
+        """Return the chips that the store lacks now, checked again before a manifest may name them."""
         digests: U1 = np.ascontiguousarray(self._entries["digest"])
         missing = self._chips.load_view().locate(digests).missing
         return {digest.tobytes() for digest in digests[missing]}
 
     def overtaken(self) -> bool:
-        """Tell whether somebody discarded or took over the delivery after it was published, and chips are gone."""
+        """Tell whether the delivery was discarded or taken over after it was published, and chips are gone."""
         if self._done is None or alive(self._chips, self.landing_id, self._done):
             return False
         return bool(self.absent())
 
     def end(self) -> None:
-        """Unpin: the manifests are written, or nobody wants the chips."""
+        """Unpin: the manifests are written, or the chips are not wanted."""
         remove(self._chips, self.landing_id)
 
     def close(self) -> None:
-        """Stop background work, keep what can be kept."""
+        """Stop background work, and keep what can be kept."""
         if self._packer is not None:
             self._packer.stop()
             self._packer = None
 
     def discard(self) -> None:
-        """Delete the delivery and what it brought."""
+        """Delete the delivery and its chips."""
         self.close()
         discard(self._chips, self.landing_id)
         self._own = ()
@@ -104,5 +104,5 @@ class Delivery:
         return Packer(self._objects, folder(self.landing_id), pack_bytes, self._journal.pack, self._sealed)
 
     def _sealed(self, table: Table) -> None:
-        with self._sealing:  # packs are published by several threads
+        with self._sealing:  # several threads publish packs
             self._own = joined_by_size((*self._own, table))

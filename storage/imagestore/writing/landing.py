@@ -1,4 +1,4 @@
-"""A landing in a chip store: bytes are cut, hashed, looked up, compressed and packed while they arrive."""
+"""A landing in a chip store: bytes are cut, hashed, looked up, compressed and packed as they arrive."""
 
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -28,21 +28,21 @@ class ChipLanding:
         self._chips, self._objects, self._room = chips, chips.objects, room
         self._folder = journal.folder(landing_id)
         self._journal = Journal(chips.objects, landing_id)
-        self._own: tuple[Table, ...] = ()  # packs of this landing that are durable
+        self._own: tuple[Table, ...] = ()  # durable packs of this landing
         self._sealing = Lock()
         self._pipeline: Pipeline | None = None
 
     def begun_with(self) -> SourceInfo | None:
-        """Return what `begin` recorded."""
+        """Return the source recorded by `begin`."""
         return self._journal.read().source
 
     def begin(self, info: SourceInfo) -> None:
-        """Forget whatever was kept and record the source."""
+        """Discard everything kept and record the source."""
         self.discard()
         self._journal.begin(info)
 
     def restore(self, feed: Callable[[memoryview], None]) -> int:
-        """Prove and feed what was kept, in order; the first piece that can't be had ends it."""
+        """Prove and feed what was kept, in order, up to the first unavailable piece."""
         self.close()
         self._objects.delete(finished.name_of(self.landing_id))
         kept = self._journal.read()
@@ -57,7 +57,7 @@ class ChipLanding:
         (self._pipeline or self._start(0, 0)).write(block)
 
     def finish(self) -> StoredFile:
-        """Make everything durable and note that the file is whole."""
+        """Make everything durable and record that the file is complete."""
         done = finished.read(self._objects, self.landing_id)
         if done is None:
             pipeline = self._pipeline or self._start(0, 0)
@@ -65,7 +65,7 @@ class ChipLanding:
             self.close()
             kept = self._journal.read()
             if kept.writer != self._journal.writer or int(kept.entries["length"].sum()) != pipeline.size_bytes:
-                raise StaleLanding(self.landing_id)  # swept by reclaim, or another process went on with it
+                raise StaleLanding(self.landing_id)  # swept by a reclaim, or taken over by another process
             self._prove_pinned(kept.packs)
             self._prove_complete(kept.entries)
             entries = joined_holes(kept.entries)
@@ -74,25 +74,25 @@ class ChipLanding:
         return StoredFile(size_bytes=done.pieces.size_bytes, stored_bytes=done.stored_bytes)
 
     def _prove_pinned(self, pinned: Sequence[bytes]) -> None:
-        """Look whether the journal names every pack of ours: a reclaim takes the others for loose. Raises StaleLanding."""
+        """Check that the journal names all our packs: a reclaim takes others for loose. Raises StaleLanding."""
         if not {name.tobytes() for table in self._own for name in table.packs} <= set(pinned):
             raise StaleLanding(self.landing_id)
 
     def _prove_complete(self, entries: Entries) -> None:
-        """Look up every chip once more before the landing counts as finished. Raises StaleLanding."""
+        """Look up every chip again before the landing counts as finished. Raises StaleLanding."""
         digests = pieces_of(entries).data_digests
         if self._chips.load_view().with_own(self._own).locate(digests).missing.any():
             raise StaleLanding(self.landing_id)
 
     def open(self) -> ImageReader:
-        """Read a finished landing. Raises StaleLanding if it is not finished."""
+        """Open a finished landing for reading. Raises StaleLanding if it is not finished."""
         done = finished.read(self._objects, self.landing_id)
         if done is None:
             raise StaleLanding(self.landing_id)
         return PieceReader(self._chips.source((done.table,)), done.pieces)
 
     def close(self) -> None:
-        """Stop background work, keep what can be kept."""
+        """Stop background work, and keep what can be kept."""
         if self._pipeline is not None:
             self._pipeline.stop()
             self._pipeline = None
@@ -109,7 +109,7 @@ class ChipLanding:
         return self._pipeline
 
     def _sealed(self, table: Table) -> None:
-        with self._sealing:  # packs are published by several threads
+        with self._sealing:  # several threads publish packs
             self._own = joined_by_size((*self._own, table))
 
     def _salvage(self) -> None:
@@ -125,24 +125,24 @@ class ChipLanding:
             packer.stop()
 
     def _feed_kept(self, entries: Entries, feed: Callable[[memoryview], None]) -> tuple[int, int]:
-        """Return how many entries, and how many bytes, could be read back."""
+        """Feed the kept entries; return how many entries, and how many bytes, could be read back."""
         source = self._chips.source(self._own)
         reader = PieceReader(source, pieces_of(entries))
         count, offset = 0, 0
         try:
             for length, data in reader.pieces():
                 if data is not None and len(data) != length:
-                    break  # a journal without seals that is damaged: what follows would lie elsewhere
+                    break  # a damaged journal without seals: the following bytes would be at the wrong place
                 for view in reader.filled(length, data):
                     feed(view)
                 count, offset = count + 1, offset + length
         except (ObjectMissing, DigestMismatch):
-            # What can't be had any more is fetched again from the source, and must not be known then.
+            # Unavailable chips are fetched again from the source, and must count as unknown then.
             self._forget(damaged_among(self._objects, source, pieces_of(entries[count:]).data_digests))
         return count, offset
 
     def _forget(self, digests: list[bytes]) -> None:
-        """Take the places of damaged chips for nothing."""
+        """Drop the known places of damaged chips."""
         damaged = as_digests(digests)
         for table in self._own if digests else ():
             whole = np.ones(len(table), np.bool_)

@@ -1,4 +1,4 @@
-"""Writing packs: records go to a part aside at once, full parts are published in the background."""
+"""Write packs: records go to a temporary part at once, full parts are published in the background."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +11,7 @@ from storage.imagestore.format.index import Table, table_of
 from storage.imagestore.format.pack import Entry
 from storage.protocols import ObjectStore, ObjectWriter
 
-UPLOADS = 2  # packs being published at once; bounds what piles up behind a slow store
+UPLOADS = 2  # packs being published at once; limits the backlog of a slow store
 
 
 class Encoded(NamedTuple):
@@ -24,11 +24,11 @@ class Encoded(NamedTuple):
 
 
 class Packer:
-    """Writes the new chips of one landing. Used by one thread; publishing goes on in others.
+    """Writes the new chips of one landing. Used by one thread; others publish.
 
     pin: records a pack's name before it exists.
     sealed: called, in the publishing thread, with the table of each pack that became durable.
-    leaning: chains that lean on chips elsewhere may be among what is added, each after the record of its bases.
+    leaning: added chains may lean on chips elsewhere, each after the record of its bases.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Packer:
         self._writer: ObjectWriter | None = None
         self._entries: list[Entry] = []
         self._at = 0
-        self._chain = 0  # where the chain begins that the next chip may go on with
+        self._chain = 0  # start of the chain that the next chip may continue
         self.stored_bytes = 0
 
     def add(self, chips: Sequence[Encoded]) -> None:
-        """Append chips to the current part; close it when it is full. Chains lie whole within one call."""
+        """Append chips to the current part; close it when it is full. A chain must lie whole within one call."""
         if not chips:
             return
         writer = self._writer or self._start()
@@ -74,7 +74,7 @@ class Packer:
             self.close_part()
 
     def close_part(self) -> None:
-        """Publish the current part in the background; waits while too many are under way."""
+        """Publish the current part in the background; waits while too many are being published."""
         if self._writer is None:
             return
         self._raise_failures(keep=UPLOADS - 1)
@@ -84,23 +84,23 @@ class Packer:
         self._writer, self._entries, self._bases, self._at = None, [], [], 0
 
     def wait(self) -> None:
-        """Wait until every closed part is durable; raises what went wrong."""
+        """Wait until every closed part is durable; raises any failure."""
         self._raise_failures(keep=0)
 
     def keep(self) -> None:
-        """Publish the open part if the store keeps nothing aside; otherwise it is salvaged from where it is."""
+        """Publish the open part if the store keeps no temporary objects; otherwise it can be salvaged in place."""
         if self._writer is not None and self._objects.size(self._part) is None:
             self.close_part()
             self.wait()
 
     def stop(self) -> None:
-        """End the threads; open parts stay aside, as they are, and give their room back if they are deleted."""
+        """Stop the threads; open parts stay as they are, and free their room when deleted."""
         self._pool.shutdown(wait=True)
         for writer in self._unpublished:
             writer.leave()
 
     def _start(self) -> ObjectWriter:
-        # A name of its own: a part that a dead process left is salvaged, never written over.
+        # A unique name: a part left by a dead process is salvaged, never overwritten.
         self._part = f"{self._folder}/{uuid4().hex}.part"
         self._writer = self._objects.writer(self._part)
         self._unpublished.add(self._writer)

@@ -1,4 +1,8 @@
-"""From blocks to durable chips: cut and hash in the caller's thread, compress in a pool, write in order in a lane, pin in another."""
+"""From blocks to durable chips, in stages that run in parallel.
+
+Blocks are cut and hashed in the caller's thread, compressed in a pool, written in order in a lane, and pinned in
+another.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,8 +25,8 @@ from storage.imagestore.writing.packer import Encoded, Packer
 from storage.transfer.threads import Lane
 
 COMPRESSORS = 2
-BATCHES_WAITING = 1  # between cutting and writing; what waits here is lost by a SIGKILL
-PINS_WAITING = 1  # pieces of the journal; while one is sent to S3 and answered, the next blocks are written
+BATCHES_WAITING = 1  # between cutting and writing; a SIGKILL loses what waits here
+PINS_WAITING = 1  # pieces of the journal; while one is on its way to S3, the next blocks are written
 
 
 class _Unpinned(NamedTuple):
@@ -41,7 +45,7 @@ class _Batch(NamedTuple):
 
 
 class Pipeline:
-    """One writer of a landing.
+    """The one writer of a landing.
 
     offset: of the first byte; own: the landing's durable packs; sealed: called with the table of each pack that became
     durable; room: see ChipLanding.
@@ -75,7 +79,7 @@ class Pipeline:
         self._writing = Lane(self._store, "store-chips", BATCHES_WAITING)
 
     def write(self, block: memoryview) -> None:
-        """Take the next bytes; waits while too much is under way. Raises what went wrong behind."""
+        """Take the next bytes; waits while too much is in progress. Raises failures of later stages."""
         with self._pace.working():
             self._take(self._cutter.feed(block))
         self.size_bytes += len(block)
@@ -92,7 +96,7 @@ class Pipeline:
         self._packer.wait()
 
     def stop(self) -> None:
-        """End all threads, keeping what can be kept."""
+        """Stop all threads, keeping what can be kept."""
         self._writing.stop()
         try:
             if self._writing.failure is None and self._pinning.failure is None:
@@ -106,7 +110,7 @@ class Pipeline:
             self._packer.stop()
 
     def _take(self, pieces: list[Piece]) -> None:
-        """Hash and look up the chips of a block; hand over what is new for compression."""
+        """Hash and look up the chips of a block; pass new ones on for compression."""
         if not pieces:
             return
         digests = [HOLE if data is None else digest_of(data) for _, data in pieces]
@@ -123,7 +127,7 @@ class Pipeline:
         self._writing.put(_Batch(_Unpinned(entries, {d: chips[d] for d in known}, view.epoch), encoded))
 
     def _ours(self, digests: list[bytes]) -> set[bytes]:
-        """Return which chips this writer stored. Nobody condemns them: the journal names their packs, and no index does yet."""
+        """Return the chips this writer stored; none is condemned, as only the journal names their packs so far."""
         ours = {d for d in digests if d in self._unsealed}
         rest = [d for d in digests if d not in ours]
         if rest:
@@ -134,7 +138,7 @@ class Pipeline:
         return ours
 
     def _known(self, digests: list[bytes], view: View) -> set[bytes]:
-        """Return which chips the store, or this landing from before, has and keeps."""
+        """Return the chips that the store, or an earlier attempt of this landing, has and keeps."""
         if not digests:
             return set()
         there = view.with_own(self._before).usable(as_digests(digests))
@@ -148,7 +152,7 @@ class Pipeline:
         ]
 
     def _store(self, batch: _Batch) -> None:
-        """Write new chips; hand the batch over to be pinned."""
+        """Write new chips; pass the batch on to be pinned."""
         self._store_condemned()
         self._packer.add(batch.encoded.result())
         self._room(self._packer.stored_bytes)
@@ -158,13 +162,13 @@ class Pipeline:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Have pinned what came since the last time; waits while too much is. Raises what went wrong there."""
+        """Pass on new pieces to be pinned; waits while too many are in progress. Raises failures there."""
         pieces, self._unpinned, self._unpinned_bytes = self._unpinned, [], 0
         if pieces:
             self._pinning.put(pieces)
 
     def _pin(self, pieces: list[_Unpinned]) -> None:
-        """Journal, then look whether a reclaim condemned what they rely on meanwhile: that is stored again by the other lane."""
+        """Journal the pieces, then look for condemned chips they rely on; the other lane stores those again."""
         self._journal.entries(np.concatenate([piece.entries for piece in pieces]))
         relying = [piece for piece in pieces if piece.known]
         newest = self._chips.newest_epoch() if relying else 0
@@ -173,7 +177,7 @@ class Pipeline:
             self._condemned.put(known)
 
     def _store_condemned(self) -> None:
-        """Store again what a reclaim condemned of the chips relied on."""
+        """Store again the chips relied on that a reclaim condemned."""
         while not self._condemned.empty():
             chips = self._condemned.get()
             self._view = self._chips.load_view()
@@ -190,13 +194,13 @@ class Pipeline:
 
 
 WEIGHT = 0.2  # of the newest block in the running average
-SPARE = 2.0  # waiting must take so many times as long as working: MD5 alone makes everybody wait a little
+SPARE = 2.0  # waiting must take this many times as long as working: MD5 alone makes everything wait a little
 
 
 class SpareTime:
     """Compares the time spent waiting for blocks with the time spent on them.
 
-    It corrects itself: compressing better takes longer, and is left off once nobody waits any more.
+    It corrects itself: better compression takes longer, and stops once there is no waiting any more.
     """
 
     def __init__(self) -> None:
@@ -205,7 +209,7 @@ class SpareTime:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Surround the work on one block."""
+        """Measure the work on one block."""
         began = monotonic()
         waited = began - self._left
         yield
@@ -215,5 +219,5 @@ class SpareTime:
 
     @property
     def leisurely(self) -> bool:
-        """Tell whether most of the last blocks were waited for."""
+        """Tell whether most time of the last blocks was spent waiting."""
         return self._waiting > 0.5

@@ -1,4 +1,4 @@
-"""From a finished landing to chips that everybody sees, and the end of a landing."""
+"""Publish the chips of a finished landing, and end a landing."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from storage.imagestore.reading.view import View
 
 
 def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
-    """Index the landing's packs, leaving out those whose chips somebody else published meanwhile.
+    """Index the landing's packs, without those whose chips others published meanwhile.
 
-    Returns the stored bytes that are new. Safe to repeat. The landing's journal pins all chips relied on here.
+    Returns the number of new stored bytes. Safe to repeat. The landing's journal pins all chips relied on here.
     Raises StaleLanding if the landing was discarded or taken over.
     """
     while True:
         view = chips.load_view()
-        # After the view: whoever discards a landing first deletes its journal, then takes the next number.
+        # After the view: discarding a landing deletes its journal first, then takes the next number.
         if not alive(chips, landing_id, landing):
             raise StaleLanding(landing_id)
         kept = _packs_needed(view, landing.table)
@@ -28,7 +28,7 @@ def publish_chips(chips: ChipStore, landing_id: str, landing: Finished) -> int:
             break
     damage_marks.clear_stored_again(chips.objects, fresh.digests)
     names = [name.tobytes() for name in landing.table.packs]
-    indexed = view.packs() | {names[number] for number in kept}  # whose number it is has seen all segments before it
+    indexed = view.packs() | {names[number] for number in kept}  # the owner of a number has seen all earlier segments
     ours = [number for number, name in enumerate(names) if name in indexed]
     _drop_packs(chips, set(names) - indexed)
     return int(landing.table.stored[np.isin(landing.table.pack, ours)].sum(dtype=np.uint64))
@@ -53,13 +53,13 @@ def _of_packs(table: Table, numbers: set[int]) -> Table:
 
 
 def _drop_packs(chips: ChipStore, names: set[bytes]) -> None:
-    """Delete packs of a landing that nobody can know: they are in no index, and will be in none."""
+    """Delete packs of a landing that are in no index, and never will be."""
     for name in names:
         chips.objects.delete(pack.object_name(name))
 
 
 def remove(chips: ChipStore, landing_id: str) -> None:
-    """Delete a published landing; what it pinned is pinned by the manifest. The journal goes last, all its pieces at once."""
+    """Delete a published landing, whose pins its manifest takes over. The journal goes last, all its pieces at once."""
     log = Journal(chips.objects, landing_id)
     for info in list(chips.objects.list(f"{folder(landing_id)}/")):
         if not info.name.startswith(log.name):
@@ -68,7 +68,7 @@ def remove(chips: ChipStore, landing_id: str) -> None:
 
 
 def discard(chips: ChipStore, landing_id: str) -> None:
-    """Delete a landing and its packs, unless they are in the index already: those are left to reclaim."""
+    """Delete a landing and its packs, except indexed ones, which are left to reclaim."""
     if next(chips.objects.list(f"{folder(landing_id)}/"), None) is None:  # nothing was begun: most landings are new
         return
     journal = Journal(chips.objects, landing_id)
@@ -77,8 +77,8 @@ def discard(chips: ChipStore, landing_id: str) -> None:
     journal.delete()
     remove(chips, landing_id)
     if names:
-        # A slow process that is just publishing this landing loses the race for this number, and sees that it is gone.
+        # A slow process that is publishing this landing loses the race for this number, and sees that it is gone.
         chips.add_segment(index.EMPTY)
-        if kept.done:  # an image may have been made of it, and its part of the index be lost since
+        if kept.done:  # an image of it may exist whose part of the index was lost
             chips.restore_index()
         _drop_packs(chips, names - chips.load_view().packs())

@@ -1,4 +1,4 @@
-"""What a dead process left of a landing: its published packs, and the whole records of packs it was still writing."""
+"""Salvage a dead process's landing: its published packs, and the whole records of its unfinished packs."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from storage.protocols import ObjectStore
 
 
 def packs_left(objects: ObjectStore, names: Sequence[bytes]) -> tuple[Table, ...]:
-    """Return the table of those packs that were published before the death, if any."""
+    """Return the table of the packs that were published before the death, if any."""
     tables: list[Table] = []
     for name in dict.fromkeys(names):
         try:
             tables.append(table_of([(name, pack.read_contents(objects, name).entries)]))
         except (ObjectMissing, DigestMismatch):
-            continue  # never published, or damaged: its chips are fetched again
+            continue  # unpublished or damaged: its chips are fetched again
     return (merge(tables),) if tables else ()
 
 
 def parts_in(objects: ObjectStore, folder: str) -> list[str]:
-    """Return the names of packs that were being written in a landing's folder."""
+    """Return the names of unfinished packs in a landing's folder."""
     return [info.name for info in objects.list(f"{folder}/") if info.name.endswith(".part")]
 
 
 def move_parts(objects: ObjectStore, parts: Sequence[str], packer: Packer) -> None:
-    """Move the undamaged chips of unfinished packs into new ones, made durable before the old ones go."""
+    """Move the undamaged chips of unfinished packs into new ones, made durable before the old ones are deleted."""
     for name in parts:
         packer.add(salvaged_chips(name, objects.get(name)))
     packer.close_part()

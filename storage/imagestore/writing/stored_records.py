@@ -1,4 +1,4 @@
-"""Reading chips as they are stored, compressed, to be written to another store without compressing them again."""
+"""Read chips in their stored, compressed form, to write them to another store without compressing them again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -22,25 +22,25 @@ from storage.transfer.threads import in_order
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chips of one fetch, each proven; lost: those that are damaged or nowhere, by digest."""
+    """Chips of one fetch, each proven; lost: damaged or missing ones, by digest."""
 
     chips: tuple[Encoded, ...] = ()
     lost: Mapping[bytes, StorageError] = field(default_factory=dict)
 
 
 class _Reading(NamedTuple):
-    """prefix: see Unpacker; leaning: whole chains that lean on others may be passed on with the record of their bases."""
+    """prefix: see Unpacker; leaning: whole leaning chains may be passed on with the record of their bases."""
 
     prefix: Callable[[bytes], bytes]
     leaning: bool
 
 
 def stream_records(chips: ChipStore, objects: ObjectStore, digests: U1, *, leaning: bool = False) -> Iterator[Batch]:
-    """Yield all chips asked for in the order they lie in, fetched ahead by a few threads.
+    """Yield all requested chips in storage order, fetched ahead by a few threads.
 
-    objects: the store's own, or a wrapper that slows it down. A chip that can't be had stops nothing but itself.
-    leaning: for a store that has the bases and keeps them; otherwise chips that lean on others are compressed anew, in chains
-    that lean on nothing. Raises StorageUnavailable.
+    objects: the store's own, or a wrapper that throttles it. An unavailable chip affects only itself.
+    leaning: for a target that has and keeps the bases; otherwise leaning chips are compressed anew, in standalone
+    chains. Raises StorageUnavailable.
     """
     places = chips.load_view().locate(digests)
     order = np.lexsort((places.offset, places.pack))
@@ -62,13 +62,13 @@ def stream_records(chips: ChipStore, objects: ObjectStore, digests: U1, *, leani
 def _as_stored(
     chips: ChipStore, objects: ObjectStore, run: Run, places: Located, digests: U1, reading: "_Reading"
 ) -> Iterator[Encoded]:
-    """Yield the chips of one run, proven, as they are stored. Raises ObjectMissing, DigestMismatch.
+    """Yield the chips of one run, proven, in their stored form. Raises ObjectMissing, DigestMismatch.
 
-    A chip that goes on with a chain which is not passed on whole is compressed anew, by itself.
+    A chip that continues a chain which is not passed on whole is compressed anew, alone.
     """
     data = memoryview(objects.get(object_name(run.pack), run.start, run.end))
     found = list(read_run(data, run, places, digests, objects.location, reading.prefix))
-    whole_until = -1  # where a record has to lie to go on with the chain passed on so far
+    whole_until = -1  # offset at which a record continues the chain passed on so far
     chains = (places.offset - places.back).tolist()
     for _, group in groupby(found, lambda one: chains[one.number]):
         some = list(group)
@@ -88,14 +88,14 @@ def _as_stored(
 
 
 def _standing_alone(chips: ChipStore, found: Sequence[Fetched], digests: U1) -> Iterator[Encoded]:
-    """Yield chips compressed anew, in chains of their own."""
+    """Yield chips compressed anew, in standalone chains."""
     encoded = chips.codec.encode_all([memoryview(one.chip) for one in found], hurried=False)
     for one, (codec, payload) in zip(found, encoded, strict=True):
         yield Encoded(digests[one.number].tobytes(), codec, len(one.chip), payload)
 
 
 def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
-    """Read chips through a fresh view, to name each one that can't be had."""
+    """Read chips through a fresh view, to name each unavailable one."""
     reading = _Reading(chips.source().prefix, leaning=False)
     places = chips.load_view().locate(digests)
     read: list[Encoded] = []
@@ -107,7 +107,7 @@ def _one_by_one(chips: ChipStore, objects: ObjectStore, digests: U1) -> Batch:
             one = places.take(np.array([i]))
             read.extend(_as_stored(chips, objects, plan_runs(one)[0], one, digests[i : i + 1], reading))
         except (ObjectMissing, DigestMismatch) as error:
-            lost[digest.tobytes()] = copy(error)  # the one raised holds what was read before it
+            lost[digest.tobytes()] = copy(error)  # the raised one keeps the data read before it alive
     return Batch(tuple(read), lost)
 
 

@@ -1,1 +1,1 @@
-"""Taking packed members out of files."""
+"""Extraction of packed members from files."""

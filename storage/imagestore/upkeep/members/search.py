@@ -1,7 +1,8 @@
-"""Finding packed members in a file: gzip streams that are deflated again to the same bytes here.
+"""Find packed members in a file: gzip streams that this host can deflate again to the same bytes.
 
-They are looked for where file systems, archives and images begin files: at every 512 bytes. Everything is proven on the spot; what is
-hostile or only looks like a member stays as it is: there are limits for what is unpacked of one, and of a whole file.
+They are searched at every 512 bytes, where file systems, archives and images begin files. Everything is proven at once.
+Hostile data and data that only looks like a member stay as they are: the unpacked bytes of one member, and of a whole
+file, are limited.
 """
 
 import zlib
@@ -20,21 +21,21 @@ from storage.protocols import ImageReader
 
 READ_BYTES = 4 << 20
 SECTOR = 512
-STEP_BYTES = 64 << 10  # of a stream at once: where it is damaged, the end of what counts is known to that
-OUT_BYTES = 1 << 20  # unpacked at once
-LEAST_BYTES = 256 << 10  # of a member that is made again: a smaller one is not worth its place in the pieces
+STEP_BYTES = 64 << 10  # of a stream at a time: the end of the undamaged part is known to this precision
+OUT_BYTES = 1 << 20  # unpacked at a time
+LEAST_BYTES = 256 << 10  # of a reproduced member: a smaller one is not worth its entry in the pieces
 MOST_RATIO = 64  # contents to packed bytes: reading costs making all of it
 MOST_CONTENTS = 16 << 30  # of a member
 MOST_CANDIDATES = 1 << 16
-EFFORT_RATIO, EFFORT_BYTES = 32, 1 << 30  # unpacked in all: so many times the file, and so many bytes
+EFFORT_RATIO, EFFORT_BYTES = 32, 1 << 30  # unpacked in total: this multiple of the file, plus this many bytes
 DEFLATING, RUN_BYTES = (
     16,
     64 << 10,
-)  # times as dear as unpacking; a program's start is as dear as deflating so many bytes
+)  # deflating costs this much more than unpacking; starting a program costs as much as deflating this many bytes
 SAMPLE_BYTES = 256 << 10  # of a stream that are made first, with each codec
 SAMPLE_CONTENTS = 16 << 20  # at most, for that
-OF_SAMPLE = 0.25  # must come back: the last block of what was cut off never does
-WORTH = 0.5  # of a stream must come back
+OF_SAMPLE = 0.25  # must be reproduced: the last block of a cut-off stream never is
+WORTH = 0.5  # of a stream must be reproduced
 MAGIC = b"\x1f\x8b\x08"
 HEAD_BYTES = 64 << 10  # of a member's header at most
 EXTRA, NAME, COMMENT, HEAD_CHECK, RESERVED = 4, 8, 16, 2, 0xE0
@@ -43,7 +44,7 @@ MOST_BLOCKS = 1 << 21  # whose hashes are kept: the first 8 GiB of data, 32 MiB
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A deflate stream of which `[start, start + length)` of the file is made again of its first `contents` bytes."""
+    """A deflate stream: its first `contents` bytes unpacked reproduce `[start, start + length)` of the file."""
 
     start: int
     length: int
@@ -54,7 +55,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveyed:
-    """What one reading of a file found. starts: where members may begin; hashes, places (n,): of its blocks of 4 KiB."""
+    """The result of one reading. starts: possible starts of members; hashes, places (n,): of its 4 KiB blocks."""
 
     starts: list[int]
     hashes: U8
@@ -75,7 +76,7 @@ def survey(reader: ImageReader) -> Surveyed:
 
 
 def _blocks(reader: ImageReader) -> Iterator[tuple[int, U1]]:
-    """Yield (offset, bytes) of what is no hole, from boundaries of blocks."""
+    """Yield (offset, bytes) of the data between holes, from block boundaries."""
     for start, end, hole in reader.extents():
         if not hole:
             for at in range(-(-start // BLOCK) * BLOCK, end, READ_BYTES):
@@ -91,7 +92,7 @@ def _magic(data: U1) -> I8:
 
 @dataclass(slots=True)
 class Inflating:
-    """Unpacks a deflate stream of a file, as far as it is one. effort: bytes that may still be unpacked in all.
+    """Unpacks a deflate stream of a file, up to damage. effort: bytes that may still be unpacked in total.
 
     consumed: bytes of the stream so far, at most; contents: bytes unpacked; whole: whether its end was reached.
     """
@@ -103,7 +104,7 @@ class Inflating:
     whole: bool = False
 
     def blocks(self, most: int) -> Iterator[bytes]:
-        """Yield its contents, `most` bytes at most; what comes after damage is no part of them."""
+        """Yield its contents, at most `most` bytes; anything after damage is excluded."""
         stream, waiting = zlib.decompressobj(-15), b""
         while not stream.eof and self.contents < most:
             if not waiting:
@@ -133,7 +134,7 @@ class Search:
         self.effort = EFFORT_RATIO * self.reader.size_bytes + EFFORT_BYTES
 
     def members(self, starts: Iterable[int]) -> Iterator[Found]:
-        """Yield what is made again of the streams that begin there, in order, none within another."""
+        """Yield the reproducible parts of the streams that begin there, in order, none within another."""
         end = 0
         for at in starts:
             body = _body(self.reader.read_at(at, HEAD_BYTES)) if at >= end and self.effort > 0 else 0
@@ -143,7 +144,7 @@ class Search:
                 yield found
 
     def _proven(self, start: int) -> Found | None:
-        """Return the stream that begins there, None where it is not made again, too small or too large."""
+        """Return the stream that begins there; None if it is not reproducible, too small or too large."""
         packed = Inflating(self.reader, start)
         for _ in packed.blocks(MOST_CONTENTS + 1):
             if packed.contents > self.effort:
@@ -161,7 +162,7 @@ class Search:
         return best if best.length >= max(LEAST_BYTES, WORTH * packed.consumed) else None
 
     def _likely(self, start: int) -> list[DeflateName]:
-        """Return the codecs with which the beginning of a stream comes back."""
+        """Return the codecs that reproduce the beginning of a stream."""
         packed, sample = Inflating(self.reader, start), list[bytes]()
         for block in packed.blocks(SAMPLE_CONTENTS):
             sample.append(block)
@@ -173,7 +174,7 @@ class Search:
         return [codec for codec in codecs if _equal(deflated(codec, sample), [stream])[0] >= least]
 
     def _made(self, codec: DeflateName, start: int, contents: int, length: int) -> tuple[int, bytes]:
-        """Return how much of a stream comes back of its contents, and the BLAKE3 of that."""
+        """Return how many bytes of a stream are reproduced from its contents, and their BLAKE3."""
         made = deflated(codec, Inflating(self.reader, start).blocks(contents))
         there = (
             self.reader.read_at(at, min(OUT_BYTES, start + length - at))
@@ -183,7 +184,7 @@ class Search:
 
 
 def _equal(made: Generator[bytes], there: Iterable[bytes]) -> tuple[int, bytes]:
-    """Return how many bytes two streams have in common from their beginning, and the BLAKE3 of these."""
+    """Return the length of the common prefix of two streams, and its BLAKE3."""
     count, proof, waiting = 0, blake3(), b""
     with closing(made), suppress(ProgramFailed):
         for wanted in there:
@@ -199,7 +200,7 @@ def _equal(made: Generator[bytes], there: Iterable[bytes]) -> tuple[int, bytes]:
 
 
 def _body(head: bytes) -> int:
-    """Return where the deflate stream begins in what looks like a member of gzip, 0 where it is none."""
+    """Return the start of the deflate stream in a gzip member, 0 if it is none."""
     flags, at = head[3], 10
     if flags & EXTRA:
         at += 2 + int.from_bytes(head[at : at + 2], "little")

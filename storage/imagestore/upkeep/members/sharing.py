@@ -1,7 +1,7 @@
-"""What a member's contents have in common with the rest of its file: a boot image is made of files of the disk it lies on.
+"""Data that a member's contents share with the rest of its file: a boot image is made of files of its own disk.
 
-Hashes of the file's blocks of 4 KiB are looked up at every fourth byte of the contents, as archives align what they hold.
-A hash only points at a place; what is there is compared, and goes on as far as it is equal.
+Hashes of the file's 4 KiB blocks are looked up at every fourth byte of the contents, since archives align their
+entries. A hash only suggests a place; the bytes there are compared, as far as they are equal.
 """
 
 import sys
@@ -23,11 +23,11 @@ else:
 BLOCK = 4096
 WORD = 4
 WORDS = BLOCK // WORD
-CHUNK_BYTES = 1 << 20  # of contents at once
+CHUNK_BYTES = 1 << 20  # of contents at a time
 FILTER_BITS = 24
 MOST_SPANS = 1 << 17
-MOST_MISSES = 1 << 14  # blocks whose hashes are equal and their bytes are not: somebody made them
-COMPARED_BYTES = 64 << 10  # at once
+MOST_MISSES = 1 << 14  # blocks with equal hashes and different bytes: made by an attacker
+COMPARED_BYTES = 64 << 10  # at a time
 _BASE = 0x9E3779B97F4A7C15 | 1
 _MANY = CHUNK_BYTES // WORD + WORDS
 _POWERS: U8 = np.multiply.accumulate(np.full(_MANY, _BASE, np.uint64))
@@ -54,7 +54,7 @@ def window_hashes(data: U1) -> U8:
 
 
 class Blocks:
-    """The blocks of a file that lie in none of its members. starts, ends (m,): of what is made again, sorted."""
+    """The blocks of a file outside its members. starts, ends (m,): of the reproduced members, sorted."""
 
     def __init__(self, reader: ImageReader, hashes: U8, places: I8, starts: I8, ends: I8) -> None:
         self.reader, self._starts = reader, starts
@@ -67,7 +67,7 @@ class Blocks:
         self._filter[self._high(self._hashes)] = True
 
     def find(self, data: U1) -> list[tuple[int, int]]:
-        """Return (offset in the data, place in the file) of the blocks in it that may lie there."""
+        """Return (offset in the data, place in the file) of the data's blocks that the file may hold."""
         hashes = window_hashes(data)
         maybe = np.flatnonzero(self._filter[self._high(hashes)])
         at = np.minimum(np.searchsorted(self._hashes, hashes[maybe]), len(self._hashes) - 1)
@@ -75,7 +75,7 @@ class Blocks:
         return list(zip((maybe[found] * WORD).tolist(), self._places[at[found]].tolist(), strict=True))
 
     def equal(self, data: memoryview, place: int) -> int:
-        """Return how many bytes are as those of the file from a place on, up to the next member."""
+        """Return how many bytes equal those of the file from a place on, up to the next member."""
         after = int(np.searchsorted(self._starts, place, side="right"))
         limit = int(self._starts[after]) if after < len(self._starts) else self.reader.size_bytes
         size, count = min(len(data), limit - place), 0
@@ -93,7 +93,7 @@ class Blocks:
 
 
 def common(one: bytes | memoryview, other: bytes | memoryview) -> int:
-    """Return how many bytes two have in common from their beginning."""
+    """Return the length of the common prefix."""
     size = min(len(one), len(other))
     first, second = (np.frombuffer(data, np.uint8, size) for data in (one, other))
     differs = first != second
@@ -102,14 +102,14 @@ def common(one: bytes | memoryview, other: bytes | memoryview) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """Contents as spans (see `storage/imagestore/format/members/table.py`). packed: bytes that their own ones take, about."""
+    """Contents as spans (see `storage/imagestore/format/members/table.py`). packed: size of their own ones, about."""
 
     spans: Rows
     packed: int
 
 
 def shared(contents: Iterable[bytes], blocks: Blocks) -> Shared:
-    """Find what of some contents lies elsewhere in their file. Raises the errors of both."""
+    """Find the parts of some contents that lie elsewhere in their file. Raises the errors of both."""
     cutting = _Cutting(blocks)
     for block in contents:
         cutting.take(block)
@@ -117,7 +117,7 @@ def shared(contents: Iterable[bytes], blocks: Blocks) -> Shared:
 
 
 class _Cutting:
-    """Contents as they come. `_waiting` begins at a multiple of WORD in the contents, `_at` bytes of it are done with."""
+    """Contents as they arrive. `_waiting` begins at a multiple of WORD in them; `_at` bytes of it are processed."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
@@ -133,7 +133,7 @@ class _Cutting:
         self._goes_on = -1  # place in the file, while all was equal so far
 
     def take(self, block: bytes) -> None:
-        """Look at the next bytes."""
+        """Process the next bytes."""
         for at in range(0, len(block), CHUNK_BYTES // 2):
             self._waiting += block[at : at + CHUNK_BYTES // 2]
             if len(self._waiting) >= CHUNK_BYTES // 2:
@@ -148,7 +148,7 @@ class _Cutting:
         return Shared(np.array(self._spans, SPAN), self._packed)
 
     def _cut(self, kept: int) -> None:
-        """Look at what waits, but for the last `kept` bytes of it."""
+        """Process the waiting bytes except the last `kept`."""
         data = memoryview(self._waiting)
         if self._goes_on >= 0:
             self._go_on(data)

@@ -1,4 +1,4 @@
-"""Taking packed members out of a file: which of them are made again, and what is kept of them instead."""
+"""Extraction of packed members from a file: the choice of reproducible members, and what is kept in their place."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from storage.imagestore.upkeep.members.sharing import Blocks, Shared, shared
 from storage.protocols import ImageReader
 
 BLOCK_BYTES = 4 << 20
-PAYS = 0.97  # of a member's bytes is what it may take instead, as far as can be told before others share it
-SPAN_COSTS = 12  # stored bytes of a row of the table, about
+PAYS = 0.97  # of a member's bytes is the most its replacement may take, as far as is known before others share it
+SPAN_COSTS = 12  # approximate stored bytes of a row of the table
 WORTH_BYTES = 1 << 20  # of a file, or
-WORTH = 0.25  # of it must be made again: a table and other pieces are worth nothing less
+WORTH = 0.25  # of it must be reproduced: a table and other pieces are not worth less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class Unpacked:
 
 
 def take_members(reader: ImageReader) -> Unpacked | None:
-    """Find out which members of a file are made again; None where that is too little. Raises the reader's errors."""
+    """Find the reproducible members of a file; return None if they are too few. Raises the reader's errors."""
     seen = survey(reader)
     found = list(Search(reader).members(seen.starts))
     if not _worth(found, reader):
@@ -68,7 +68,7 @@ def _described(reader: ImageReader, kept: Sequence[tuple[Found, Shared]]) -> Unp
 
 
 def stream(reader: ImageReader, unpacked: Unpacked) -> Iterator[memoryview]:
-    """Yield the file without its members, what is their own of their contents, and the table."""
+    """Yield the file without its members, the members' own contents, and the table."""
     yield from _front(reader, unpacked.table)
     at, places = reader.size_bytes, unpacked.table.places
     for number, one in enumerate(unpacked.found):
@@ -93,7 +93,7 @@ def _front(reader: ImageReader, table: MemberTable) -> Iterator[memoryview]:
 
 
 def _own(contents: Iterator[bytes], spans: Sequence[tuple[int, int, int]]) -> Iterator[memoryview]:
-    """Yield what of some contents lies nowhere else."""
+    """Yield the parts of some contents that lie nowhere else."""
     left = memoryview(b"")
     for own, _, length in spans:
         waiting = own + length
