@@ -1,4 +1,4 @@
-"""Files of our own on this host: converted images in the scratch folder, exports. Users' files are `sources.file`."""
+"""Our own files on this host: converted images in the scratch folder, exports. Users' files are `sources.file`."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ BLOCK_BYTES = 4 << 20
 
 
 class LocalSource:
-    """A Source over a file that this process made."""
+    """A Source over a file made by this process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,7 +52,7 @@ def measure(path: Path) -> Digests:
 
 
 class LocalReader:
-    """A regular file, open for reading until closed. Its bytes are not verified by anything."""
+    """A regular file, open for reading until closed. Its bytes are not verified."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -75,7 +75,7 @@ class LocalReader:
         return os.pread(self._fd, size, offset)
 
     def extents(self) -> Iterator[tuple[int, int, bool]]:
-        """Yield (start, end, is_hole) as the file system tells it."""
+        """Yield (start, end, is_hole) as reported by the file system."""
         at = 0
         while at < self.size_bytes:
             data = self._seek(at, os.SEEK_DATA)
@@ -91,4 +91,4 @@ class LocalReader:
         try:
             return os.lseek(self._fd, offset, whence)
         except OSError:
-            return self.size_bytes  # ENXIO: nothing but a hole from here on
+            return self.size_bytes  # ENXIO: only a hole from here on

@@ -1,7 +1,7 @@
-"""The roles that storages and sources play, one small Protocol each, with their guarantees in words.
+"""The roles of storages and sources, one small Protocol each, with their guarantees in words.
 
-Offsets and sizes are bytes; intervals are `[start, end)`. Every method may raise the errors of `catalog.errors`;
-vendor errors are translated once, in the implementation. Deleting what is absent is a no-op.
+Offsets and sizes are bytes; intervals are `[start, end)`. Every method may raise the errors of `catalog.errors`; vendor
+errors are translated once, in the implementation. Deleting something absent is a no-op.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,23 +13,23 @@ from typing import Literal, Protocol, runtime_checkable
 from catalog.records import CachedImage, Capacity, Image, ImageFormat, PrimaryKind, Record, Replica, StorageKind
 
 Progress = Callable[[int, int | None], None]
-"""Called with (bytes done, bytes in all or None where unknown); never backwards, from any thread, must be cheap."""
+"""Called with (bytes done, total bytes or None if unknown); never backwards, from any thread, must be cheap."""
 
 
 class SourceInfo(Record):
-    """What a probe learned about a source. `url` is masked; validators guard a resumption."""
+    """The result of probing a source. `url` is masked; validators guard a resumption."""
 
     url: str
     size_bytes: int | None = None
     etag: str | None = None  # strong ETag only
     last_modified: str | None = None  # as the server wrote it; mtime in ns for files
     resumable: bool = False  # can be read from an offset
-    local: bool = False  # reading bytes a second time costs nothing but a copy
-    address: str | None = None  # the address really connected to
+    local: bool = False  # reading bytes again costs only a copy
+    address: str | None = None  # the address actually connected to
     packing: Literal["", "gz", "xz", "zst", "bz2", "lzma", "tar", "zip"] = (
         ""  # how the source is packed; its bytes are read unpacked
     )
-    packed_size_bytes: int | None = None  # of the file as the server has it, where `packing` says something
+    packed_size_bytes: int | None = None  # of the file as the server has it, if `packing` is set
 
     def same_file(self, other: "SourceInfo") -> bool:
         """Tell whether both probes describe the same bytes, as far as validators can tell."""
@@ -40,18 +40,18 @@ class SourceStream(Protocol):
     """Bytes of a source in order."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the front of `buffer`, return how many bytes; 0 only at the true end of the source.
+        """Fill the front of `buffer`, return the number of bytes; 0 only at the true end of the source.
 
-        Raises TransferInterrupted for a connection that broke, stalled past the read timeout or ended early.
+        Raises TransferInterrupted if the connection broke, stalled past the read timeout or ended early.
         """
         ...
 
 
 class Source(Protocol):
-    """Somewhere an image can be fetched from."""
+    """A place from which an image can be fetched."""
 
     def probe(self) -> SourceInfo:
-        """Ask for existence, size and validators without moving the body. Raises SourceNotFound, SourceForbidden."""
+        """Query existence, size and validators without moving the body. Raises SourceNotFound, SourceForbidden."""
         ...
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
@@ -60,7 +60,7 @@ class Source(Protocol):
 
 
 class ImageReader(Protocol):
-    """A stored file, readable at any place. Every byte handed out was verified. Thread-safe, no position of its own."""
+    """Random access to a stored file. Every returned byte was verified. Thread-safe, without a position."""
 
     size_bytes: int
 
@@ -77,13 +77,13 @@ class StoredFile(Record):
     """A file that a landing holds completely and durably."""
 
     size_bytes: int
-    stored_bytes: int  # newly written; what was already there costs nothing
+    stored_bytes: int  # newly written; data already there costs nothing
 
 
 class Landing(Protocol):
     """Bytes on their way into an image storage, under a landing name, with a journal beside them.
 
-    One writer at a time. After a death, another process opens the same landing and goes on.
+    One writer at a time. After a death, another process opens the same landing and resumes it.
     """
 
     landing_id: str
@@ -93,15 +93,15 @@ class Landing(Protocol):
         ...
 
     def begin(self, info: SourceInfo) -> None:
-        """Forget whatever was kept and record the source that is read from now on."""
+        """Discard everything kept and record the source that is read from now on."""
         ...
 
     def restore(self, feed: Callable[[memoryview], None]) -> int:
-        """Read back and prove all that was kept, feeding it in order; return its length. Writing goes on there."""
+        """Read back and prove all that was kept, feeding it in order; return its length. Writing resumes there."""
         ...
 
     def write(self, block: memoryview) -> None:
-        """Take the next bytes. The caller never changes the buffer afterwards; work may go on in the background."""
+        """Take the next bytes. The caller never changes the buffer afterwards; work may continue in the background."""
         ...
 
     def finish(self) -> StoredFile:
@@ -130,7 +130,7 @@ class LandingInfo(Record):
 
 
 class StoredImage(Record):
-    """What a storage itself knows about an image it holds: enough to rebuild the catalog's row."""
+    """A storage's own description of an image it holds, from which the catalog's row can be rebuilt."""
 
     image: Image
     replica: Replica
@@ -146,13 +146,13 @@ class Digests(Record):
 
 @runtime_checkable
 class ImageStorage(Protocol):
-    """Where images are kept. Holds no operation state: two calls never influence each other through the object."""
+    """A storage of images. Holds no operation state: two calls never influence each other through the object."""
 
     name: str
     kind: StorageKind
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:
-        """Return the format in which a file of format `added` is kept."""
+        """Return the format in which a file of format `added` is stored."""
         ...
 
     def check(self) -> None:
@@ -160,11 +160,11 @@ class ImageStorage(Protocol):
         ...
 
     def capacity(self) -> Capacity:
-        """Return the room there is now."""
+        """Return the room available now."""
         ...
 
     def landing(self, landing_id: str) -> Landing:
-        """Open a landing, new or kept from before."""
+        """Open a landing, new or kept."""
         ...
 
     def landings(self) -> Iterator[LandingInfo]:
@@ -172,27 +172,28 @@ class ImageStorage(Protocol):
         ...
 
     def publish(self, landing_id: str, image: Image, digests: Digests | None) -> Replica:
-        """Name a finished landing as the image's replica, in one atomic step. Safe to repeat; the landing is gone after.
+        """Name a finished landing as the image's replica, in one atomic step. Safe to repeat.
 
-        digests: of the stored file; None only for what `convert_landing` made.
+        The landing is gone afterwards.
+        digests: of the stored file; None only for a result of `convert_landing`.
         Raises DigestMismatch if the landing's size differs.
         """
         ...
 
     def contains(self, image_id: str) -> bool:
-        """Tell whether a published replica is here (not whether it is undamaged)."""
+        """Tell whether a published replica exists (not whether it is undamaged)."""
         ...
 
     def images(self) -> Iterator[StoredImage]:
-        """List what is published, from the storage's own description."""
+        """List published images by the storage's own description."""
         ...
 
     def open(self, image_id: str) -> ImageReader:
-        """Read a replica. Raises ImageNotFound."""
+        """Open a replica for reading. Raises ImageNotFound."""
         ...
 
     def export(self, image_id: str, target: Path, progress: Progress) -> Digests:
-        """Write the complete file, sparse, verified, to `target` (aside first, then renamed)."""
+        """Write the complete file, sparse and verified, to `target` (under a temporary name, then renamed)."""
         ...
 
     def delete(self, image_id: str) -> None:
@@ -201,7 +202,7 @@ class ImageStorage(Protocol):
 
 
 class Converted(Record):
-    """A landing in another format than what came, with the same guest content."""
+    """A landing converted from the format that was added, with the same guest content."""
 
     landing_id: str
     format: ImageFormat
@@ -211,31 +212,31 @@ class Converted(Record):
 
 @runtime_checkable
 class LandingConverter(Protocol):
-    """An image storage that changes the format of a landing itself, without a scratch file on the worker."""
+    """An image storage that converts a landing itself, without a scratch file on the worker."""
 
     def convert_landing(
         self, landing_id: str, from_format: ImageFormat, target_landing_id: str, progress: Progress
     ) -> Converted:
-        """Make a finished landing of the stored format from a finished one that the inspector has passed, and prove it.
+        """Convert a finished landing that passed the inspector to the stored format, and prove the result.
 
-        Goes on where a former attempt ended; safe to repeat. What came can be taken up again from the first
-        landing, which stays. The result, that landing itself or the target, is published with
-        `publish(converted.landing_id, image, None)`: its MD5 and SHA-256 are measured when they are first needed.
+        Resumes a former attempt; safe to repeat. The original can be restored from the first landing, which stays. The
+        result, that landing itself or the target, is published with `publish(converted.landing_id, image, None)`: its
+        MD5 and SHA-256 are measured when they are first needed.
         Raises ConversionFailed, CapacityExceeded, MissingProgram.
         """
         ...
 
 
 class CachedFile(Record):
-    """An image on a primary storage, whole, from which volumes are made."""
+    """A complete image on a primary storage, from which volumes are made."""
 
     location: str
     format: ImageFormat
-    size_bytes: int  # taken for it on the primary storage; 0 where volumes are made from the replica itself
+    size_bytes: int  # occupied on the primary storage; 0 if volumes are made from the replica itself
 
 
 class VolumeFile(Record):
-    """A volume on a primary storage: what was written since it was made, over a cached image."""
+    """A volume on a primary storage: its writes, over a cached image."""
 
     location: str
     backing: str
@@ -244,7 +245,7 @@ class VolumeFile(Record):
 
 @runtime_checkable
 class PrimaryStorage(Protocol):
-    """Where volumes live, made from cached images. Holds no operation state; callers take turns per image."""
+    """A storage of volumes made from cached images. Holds no operation state; callers take turns per image."""
 
     name: str
     kind: PrimaryKind
@@ -254,28 +255,28 @@ class PrimaryStorage(Protocol):
         ...
 
     def capacity(self) -> Capacity:
-        """Return the room there is now."""
+        """Return the room available now."""
         ...
 
     def shares(self, source: ImageStorage) -> bool:
-        """Tell whether volumes can be made from the source's replicas where they lie."""
+        """Tell whether volumes can be made from the source's replicas in place."""
         ...
 
     def cache(
         self, source: ImageStorage, image: Image, replica: Replica, scratch: Path, progress: Progress
     ) -> CachedFile:
-        """Bring an image here, proven against what was recorded of it; an unproven copy is never seen. Safe to repeat.
+        """Copy an image here, proven against its recorded digests; an unproven copy is never visible. Safe to repeat.
 
         Raises DigestMismatch, CapacityExceeded, ConversionFailed and the errors of the source.
         """
         ...
 
     def holds(self, cached: CachedImage) -> CachedFile | None:
-        """Return the cached image if it is still there, whole."""
+        """Return the cached image if it still exists, complete."""
         ...
 
     def cached_ids(self) -> Iterator[str]:
-        """List the images that have a copy here, by the storage's own account."""
+        """List the images that have a copy here, by the storage's own records."""
         ...
 
     def evict(self, image_id: str) -> None:
@@ -283,7 +284,7 @@ class PrimaryStorage(Protocol):
         ...
 
     def clone(self, volume_id: str, cached: CachedFile, size_bytes: int) -> VolumeFile:
-        """Make a volume in O(1), whatever the image's size; made again, it is empty again.
+        """Make a volume in O(1), whatever the image's size; a repeated call empties it again.
 
         size_bytes: at least the image's virtual size.
         """
@@ -295,7 +296,7 @@ class PrimaryStorage(Protocol):
 
 
 class ObjectInfo(Record):
-    """An object in an object store. modified_at: by the server's clock, where a listing says it."""
+    """An object in an object store. modified_at: by the server's clock, if a listing reports it."""
 
     name: str
     size_bytes: int
@@ -303,10 +304,10 @@ class ObjectInfo(Record):
 
 
 class ObjectWriter(Protocol):
-    """An object being written aside, invisible under its final name until published."""
+    """An object being written, invisible under its final name until published."""
 
     def write(self, *parts: "bytes | memoryview") -> None:
-        """Append all parts in order, at best without joining them."""
+        """Append all parts in order, preferably without joining them."""
         ...
 
     def publish(self, name: str) -> None:
@@ -318,18 +319,19 @@ class ObjectWriter(Protocol):
         ...
 
     def leave(self) -> None:
-        """Let go of it as it is; nothing can be written any more. Safe to repeat, a no-op after `publish`."""
+        """Release it as it is; no more writes are possible. Safe to repeat, a no-op after `publish`."""
         ...
 
 
 class ObjectStore(Protocol):
-    """Flat, durable objects under `/`-separated names: what a chip store is built on.
+    """Flat, durable objects under `/`-separated names: the base of a chip store.
 
-    Reads see the newest finished write (strong consistency); `put` and `publish` are atomic and durable when they return.
+    Reads see the newest finished write (strong consistency); `put` and `publish` are atomic and durable when they
+    return.
     """
 
     location: str  # for messages, without secrets
-    piece_bytes: int  # of a stream that are worth a piece of a log: what a death may lose, against what a piece costs
+    piece_bytes: int  # stream bytes per piece of a log: balances the loss by a death against the cost of a piece
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes `[start, end)`. Raises ObjectMissing."""
@@ -340,11 +342,11 @@ class ObjectStore(Protocol):
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create, or return False if the name exists; exactly one of several callers at once gets True."""
+        """Create, or return False if the name exists; exactly one of several concurrent callers gets True."""
         ...
 
     def append(self, name: str, data: bytes) -> None:
-        """Add a piece to a log. One writer; pieces come back whole and in order from `pieces`."""
+        """Append a piece to a log. One writer; `pieces` returns pieces whole and in order."""
         ...
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -352,9 +354,9 @@ class ObjectStore(Protocol):
         ...
 
     def writer(self, aside: str) -> ObjectWriter:
-        """Start an object aside under the working name `aside`.
+        """Start an unpublished object under the working name `aside`.
 
-        A store that can keep what was written through a SIGKILL lets `get(aside)` read it afterwards.
+        If the store's written bytes survive a SIGKILL, `get(aside)` reads them afterwards.
         """
         ...
 
@@ -363,7 +365,7 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """List objects whose names start with `prefix`, sorted by name, in pages underneath."""
+        """List objects whose names start with `prefix`, sorted by name, requesting page by page."""
         ...
 
     def delete(self, name: str) -> None:
@@ -371,5 +373,5 @@ class ObjectStore(Protocol):
         ...
 
     def capacity(self) -> Capacity | None:
-        """Return the room of the medium, or None where it has no bounds."""
+        """Return the capacity of the medium, or None if it has no limit."""
         ...

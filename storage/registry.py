@@ -1,4 +1,4 @@
-"""Which class keeps the images of a storage record: one row per kind and URL scheme."""
+"""The classes of image storages: one row per kind and URL scheme."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ INDEX_CACHE_BYTES = 1 << 30  # of local disk, for the indexes of remote stores: 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """With what a storage is opened."""
+    """The parameters with which a storage is opened."""
 
     settings: Settings
     credentials: str | None
@@ -51,18 +51,18 @@ def open_image_storage(
 
 
 def place_of(record: ImageStorage, here: str) -> tuple[str, ...]:
-    """Return where the bytes of a storage are, so that two records of one place are told by equal values.
+    """Return the place of a storage's bytes, so that two records of one place have equal values.
 
     here: this host's name.
 
-    A directory is told by its device and inode: links and other spellings lead to the same one.
+    A directory is identified by its device and inode: links and other spellings lead to the same one.
     """
     parts = urlsplit(record.url)
     path = unquote(parts.path)
     if parts.scheme != "file":
         return parts.scheme, record.endpoint or "", parts.netloc, path.strip("/"), parts.query
     if (host := bound_to(record)) not in (None, here):
-        return parts.scheme, str(host), path.rstrip("/")  # what lies under that path here is another disk
+        return parts.scheme, str(host), path.rstrip("/")  # the same path on this host is another disk
     try:
         found = Path(path).stat()
     except OSError:
@@ -71,10 +71,10 @@ def place_of(record: ImageStorage, here: str) -> tuple[str, ...]:
 
 
 def require_present(record: ImageStorage, here: str) -> None:
-    """Raise StorageUnavailable if a directory that holds images is not there: opening it would make an empty one.
+    """Raise StorageUnavailable if a directory that holds images is absent: opening it would create an empty one.
 
-    For work on replicas that the catalog knows of; a disk that is not mounted must not look like one without images, nor
-    another host's, whatever lies under its path here. here: this host's name. Raises StorageElsewhere.
+    For work on replicas that the catalog knows of. An unmounted disk must not look like one without images, nor must
+    another host's, whatever lies at its path here. here: this host's name. Raises StorageElsewhere.
     """
     from storage.imagestore.format.parameters import COPY, NAME, OURS
 
@@ -87,7 +87,7 @@ def require_present(record: ImageStorage, here: str) -> None:
 
 
 def open_objects(record: ImageStorage, *, settings: Settings, credentials: str | None = None) -> protocols.ObjectStore:
-    """Open what an ImageStore of ours is built on, for another site that keeps images in it.
+    """Open the object store of an ImageStore of ours, for another site that keeps images in it.
 
     Raises InvalidRequest for a storage that is no ImageStore of ours, and as `open_image_storage`.
     """
@@ -106,7 +106,10 @@ def is_bucket(record: ImageStorage) -> bool:
 
 
 def open_bucket(record: ImageStorage, *, settings: Settings, credentials: str | None = None) -> "S3Objects":
-    """Open the bucket of an ImageStore of ours, for what lies in it beside images. Raises InvalidRequest for another storage."""
+    """Open the bucket of an ImageStore of ours, for objects other than images in it.
+
+    Raises InvalidRequest for another storage.
+    """
     if not is_bucket(record):
         raise InvalidRequest("storage", record.name, "an ImageStore in a bucket")
     return _bucket(record, Access(settings, credentials, None))
@@ -148,7 +151,7 @@ def _bucket(record: ImageStorage, access: Access) -> "S3Objects":
 
 
 def _cached(objects: protocols.ObjectStore, access: Access) -> protocols.ObjectStore:
-    """Keep the index of a remote store on this host's disk."""
+    """Cache the index of a remote store on this host's disk."""
     from storage.imagestore.format.index import PREFIX
     from storage.imagestore.objects.cached import CachedObjects
 

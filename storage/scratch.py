@@ -1,4 +1,4 @@
-"""Folders on the worker for files that nobody needs tomorrow, also when their process was killed."""
+"""Temporary folders on the worker, cleaned up even if their process was killed."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ PREFIX = "work-"
 
 @contextmanager
 def scratch_folder(settings: Settings, purpose: str) -> Iterator[Path]:
-    """Yield an empty folder, deleted afterwards; what dead processes left beside it is deleted first.
+    """Yield an empty folder, deleted afterwards; leftovers of dead processes beside it are deleted first.
 
-    A folder in use is locked by its process, and the kernel unlocks it when that dies, whatever killed it.
+    A folder in use is locked by its process; the kernel releases the lock when the process dies, however it dies.
     """
     place = settings.scratch_folder
     make_folder(place)
-    with locked(place):  # nobody sweeps between the making and the locking of a folder
+    with locked(place):  # no process sweeps between the creation and the locking of a folder
         _sweep(place)
         folder = Path(mkdtemp(dir=place, prefix=f"{PREFIX}{purpose}-"))
         lock = open_locked(folder)

@@ -1,4 +1,4 @@
-"""The proof that a folder is the same on several hosts: a token that the first one leaves in it and each other one finds."""
+"""Proof that a folder is the same on several hosts: a token that the first one writes and every other one finds."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,7 +13,7 @@ LONGEST = 256
 
 
 def leave_token(storage: ImageStorage | PrimaryStorage, token: str) -> None:
-    """Put the token into a storage's directory, for other hosts to find. Raises StorageUnavailable."""
+    """Write the token into a storage's directory, for other hosts to find. Raises StorageUnavailable."""
     folder = folder_of(storage)
     try:
         make_folder(folder)
@@ -24,9 +24,9 @@ def leave_token(storage: ImageStorage | PrimaryStorage, token: str) -> None:
 
 
 def require_token(storage: ImageStorage | PrimaryStorage, token: str | None) -> None:
-    """Refuse a directory that is not the one that was shared: whatever is below its path here is another disk.
+    """Refuse a directory that is not the shared one: whatever lies at its path here is another disk.
 
-    token: what the catalog keeps of it. Raises StorageUnavailable.
+    token: the catalog's copy. Raises StorageUnavailable.
     """
     file = folder_of(storage) / TOKEN
     try:
@@ -41,5 +41,5 @@ def require_token(storage: ImageStorage | PrimaryStorage, token: str | None) -> 
 
 
 def folder_of(storage: ImageStorage | PrimaryStorage) -> Path:
-    """Return the directory that a storage's URL names."""
+    """Return the directory named by a storage's URL."""
     return Path(unquote(urlsplit(storage.url).path))

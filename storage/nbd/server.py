@@ -1,7 +1,8 @@
-"""NBD's server side over a socket pair: a program reads bytes from us, or gives us bytes, without network and without a key.
+"""NBD's server side over a socket pair: a program reads our bytes, or sends us bytes, without network or key.
 
-https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md: fixed newstyle handshake, simple replies. The peer read hostile
-bytes, so nothing it says is believed: lengths are bounded, places are checked, and the first odd word ends the talk.
+https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md: fixed newstyle handshake, simple replies. The peer
+has read hostile bytes, so nothing it sends is trusted: lengths are bounded, offsets are checked, and the first invalid
+message ends the connection.
 """
 
 import socket
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from threading import Thread
 from typing import NamedTuple, Protocol
 
-MAX_REQUEST = 32 << 20  # the protocol's own bound, and what qemu keeps to
+MAX_REQUEST = 32 << 20  # the protocol's own bound, which qemu respects
 MAX_OPTION = 4096
 
 _GREETING = struct.pack(">8s8sH", b"NBDMAGIC", b"IHAVEOPT", 0b11)
@@ -20,17 +21,17 @@ _OPTION_REPLY = struct.Struct(">QIII")
 _REQUEST = struct.Struct(">IHHQQI")
 _REPLY = struct.Struct(">IIQ")
 _OPTION_REPLY_MAGIC, _REQUEST_MAGIC, _REPLY_MAGIC = 0x3E889045565A9, 0x25609513, 0x67446698
-_INFO, _GO = 6, 7  # the only options that matter
+_INFO, _GO = 6, 7  # the only options we need
 _ACK, _INFORMATION, _UNSUPPORTED = 1, 3, 0x80000001
 _READ, _WRITE, _ZEROES = 0, 1, 6
 _IS_READ_ONLY, _TAKES_ZEROES = 0b0000011, 0b1000001
 
 Receive = Callable[[int], bytes]
-"""Returns so many of the bytes that the peer sends."""
+"""Returns this many of the bytes that the peer sends."""
 
 
 class Readable(Protocol):
-    """What a peer may read."""
+    """A source that a peer may read."""
 
     size_bytes: int
 
@@ -40,12 +41,12 @@ class Readable(Protocol):
 
 
 class Taker(Protocol):
-    """What a peer may write to."""
+    """A sink that a peer may write to."""
 
     size_bytes: int
 
     def take(self, offset: int, length: int, receive: Receive) -> None:
-        """Take bytes: every one of them has to be received."""
+        """Take bytes; all of them must be received."""
         ...
 
     def take_zeros(self, offset: int, length: int) -> None:
@@ -62,12 +63,12 @@ class _Request(NamedTuple):
     length: int
 
 
-class _Ended(Exception):  # no failure: the peer left, or said what it may not say
+class _Ended(Exception):  # no failure: the peer left, or sent an invalid message
     pass
 
 
 class Served(ABC):
-    """A socket pair with a thread of ours at one end; the other is for a program that is about to start."""
+    """A socket pair with a thread of ours at one end; the other end is for a program about to start."""
 
     def __init__(self, size_bytes: int, flags: int) -> None:
         self._size_bytes, self._flags = size_bytes, flags
@@ -82,14 +83,14 @@ class Served(ABC):
         return self._theirs.fileno()
 
     def end(self) -> BaseException | None:
-        """Hang up once the program is gone, wait for the thread, and return what went wrong in it. Safe to repeat."""
+        """Close our end once the program is gone, wait for the thread, and return its failure. Safe to repeat."""
         self._theirs.close()
         self._thread.join()
         return self._failure
 
     @abstractmethod
     def _serve(self, request: _Request) -> None:
-        """Do what is asked for, within the bounds that were checked, and reply."""
+        """Carry out a request, which is within the checked bounds, and reply."""
 
     def _run(self) -> None:
         try:
@@ -129,7 +130,7 @@ class Served(ABC):
         except (_Ended, OSError):
             raise
         except BaseException as failure:
-            # the program fails of it without knowing why: whoever waits for the program has to hear of this instead
+            # the program fails without knowing why: its caller has to get this error instead
             self._failure = failure
             raise _Ended from failure
 
@@ -160,7 +161,7 @@ class Given(Served):
 
 
 class Taken(Served):
-    """Somewhere that a program may write to."""
+    """A sink that a program may write to."""
 
     def __init__(self, target: Taker) -> None:
         self._target = target

@@ -1,1 +1,1 @@
-"""Where VMs and volumes live."""
+"""Primary storages: the home of VMs and volumes."""

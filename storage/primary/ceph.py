@@ -1,8 +1,8 @@
 """A primary storage in a Ceph pool: volumes are clones of a protected snapshot.
 
-Of an image whose replica lies in the same cluster, volumes are cloned from the replica itself, across pools: nothing is
-copied, and while such a volume exists the replica can't be deleted. Any other image is copied into this pool first, the
-way it would be onto an image storage: proven, then published. The pool therefore belongs to this primary storage alone.
+If an image's replica lies in the same cluster, volumes are cloned from the replica itself, across pools: nothing is
+copied, and while such a volume exists the replica can't be deleted. Any other image is first copied into this pool, as
+onto an image storage: proven, then published. The pool therefore belongs to this primary storage alone.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class CephPrimary:
     kind: PrimaryKind = "ceph"
 
     def __init__(self, record: PrimaryStorage, settings: Settings, credentials: str | None = None) -> None:
-        """Nothing is connected to yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
+        """Connect to nothing yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
         self.name = record.name
         self._settings, self._credentials = settings, credentials
         as_images = ImageStorage(
@@ -40,7 +40,7 @@ class CephPrimary:
         self.address: CephAddress = self._images.address
 
     def check(self) -> None:
-        """Prove that the pool takes what we write."""
+        """Prove that the pool takes our writes."""
         self._images.check()
 
     def capacity(self) -> Capacity:
@@ -54,7 +54,7 @@ class CephPrimary:
     def cache(
         self, source: protocols.ImageStorage, image: Image, replica: Replica, scratch: Path, progress: Progress
     ) -> CachedFile:
-        """Return the replica itself where it lies in this cluster; else copy it into the pool, proven, as raw or iso."""
+        """Return the replica itself if it lies in this cluster; else copy it into the pool, proven, as raw or iso."""
         if isinstance(source, CephStorage) and self.shares(source):
             location = f"{source.address.pool}/{published_name(image.id)}@{SNAPSHOT}"
             return CachedFile(location=location, format=replica.format, size_bytes=0)
@@ -67,7 +67,7 @@ class CephPrimary:
         return CachedFile(location=location, format=self._images.stored_format(replica.format), size_bytes=size)
 
     def holds(self, cached: CachedImage) -> CachedFile | None:
-        """Return the snapshot if it is there."""
+        """Return the snapshot if it exists."""
         pool, name, _ = parts_of(cached.location)
         with self._joined() as connection, _pool(connection, pool) as parent, opened(parent, name) as image:
             if image is None or not has_snapshot(image):
@@ -83,11 +83,11 @@ class CephPrimary:
         self._images.delete(image_id)
 
     def clone(self, volume_id: str, cached: CachedFile, size_bytes: int) -> VolumeFile:
-        """Clone the snapshot, across pools where it lies in another; grown to `size_bytes`."""
+        """Clone the snapshot, across pools if it lies in another, and grow it to `size_bytes`."""
         pool, name, snapshot = parts_of(cached.location)
         target = f"{VOLUME}{volume_id}"
         with self._joined() as connection, _pool(connection, pool) as parent:
-            remove(connection, target, volume_id)  # of an attempt that died before anybody knew
+            remove(connection, target, volume_id)  # left by an attempt that died before it was recorded
             with opened(parent, name) as image:
                 if image is None:
                     raise ImageNotFound(cached.location)
@@ -118,7 +118,7 @@ class CephPrimary:
 
 @contextmanager
 def _pool(connection: Connection, name: str) -> Iterator[Connection]:
-    """Look into another pool of the same cluster."""
+    """Open another pool of the same cluster."""
     with translated(connection.storage, f"opening pool {name!r}"):
         pool = connection.cluster.open_ioctx(name)
     try:

@@ -1,6 +1,6 @@
-"""A primary storage in a directory: cached images are files nobody writes to, volumes are qcow2 overlays over them.
+"""A primary storage in a directory: cached images are never written to, volumes are qcow2 overlays over them.
 
-Layout: `cache/<image id>.<format>`, `volumes/<volume id>.qcow2`. Whatever is being made has a name that starts with a dot.
+Layout: `cache/<image id>.<format>`, `volumes/<volume id>.qcow2`. Names of unfinished files start with a dot.
 """
 
 import os
@@ -19,7 +19,7 @@ from storage.protocols import CachedFile, ImageStorage, Progress, VolumeFile
 from storage.replicas.copy import recorded, require_equal
 
 READ_ONLY = 0o444
-HEAD_BYTES = 4096  # a qcow2 of ours names its backing file in its first cluster, behind the header
+HEAD_BYTES = 4096  # a qcow2 of ours names its backing file in its first cluster, after the header
 FORMATS: Mapping[str, ImageFormat] = {f".{name}": name for name in get_args(ImageFormat)}  # by suffix
 
 
@@ -49,7 +49,7 @@ class LocalPrimary:
         return Capacity(total_bytes=disk.total, used_bytes=disk.used, available_bytes=disk.free)
 
     def shares(self, source: ImageStorage) -> bool:  # noqa: ARG002  # no image storage keeps files that a machine can use
-        """Tell whether volumes can be made from replicas where they lie: never."""
+        """Return False: volumes are never made from replicas in place."""
         return False
 
     def cache(
@@ -60,11 +60,11 @@ class LocalPrimary:
         scratch: Path,  # noqa: ARG002  # every stored format can back an overlay: nothing is converted
         progress: Progress,
     ) -> CachedFile:
-        """Write the stored file here, sparse, verified aside, then named."""
+        """Write the stored file here, sparse, verified under a temporary name, then renamed."""
         target = self._cache / f"{image.id}.{replica.format}"
         with self._translated():
             self._prepare()
-            self.evict(image.id)  # a copy that is not whole, or one in a format from before
+            self.evict(image.id)  # an incomplete copy, or one in an earlier format
             digests = source.export(image.id, target, progress)
             try:
                 require_equal(f"{target}", recorded(replica) or digests, digests)
@@ -75,7 +75,7 @@ class LocalPrimary:
         return CachedFile(location=str(target), format=replica.format, size_bytes=digests.size_bytes)
 
     def holds(self, cached: CachedImage) -> CachedFile | None:
-        """Return the file if it is there with its size."""
+        """Return the file if it exists with its recorded size."""
         file = Path(cached.location)
         with suppress(OSError):
             if file.stat().st_size == cached.size_bytes and file.suffix in FORMATS:
@@ -89,7 +89,7 @@ class LocalPrimary:
         yield from sorted(names)
 
     def evict(self, image_id: str) -> None:
-        """Delete the cached file, and what was left of one being made."""
+        """Delete the cached file, and any unfinished copy of it."""
         with self._translated():
             for file in self._files():
                 if not file.name.lstrip(".").startswith(f"{image_id}."):
@@ -121,7 +121,7 @@ class LocalPrimary:
         return list(self._cache.iterdir()) if self._cache.is_dir() else []
 
     def _users(self, cached: Path) -> Iterator[str]:
-        """Yield the volumes over a cached file, by their own headers."""
+        """Yield the volumes over a cached file, according to their own headers."""
         for volume in self._volumes.glob("*.qcow2") if self._volumes.is_dir() else ():
             if backing_of(volume) == str(cached):
                 yield volume.stem
@@ -141,7 +141,7 @@ class LocalPrimary:
 
 
 def backing_of(volume: Path) -> str:
-    """Return the backing file that an overlay of ours names; empty for anything else."""
+    """Return the backing file named by an overlay of ours; empty for anything else."""
     from storage.formats.qcow2.header import read_header
 
     with volume.open("rb") as file:

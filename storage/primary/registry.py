@@ -1,4 +1,4 @@
-"""Which class keeps the volumes of a primary storage: one row per kind and URL scheme."""
+"""The classes of primary storages: one row per kind and URL scheme."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit

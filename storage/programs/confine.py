@@ -1,8 +1,9 @@
-"""Run a program that reads hostile bytes: few rights, little of everything, and never longer than it may.
+"""Run a program that reads hostile bytes with few rights, few resources, and a time limit.
 
-The chain is `unshare --net setpriv sh prlimit PROGRAM`: no code of ours runs between fork and exec, so it is safe in threads.
-The program dies with us: by the parent-death signal, and `sh` ends it where we were gone before that was set. Its whole group is killed on any exception, it has no
-network, cannot gain privileges, starts in an empty folder with an almost empty environment, and what it prints is cut off.
+The chain is `unshare --net setpriv sh prlimit PROGRAM`: no code of ours runs between fork and exec, so it is safe in
+threads. The program dies with us: by the parent-death signal, and `sh` ends it if we were gone before that was set. Its
+whole group is killed on any exception. It has no network, cannot gain privileges, starts in an empty folder with an
+almost empty environment, and its output is cut off at a limit.
 """
 
 import os
@@ -26,18 +27,18 @@ SILENT: Callable[[bytes], None] = lambda _: None  # noqa: E731
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a program may use. Sizes in bytes, times in seconds."""
+    """Resource limits of a program. Sizes in bytes, times in seconds."""
 
     wall_s: float = 60
     cpu_s: int = 60
-    memory_bytes: int = 2 << 30  # address space: qemu-img needs 1.2 GiB of it for its threads, 25 MB really
+    memory_bytes: int = 2 << 30  # address space: qemu-img needs 1.2 GiB of it for its threads, 25 MB of it resident
     file_bytes: int = 0  # largest file it may write
     output_bytes: int = MAX_OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a program ended and what it said."""
+    """The exit code and output of a program."""
 
     code: int  # negative: killed by that signal
     out: bytes
@@ -55,7 +56,7 @@ class Output:
 
 
 def confined(program: str, limits: Limits) -> list[str]:
-    """Return the words to put before a program's arguments, the program included; for this process to start.
+    """Return the command prefix for a program's arguments, including the program, to be started by this process.
 
     Raises MissingProgram.
     """
@@ -63,7 +64,7 @@ def confined(program: str, limits: Limits) -> list[str]:
     if path is None:
         raise MissingProgram(program, _PACKAGES.get(program, program))
     caps = [
-        f"--cpu={limits.cpu_s}:{limits.cpu_s + 2}",  # soft: a signal that names the reason; hard: the end
+        f"--cpu={limits.cpu_s}:{limits.cpu_s + 2}",  # soft limit: a signal that names the reason; hard limit: the end
         f"--as={limits.memory_bytes}",
         f"--fsize={limits.file_bytes}",
         "--core=0",
@@ -81,7 +82,7 @@ def confined(program: str, limits: Limits) -> list[str]:
 def running(
     command: Sequence[str], *, pass_fds: Sequence[int] = (), errors: int = subprocess.PIPE
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a confined command in a group and an empty folder of its own; both are gone afterwards, whatever happens."""
+    """Start a confined command in its own group and an empty folder; both are removed afterwards in any case."""
     with TemporaryDirectory(prefix="imagewright-") as empty:
         process = subprocess.Popen(
             command,
@@ -100,7 +101,7 @@ def running(
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the program with all that it started, and wait for it. A no-op when it has ended."""
+    """Kill the program and everything it started, and wait for it. A no-op once it has ended."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -118,10 +119,10 @@ def run(
     *,
     pass_fds: Sequence[int] = (),
 ) -> Output:
-    """Run a program to its end, handing its standard output to `on_output` as it comes.
+    """Run a program to its end, passing its standard output to `on_output` as it arrives.
 
     pass_fds: descriptors of ours that it gets, under the same numbers.
-    Raises MissingProgram; ProgramFailed for a limit that was hit: time, processor time, file size, output.
+    Raises MissingProgram; ProgramFailed if a limit is exceeded: time, processor time, file size, output.
     """
     with running([*confined(program, limits), *arguments], pass_fds=pass_fds) as process:
         printed = _Printed(program, limits, on_output)
@@ -133,14 +134,14 @@ def run(
 
 
 class _Printed:
-    """What a program printed so far, read as it comes."""
+    """The output of a program so far, read as it arrives."""
 
     def __init__(self, program: str, limits: Limits, on_output: Callable[[bytes], None]) -> None:
         self.out, self.err = bytearray(), bytearray()
         self._program, self._limits, self._on_output = program, limits, on_output
 
     def collect(self, process: "subprocess.Popen[bytes]") -> None:
-        """Read both pipes to their end. Raises ProgramFailed past the time or the output allowed."""
+        """Read both pipes to their end. Raises ProgramFailed if time or output exceed their limits."""
         end = time.monotonic() + self._limits.wall_s
         with selectors.DefaultSelector() as selector:
             for pipe, kept in ((process.stdout, self.out), (process.stderr, self.err)):
@@ -165,7 +166,7 @@ class _Printed:
 
 @cache
 def _without_network() -> tuple[str, ...]:
-    """Find how this process may start a program without network; nothing where the kernel forbids it."""
+    """Return how this process may start a program without network; empty if the kernel forbids it."""
     for words in (("unshare", "--net"), ("unshare", "--user", "--map-current-user", "--net")):
         if (
             shutil.which("unshare")

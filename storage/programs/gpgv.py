@@ -1,7 +1,7 @@
-"""gpgv: the only place that runs it. Data, signature and keys go in as files of memory; what it says is read by its status lines.
+"""gpgv: the only place that runs it. Data, signature and keys are passed as memory files; its status lines are read.
 
-A signature counts if gpgv calls it good and its key is one of those given; one by an expired or revoked key does not.
-Status lines: GnuPG's doc/DETAILS.
+A signature counts if gpgv calls it good and its key is one of those given; signatures of expired or revoked keys do
+not. Status lines: GnuPG's doc/DETAILS.
 """
 
 import base64
@@ -27,7 +27,7 @@ CLEAR_SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What is signed, and by whose keys: fingerprints of primary keys, in order. reason: why there is none."""
+    """Signed data and its signers: fingerprints of primary keys, in order. reason: why there are none."""
 
     data: bytes = b""
     signed_by: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Signed:
 
 
 def dearmoured(text: str, kind: str, parameter: str = "public_keys") -> bytes:
-    """Return what armoured text holds, several blocks joined. kind: KEY or SIGNATURE. Raises InvalidRequest."""
+    """Return the contents of armoured text, several blocks joined. kind: KEY or SIGNATURE. Raises InvalidRequest."""
     blocks = [found for found in _ARMOUR.finditer(text.strip() + "\n") if found["kind"] == kind]
     try:
         data = b"".join(base64.b64decode("".join(found["body"].split()), validate=True) for found in blocks)
@@ -47,9 +47,9 @@ def dearmoured(text: str, kind: str, parameter: str = "public_keys") -> bytes:
 
 
 def verified(data: bytes, signature: bytes | None, keys: Sequence[str]) -> Signed:
-    """Return what the keys signed: the data, or, without a signature of its own, the text within it.
+    """Return the data signed by the keys: `data`, or, without a detached signature, the text inside it.
 
-    keys: armoured. Raises MissingProgram, ProgramFailed, InvalidRequest for keys that are none.
+    keys: armoured. Raises MissingProgram, ProgramFailed, InvalidRequest for invalid keys.
     """
     if signature is None and not data.lstrip().startswith(CLEAR_SIGNED):
         return Signed(reason="it is not signed")
@@ -76,7 +76,10 @@ def _binary(signature: bytes) -> bytes:
 
 
 def _good(status: str) -> tuple[str, ...]:
-    """Return the primary keys of good signatures. GOODSIG is said of none whose key is expired or revoked; VALIDSIG follows it."""
+    """Return the primary keys of good signatures.
+
+    GOODSIG is never reported for an expired or revoked key; VALIDSIG follows it.
+    """
     found: list[str] = []
     good = False
     for line in status.splitlines():

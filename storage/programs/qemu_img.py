@@ -1,7 +1,7 @@
 """qemu-img: the only place that runs it.
 
-It never guesses: both the format and the file driver are named for every image it opens, and no backing file is followed.
-It sees only files that the inspector has passed, under the limits of `confine`.
+Nothing is guessed: both the format and the file driver are named for every image it opens, and no backing file is
+followed. It sees only files that passed the inspector, under the limits of `confine`.
 """
 
 import json
@@ -16,19 +16,19 @@ from catalog.records import ImageFormat, Record
 from storage.programs.confine import SILENT, Limits, Output, run
 
 DRIVERS: Mapping[str, str] = {name: "raw" if name == "iso" else name for name in get_args(ImageFormat)}
-"""QEMU's driver for each format, which has its name; an ISO is read as it is."""
+"""QEMU's driver of each format, which has its name; an ISO is read as raw."""
 _OPTIONS = {"qcow2": ("-o", "compat=1.1"), "vmdk": ("-o", "subformat=streamOptimized,adapter_type=lsilogic")}
 _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
 SLOWEST_BYTES_S = 4 << 20
-"""An image that is read slower than this is given up; the slowest real ones (xz in qcow2 on a loaded disk) do 20 MB/s."""
+"""An image read more slowly than this is given up; the slowest real ones (xz in qcow2 on a loaded disk) do 20 MB/s."""
 
 
-MAX_MAP = 256 << 20  # 90 bytes an extent: a terabyte in pieces of 512 KiB
+MAX_MAP = 256 << 20  # 90 bytes per extent: a terabyte in pieces of 512 KiB
 READS_AT_ONCE = 16
 
 
 class Extent(NamedTuple):
-    """Bytes [start, end) of a guest's disk, and where they are in the image file; nowhere if compressed or absent."""
+    """Bytes [start, end) of a guest's disk, and their offset in the image file; None if compressed or absent."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class Extent(NamedTuple):
 
 
 class ImageInfo(Record):
-    """What qemu-img says about an image. Sizes in bytes."""
+    """qemu-img's description of an image. Sizes in bytes."""
 
     format: str
     virtual_size_bytes: int
@@ -71,7 +71,7 @@ def convert(
 ) -> None:
     """Write the guest content of `source` to `target`, sparse.
 
-    progress: in bytes of virtual size. Raises ConversionFailed, MissingProgram; a part of the target may be left behind.
+    progress: in bytes of virtual size. Raises ConversionFailed, MissingProgram; a partial target may remain.
     """
     try:
         size = info(source, from_format).virtual_size_bytes
@@ -82,7 +82,7 @@ def convert(
 
 
 def create_overlay(backing: Path, backing_format: str, target: Path, size_bytes: int) -> None:
-    """Write an empty qcow2 over a backing file, which is not opened: it costs the same whatever is in it.
+    """Write an empty qcow2 over a backing file, which is not opened: the cost does not depend on its contents.
 
     Raises ProgramFailed, MissingProgram.
     """
@@ -105,9 +105,9 @@ def compare(
 
 
 def extents(served: int, image_format: str, size_bytes: int) -> tuple[Extent, ...]:
-    """Return what the guest's disk is made of, in order and without gaps.
+    """Return the extents of the guest's disk, in order and without gaps.
 
-    served: a socket at whose other end somebody serves the image file by NBD; such files need neither network nor a name.
+    served: a socket whose other end serves the image file by NBD; this needs neither network nor a file name.
     size_bytes: virtual size. Raises ProgramFailed, MissingProgram.
     """
     limits = replace(_limits(size_bytes), output_bytes=MAX_MAP)
@@ -126,14 +126,14 @@ def served_size(served: int, image_format: str) -> int:
 
 
 def copy_part(served: int, image_format: str, start: int, end: int, taken: int) -> None:
-    """Write bytes [start, end) of the guest's disk, in order and without its zeros, to where they are taken.
+    """Write bytes [start, end) of the guest's disk to a socket, in order and without its zeros.
 
-    served: as for `extents`. taken: the same for a raw file of `end - start` bytes, which reads as zeros so far.
+    served: as for `extents`. taken: a socket whose other end takes a raw file of `end - start` bytes, initially zeros.
     Raises ProgramFailed, MissingProgram.
     """
     disk = _node(served, image_format)
     part = {"driver": "raw", "offset": start, "size": end - start, "file": disk}
-    # zeros are looked for in steps of 64 KiB: in steps of 4 KiB, as by default, a disk comes in many more pieces
+    # zeros are searched in steps of 64 KiB: the default of 4 KiB would split a disk into many more pieces
     words = ["-n", "--target-is-zero", "-S", "64k", "-m", str(READS_AT_ONCE), "-f", "raw", "-O", "raw"]
     names = ["json:" + json.dumps(node) for node in (part, _node(taken, "raw"))]
     _qemu_img("convert", [*words, *names], _limits(end - start), pass_fds=(served, taken))
@@ -144,7 +144,7 @@ def _opened(option: str, file: Path | int, image_format: str) -> list[str]:
 
 
 def _node(file: Path | int, image_format: str) -> dict[str, object]:
-    """Return how qemu opens a file, or a socket by its number."""
+    """Return the options with which qemu opens a file, or a socket by its number."""
     driver = DRIVERS[image_format]
     below: dict[str, object] = (
         {"driver": "file", "filename": str(file.absolute())}

@@ -1,1 +1,1 @@
-"""One whole replica: copied, synced, converted, exported, proven."""
+"""Operations on one whole replica: copy, sync, convert, export, prove."""

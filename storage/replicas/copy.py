@@ -1,7 +1,7 @@
-"""Copying a replica to another image storage, and proving the copy by reading it back.
+"""Copy a replica to another image storage, and prove the copy by reading it back.
 
-The copy counts for nothing until it was read back whole and has the size and the digests that the catalog recorded when
-the image was added: a stream that is cut short looks right from both of its ends.
+A copy does not count until it was read back whole and has the size and digests that the catalog recorded when the image
+was added: a truncated stream looks right from both ends.
 """
 
 from pathlib import Path
@@ -19,28 +19,28 @@ from storage.transfer.transfer import LARGE_BLOCK_BYTES, transfer
 
 
 class Copied(Record):
-    """A copy that is whole and proven, under its landing name. published: it has its final name already."""
+    """A complete, proven copy under its landing name. published: it has its final name already."""
 
     landing_id: str
     format: ImageFormat
-    digests: Digests  # of the file that the target keeps
+    digests: Digests  # of the file that the target stores
     stored_bytes: int = 0
     published: bool = False
 
 
 def silent(_done: int, _total: int | None) -> None:
-    """Take progress and say nothing."""
+    """Ignore progress."""
 
 
 def recorded(replica: Replica) -> Digests | None:
-    """Return what the catalog recorded of a replica's file; None where it was never measured as a whole."""
+    """Return the recorded digests of a replica's file; None if it was never measured as a whole."""
     if replica.md5 is None or replica.sha256 is None:
         return None
     return Digests(size_bytes=replica.size_bytes, md5=replica.md5, sha256=replica.sha256)
 
 
 def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
-    """Return size and digests of a stored file, every byte of it read and proven."""
+    """Return size and digests of a stored file, reading and proving all of it."""
     digester = Digester()
     try:
         with stream_of(reader) as stream:
@@ -54,7 +54,7 @@ def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
 
 
 def prove(reader: ImageReader, expected: Digests, what: str, progress: Progress = silent) -> None:
-    """Read a stored file whole. Raises DigestMismatch naming `what` if it is not what was expected."""
+    """Read a stored file whole. Raises DigestMismatch naming `what` if it differs from `expected`."""
     require_equal(what, expected, measure_reader(reader, progress))
 
 
@@ -69,7 +69,7 @@ def _described(digests: Digests) -> str:
 
 
 def wanted_format(target: ImageStorage, replica: Replica) -> ImageFormat:
-    """Return the format in which the target would keep a copy of this replica."""
+    """Return the format in which the target would store a copy of this replica."""
     return target.stored_format(replica.format)
 
 
@@ -83,10 +83,10 @@ def copy_replica(
     progress: Progress = silent,
     pace: Pace | None = None,
 ) -> Copied:
-    """Return a proven copy of a replica as a landing on the target; one that broke off is gone on with.
+    """Return a proven copy of a replica as a landing on the target, resuming an interrupted one.
 
     The source is only read. Raises DigestMismatch, CapacityExceeded, ConversionFailed and the errors of both storages;
-    a copy that was read back and is not what was sent is deleted, so that another try starts afresh.
+    a copy that reads back differently is deleted, so that the next attempt starts afresh.
     """
     wanted = wanted_format(target, replica)
     if wanted == replica.format:
@@ -102,7 +102,7 @@ def copy_replica(
 def land(
     source: Source, target: ImageStorage, landing_id: str, progress: Progress = silent, pace: Pace | None = None
 ) -> tuple[Digests, StoredFile]:
-    """Read a source that needs no judging into a landing, from where an earlier attempt broke off."""
+    """Read a source that needs no inspection into a landing, resuming an earlier attempt."""
     info = source.probe()
     landing = target.landing(landing_id)
     digester = Digester()
@@ -134,7 +134,7 @@ def _convert(
     progress: Progress,
     pace: Pace | None,
 ) -> tuple[Digests, StoredFile]:
-    """Prove the source, convert it by way of a scratch file, land the result."""
+    """Prove the source, convert it through a scratch file, and land the result."""
     from storage.formats.convert import convert_reader
 
     expected = recorded(replica)

@@ -1,4 +1,4 @@
-"""A complete file of a replica on this host: the room it takes, its bytes, proven, and what dead exports left."""
+"""Export of a complete, proven file of a replica on this host, its room, and the removal of dead exports."""
 
 import errno
 import os
@@ -20,8 +20,8 @@ from storage.scratch import scratch_folder
 
 HoleEnd = Callable[[int], int]
 OVERHEAD_BYTES = 1 << 20
-OVERHEAD_PARTS = 64  # tables of a qcow2 or VMDK, of the data
-STEP_BYTES = 64 << 10  # guest bytes counted at once: a cluster of qcow2 and of VMDK
+OVERHEAD_PARTS = 64  # tables of a qcow2 or VMDK, as a part of the data
+STEP_BYTES = 64 << 10  # guest bytes counted at a time: a cluster of qcow2 and of VMDK
 
 
 def write_export(
@@ -32,9 +32,10 @@ def write_export(
     settings: Settings,
     progress: Progress,
 ) -> Digests:
-    """Write the file under its name, durable, and return what it is; nothing is left of one that is not whole.
+    """Write the file under its name, durable, and return its digests; no incomplete file is left.
 
-    Raises DigestMismatch where it is not what was recorded when the image was added, ConversionFailed, CapacityExceeded.
+    Raises DigestMismatch if it differs from what was recorded when the image was added, ConversionFailed,
+    CapacityExceeded.
     """
     if wanted != replica.format:
         return _convert(storage, replica, wanted, target, settings, progress)
@@ -59,7 +60,7 @@ def _convert(
 
 
 def _bring(file: Path, aside: Path) -> None:
-    """Give a finished file another name, sparse also on another file system."""
+    """Move a finished file to another name, keeping it sparse on another file system as well."""
     try:
         file.replace(aside)
     except OSError as error:
@@ -78,26 +79,26 @@ def make_export_folder(folder: Path) -> None:
 
 
 def sweep_exports(folder: Path, known: Container[str]) -> None:
-    """Delete what exports of an image that died left in its folder: every file but the known ones, by their paths."""
+    """Delete what dead exports of an image left in its folder: every file except the known ones, given by path."""
     for file in folder.iterdir():
         if str(file) not in known and file.is_file():
             file.unlink(missing_ok=True)
 
 
 def disk_of(folder: Path) -> str:
-    """Return the name under which room for exports on this host's disk is promised."""
+    """Return the name under which room for exports on this host's disk is reserved."""
     return f"exports on {os.uname().nodename}, disk {folder.stat().st_dev}"
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the bytes that are free where a folder is or will be made."""
+    """Return the free bytes for a folder that exists or will be made."""
     return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def room_needed(storage: ImageStorage, replica: Replica, wanted: ImageFormat, enough: int) -> int:
-    """Return how many bytes the file will take at most, holes left out: it is written sparse.
+    """Return the most bytes the file will take, without holes: it is written sparse.
 
-    enough: counting stops past it, since tables can claim more data than there are disks.
+    enough: counting stops beyond it, since tables can claim more data than any disk holds.
     """
     with reader_of(storage, replica.image_id) as reader:
         if wanted == replica.format:

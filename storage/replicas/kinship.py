@@ -1,4 +1,4 @@
-"""How much of an image is made of another one's chips: read from the manifests alone, no chip is touched."""
+"""The share of an image that consists of another one's chips, computed from the manifests alone."""
 
 from dataclasses import dataclass
 
@@ -10,27 +10,27 @@ from storage.imagestore.storage import ImageStore
 from storage.protocols import ImageStorage
 
 FEW = 4096
-"""Of an image with more distinct chips only one of 16 is kept, chosen by its digest and so the same ones of every image."""
+"""An image with more distinct chips keeps one in 16, chosen by digest and therefore the same ones for every image."""
 ONE_OF = np.uint64(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """The chips of an image: the first 8 bytes of their digests, sorted (n,), and their lengths (n,). sampled: one of 16."""
+    """The chips of an image: 8-byte digest prefixes, sorted (n,), and lengths (n,). sampled: one in 16 is kept."""
 
     keys: npt.NDArray[np.uint64]
     lengths: npt.NDArray[np.uint64]
     sampled: bool
 
     def some(self) -> "Sketch":
-        """Return those that a sampled one would keep."""
+        """Return the chips that a sampled sketch would keep."""
         if self.sampled:
             return self
         kept = self.keys % ONE_OF == 0
         return Sketch(self.keys[kept], self.lengths[kept], True)
 
     def share_of(self, other: "Sketch") -> float:
-        """Return which part of this one's bytes lies in the other's chips, 0 to 1; holes and what is there twice count once."""
+        """Return the part of this one's bytes that lies in the other's chips, 0 to 1; holes and repeats count once."""
         if other.sampled and not self.sampled:
             return self.some().share_of(other)
         whole = int(self.lengths.sum())
@@ -46,5 +46,5 @@ def sketch_of(pieces: Pieces) -> Sketch:
 
 
 def sketch(storage: ImageStorage, image_id: str) -> Sketch | None:
-    """Return the sketch of an image on a storage, None where it keeps no chips. Raises as its manifest does."""
+    """Return the sketch of an image on a storage, None if it keeps no chips. Raises as its manifest does."""
     return sketch_of(storage.pieces(image_id)) if isinstance(storage, ImageStore) else None

@@ -1,7 +1,7 @@
-"""Files whose digests were proven: told again by how they look, read again only where that has changed.
+"""Files whose digests were proven: recognised by their look, and read again only if it changed.
 
-A look is inode, size, and the times of the last change of content and of anything, in nanoseconds. Whoever writes to a file changes
-them; the last one can't be set back.
+A look is inode, size, and the times of the last change of content and of metadata, in nanoseconds. Every write changes
+it; the last time can't be set back.
 """
 
 import stat
@@ -13,11 +13,11 @@ from storage.local_files import measure
 from storage.protocols import Digests
 
 TICK_S = 0.02
-"""Two changes within one tick of the kernel's clock (at most 10 ms) look the same: a look is taken when the last is older."""
+"""Two changes within one tick of the kernel's clock (at most 10 ms) look the same: a look waits until the last is older."""
 
 
 def size_of(path: Path) -> int | None:
-    """Return a file's size, bytes; None where it can't be told."""
+    """Return a file's size in bytes; None if it can't be determined."""
     try:
         return path.stat().st_size
     except OSError:
@@ -25,7 +25,7 @@ def size_of(path: Path) -> int | None:
 
 
 def look(path: Path) -> str:
-    """Return how a file looks now. Raises OSError, also where it is no plain file."""
+    """Return the present look of a file. Raises OSError, also if it is no regular file."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFoundError(f"{path} is no file")
@@ -33,7 +33,7 @@ def look(path: Path) -> str:
 
 
 def settled_look(path: Path) -> str:
-    """Return how a file looks once its last change is so old that another one would show. Raises OSError."""
+    """Return the look of a file once its last change is old enough for another one to show. Raises OSError."""
     age = time.time() - path.stat().st_ctime
     if 0 <= age < TICK_S:
         time.sleep(TICK_S - age)
@@ -49,7 +49,7 @@ def looks(path: Path, proven: str | None) -> bool:
 
 
 def prove_file(path: Path, expected: Digests) -> str:
-    """Read a file whole and return its look. Raises DigestMismatch where it is not what was expected, OSError."""
+    """Read a file whole and return its look. Raises DigestMismatch if it differs from `expected`, OSError."""
     before = settled_look(path)
     actual = measure(path)
     if actual != expected:

@@ -1,4 +1,4 @@
-"""A stored file as a source: what moves between storages is read like anything that is fetched, and resumed like it."""
+"""A stored file as a source: moves between storages are read and resumed like any fetch."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ class Closable(Protocol):
     """A reader that holds a connection."""
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the connection."""
         ...
 
 
 class ReaderStream:
-    """Bytes of a reader in order from an offset, a few blocks ahead, each read by a thread of its own."""
+    """Bytes of a reader in order from an offset, read a few blocks ahead, each in its own thread."""
 
     def __init__(self, reader: ImageReader, offset: int = 0) -> None:
         self._reader, self._next = reader, offset
@@ -56,7 +56,7 @@ class ReaderStream:
 
 @contextmanager
 def _closed_after(reader: ImageReader) -> Iterator[ImageReader]:
-    """Yield a reader and let its connection go, if it holds one."""
+    """Yield a reader and release its connection afterwards, if it holds one."""
     try:
         yield reader
     finally:
@@ -78,7 +78,7 @@ class ReplicaSource:
         self._storage, self._replica = storage, replica
 
     def probe(self) -> SourceInfo:
-        """Return what the catalog knows about the replica; the digest is the validator."""
+        """Return the catalog's description of the replica; the digest is the validator."""
         digest = self._replica.sha256
         return SourceInfo(
             url=f"imagewright:{self._storage.name}/{self._replica.image_id}",
@@ -97,19 +97,19 @@ class ReplicaSource:
 
 @contextmanager
 def reader_of(storage: ImageStorage, image_id: str) -> Iterator[ImageReader]:
-    """Read a replica for the block. Raises ImageNotFound."""
+    """Open a replica for the block. Raises ImageNotFound."""
     with _closed_after(storage.open(image_id)) as reader:
         yield reader
 
 
 @contextmanager
 def landing_reader(storage: ImageStorage, landing_id: str) -> Iterator[ImageReader]:
-    """Read a finished landing for the block."""
+    """Open a finished landing for the block."""
     with closing(storage.landing(landing_id)) as landing, _closed_after(landing.open()) as reader:
         yield reader
 
 
 def held_bytes(storage: ImageStorage, image_id: str) -> int:
-    """Return how many bytes of a replica are no hole. Raises ImageNotFound."""
+    """Return the bytes of a replica outside its holes. Raises ImageNotFound."""
     with reader_of(storage, image_id) as reader:
         return data_bytes(reader)

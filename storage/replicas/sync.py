@@ -1,7 +1,7 @@
-"""Bringing images from one ImageStore to another: only chips that the target lacks travel, manifests come last.
+"""Sync of images between ImageStores: only chips that the target lacks are sent, manifests come last.
 
-A batch of images shares one landing, one index segment and its packs, so that thousands of small images are cheap.
-What is lacking is a set difference against the target's index, never a question per chip.
+A batch of images shares one landing, one index segment and its packs, so that thousands of small images are cheap. The
+missing chips are a set difference against the target's index, never one request per chip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ Pair = tuple[ImageStore, ImageStore]
 
 
 class Shipped(Record):
-    """What was done for one image. sizes are of stored records; replica: None where it failed."""
+    """The result for one image. Sizes are of stored records; replica: None if it failed."""
 
     image_id: str
     replica: Replica | None = None
@@ -64,14 +64,14 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What a batch needs and what the target lacks of it: digests (n, 32), stored sizes by digest."""
+    """The chips of a batch: digests (n, 32), and their stored sizes by digest."""
 
     needed: U1
     sizes: dict[bytes, int]
 
 
 def syncing(storage: ImageStorage, parameter: str) -> ImageStore:
-    """Return a storage as one whose chips travel. Raises InvalidRequest, naming the parameter that named it."""
+    """Return a storage that can sync chips. Raises InvalidRequest, naming the parameter that named it."""
     if isinstance(storage, ImageStore):
         return storage
     hint = f"an ImageStore; {storage.kind} storages hold no chips, use change_image_storage"
@@ -91,10 +91,10 @@ def ship(
     source: ImageStore, target: ImageStore, images: Sequence[Image], landing_id: str, *,
     pace: Pace | None = None, progress: Progress = silent,
 ) -> tuple[Shipped, ...]:  # fmt: skip
-    """Bring images to the target and return what was done for each; one that can't be read stops no other.
+    """Copy images to the target and return the result for each; an unreadable one stops no other.
 
-    Called again with the same landing after a failure, it goes on with what had arrived. Raises CapacityExceeded before
-    anything is sent, StorageUnavailable and the target's errors; then no manifest names what is not there.
+    A call with the same landing after a failure resumes with what had arrived. Raises CapacityExceeded before anything
+    is sent, StorageUnavailable and the target's errors; then no manifest names a missing chip.
     """
     collected, failed = _collect(source, images)
     parcels = [one for one in collected if one.header.verbatim or target.keeps_recipes]
@@ -125,7 +125,7 @@ def ship(
 
 
 def lacking_bytes(source: ImageStore, target: ImageStore, images: Sequence[Image]) -> dict[str, tuple[int, int]]:
-    """Return for each image that can be read (bytes to send, bytes already there). Changes nothing."""
+    """Return (bytes to send, bytes already there) for each readable image. Changes nothing."""
     parcels, _ = _collect(source, images)
     compared = compare(source, parcels)
     usable = target.chips.load_view().usable(compared.needed)
@@ -135,10 +135,10 @@ def lacking_bytes(source: ImageStore, target: ImageStore, images: Sequence[Image
 
 
 def compare(source: ImageStore, parcels: Sequence[Parcel]) -> Comparison:
-    """Return the chips that parcels need, with the bytes each takes on the source; at most, where it leans on others there."""
+    """Return the chips that parcels need, with their bytes on the source; an upper bound for leaning chips."""
     needed = distinct(np.concatenate([np.zeros((0, 32), np.uint8), *(parcel.chips for parcel in parcels)]))
     places = source.chips.load_view().locate(needed)
-    sent = np.where(places.leaning, places.raw, places.stored)  # what leans on others is compressed anew by itself
+    sent = np.where(places.leaning, places.raw, places.stored)  # leaning chips are compressed anew, alone
     stored = (sent.astype(np.int64) + RECORD.size).tolist()
     return Comparison(needed, dict(zip((d.tobytes() for d in needed), stored, strict=True)))
 
@@ -161,7 +161,7 @@ def _contents(header: ManifestHeader, pieces: Pieces) -> tuple[ManifestHeader, P
 
 
 def _whole(source: ImageStore, target: ImageStore, parcel: Parcel, landing_id: str, pace: Pace | None) -> Shipped:
-    """Bring an image as its file: the target keeps no recipes."""
+    """Copy an image as its file: the target keeps no recipes."""
     image_id, digests = parcel.image.id, parcel.header.digests
     try:
         made, stored = land(ReplicaSource(source, parcel.header.replica), target, landing_id, silent, pace)
@@ -196,7 +196,7 @@ def _send(
     progress: Progress,
     sizes: dict[bytes, int],
 ) -> dict[bytes, StorageError]:
-    """Send the chips, noting the sizes they have on the target; return those that the source could not give."""
+    """Send the chips, recording their sizes on the target; return those that the source could not provide."""
     objects = source.objects
     if pace is not None:
         objects = ThrottledObjects(objects, pace)
@@ -206,7 +206,7 @@ def _send(
         delivery.take(batch.chips)
         lost.update(batch.lost)
         written = {chip.digest: RECORD.size + len(chip.payload) for chip in batch.chips}
-        sizes.update(written)  # of a chain that is not sent whole, a chip is larger by itself
+        sizes.update(written)  # a chip is larger alone if its chain is not sent whole
         sent += sum(written.values())
         progress(sent, total)
     return lost
@@ -216,7 +216,7 @@ def _finish(
     target: ImageStore, parcels: Sequence[Parcel], compared: Comparison, lacking: set[bytes],
     lost: dict[bytes, StorageError],
 ) -> Iterator[Shipped]:  # fmt: skip
-    """Write the manifests of the images that are whole now."""
+    """Write the manifests of the images that are complete now."""
     shares = _shares(parcels, compared, lacking - lost.keys())
     for parcel, (sent, sent_bytes, saved_bytes) in zip(parcels, shares, strict=True):
         missing = [lost[d] for d in map(bytes, parcel.chips) if d in lost] if lost else []
@@ -232,7 +232,7 @@ def _finish(
 
 
 def _shares(parcels: Sequence[Parcel], compared: Comparison, lacking: set[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Yield for each parcel (chips, bytes) that travel for it and the bytes that need not; a shared chip travels once."""
+    """Yield for each parcel (chips, bytes) sent for it and the bytes saved; a shared chip is sent once."""
     left = set(lacking)
     for parcel in parcels:
         own = [d.tobytes() for d in parcel.chips]

@@ -1,4 +1,4 @@
-"""The address of this host in a sync network, that connections of a sync go out from."""
+"""This host's address in a sync network, from which connections of a sync go out."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def source_address(storage: ImageStorage, other: ImageStorage) -> str | None:
-    """Return the local address that connections to `storage` are bound to while it syncs with `other`.
+    """Return the local address to which connections to `storage` are bound while it syncs with `other`.
 
-    Its own sync network counts, else the other's: a sync goes over it as a whole. None where neither has one.
+    Its own sync network has priority over the other's: a sync uses one network as a whole. None if neither has one.
     Raises StorageRefused if this host has no address in that network.
     """
     network = storage.sync_network or other.sync_network
@@ -24,7 +24,7 @@ def source_address(storage: ImageStorage, other: ImageStorage) -> str | None:
 
 
 def address_in(network: str, storage: str, addresses: Iterator[Address]) -> str:
-    """Return the first of the addresses that lies in a network given in CIDR notation. Raises StorageRefused."""
+    """Return the first address in a network given in CIDR notation. Raises StorageRefused."""
     wanted = ipaddress.ip_network(network, strict=False)
     for address in addresses:
         if address in wanted:
@@ -36,7 +36,7 @@ def address_in(network: str, storage: str, addresses: Iterator[Address]) -> str:
 
 
 def local_addresses() -> Iterator[Address]:
-    """Yield the addresses of this host, as the kernel lists them."""
+    """Yield the addresses of this host, as listed by the kernel."""
     lines = IPV4.read_text().splitlines() if IPV4.exists() else []
     seen = set()
     for line, below in pairwise(lines):
