@@ -1,4 +1,4 @@
-"""Where images come from: one file a scheme."""
+"""Sources of images: one file or folder per scheme."""
 
 from storage.sources.checksums.published import fetch_checksum
 from storage.sources.masking import carries_secret, mask, split_urls

@@ -1,4 +1,4 @@
-"""The secret that a source is opened with: what a named secret holds, or else what the URL carries."""
+"""The secret with which a source is opened: a named secret, or else the URL's user and password."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _HEADER_VALUE = re.compile(r"[!-~]+")
 
 
 def _sendable(value: str) -> str:
-    """Refuse what cannot stand in a header: a line break would begin another one."""
+    """Refuse values that are invalid in a header: a line break would begin another one."""
     if not _HEADER_VALUE.fullmatch(value.strip()):
         raise ValueError("it has characters that a header cannot carry")
     return value.strip()
@@ -30,7 +30,7 @@ _Sent = Annotated[str, AfterValidator(_sendable)]
 
 
 class Credentials(Record):
-    """Every field is optional; a scheme takes those it knows. Nothing shows in a repr."""
+    """Every field is optional; a scheme uses those it knows. A repr shows none of them."""
 
     user: str | None = Field(default=None, repr=False)
     password: str | None = Field(default=None, repr=False)
@@ -44,13 +44,13 @@ class Credentials(Record):
     region: str | None = None
 
     def or_url(self, url: SourceUrl) -> Self:
-        """Fill in user and password from the URL where the secret names no user."""
+        """Fill in user and password from the URL if the secret names no user."""
         if self.user is not None or self.token is not None or url.user is None:
             return self
         return self.model_copy(update={"user": url.user, "password": self.password or url.password})
 
     def require_use(self, scheme: str) -> Self:
-        """Raise InvalidRequest if there is nothing in it that sources of the scheme take; else return it."""
+        """Return the credentials; raise InvalidRequest if sources of the scheme can use none of them."""
         taken = SCHEMES[scheme].secret_fields
         if self.model_fields_set and not any(getattr(self, name) is not None for name in taken):
             allowed = f"{scheme} takes {', '.join(taken)}" if taken else f"{scheme} takes no credentials"

@@ -1,4 +1,4 @@
-"""file:/// sources: regular files of this host, below the configured roots, reached through no symlink out of them."""
+"""file:/// sources: regular files of this host below the configured roots, never through a symlink out of them."""
 
 import os
 import stat
@@ -27,11 +27,11 @@ class FileSource:
 
     @property
     def path(self) -> str:
-        """Where the file lies on this host."""
+        """The file's path on this host."""
         return self.url.decoded_path
 
     def probe(self) -> SourceInfo:
-        """Look at the file."""
+        """Return the file's size and validators."""
         number = self._open()
         try:
             return self.describe_open(number)
@@ -58,13 +58,13 @@ class FileSource:
         return closing(stream)
 
     def is_folder(self) -> bool:
-        """Tell whether the path is that of a folder below the roots. Raises as `probe` for what may not be read."""
+        """Tell whether the path is a folder below the roots. Raises as `probe` for unreadable ones."""
         with self._permitted(self.path) as place:
             return stat.S_ISDIR(os.fstat(place).st_mode)
 
     @contextmanager
     def folder(self) -> Iterator[int]:
-        """Open the folder and yield its number."""
+        """Open the folder and yield its descriptor."""
         with self._permitted(self.path) as place:
             try:
                 number = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,10 +76,10 @@ class FileSource:
             os.close(number)
 
     def _open(self) -> int:
-        """Open the file once and return its number.
+        """Open the file once and return its descriptor.
 
-        First as a mere place (O_PATH: nothing is read, no device woken, no pipe waited for), then the same inode for
-        reading, so that no swap of a path component between check and use can lead elsewhere.
+        It is opened first as a mere path (O_PATH: nothing is read, no device woken, no pipe waited for), then the same
+        inode for reading, so that swapping a path component between check and use can't lead elsewhere.
         """
         with self._permitted(self.path) as place:
             if not stat.S_ISREG(os.fstat(place).st_mode):
@@ -91,7 +91,7 @@ class FileSource:
 
     @contextmanager
     def _permitted(self, path: str) -> Iterator[int]:
-        """Open a place below the roots, and yield its number."""
+        """Open a path below the roots, and yield its descriptor."""
         place = self._place(path)
         try:
             self._require_permitted(place)
@@ -116,7 +116,7 @@ class FileSource:
             raise SourceForbidden(self.url.masked, f"it is not below IMAGEWRIGHT_FILE_ROOTS ({shown})")
 
     def describe_open(self, number: int) -> SourceInfo:
-        """Return what identifies the open file `number`."""
+        """Return the validators of the open file with descriptor `number`."""
         facts = os.fstat(number)
         return SourceInfo(
             url=self.url.masked,
@@ -129,18 +129,18 @@ class FileSource:
 
 
 class FileStream:
-    """An open file, read from `offset` on; a change underneath shows at the end at the latest."""
+    """An open file, read from `offset` on; a change of it is detected at the end at the latest."""
 
     def __init__(self, number: int, offset: int, info: SourceInfo, source: FileSource) -> None:
         self._number, self._offset, self._expected, self._source = number, offset, info, source
 
     def prepare(self) -> None:
-        """Go to the offset and ask for read-ahead."""
+        """Seek to the offset and request read-ahead."""
         os.lseek(self._number, self._offset, os.SEEK_SET)
         os.posix_fadvise(self._number, self._offset, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there; 0 at the end of a file that is still the one begun with."""
+        """Read available bytes; 0 at the end of an unchanged file."""
         try:
             size = os.readv(self._number, [buffer])
         except OSError as error:
@@ -151,7 +151,7 @@ class FileStream:
         return size
 
     def require_unchanged(self) -> None:
-        """Raise SourceChanged if inode, time or size are not those begun with."""
+        """Raise SourceChanged if inode, time or size differ from the initial ones."""
         now = self._source.describe_open(self._number)
         if not now.same_file(self._expected):
             raise SourceChanged(self._source.url.masked, describe(self._expected), describe(now))

@@ -1,7 +1,7 @@
-"""Several addresses of one image: read from the first that answers, fail over in the middle to one that agrees.
+"""Several addresses of one image: read from the first that answers, fail over to one that agrees at any byte.
 
-Mirrors agree when size and modification time do; ETags differ from server to server and are not compared. A mirror
-with another time is never mixed in.
+Mirrors agree if size and modification time do; ETags differ between servers and are not compared. A mirror with another
+time is never mixed in.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ class MirrorSource:
         self._mirrors = tuple(mirrors)
 
     def probe(self) -> SourceInfo:
-        """Ask one mirror after the other until one knows the file; its answer is put so that others can agree."""
+        """Probe the mirrors in turn until one knows the file; its answer is normalised so that others can agree."""
         return self._first(lambda mirror: common(mirror.probe()))
 
     def peek(self, size: int) -> bytes:
-        """Return the first bytes that a mirror gives."""
+        """Return the first bytes from the first mirror that provides them."""
         return self._first(lambda mirror: mirror.peek(size))
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on, through all mirrors in turn if need be."""
+        """Read from `offset` on, through all mirrors in turn if necessary."""
         stream = MirrorStream(self._mirrors, offset, info)
         try:
             stream.connect()
@@ -53,7 +53,7 @@ class MirrorSource:
 
 
 class MirrorStream:
-    """Bytes of one image, from whichever mirror gives them."""
+    """Bytes of one image, from any of its mirrors."""
 
     def __init__(self, mirrors: Sequence[PeekableSource], offset: int, info: SourceInfo) -> None:
         self._mirrors, self._offset, self._info = tuple(mirrors), offset, info
@@ -63,7 +63,7 @@ class MirrorStream:
         self._stream: SourceStream | None = None
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there. Raises only when every mirror has failed since the last byte."""
+        """Read available bytes. Raises only when every mirror has failed since the last byte."""
         while True:
             try:
                 size = self.connect().readinto(buffer)
@@ -75,7 +75,7 @@ class MirrorStream:
             return size
 
     def connect(self) -> SourceStream:
-        """Return the running stream, opening the next mirror that agrees if there is none."""
+        """Return the running stream, or open the next mirror that agrees."""
         while self._stream is None:
             mirror = self._mirrors[self._turn]
             try:
@@ -93,7 +93,7 @@ class MirrorStream:
         self._open.close()
 
     def _next(self, error: SourceError) -> None:
-        """Go on to the next mirror, or raise when all had their turn."""
+        """Continue with the next mirror, or raise once all had their turn."""
         self.close()
         self._errors.append(error)
         self._turn = (self._turn + 1) % len(self._mirrors)
@@ -103,7 +103,7 @@ class MirrorStream:
 
 
 def common(info: SourceInfo) -> SourceInfo:
-    """Put a probe so that mirrors of any scheme can be compared: the time in UTC seconds, no ETag."""
+    """Normalise a probe to compare mirrors of any scheme: the time in UTC seconds, no ETag."""
     modified = _utc(info.last_modified)
     return info.model_copy(
         update={"etag": None, "last_modified": modified, "resumable": info.resumable and modified is not None}
@@ -111,7 +111,7 @@ def common(info: SourceInfo) -> SourceInfo:
 
 
 def agree(one: SourceInfo, other: SourceInfo) -> bool:
-    """Tell whether two mirrors have the same file: same size and time; what is unknown agrees with nothing."""
+    """Tell whether two mirrors have the same file: same size and time; an unknown value agrees with nothing."""
     return (
         one.size_bytes is not None
         and one.last_modified is not None
@@ -120,7 +120,7 @@ def agree(one: SourceInfo, other: SourceInfo) -> bool:
 
 
 def most_hopeful(errors: Sequence[SourceError]) -> SourceError:
-    """Return the error to raise for all: a broken transfer before a changed file, before what is hopeless."""
+    """Return the error to raise for all: a broken transfer before a changed file, before hopeless ones."""
     for kind in (TransferInterrupted, SourceChanged):
         for error in reversed(errors):
             if isinstance(error, kind):
@@ -129,7 +129,7 @@ def most_hopeful(errors: Sequence[SourceError]) -> SourceError:
 
 
 def _utc(text: str | None) -> str | None:
-    """Read a time as http (a date), ftp (14 digits), sftp (seconds) and files (nanoseconds) write it."""
+    """Parse a time as http (a date), ftp (14 digits), sftp (seconds) and files (nanoseconds) write it."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""From a URL to a source: one table row a scheme."""
+"""The sources by URL scheme: one table row each."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -27,7 +27,7 @@ OPENERS: Mapping[str, str] = MappingProxyType(
         "upload": "storage.sources.upload:UploadSource",
     }
 )
-"""Scheme → what makes its source, imported when it is used. What else holds for it: `catalog.rules.storages.sources.SCHEMES`."""
+"""Scheme → maker of its source, imported when used. Its other properties: `catalog.rules.storages.sources.SCHEMES`."""
 
 
 class _Maker(Protocol):
@@ -45,14 +45,15 @@ def open_source(
     packed_algorithm: str | None = None,
     uploads: Uploads | None = None,
 ) -> PackedSource:
-    """Return the source at `url`; packed files are unpacked on the way. Nothing is connected to yet.
+    """Return the source at `url`; packed files are unpacked as they are read. Nothing is connected to yet.
 
     url: one, or several of the same image (mirrors) separated by white space.
-    credentials: what a secret holds: `user:password`, a private key or a JSON object (see `Credentials`); wins over the URL's;
-    of several mirrors only those on the first one's host are given it.
-    source_address: local address to connect from. All reading together is bounded by the setting `total_timeout_s`.
-    uploads: where an upload is looked for; the home's folder if it is not said.
-    packed_algorithm: hash the file as the server has it too, if it is packed; see `PackedSource.packed_checksum`.
+    credentials: the text of a secret: `user:password`, a private key or a JSON object (see `Credentials`); overrides
+    the URL's; of several mirrors only those on the first one's host get it.
+    source_address: local address to connect from. The setting `total_timeout_s` limits the time of all reading
+    together.
+    uploads: where an upload is searched; by default the home's folder.
+    packed_algorithm: also hash the file as the server has it, if it is packed; see `PackedSource.packed_checksum`.
     Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
     """
     urls = split_urls(url)
@@ -73,12 +74,12 @@ def _one_of(mirrors: Sequence[PeekableSource]) -> PeekableSource:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Tell whether the credentials for one URL may be shown to the other's server: same scheme, host and port."""
+    """Tell whether one URL's credentials may be sent to the other's server: same scheme, host and port."""
     return one == other or _server(one) == _server(other)
 
 
 def _server(url: str) -> tuple[str, str, int, str]:
-    """Return the origin of a URL; of an s3 URL that names a bucket only, the endpoint with it."""
+    """Return the origin of a URL; for an s3 URL without a host, with the endpoint."""
     parsed = parse_url(url)
     endpoint = dict(parse_qsl(parsed.query)).get("endpoint", "") if parsed.scheme == "s3" else ""
     return (*parsed.origin, endpoint.rstrip("/"))
@@ -91,7 +92,7 @@ def open_plain(
     source_address: str | None = None,
     uploads: Uploads | None = None,
 ) -> PeekableSource:
-    """Return the source at one URL, its bytes as the server has them. Raises as `open_source`."""
+    """Return the source at one URL, with its bytes as the server has them. Raises as `open_source`."""
     parsed = parse_url(url)
     module, _, name = OPENERS[parsed.scheme].partition(":")
     maker = cast("_Maker", getattr(import_module(module), name))

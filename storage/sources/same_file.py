@@ -1,18 +1,18 @@
-"""Whether a source still serves the file that was begun."""
+"""Check that a source still serves the same file."""
 
 from catalog.errors import SourceChanged
 from storage.protocols import SourceInfo
 
 
 def require_same(masked: str, before: SourceInfo, now: SourceInfo) -> None:
-    """Raise SourceChanged if both know a size or validator and it differs; what one leaves out proves nothing."""
+    """Raise SourceChanged if a size or validator known to both differs; a missing value proves nothing."""
     pairs = ((before.size_bytes, now.size_bytes), (before.etag, now.etag), (before.last_modified, now.last_modified))
     if any(a is not None and b is not None and a != b for a, b in pairs):
         raise SourceChanged(masked, describe(before), describe(now))
 
 
 def describe(info: SourceInfo) -> str:
-    """Say in words what identifies a file."""
+    """Describe a file's validators in words."""
     size = "of unknown size" if info.size_bytes is None else f"{info.size_bytes} bytes"
     marks = (("ETag", info.etag), ("modified", info.last_modified))
     return ", ".join([size, *(f"{name} {value}" for name, value in marks if value)])

@@ -1,4 +1,4 @@
-"""Small streams and what works on any stream."""
+"""Small streams, and functions for any stream."""
 
 import time
 from typing import Protocol, runtime_checkable
@@ -8,16 +8,16 @@ from storage.protocols import Source, SourceStream
 
 
 class ClosableStream(SourceStream, Protocol):
-    """A stream that lets go of its connection or file."""
+    """A stream that can release its connection or file."""
 
     def close(self) -> None:
-        """Let go. Safe to repeat."""
+        """Release it. Safe to repeat."""
         ...
 
 
 @runtime_checkable
 class PeekableSource(Source, Protocol):
-    """A source whose first bytes can be looked at for the price of these bytes."""
+    """A source whose first bytes can be read without moving more than these."""
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` first bytes."""
@@ -25,11 +25,11 @@ class PeekableSource(Source, Protocol):
 
 
 TAIL_BYTES = 16 << 10
-_TELLING = 32  # different byte values without which a tail could be of any file
+_TELLING = 32  # different byte values; with fewer, a tail could belong to any file
 
 
 class Tail:
-    """The last bytes that were read of a file, to prove that another server goes on with the same one."""
+    """The last bytes read of a file, which prove that another server continues the same one."""
 
     def __init__(self) -> None:
         self._bytes, self._end = b"", 0
@@ -41,19 +41,19 @@ class Tail:
         self._end = offset + len(piece)
 
     def before(self, offset: int) -> bytes:
-        """Return what was read right before `offset`; nothing if that would prove nothing, as zeros do."""
+        """Return the bytes read right before `offset`; empty if they would prove nothing, as zeros do."""
         known = offset == self._end and (len(self._bytes) == TAIL_BYTES or len(self._bytes) == offset)
         return self._bytes if known and len(set(self._bytes)) >= _TELLING else b""
 
 
 class HeadedStream:
-    """A stream whose first bytes were read already."""
+    """A stream whose first bytes were already read."""
 
     def __init__(self, head: bytes, rest: ClosableStream) -> None:
         self._head, self._rest = memoryview(head), rest
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         if not self._head:
             return self._rest.readinto(buffer)
         size = min(len(self._head), len(buffer))
@@ -74,7 +74,7 @@ class EmptyStream:
         return 0
 
     def close(self) -> None:
-        """Hold nothing, so do nothing."""
+        """Do nothing: there is nothing to close."""
 
 
 def skip(stream: SourceStream, size: int, masked: str, within_s: float = 0) -> None:
@@ -101,5 +101,5 @@ def read_up_to(stream: SourceStream, size: int) -> bytes:
 
 
 def at(error: TransferInterrupted, offset: int) -> TransferInterrupted:
-    """Return `error` as it looks from `offset` of the file, for what broke before a byte came."""
+    """Return `error` with `offset` of the file, for a break before the first byte."""
     return TransferInterrupted(error.url, offset, error.reason, error.retry_after_s)

@@ -1,4 +1,4 @@
-"""The time that a whole transfer may take: a server that trickles just above the minimum pace ends, too."""
+"""A limit on the time of a whole transfer: it also ends a server that sends just above the minimum rate."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from storage.sources.streams import PeekableSource
 
 
 class TimedSource:
-    """Wraps a source that is read within `limit_s` seconds, from the first `open` on, all later ones included."""
+    """Wraps a source that must be read within `limit_s` seconds of the first `open`, including all later ones."""
 
     def __init__(
         self, source: PeekableSource, limit_s: float, masked: str, clock: Callable[[], float] = time.monotonic
@@ -20,7 +20,7 @@ class TimedSource:
         self._ends: float | None = None
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on. Raises TransferTooLong once the time is up, also in the middle of reading."""
+        """Read from `offset` on. Raises TransferTooLong once the time is up, even in the middle of reading."""
         if self._ends is None:
             self._ends = self._clock() + self._limit_s
         self.check(offset)

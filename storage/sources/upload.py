@@ -1,4 +1,4 @@
-"""upload:// sources: what a person sent to the console, `upload://<id>`, from its folder or the bucket that it lies in."""
+"""upload:// sources: files sent to the console, `upload://<id>`, read from their folder or bucket."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
@@ -15,16 +15,16 @@ from storage.uploads import Upload, Uploads
 
 
 def open_upload(url: SourceUrl, settings: Settings, uploads: Uploads) -> PeekableSource:
-    """Return the source of an upload, wherever it lies. uploads: where it is looked for."""
+    """Return the source of an upload, in the folder or a bucket. uploads: where it is searched."""
     try:
         bucket = uploads.bucket_of(url.host)
-    except UploadNotFound:  # said when it is read, as of any source
+    except UploadNotFound:  # raised when it is read, as for any source
         bucket = None
     return BucketSource(url, uploads) if bucket else UploadSource(url, settings, Credentials(), None)
 
 
 class UploadSource(FileSource):
-    """A whole upload in the folder; one that still comes is nothing to fetch."""
+    """A complete upload in the folder; an unfinished one can't be fetched."""
 
     def __init__(
         self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
@@ -35,14 +35,14 @@ class UploadSource(FileSource):
 
     @property
     def path(self) -> str:
-        """Where the upload lies on this host."""
+        """The upload's path on this host."""
         try:
             return str(self._uploads.data(self.url.host))
         except UploadNotFound as error:
             raise SourceNotFound(self.url.masked, str(error)) from error
 
     def describe_open(self, number: int) -> SourceInfo:
-        """Return what identifies the open file. Raises SourceNotFound if it is not whole."""
+        """Return the validators of the open file. Raises SourceNotFound if it is incomplete."""
         info = super().describe_open(number)
         try:
             length = self._uploads.get(self.url.host).length
@@ -53,13 +53,13 @@ class UploadSource(FileSource):
 
 
 class BucketSource:
-    """A whole upload in a bucket, read piece by piece, so that it is as resumable as any. Pieces never change."""
+    """A complete upload in a bucket, read piece by piece and resumable anywhere. Pieces never change."""
 
     def __init__(self, url: SourceUrl, uploads: Uploads) -> None:
         self.url, self._uploads = url, uploads
 
     def probe(self) -> SourceInfo:
-        """Ask how much is there. Raises SourceNotFound if it is not whole, StorageUnavailable."""
+        """Query the size. Raises SourceNotFound if it is incomplete, StorageUnavailable."""
         return self._info(self._whole())
 
     def peek(self, size: int) -> bytes:
@@ -67,7 +67,7 @@ class BucketSource:
         return self._uploads.read(self._whole().id, 0, size)
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on. Raises SourceChanged where another file was sent by the same id."""
+        """Read from `offset` on. Raises SourceChanged if another file was sent under the same id."""
         upload = self._whole()
         require_same(self.url.masked, info, self._info(upload))
         return closing(BucketStream(self.url, offset, self._uploads.blocks(upload.id, offset, upload.length)))
@@ -95,7 +95,7 @@ class BucketStream:
         self._block = memoryview(b"")
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there; 0 at the end. Raises SourceNotFound where it was discarded meanwhile, TransferInterrupted."""
+        """Read available bytes; 0 at the end. Raises SourceNotFound if it was discarded, TransferInterrupted."""
         if not self._block:
             self._block = memoryview(self._next())
         size = min(len(self._block), len(buffer))
@@ -105,7 +105,7 @@ class BucketStream:
         return size
 
     def close(self) -> None:
-        """Let go of the block."""
+        """Release the block."""
         self._block = memoryview(b"")
 
     def _next(self) -> bytes:

@@ -1,1 +1,1 @@
-"""Checksums that publishers put beside their files: found, read, understood."""
+"""Checksums published beside files: finding, reading and interpreting them."""

@@ -1,4 +1,4 @@
-"""Lists of checksums in the dialects that programs and people write: which value is of which file, by which algorithm.
+"""Lists of checksums in the dialects of programs and people: each value's file and algorithm.
 
 Read: GNU (`HEX  name`, `HEX *name`), BSD and OpenSSL (`SHA256 (name) = HEX`), `sha256:HEX name`, `name: HEX`, PowerShell's
 Get-FileHash as table and as list, certutil, headings (`# SHA512 HASH`) over such lines, clear-signed, in UTF-8 or UTF-16.
@@ -12,7 +12,7 @@ from string import hexdigits
 from catalog.rules.images.checksums import DIGITS, algorithm_of
 
 _BY_DIGITS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
-"""What a value is where nothing names its algorithm: these have been published so for decades."""
+"""The algorithm of a value without a label, by number of digits: a convention of decades."""
 _HEX = r"(?P<hex>[0-9A-Fa-f]{32,256})"
 _LABEL = (
     r"(?P<label>(?:sha|md|blake|ripemd|rmd|whirlpool|tiger|gost|streebog|stribog|sm3|skein|shake|xxh|crc|haval|has160"
@@ -29,11 +29,11 @@ _DIALECTS = tuple(
     )
 )
 _LABEL_LAST = re.compile(rf"{_LABEL}:\Z", re.IGNORECASE)
-_MAX_LINE, _MAX_HEADING = 4096, 100  # beyond these nobody means a line; matching must not take long
+_MAX_LINE, _MAX_HEADING = 4096, 100  # longer lines are no entries; matching must stay fast
 _HEADING = re.compile(
     rf"[#*=\s-]*{_LABEL}(?:[\s-]+(?:hash(?:es)?|sums?|checksums?|digests?))?[\s:=*#-]*\Z", re.IGNORECASE
 )
-_ANY_HEADING = re.compile(r"#+\s*(?P<label>[\w/.-]{1,30})\s+HASH\s*\Z")  # Gentoo's, of whatever algorithm comes next
+_ANY_HEADING = re.compile(r"#+\s*(?P<label>[\w/.-]{1,30})\s+HASH\s*\Z")  # Gentoo's, for any algorithm
 _CERTUTIL = re.compile(
     rf"{_LABEL}[ -]hash\b(?:.*?\b(?:of|von|de|di|van|av)\b(?:\s+(?:file|datei))?)?\s*(?P<name>.*?):\Z", re.IGNORECASE
 )
@@ -48,7 +48,7 @@ _SHORT = {"b2": "blake2b", "b2sum": "blake2b", "b3": "blake3", "b3sum": "blake3"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of a list. algorithm: None for one that is not known here, called `label`; name: empty where none is given."""
+    """One line of a list. algorithm: None if unknown here, then called `label`; name: empty if not given."""
 
     algorithm: str | None
     label: str
@@ -57,16 +57,16 @@ class Listed:
 
 
 def read_list(data: bytes, list_name: str = "") -> list[Listed]:
-    """Return what a list says, in order; lines of no dialect are passed over.
+    """Return the entries of a list, in order; lines in no known dialect are skipped.
 
-    list_name: under which the list was published, without the name of the image: it may name the algorithm.
+    list_name: the list's published name, without the name of the image: it may name the algorithm.
     """
     hints = _IN_NAME.findall(list_name.lower())
     return [one for line in _lines(_decoded(data), hints[-1] if hints else "") if (one := _judged(*line)) is not None]
 
 
 def _decoded(data: bytes) -> str:
-    """Read UTF-8, or UTF-16 as Windows writes it, with its mark or without."""
+    """Decode UTF-8, or UTF-16 as Windows writes it, with or without a byte order mark."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").lstrip("\ufeff")
     if data and data[1::2].count(0) > len(data) // 4:
@@ -75,7 +75,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _judged(label: str, text: str, name: str) -> Listed | None:
-    """Return a line with its algorithm; None where label and number of digits contradict each other."""
+    """Return a line with its algorithm; None if label and number of digits contradict each other."""
     value = text.replace(" ", "").lower()
     label = _SHORT.get(label.lower(), label)
     algorithm = algorithm_of(label) if label else _BY_DIGITS.get(len(value))
@@ -91,8 +91,8 @@ def _judged(label: str, text: str, name: str) -> Listed | None:
 
 
 def _lines(text: str, hint: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (label, value, name) of each line that has a value. hint: label out of the list's own name."""
-    heading, asked = "", ("", "")  # asked: what certutil says the next line is of
+    """Yield (label, value, name) of each line that has a value. hint: label from the list's own name."""
+    heading, asked = "", ("", "")  # asked: the label and name that certutil announces for the next line
     for line in _joined(_unsigned(text.splitlines())):
         if len(line) > _MAX_LINE:
             continue
@@ -107,7 +107,7 @@ def _lines(text: str, hint: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _heading(line: str) -> str | None:
-    """Return the algorithm that a line names for those below it."""
+    """Return the algorithm that a heading announces for the lines below it."""
     if len(line) > _MAX_HEADING:
         return None
     found = _HEADING.match(line) or _ANY_HEADING.match(line)
@@ -115,13 +115,13 @@ def _heading(line: str) -> str | None:
 
 
 def _fitting(hint: str, value: str) -> str:
-    """Return a list's own label, but for a line whose number of digits speaks for itself against it."""
+    """Return the list's own label, unless the line's number of digits contradicts it."""
     known = algorithm_of(hint)
     return "" if known in _BY_DIGITS.values() and DIGITS[known or ""] != len(value) else hint
 
 
 def _parts(line: str) -> tuple[str, str, str] | None:
-    """Take a line apart: (label, value, name), empty where it does not say."""
+    """Parse a line: (label, value, name), each empty if absent."""
     if _SPACED.match(line):
         return "", line, ""
     for found in filter(None, (dialect.match(line) for dialect in _DIALECTS)):
@@ -131,7 +131,7 @@ def _parts(line: str) -> tuple[str, str, str] | None:
 
 
 def _name_first(line: str) -> tuple[str, str, str] | None:
-    """Take apart `name: HEX`, `name HEX`, `name: sha256:HEX`. By hand, since a pattern tries each place of a long line."""
+    """Parse `name: HEX`, `name HEX`, `name: sha256:HEX`. By hand: a pattern would try every place of a long line."""
     name = line.rstrip(hexdigits)
     value, label = line[len(name) :], ""
     if not 32 <= len(value) <= 256:
@@ -142,7 +142,7 @@ def _name_first(line: str) -> tuple[str, str, str] | None:
 
 
 def _unsigned(lines: list[str]) -> Iterator[str]:
-    """Leave out what a signature puts around a text: its Hash field is the signature's."""
+    """Drop the lines that a signature adds around a text: its Hash field is the signature's."""
     until = ""
     for line in lines:
         if line.startswith("-----BEGIN PGP"):
@@ -154,7 +154,7 @@ def _unsigned(lines: list[str]) -> Iterator[str]:
 
 
 def _joined(lines: Iterator[str]) -> Iterator[str]:
-    """Put PowerShell's list of fields into one line each; what it wraps belongs to the field above."""
+    """Join PowerShell's list of fields into one line each; a wrapped line belongs to the field above."""
     fields: dict[str, str] = {}
     last = ""
     for line in lines:

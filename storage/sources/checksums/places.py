@@ -1,4 +1,4 @@
-"""Where publishers put the checksums of an image: the names of lists next to it, the likeliest first."""
+"""The usual places of an image's checksums: names of lists beside it, most likely first."""
 
 import re
 
@@ -25,7 +25,7 @@ _RELEASE = re.compile(r"(?<![A-Za-z0-9])\d+(?:[.-][A-Za-z]?\d[0-9.]*)*(?![A-Za-z
 
 
 def stems(name: str) -> list[str]:
-    """Return a file's name without its last ending, without its last two, and so on."""
+    """Return a file's name without its last suffix, without its last two, and so on."""
     found = []
     while (ending := _ENDINGS.search(name)) is not None and ending.start():
         name = name[: ending.start()]
@@ -43,12 +43,12 @@ def list_names(name: str) -> list[str]:
 
 
 def belongs_to(list_name: str, name: str) -> bool:
-    """Tell whether a list is, by its own name, of one file: then whatever the file is called in it is that file."""
+    """Tell whether a list's own name says that it is of one file: any file name in it then means that file."""
     return any(re.match(rf"{re.escape(one)}[.\-_]", list_name) for one in (name, *stems(name)))
 
 
 def _of_release(name: str) -> list[str]:
-    """Return names made of product, release and architecture: Fedora's and FreeBSD's lists."""
+    """Return names made of product, release and architecture, as Fedora and FreeBSD name their lists."""
     stem = (stems(name) or [name])[-1]
     machine = _ARCHITECTURE.search(stem)
     if machine is None:

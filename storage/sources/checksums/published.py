@@ -1,4 +1,4 @@
-"""Checksums that a publisher puts next to an image: SHA256SUMS and its many dialects."""
+"""Checksums published beside an image: SHA256SUMS and its many dialects."""
 
 import posixpath
 import re
@@ -17,7 +17,7 @@ MAX_BYTES = 4 << 20
 
 
 class UnknownAlgorithms(SourceForbidden):
-    """A list has the file, but only by algorithms that are not known here."""
+    """The list has the file, but only by unknown algorithms."""
 
 
 def fetch_checksum(
@@ -28,11 +28,11 @@ def fetch_checksum(
     credentials: str | None = None,
     source_address: str | None = None,
 ) -> Checksum:
-    """Return the checksum of the file at `url`, as published at `sums_url` or in a usual place next to the file.
+    """Return the checksum of the file at `url`, as published at `sums_url` or in a usual place beside the file.
 
-    credentials: for the file; a list on another host, or with a password of its own in its URL, is asked without them.
-    Raises SourceNotFound where nothing usable is published; SourceForbidden for contradicting or oversized lists, and for
-    lists of algorithms that are not known here alone.
+    credentials: for the file; they are not sent for a list on another host, or with a password in its own URL.
+    Raises SourceNotFound if nothing usable is published; SourceForbidden for contradicting or oversized lists, and for
+    lists with unknown algorithms only.
     """
     path = unquote(urlsplit(url).path)
     name = posixpath.basename(path)
@@ -63,14 +63,14 @@ def candidates(url: str) -> list[str]:
     """Return the addresses where a checksum of `url` is usually published."""
     parts = urlsplit(url)
     folder, _, name = parts.path.rpartition("/")
-    query = parts.query if parts.scheme == "s3" else ""  # the endpoint; elsewhere it belongs to the one file
+    query = parts.query if parts.scheme == "s3" else ""  # the endpoint; elsewhere it belongs to that file only
     return [urlunsplit((parts.scheme, parts.netloc, f"{folder}/{one}", query, "")) for one in list_names(name)]
 
 
 def published(data: bytes, path: str, masked: str, list_name: str = "") -> Checksum | None:
     """Return the strongest checksum of a file in a list, None if there is none.
 
-    path: of the file on its server; a list of several folders may have files of one name. list_name: of the list.
+    path: of the file on its server; a list of several folders may have files of the same name. list_name: of the list.
     Raises SourceForbidden for a list over 4 MiB, and for two different values of one algorithm; UnknownAlgorithms.
     """
     if len(data) > MAX_BYTES:
@@ -95,7 +95,7 @@ def published(data: bytes, path: str, masked: str, list_name: str = "") -> Check
 
 
 def _of_file(entries: Sequence[Listed], path: str) -> list[Listed]:
-    """Return the values for a file: those of its own path in the list where it is there, else of any file of its name."""
+    """Return the values for a file: those of its own path if listed, else those of any file of its name."""
     own, name = "/" + path.lstrip("/"), posixpath.basename(path)
     listed = [(entry, _plain(entry.name)) for entry in entries]
     named = [(entry, one) for entry, one in listed if posixpath.basename(one) == name]
@@ -104,9 +104,9 @@ def _of_file(entries: Sequence[Listed], path: str) -> list[Listed]:
 
 
 def _of_the_only_file(entries: Sequence[Listed], *, own: bool) -> list[Listed]:
-    """Return the values of a list that has one file, and names it not at all, or, if it is the image's `own`, otherwise.
+    """Return the values of a list of one file that is unnamed or, if the list is the image's `own`, named differently.
 
-    It was renamed after the line was written, or the sum was made of standard input.
+    The file was renamed after the line was written, or the sum was made of standard input.
     """
     names = {_plain(entry.name) for entry in entries}
     nameless = names <= {"", "-"}

@@ -13,11 +13,11 @@ MAX_LISTING = 1 << 20
 
 
 class CheckedFtp(ftplib.FTP):
-    """ftplib over a connection that the address policy has made. Raises Broken when the connection does.
+    """ftplib over a connection made under the address policy. Raises Broken if the connection breaks.
 
-    The address in a PASV answer is ignored: data comes from the server that was checked, or not at all.
-    Answers are read here because ftplib waits as long for each byte as for the first, takes lines without end, and
-    fails on a greeting that is not UTF-8, as many a Latin-1 server's is.
+    The address in a PASV answer is ignored: data comes only from the server that was checked. Answers are read here
+    because ftplib waits as long for each byte as for the first, accepts endless lines, and fails on a greeting that is
+    not UTF-8, as many Latin-1 servers send.
     """
 
     def __init__(self, rules: AddressPolicy, url: SourceUrl, timeout_s: float) -> None:
@@ -34,7 +34,7 @@ class CheckedFtp(ftplib.FTP):
             raise
 
     def putline(self, line: str) -> None:
-        """Send a line; a name that is not UTF-8 goes out as the bytes that the URL escapes."""
+        """Send a line; a name that is not UTF-8 is sent as the bytes escaped in the URL."""
         self._control.send(f"{line}\r\n".encode("utf-8", "surrogateescape"))
 
     def getline(self) -> str:
@@ -46,13 +46,13 @@ class CheckedFtp(ftplib.FTP):
         return line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
     def getmultiline(self) -> str:
-        """Read an answer whole, within one read timeout."""
+        """Read a whole answer within one read timeout."""
         self._control.set_deadline(self._timeout_s)
         self._room = MAX_LINE
         return super().getmultiline()
 
     def begin(self, command: str, start: int = 0, *, brief: bool = False) -> socket.socket:
-        """Begin a transfer at byte `start` and return its data connection. brief: little of it will be read."""
+        """Begin a transfer at byte `start` and return its data connection. brief: only little of it will be read."""
         _, port = self.makepasv()
         if not 0 < port < 65536:
             raise Broken(f"the server offers its data at port {port}")
@@ -69,7 +69,7 @@ class CheckedFtp(ftplib.FTP):
         return data
 
     def names(self, folder: str) -> frozenset[str] | None:
-        """Return the names in a folder; None where there are more than 1 MiB of them, or they come too slowly."""
+        """Return the names in a folder; None if they exceed 1 MiB or come too slowly."""
         listing, end = bytearray(), time.monotonic() + self._timeout_s
         with closing(self.begin(f"NLST {folder}".rstrip(), brief=True)) as data:
             while piece := data.recv(64 << 10):
@@ -83,10 +83,10 @@ class CheckedFtp(ftplib.FTP):
     def lists(self, path: str) -> bool:
         """Tell whether the server lists anything at `path`.
 
-        Not ftplib's nlst: it reads a listing of any length, and leaves the connection in ASCII mode.
+        ftplib's nlst reads a listing of any length, and leaves the connection in ASCII mode.
         """
         with closing(self.begin(f"NLST {path}", brief=True)) as data:
             found = bool(data.recv(1))
-        with suppress(ftplib.Error):  # that we did not want to see the rest
+        with suppress(ftplib.Error):  # the server may object to the unread rest
             self.voidresp()
         return found

@@ -36,17 +36,17 @@ class FtpSource:
             raise SourceForbidden(url.masked, "it has a control character")
 
     def probe(self) -> SourceInfo:
-        """Ask for size and time; a REST that the server takes means that it resumes."""
+        """Query size and time; a server that accepts REST can resume."""
         with self._translated(0), closing(self._log_in()) as session:
             return self.look(session)
 
     def peek(self, size: int) -> bytes:
-        """Return up to `size` first bytes; the transfer is broken off after them."""
+        """Return up to `size` first bytes, then abort the transfer."""
         with self._translated(0), closing(self._transfer(self._log_in(), 0, None)) as stream:
             return read_up_to(stream, size)
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on, over a connection that has just seen the same size and time."""
+        """Read from `offset` on, over a connection that has just reported the same size and time."""
         with self._translated(offset):
             session = self._log_in()
             try:
@@ -73,7 +73,7 @@ class FtpSource:
         return session
 
     def look(self, session: CheckedFtp) -> SourceInfo:
-        """Ask for size, time and whether a transfer can begin in the middle."""
+        """Query size, time and whether a transfer can begin in the middle."""
         size = self._size(session)
         modified = _ask(session, f"MDTM {self.path}")
         restarts = _takes_restart(session)
@@ -86,7 +86,7 @@ class FtpSource:
         )
 
     def _size(self, session: CheckedFtp) -> int | None:
-        """Return the size, None where the server does not know SIZE. Raises SourceNotFound."""
+        """Return the size, None if the server does not know SIZE. Raises SourceNotFound."""
         try:
             size = _number(_ask(session, f"SIZE {self.path}"))
             if size is None and not session.lists(self.path):
@@ -99,7 +99,7 @@ class FtpSource:
         return size
 
     def _require_listed(self, session: CheckedFtp, said: ftplib.error_temp) -> None:
-        """Tell a busy file from one that is not there: 450 means the former, and some servers say it of the latter."""
+        """Tell a busy file from an absent one: 450 means busy, but some servers answer it for absent files."""
         if not str(said).startswith("450"):
             return
         folder, _, name = self.path.rpartition("/")
@@ -116,13 +116,16 @@ class FtpSource:
         return FtpStream(session, data, start, info, pace, self)
 
     def said(self, error: BaseException) -> str:
-        """Return what the server said, fit to be shown; the error itself is not, and no cause of what is raised for it."""
+        """Return the server's message, fit to be shown.
+
+        The error itself is not fit, and is never the cause of what is raised for it.
+        """
         text = told(str(error), self._password)
         return f"the server said {text!r}" if text else "the server said nothing"
 
     @contextmanager
     def _translated(self, offset: int) -> Iterator[None]:
-        """Turn what ftplib raises into what it means."""
+        """Translate ftplib's errors by their meaning."""
         masked = self.url.masked
         try:
             yield
@@ -139,7 +142,7 @@ class FtpSource:
 
 
 class FtpStream:
-    """A running transfer. Its end counts only with the size announced and the server's word that it is done."""
+    """A running transfer. Its end counts only at the announced size and after the server's confirmation."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class FtpStream:
         self._size = info.size_bytes if info is not None else None
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         if self._ended:
             return 0
         started = time.monotonic()
@@ -174,7 +177,7 @@ class FtpStream:
         return size
 
     def _hold_to_size(self) -> None:
-        """End a transfer that is larger than announced: the file has grown, or the server lies or never ends."""
+        """End a transfer that exceeds its announced size: the file has grown, or the server lies or never ends."""
         if self._size is None and self._offset > self._source.settings.max_virtual_size:
             raise UnsafeImage([f"source.size: {self._masked} sends more than {self._offset - 1} bytes"])
         if self._info is None or self._size is None or self._offset <= self._size:
@@ -184,7 +187,7 @@ class FtpStream:
         raise SourceForbidden(self._masked, f"the server sends more than the {self._size} bytes it announced")
 
     def close(self) -> None:
-        """Close both connections without a word; a server takes that as an abort."""
+        """Close both connections without QUIT; a server takes that as an abort."""
         self._data.close()
         self._session.close()
 
@@ -206,7 +209,7 @@ class FtpStream:
 
 
 def _ask(session: ftplib.FTP, command: str) -> str | None:
-    """Return what the server says to SIZE or MDTM, None if it does not know the command or the file."""
+    """Return the answer to SIZE or MDTM, None if the server does not know the command or the file."""
     try:
         answer = session.sendcmd(command)
     except ftplib.error_perm:
@@ -215,7 +218,7 @@ def _ask(session: ftplib.FTP, command: str) -> str | None:
 
 
 def _number(answer: str | None) -> int | None:
-    """Return the size out of an answer to SIZE, None where it is no sensible number."""
+    """Return the size from an answer to SIZE, None if it is no plausible number."""
     text = answer or ""
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 

@@ -1,4 +1,4 @@
-"""What an HTTP answer says about the file: size, validators, place in the file."""
+"""The information about a file in an HTTP answer: size, validators, offset."""
 
 import re
 from enum import Enum
@@ -10,20 +10,20 @@ from storage.sources.http.exchange import Answer
 from storage.sources.network.wire import Broken
 
 MAX_VALIDATOR = 1024
-WHOLE = (200, 203)  # 203: so do proxies that scan downloads
+WHOLE = (200, 203)  # 203: proxies that scan downloads use it
 NO_RANGES_HELP = (401, 404, 407, 410, 429, 451)
-"""Refusals that say nothing against ranges: asked without one the server would say the same."""
+"""Refusals that don't concern ranges: the server would answer a plain request the same."""
 _NO_CODINGS = ("", "identity", "none", "binary", "7bit", "8bit", "utf-8", "aws-chunked")
-_KINDS = ("xz", "lzma", "bzip2", "zstd", "zip", "tar")  # of file, as AddEncoding of Apache has it
+_KINDS = ("xz", "lzma", "bzip2", "zstd", "zip", "tar")  # file types that Apache's AddEncoding may label
 _VOID_CODINGS = frozenset((*_NO_CODINGS, *_KINDS, *(f"x-{kind}" for kind in _KINDS)))
-"""Content-Encodings that change nothing: the bytes are looked at anyway."""
+"""Content-Encodings that change nothing: the bytes are examined anyway."""
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)\Z")
 
 
 def info_of(answer: Answer, masked: str, *, ranges: bool, encoded: bool | None = None) -> SourceInfo:
-    """Read a SourceInfo out of an answer.
+    """Make a SourceInfo from an answer.
 
-    ranges: the server is known to serve them. encoded: whether its body must be undone; None: as it says itself.
+    ranges: the server is known to serve them. encoded: whether its body must be decoded; None: as it says itself.
     """
     encoded = bool(coding_of(answer)) if encoded is None else encoded
     try:
@@ -44,19 +44,19 @@ def info_of(answer: Answer, masked: str, *, ranges: bool, encoded: bool | None =
 
 
 def _shown(value: str) -> str:
-    """Return a validator, empty where it can't be shown in a sentence: then it is none."""
+    """Return a validator, empty if it can't be shown in a sentence: it then does not count."""
     return value if value.isprintable() and len(value) <= MAX_VALIDATOR else ""
 
 
 def range_headers(start: int, end: int | None, info: SourceInfo) -> dict[str, str]:
-    """Return the headers that ask for `[start, end)` of exactly the file that `info` describes."""
+    """Return the headers of a request for `[start, end)` of exactly the file described by `info`."""
     last = "" if end is None else str(end - 1)
     validator = info.etag or info.last_modified
     return {"Range": f"bytes={start}-{last}"} | ({"If-Range": validator} if validator else {})
 
 
 class Likeness(Enum):
-    """Whether two answers are about one file, as far as size and validators tell."""
+    """Whether two answers describe the same file, as far as size and validators tell."""
 
     SAME = "same"
     DOUBTFUL = "doubtful"  # other ETags, but size and time agree: mirrors, or a file replaced with its time kept
@@ -64,9 +64,9 @@ class Likeness(Enum):
 
 
 def likeness(before: SourceInfo, now: SourceInfo) -> Likeness:
-    """Compare what is known of both; what one leaves out proves nothing. A strong ETag that agrees outweighs the time.
+    """Compare two probes; a missing value proves nothing. Equal strong ETags outweigh different times.
 
-    Mirrors behind one name keep other times for a file, or make other ETags of it.
+    Mirrors behind one name may have different times for a file, or different ETags.
     """
     if None not in (before.size_bytes, now.size_bytes) and before.size_bytes != now.size_bytes:
         return Likeness.OTHER
@@ -82,9 +82,9 @@ def _agree(one: str | None, other: str | None) -> bool | None:
 
 
 def misses_the_start(answer: Answer) -> bool:
-    """Tell whether an answer to a range of first bytes says nothing about the file asked for without one.
+    """Tell whether the answer to a range of first bytes says nothing about a plain request for the file.
 
-    Firewalls and generators of downloads fail on a Range, each with a status of its own; others send another place.
+    Firewalls and download scripts fail on a Range, each with its own status; others send another range.
     """
     if answer.status == 206:
         return start_of(answer) != 0
@@ -94,14 +94,14 @@ def misses_the_start(answer: Answer) -> bool:
 
 
 def announces_ranges(answer: Answer) -> bool:
-    """Tell whether the server says that it serves ranges."""
+    """Tell whether the server announces support for ranges."""
     return answer.header("Accept-Ranges").lower() == "bytes"
 
 
 def coding_of(answer: Answer) -> str:
-    """Return the Content-Encoding that must be undone, empty for none and for a label that changes nothing.
+    """Return the Content-Encoding to decode, empty for none and for a label that changes nothing.
 
-    Some servers label a .gz file itself as gzip-encoded; what is then sent is the file, as browsers know too.
+    Some servers label a .gz file itself as gzip-encoded and then send the file, as browsers know too.
     """
     listed = ",".join(answer.headers.all("Content-Encoding")).lower().split(",")
     codings = [coding for text in listed if (coding := text.strip()) not in _VOID_CODINGS]
@@ -112,18 +112,18 @@ def coding_of(answer: Answer) -> str:
 
 
 def length(answer: Answer) -> int | None:
-    """Return the size of the whole body, None where it is not announced."""
+    """Return the size of the whole body, None if it is not announced."""
     return None if transfer_coding_of(answer) else content_length(answer)
 
 
 def total(answer: Answer) -> int | None:
-    """Return the size of the whole file out of Content-Range."""
+    """Return the size of the whole file from Content-Range."""
     found = _CONTENT_RANGE.match(answer.header("Content-Range"))
     return int(found.group(3)) if found and found.group(3) != "*" else None
 
 
 def start_of(answer: Answer) -> int:
-    """Return the first byte that the answer's body has; -1 for an answer that does not say."""
+    """Return the offset of the answer's body; -1 for an answer without one."""
     if answer.status != 206:
         return 0
     found = _CONTENT_RANGE.match(answer.header("Content-Range"))

@@ -9,12 +9,12 @@ _EXTRA_WAIT_S = 0.5
 
 
 class Body(Protocol):
-    """Reads a body; `length` is None where it is not announced."""
+    """Reads a body; `length` is None if it is not announced."""
 
     length: int | None
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read what is there; 0 at the true end. Raises Broken."""
+        """Read available bytes; 0 at the true end. Raises Broken."""
         ...
 
 
@@ -26,7 +26,7 @@ class LengthBody:
         self._wire, self._left = wire, length
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         if not self._left:
             return 0
         size = self._wire.readinto(buffer[: self._left])
@@ -36,7 +36,7 @@ class LengthBody:
         return size
 
     def has_more(self) -> bool:
-        """Tell whether a server that was asked to close sends bytes past the length it announced."""
+        """Tell whether a server that was asked to close sends more bytes than it announced."""
         self._wire.set_deadline(_EXTRA_WAIT_S)
         try:
             return self._wire.readinto(memoryview(bytearray(1))) > 0
@@ -45,14 +45,14 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """A body in chunks, ended by an empty one: a cut shows, though the length is unknown."""
+    """A body in chunks, ended by an empty one: a cut is detected although the length is unknown."""
 
     def __init__(self, wire: Wire) -> None:
         self.length: int | None = None
         self._wire, self._left, self._ended = wire, 0, False
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read what is there of the current chunk."""
+        """Read available bytes of the current chunk."""
         if not self._left and not self._ended:
             self._left = self._next_chunk()
             self._ended = not self._left
@@ -81,19 +81,19 @@ class ChunkedBody:
 
 
 class CloseBody:
-    """A body that ends when the connection does: a cut cannot be told from the end."""
+    """A body that ends with its connection: a cut looks like the end."""
 
     def __init__(self, wire: Wire) -> None:
         self.length: int | None = None
         self._wire = wire
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         return self._wire.readinto(buffer)
 
 
 def body_of(answer: Answer) -> LengthBody | ChunkedBody | CloseBody:
-    """Return the reader for an answer's body. Raises Broken for a head that contradicts itself."""
+    """Return the reader of an answer's body. Raises Broken for a contradictory head."""
     codings = transfer_coding_of(answer)
     if codings == "chunked":
         return ChunkedBody(answer.wire)
@@ -104,13 +104,13 @@ def body_of(answer: Answer) -> LengthBody | ChunkedBody | CloseBody:
 
 
 def transfer_coding_of(answer: Answer) -> str:
-    """Return the Transfer-Encoding, empty for the one that old servers call identity."""
+    """Return the Transfer-Encoding, empty for old servers' identity."""
     codings = ",".join(answer.headers.all("Transfer-Encoding")).lower().strip()
     return "" if codings == "identity" else codings
 
 
 def content_length(answer: Answer) -> int | None:
-    """Return the announced length. Raises Broken if it is no number or is given twice differently."""
+    """Return the announced length. Raises Broken if it is no number or given twice with different values."""
     values = {part.strip() for value in answer.headers.all("Content-Length") for part in value.split(",")}
     if not values:
         return None

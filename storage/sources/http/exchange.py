@@ -1,7 +1,8 @@
 """One HTTP/1.1 request and its answer (RFC 9112), redirects followed under the address policy.
 
-Why by hand: the address must be checked after connecting and before sending, at each hop; the head needs one deadline;
-and the body must come straight from the socket (http.client copies through a buffer and waits until it is full).
+Written by hand for three reasons: the address must be checked after connecting and before sending, at each hop; the
+head needs one deadline; and the body must come straight from the socket (http.client copies through a buffer and waits
+until it is full).
 """
 
 import base64
@@ -22,7 +23,7 @@ from storage.sources.urls import SourceUrl
 
 MAX_RETRY_AFTER_S = 3600.0
 _RETRYABLE = (202, 408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 524)
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}  # the server's own might be anything
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}  # the server's own could be anything
 _FORBIDDEN = {401: "it wants other credentials", 403: "the server forbids it", 407: "a proxy wants credentials"}
 
 Authorize = Callable[[str, SourceUrl], dict[str, str]]
@@ -37,8 +38,8 @@ class Answer:
     headers: Headers
     url: SourceUrl  # after redirects
     wire: Wire
-    waited_s: float  # from asking to the whole head
-    asked: SourceUrl  # before them
+    waited_s: float  # from the request to the complete head
+    asked: SourceUrl  # before redirects
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is absent."""
@@ -51,22 +52,21 @@ class HttpClient:
 
     settings: Settings
     policy: AddressPolicy
-    authorize: Authorize | None = None  # only ever asked for requests to `origin`
+    authorize: Authorize | None = None  # only called for requests to `origin`
     origin: tuple[str, str, int] | None = None
     cookies: CookieJar = field(default_factory=CookieJar)
 
     def request(self, method: str, url: SourceUrl, headers: dict[str, str], *, brief: bool = False) -> Answer:
-        """Send and follow at most 20 redirects that say where to. The caller closes `answer.wire`.
+        """Send a request and follow at most 20 redirects with a Location. The caller closes `answer.wire`.
 
-        brief: little of the body will be read.
-
-        Raises SourceForbidden for a redirect to where we may not go, TransferInterrupted when the connection breaks.
+        brief: only little of the body will be read.
+        Raises SourceForbidden for a redirect to a forbidden address, TransferInterrupted when the connection breaks.
         """
         first = self.request_once(method, url, headers, None, brief=brief)
         return self.follow(first, method, headers, brief=brief)
 
     def follow(self, answer: Answer, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
-        """Go where an answer redirects to, as `request` does."""
+        """Follow an answer's redirects, as `request` does."""
         asked = answer.asked
         for _ in range(MAX_REDIRECTS):
             if not redirects(answer):
@@ -126,22 +126,22 @@ class HttpClient:
 
 
 def redirects(answer: Answer) -> bool:
-    """Tell whether an answer says where else to ask."""
+    """Tell whether an answer redirects to a location."""
     return answer.status in STATUSES and bool(answer.header("Location"))
 
 
 def with_header(value: str) -> Authorize:
-    """Authorize by an Authorization header of that value."""
+    """Return an Authorize that sends this value in the Authorization header."""
     return lambda _method, _url: {"Authorization": value}
 
 
 def basic(user: str, password: str) -> str:
-    """Return the value of an Authorization header."""
+    """Return the value of a Basic Authorization header."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def _ascii(target: str) -> str:
-    """Percent-encode what a person typed as it is, e.g. Chinese file names."""
+    """Percent-encode characters typed unescaped, e.g. Chinese file names."""
     return "".join(c if c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in target)
 
 
@@ -168,7 +168,7 @@ def _read_headers(wire: Wire) -> Headers:
 
 
 def refusal(answer: Answer, masked: str, offset: int = 0) -> SourceError:
-    """Turn an answer that carries no image into the error it means."""
+    """Return the error that a refusing answer means."""
     said = f"the server answered {answer.status} {_PHRASES.get(answer.status, '')}".rstrip()
     if answer.status in (404, 410):
         return SourceNotFound(masked, said)
@@ -199,5 +199,5 @@ def retry_after_s(value: str, server_date: str) -> float | None:
 def _moment(server_date: str) -> float:
     try:
         return email.utils.parsedate_to_datetime(server_date).timestamp()
-    except (ValueError, OverflowError):  # it does not say, so ours has to do
+    except (ValueError, OverflowError):  # not given, so our own delay applies
         return time.time()

@@ -1,7 +1,7 @@
-"""The head of an HTTP answer (RFC 9112, sections 4 and 5): status line and header fields, whatever bytes they have.
+"""The head of an HTTP answer (RFC 9112, sections 4 and 5): status line and header fields, with any bytes.
 
-Not `email.parser`: a field with bytes beyond ASCII comes back from it as an object that is no text, and a line without a
-colon ends the head there.
+`email.parser` is unsuitable: it returns a field with bytes beyond ASCII as an object that is no text, and ends the head
+at a line without a colon.
 """
 
 import re
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Headers:
-    """Header fields by name, in any case; values are decoded as Latin-1, so that each byte is one character."""
+    """Header fields by case-insensitive name; values are decoded as Latin-1, one character per byte."""
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: dict[str, list[str]] = {}
@@ -29,13 +29,13 @@ class Headers:
 
 
 def status_of(line: bytes) -> int | None:
-    """Return the status in a status line, None for a line that is none of HTTP/1."""
+    """Return the status in a status line, None if it is not one of HTTP/1."""
     found = _STATUS.match(line.rstrip(b"\r\n"))
     return int(found[1]) if found else None
 
 
 def parse_fields(data: bytes) -> Headers:
-    """Read the lines between status line and empty line; a folded line belongs to the one before, what is no field is dropped."""
+    """Parse the lines between status line and empty line; folded lines are joined, invalid fields dropped."""
     fields: list[tuple[str, str]] = []
     for line in data.decode("latin-1").split("\n"):
         text = line.rstrip("\r")

@@ -1,4 +1,4 @@
-"""One POST to an address that sources may live at: the same networks, checked on the connection, no proxy, no redirect followed."""
+"""One POST under the address policy of sources: checked on the connection, no proxy, no redirect followed."""
 
 import time
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ SCHEMES = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What the address answered. retry_after_s: how long it asked to be left alone."""
+    """The answer. retry_after_s: the delay it asked for before another request."""
 
     status: int
     retry_after_s: float | None
 
 
 def postable(url: str) -> SourceUrl:
-    """Return the address of a POST. Raises SourceForbidden for a URL that can be none."""
+    """Return the address of a POST. Raises SourceForbidden for an unusable URL."""
     parsed = parse_url(url)
     if parsed.scheme not in SCHEMES:
         raise SourceForbidden(parsed.masked, "only http:// and https:// can be told anything")
@@ -33,7 +33,7 @@ def postable(url: str) -> SourceUrl:
 def post(url: str, body: bytes, headers: Mapping[str, str], settings: Settings, limit_s: float) -> Posted:
     """Send a body and read the head of the answer; the rest is not read.
 
-    limit_s: of waiting for the answer. Raises SourceForbidden, SourceNotFound, TransferInterrupted.
+    limit_s: the longest wait for the answer. Raises SourceForbidden, SourceNotFound, TransferInterrupted.
     """
     to = postable(url)
     given = {

@@ -1,7 +1,7 @@
-"""One file over several connections: small ranges fetched side by side, handed out in order, memory bounded.
+"""One file over several connections: small ranges fetched in parallel, returned in order, in bounded memory.
 
-Ranges are small because what is in flight is lost when the process dies: all of them together are below 1 % of the
-file, and 32 MiB at most.
+Ranges are small because bytes in flight are lost when the process dies: all of them together are below 1 % of the file,
+and 32 MiB at most.
 """
 
 import threading
@@ -23,17 +23,17 @@ _ATTEMPTS = 3  # of one range before the whole transfer counts as broken
 
 
 class ServersDiffer(TransferInterrupted):
-    """Servers behind one name describe the file differently: only one connection can be proven to go on with the same."""
+    """Servers behind one name describe the file differently: only a single connection is proven to continue it."""
 
 
 def range_size(size_bytes: int, connections: int) -> int:
-    """Return the bytes of one range: all in flight together stay under 0.8 % of the file, within sane bounds."""
+    """Return the size of one range: all in flight together stay under 0.8 % of the file, within fixed bounds."""
     fair = size_bytes // 125 // (connections + 1)
     return max(256 << 10, min(fair, MAX_IN_FLIGHT // (connections + 1)))
 
 
 class Piece:
-    """One range on its way. `filled` grows from the front; guarded by the stream's condition."""
+    """One range being fetched. `filled` grows from the front; guarded by the stream's condition."""
 
     def __init__(self, start: int, size: int) -> None:
         self.start, self.buffer = start, memoryview(bytearray(size))
@@ -59,7 +59,7 @@ class RangeStream:
             thread.start()
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Hand out what has come of the first range that is not read yet."""
+        """Return available bytes of the first unread range."""
         with self._changed:
             piece = self._changed.wait_for(self._first)
             if not isinstance(piece, Piece):
@@ -76,14 +76,14 @@ class RangeStream:
         return size
 
     def _first(self) -> "Piece | bool":
-        """Return the piece to read from, True at the end, False to wait on."""
+        """Return the piece to read from, True at the end, False to keep waiting."""
         if not self._queue:
             return self._next >= self._end
         piece = self._queue[0]
         return piece if piece.filled > piece.taken or piece.error is not None else False
 
     def claim(self) -> Piece | None:
-        """Give a connection its next range, waiting until there is room; None when there is nothing left."""
+        """Return the next range for a connection, waiting until there is room; None if nothing is left."""
         with self._changed:
             self._changed.wait_for(self._claimable)
             if self._stopped:
@@ -106,19 +106,19 @@ class RangeStream:
         )
 
     def arrived(self, piece: Piece, size: int) -> None:
-        """Count bytes that a connection put into its range."""
+        """Count bytes that a connection added to its range."""
         with self._changed:
             piece.filled += size
             self._changed.notify_all()
 
     def failed(self, piece: Piece, error: ImagewrightError) -> None:
-        """Let the reader find the error when it gets there."""
+        """Record an error, which the reader raises when it gets there."""
         with self._changed:
             piece.error = error
             self._changed.notify_all()
 
     def gave_up(self, piece: Piece) -> bool:
-        """Take a range back from a connection that the server refuses; False for the last connection."""
+        """Take a range back from a connection that the server refuses; return False for the last connection."""
         with self._changed:
             if self._live == 1:
                 return False
@@ -143,12 +143,12 @@ class Lane:
 
     def __init__(self, stream: RangeStream, client: HttpClient, url: SourceUrl, info: SourceInfo) -> None:
         self._stream, self._client, self._origin, self._info = stream, client, url, info
-        self._url = url  # after redirects; the origin is asked again when this one expires
+        self._url = url  # after redirects; the origin is requested again when this one expires
         self._wire: Wire | None = None
         self._stopping = False
 
     def run(self) -> None:
-        """Fetch ranges until there are none."""
+        """Fetch ranges until none are left."""
         while not self._stopping and (piece := self._stream.claim()) is not None:
             try:
                 if not self._fetch_stubbornly(piece):
@@ -158,13 +158,13 @@ class Lane:
         self._drop()
 
     def stop(self) -> None:
-        """Break the connection so that a thread waiting for bytes ends."""
+        """Break the connection to end a thread that waits for bytes."""
         self._stopping = True
         if (wire := self._wire) is not None:
             wire.abort()
 
     def _fetch_stubbornly(self, piece: Piece) -> bool:
-        """Fetch one range, going on after a break; False if it was given back."""
+        """Fetch one range, resuming after a break; return False if it was given back."""
         for attempt in range(1, _ATTEMPTS + 1):
             before = piece.filled
             try:
@@ -210,7 +210,7 @@ class Lane:
         raise refusal(answer, self._origin.masked, start)
 
     def _send(self, headers: dict[str, str]) -> Answer:
-        """Ask over the kept connection, or from the original URL on: a redirect's target may have expired."""
+        """Request over the kept connection, or again from the original URL: a redirect's target may have expired."""
         wire, self._wire = self._wire, None
         if wire is not None:
             try:
@@ -224,7 +224,7 @@ class Lane:
         return self._client.request("GET", self._origin, headers)
 
     def _require_same(self, answer: Answer, start: int) -> None:
-        """Raise SourceChanged for another file, ServersDiffer for what may be another server's view of this one."""
+        """Raise SourceChanged for another file, ServersDiffer for a possible second description of the same file."""
         if answer.status not in (200, 203, 206):
             return
         masked = self._origin.masked

@@ -1,7 +1,7 @@
-"""Where an HTTP answer redirects to: odd spellings are corrected as browsers and curl do, odd places are refused.
+"""Targets of HTTP redirects: odd spellings are corrected as browsers and curl do, forbidden targets are refused.
 
-The correction touches path and query only. A host is never guessed: what two parsers could read differently there is refused, and
-each hop is held to the address policy when it is connected to.
+The correction changes only path and query. A host is never guessed: ambiguous ones are refused, and each hop is checked
+against the address policy when it is connected to.
 """
 
 import re
@@ -19,21 +19,24 @@ _ODD = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 
 
 def corrected(location: str) -> str:
-    """Return a Location with everything escaped that must be, its fragment dropped.
+    """Return a Location with everything escaped that must be, without its fragment.
 
-    location: one character a byte, as `Headers` has it. A backslash is a character of a name here, never a slash: read as
-    one it could name another host.
+    location: one character per byte, as in `Headers`. A backslash is a character of a name here, never a slash: as a
+    slash it could name another host.
     """
     authority, rest = _PARTS.match(location.strip().partition("#")[0]).groups()  # type: ignore[union-attr]  # it matches anything
     return _in_utf8(authority or "") + _ODD.sub(lambda odd: f"%{ord(odd[0]):02X}", rest)
 
 
 def next_hop(asked: SourceUrl, location: str, *, allow_downgrade: bool) -> SourceUrl:
-    """Return where an answer to `asked` sends us. Raises SourceForbidden for what is not http(s), names a user, or leaves TLS."""
+    """Return the target of a redirect from `asked`.
+
+    Raises SourceForbidden if it is not http(s), names a user, or leaves TLS.
+    """
     target = corrected(location)
     try:
         target = urljoin(asked.location, target)
-    except ValueError as error:  # what Python calls no IPv6 address
+    except ValueError as error:  # Python's error for an invalid IPv6 address
         raise SourceForbidden(asked.masked, f"it redirects to {_shown(location)!r}, which is no URL") from error
     if not location or scheme_of(target) not in ("http", "https"):
         raise SourceForbidden(asked.masked, f"it redirects to {_shown(target)!r}, which is not http or https")
@@ -46,7 +49,7 @@ def next_hop(asked: SourceUrl, location: str, *, allow_downgrade: bool) -> Sourc
 
 
 def _in_utf8(text: str) -> str:
-    """Read an international host name as the UTF-8 that it is sent as."""
+    """Decode an international host name, which is sent as UTF-8."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -28,12 +28,12 @@ from storage.sources.same_file import describe, guarded
 from storage.sources.streams import ClosableStream, EmptyStream, Tail, at, read_up_to, skip
 from storage.sources.urls import SourceUrl
 
-LOOK = 512  # tells how a file is packed
-BLOCK = 64 << 10  # a peek up to this size is over before a receive buffer of normal size would help
+LOOK = 512  # enough to tell how a file is packed
+BLOCK = 64 << 10  # a peek up to this size ends before a receive buffer of normal size would help
 
 
 def open_http(url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None) -> "HttpSource":
-    """Return the source at an http(s) URL, with a bearer token or user and password where there are some."""
+    """Return the source at an http(s) URL, with a bearer token or user and password if given."""
     given = credentials.or_url(url)
     authorize = None
     if given.token:
@@ -44,32 +44,32 @@ def open_http(url: SourceUrl, settings: Settings, credentials: Credentials, sour
 
 
 class HttpSource:
-    """A file behind an HTTP server. Ranges are used where the server proves them.
+    """A file on an HTTP server. Ranges are used if the server proves to support them.
 
-    It is never asked with HEAD: caches, scripts and signed addresses answer that otherwise than the GET that counts, or not
-    at all. The first bytes have to be looked at anyway.
+    HEAD is never used: caches, scripts and signed addresses answer it differently from the GET that counts, or not at
+    all. The first bytes have to be read anyway.
     """
 
     def __init__(self, url: SourceUrl, client: HttpClient) -> None:
         self.url, self.client, self.settings = url, client, client.settings
         self.connections = client.settings.parallel_ranges
-        self.wait_s = 0.0  # of the last request of a body, from asking to its head
+        self.wait_s = 0.0  # of the last request for a body, until its head
         self._round_trip_s: float | None = None
         self._tail = Tail()
-        self._looked = b""  # by the last probe, for the peek that follows it
+        self._looked = b""  # by the last probe, for the peek after it
 
     def probe(self) -> SourceInfo:
-        """Ask for the first bytes; where the range is refused, for the file, and hang up after them."""
+        """Request the first bytes, or the file if the range is refused, and hang up after them."""
         info, self._looked = self._look(LOOK)
         return info
 
     def peek(self, size: int) -> bytes:
-        """Return up to `size` first bytes without asking for more."""
+        """Return up to `size` first bytes without requesting more."""
         looked, self._looked = self._looked, b""
         return looked[:size] if size <= len(looked) else self._look(size)[1]
 
     def open(self, offset: int, info: SourceInfo) -> AbstractContextManager[SourceStream]:
-        """Read from `offset` on; a server without ranges is read from the start and the kept part skipped."""
+        """Read from `offset` on; without ranges, read from the start and skip the kept part."""
         stream = self._opened(offset, info)
         return closing(RememberedStream(stream, offset, self._tail, self._keep_to_one))
 
@@ -90,11 +90,11 @@ class HttpSource:
         return RangeStream(self.client, self.url, info, offset, self.connections)
 
     def request(self, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
-        """Ask for the file. brief: little of the body will be read."""
+        """Request the file. brief: only little of the body will be read."""
         return self.client.request(method, self.url, headers, brief=brief)
 
     def _look(self, size: int) -> tuple[SourceInfo, bytes]:
-        """Return what the server says of the file, and its first `size` bytes."""
+        """Return the server's description of the file, and its first `size` bytes."""
         ranged = self._ask_range(size) if size <= BLOCK else None
         if ranged is not None:
             if ranged.status == 416 and total(ranged) == 0:
@@ -107,7 +107,7 @@ class HttpSource:
         return self._read_look(plain, size, ranges=ranged is None and announces_ranges(plain))
 
     def _ask_range(self, size: int) -> Answer | None:
-        """Ask for the first bytes; None where the connection breaks over it, which says nothing about ranges."""
+        """Request the first bytes; None if the connection breaks, which says nothing about ranges."""
         try:
             return self.request("GET", {"Range": f"bytes=0-{size - 1}"}, brief=True)
         except NoConnection:
@@ -133,7 +133,7 @@ class HttpSource:
         return self.open_one(offset, info.size_bytes, info)
 
     def _end_of(self, now: SourceInfo, info: SourceInfo) -> ClosableStream:
-        """Return the nothing behind the last byte of the file that `info` describes."""
+        """Return the empty rest after the last byte of the file described by `info`."""
         match likeness(info, now):
             case Likeness.OTHER:
                 raise SourceChanged(self.url.masked, describe(info), describe(now))
@@ -148,7 +148,7 @@ class HttpSource:
             raise at(error, offset) from error
 
     def _proven(self, offset: int, end: int | None, info: SourceInfo, now: SourceInfo) -> ClosableStream:
-        """Read `[offset, end)` of a file that another server describes, after bytes that are the same as those read before."""
+        """Read `[offset, end)` of a file that another server describes, once the bytes before equal those read."""
         kept = self._tail.before(offset)
         if not kept:
             raise SourceChanged(self.url.masked, describe(info), describe(now))
@@ -164,7 +164,7 @@ class HttpSource:
         return stream
 
     def _part(self, answer: Answer, offset: int, end: int | None, info: SourceInfo) -> ClosableStream:
-        """Return the body of an answer from `offset` of the file on."""
+        """Return an answer's body from `offset` of the file on."""
         try:
             start = self._check(answer, offset, info)
             last = info.size_bytes if answer.status in WHOLE else end
@@ -176,7 +176,7 @@ class HttpSource:
         return stream
 
     def _stream(self, answer: Answer, start: int, end: int | None) -> tuple[ClosableStream, bool]:
-        """Return the body, and whether an encoding of it is undone."""
+        """Return the body, and whether an encoding of it is decoded."""
         try:
             body = body_of(answer)
         except Broken as error:
@@ -185,9 +185,9 @@ class HttpSource:
         return decoded(stream, answer, start, self.settings, self.url.masked)
 
     def _check(self, answer: Answer, offset: int, info: SourceInfo) -> int:
-        """Return where the answer's body begins. Raises if it is no part of the file that `info` describes.
+        """Return the offset of the answer's body. Raises if it is no part of the file described by `info`.
 
-        At the start of the file only its size counts: nothing is kept that it could be mixed with.
+        At the start of the file only its size counts: nothing kept could be mixed with it.
         """
         if answer.status not in (*WHOLE, 206, 412, 416):
             raise refusal(answer, self.url.masked, offset)
@@ -209,7 +209,7 @@ class HttpSource:
         self.connections = 1
 
     def _distant(self, offset: int, info: SourceInfo) -> bool:
-        """Tell whether several connections are worth a trial: for much to fetch from a server that is not near."""
+        """Tell whether several connections are worth a trial: if much is left to fetch from a distant server."""
         if not info.resumable or info.size_bytes is None or self.connections < 2:
             return False
         if info.size_bytes - offset < 2 * range_size(info.size_bytes, self.connections):

@@ -1,4 +1,4 @@
-"""The body of one HTTP answer as a stream, its encoding undone."""
+"""The body of one HTTP answer as a stream, with its encoding undone."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from storage.sources.streams import ClosableStream, HeadedStream, Tail, read_up_
 
 
 class HttpStream:
-    """The body of one answer, from `offset` to `end`, or to wherever it ends if that is None."""
+    """The body of one answer, from `offset` to `end`, or to its own end if that is None."""
 
     def __init__(
         self, answer: Answer, body: Body, offset: int, end: int | None, settings: Settings, masked: str
@@ -29,7 +29,7 @@ class HttpStream:
         self._ended = False
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         if self._ended:
             return 0
         started = time.monotonic()
@@ -52,7 +52,7 @@ class HttpStream:
 
     def _end(self) -> None:
         if isinstance(self._body, LengthBody) and self._body.has_more():
-            # Not tried again: what was kept has the announced length by now, and would pass for the whole.
+            # Not retried: the kept part has the announced length by now, and would pass for the whole.
             raise SourceForbidden(self._masked, "the server sends more bytes than the Content-Length it announced")
         if self._last is not None and self._offset != self._last:
             raise Broken(f"the server stopped at byte {self._offset} of {self._last}")
@@ -60,14 +60,14 @@ class HttpStream:
 
 
 class RememberedStream:
-    """Passes a stream on and remembers its last bytes: where the connection breaks, they prove the next one."""
+    """Passes a stream on and remembers its last bytes, which prove the next connection after a break."""
 
     def __init__(self, stream: ClosableStream, offset: int, tail: Tail, varied: Callable[[], None]) -> None:
-        """varied: told when servers behind one name turn out to describe the file differently."""
+        """varied: called when servers behind one name turn out to describe the file differently."""
         self._stream, self._offset, self._tail, self._varied = stream, offset, tail, varied
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         try:
             size = self._stream.readinto(buffer)
         except ServersDiffer:
@@ -85,11 +85,11 @@ class RememberedStream:
 def decoded(
     stream: HttpStream, answer: Answer, start: int, settings: Settings, masked: str
 ) -> tuple[ClosableStream, bool]:
-    """Undo a Content-Encoding that was not asked for, under the caps of compressed sources; refuse unknown ones.
+    """Undo an unrequested Content-Encoding, under the limits of compressed sources; refuse unknown ones.
 
-    start: byte of the file that the body begins with. Returns whether something was undone: only the bytes tell, as files
-    that were never packed are labelled gzip, too. From the middle of a file they don't, but nothing that is packed is
-    asked for by ranges.
+    start: offset of the body in the file. Returns the stream and whether it is decoded. Only the bytes decide this, as
+    unpacked files are sometimes labelled gzip too. In the middle of a file they can't, but packed files are never
+    requested by ranges.
     """
     coding = coding_of(answer)
     if not coding or (coding == "gzip" and start):

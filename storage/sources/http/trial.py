@@ -1,8 +1,8 @@
-"""Whether several connections pay, found out on the first megabytes of the transfer itself.
+"""A trial of whether several connections pay, on the first megabytes of the transfer itself.
 
-Ranges must be small (what is in flight is lost with the process), so each costs a round trip: four connections are
-slower than one that the line does not hold back. 128 MiB through a delaying proxy: with 10 ms a request one unlimited
-connection 162 MB/s, four 68; with 25 ms one that the server limits 15 MB/s, four 25.
+Ranges must be small (bytes in flight are lost with the process), so each costs a round trip: four connections are
+slower than one that the line does not slow down. 128 MiB through a delaying proxy: at 10 ms per request one unlimited
+connection 162 MB/s, four 68; at 25 ms one limited by the server 15 MB/s, four 25.
 """
 
 import time
@@ -17,10 +17,10 @@ _WORTH = 1.2  # times faster, below which one connection is kept
 
 
 class Opener(Protocol):
-    """What opens a part over one connection, or the rest over several."""
+    """Opens a part over one connection, or the rest over several."""
 
     connections: int
-    wait_s: float  # of the last request over one connection, from asking to its head
+    wait_s: float  # of the last request over one connection, until its head
 
     def open_one(self, offset: int, end: int | None, info: SourceInfo) -> ClosableStream:
         """Read `[offset, end)` over one connection."""
@@ -34,14 +34,14 @@ class Opener(Protocol):
 def parallel_pays(rate_bytes_s: float, wait_s: float, connections: int, range_bytes: int) -> bool:
     """Predict whether `connections` beat one.
 
-    rate_bytes_s: of one connection under way; wait_s: from asking for a range to its first byte.
+    rate_bytes_s: of one established connection; wait_s: from requesting a range to its first byte.
     """
     one_range_s = wait_s + range_bytes / rate_bytes_s
     return connections * range_bytes / one_range_s > _WORTH * rate_bytes_s
 
 
 class TrialStream:
-    """Bytes in order: a trial part over one connection, the rest over as many as pay."""
+    """Bytes in order: a trial part over one connection, the rest over the better number."""
 
     def __init__(self, opener: Opener, offset: int, info: SourceInfo) -> None:
         self._opener, self._info, self._offset = opener, info, offset
@@ -49,10 +49,10 @@ class TrialStream:
         trial = min(TRIAL_BYTES, (self._size - offset) // 8)
         self._end, self._middle = offset + trial, offset + trial // 2
         self._stream = opener.open_one(offset, self._end, info)
-        self._timed_bytes, self._timed_s = 0, 0.0  # from the middle on, when the connection has come to speed
+        self._timed_bytes, self._timed_s = 0, 0.0  # from the middle on, when the connection is at full speed
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there."""
+        """Read available bytes."""
         started = time.monotonic()
         size = self._stream.readinto(buffer)
         if self._offset >= self._middle and size:
@@ -69,7 +69,7 @@ class TrialStream:
         self._stream.close()
 
     def _go_on(self) -> None:
-        """Open the rest in the way that the trial showed to be faster."""
+        """Open the rest in the way that was faster in the trial."""
         self._stream.close()
         self._end = self._size
         rate = self._timed_bytes / max(self._timed_s, 1e-6)

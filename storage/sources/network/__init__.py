@@ -1,1 +1,1 @@
-"""Connections: addresses, wire, stall."""
+"""Network connections: address policy, wire, minimum rate."""

@@ -1,8 +1,8 @@
-"""Which network addresses a source may live at, decided on the address that is really connected to.
+"""The address policy of sources, enforced on the address actually connected to.
 
-A name is resolved once, every answer is checked, and the connection goes to a checked answer and nowhere else, so a
-name that changes its mind between check and connect gains nothing. No proxy is ever used.
-Special-purpose addresses: IANA registries (RFC 6890 and its updates).
+A name is resolved once, every answer is checked, and only checked answers are connected to, so a name that changes
+between check and connect gains nothing. No proxy is ever used. Special-purpose addresses: IANA registries (RFC 6890 and
+its updates).
 """
 
 import ipaddress
@@ -39,8 +39,8 @@ _NOT_PUBLIC_V4 = {
     "224.0.0.0/4": "multicast",
     "240.0.0.0/4": "reserved",
 }
-# IPv6: only 2000::/3 is handed out; the rest (loopback, mapped, compatible, NAT64, unique local, link-local,
-# multicast) is refused as a whole, and so are the parts of 2000::/3 that embed or stand for something else.
+# IPv6: only 2000::/3 is allocated; the rest (loopback, mapped, compatible, NAT64, unique local, link-local, multicast)
+# is refused as a whole, and so are the parts of 2000::/3 that embed or represent other addresses.
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 _NOT_PUBLIC_V6 = {
     "2001::/23": "a protocol assignment (Teredo, ORCHID)",
@@ -56,18 +56,18 @@ BRIEF_BYTES = 8 << 10  # the kernel doubles it
 NEAR_S, NEAR_BYTES = 0.001, 512 << 10
 """Round trip below which a server is near, and the receive buffer that is enough for it.
 
-What the kernels hold when a reader is killed has to be fetched again: left to itself the buffer grows until that is
-27-37 MB on loopback, with 512 KiB it is 4 MB (the sender's side), at the same speed.
+Bytes in the kernels' buffers have to be fetched again when a reader is killed: unlimited, the buffer grows until they
+are 27-37 MB on loopback; with 512 KiB they are 4 MB (the sender's side), at the same speed.
 """
 
 
 class NoConnection(TransferInterrupted):
-    """Nothing answers there, so that asking in another way would not help."""
+    """Nothing answers at the address, so another request would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Which addresses may be connected to, and how. Timeouts in seconds."""
+    """Permitted addresses, and how to connect to them. Timeouts in seconds."""
 
     allowed: tuple[Network, ...] = ()
     connect_timeout_s: float = 15.0
@@ -100,7 +100,7 @@ class AddressPolicy:
     def connect(self, host: str, port: int, masked: str, *, brief: bool = False) -> socket.socket:
         """Connect to the first permitted address of `host` that answers. Raises TransferInterrupted if none does.
 
-        brief: little will be read, so let the server send little ahead (a receive buffer of 16 KiB).
+        brief: only little will be read, so let the server send little ahead (a receive buffer of 16 KiB).
         """
         deadline = time.monotonic() + self.connect_timeout_s
         last: OSError | None = None
@@ -131,7 +131,7 @@ class AddressPolicy:
         return sock
 
     def check_peer(self, sock: socket.socket, masked: str) -> Address:
-        """Return the address at the other end. Raises SourceForbidden if it is refused. Call before sending."""
+        """Return the peer's address. Raises SourceForbidden if it is refused. Call before sending."""
         address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
         if (reason := self.refusal(address)) is not None:
             raise SourceForbidden(masked, reason)
@@ -139,13 +139,13 @@ class AddressPolicy:
 
 
 def round_trip_s(sock: socket.socket) -> float:
-    """Return the round trip that the kernel has measured: timing connect() measures a busy worker instead."""
+    """Return the round trip measured by the kernel: timing connect() measures a busy worker instead."""
     facts = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 72)
     return int.from_bytes(facts[68:72], sys.byteorder) / 1e6  # tcpi_rtt, in microseconds
 
 
 def policy(settings: Settings, source_address: str | None = None) -> AddressPolicy:
-    """Return the address policy that `settings` describe."""
+    """Return the address policy described by `settings`."""
     return AddressPolicy(_networks(settings.allowed_networks), settings.connect_timeout_s, source_address)
 
 

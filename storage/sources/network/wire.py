@@ -1,7 +1,7 @@
 """One connection: bytes in and out under deadlines, straight into the caller's buffer.
 
-Why not http.client: its reads loop until the buffer is full, so a server that drips one byte a minute never trips a
-socket timeout. Here every read returns what has come, and the time spent waiting is held against a minimum pace.
+http.client is unsuitable: its reads loop until the buffer is full, so a server that sends one byte a minute never trips
+a socket timeout. Here every read returns the available bytes, and the waiting time is checked against a minimum rate.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ MAX_LINE = 64 << 10
 
 
 class Broken(Exception):
-    """The connection broke or stalled; whoever knows the offset turns it into a TransferInterrupted."""
+    """The connection broke or stalled; callers that know the offset turn it into a TransferInterrupted."""
 
 
 class Wire:
-    """A connected socket with the bytes read too many. Not thread-safe."""
+    """A connected socket with its read-ahead bytes. Not thread-safe."""
 
     def __init__(self, sock: socket.socket, address: str, round_trip_s: float, timeout_s: float) -> None:
         self.sock, self.address, self.round_trip_s = sock, address, round_trip_s
@@ -44,7 +44,7 @@ class Wire:
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read what is there, at least a byte; 0 when the other end has closed."""
+        """Read available bytes, at least one; 0 when the other end has closed."""
         if self._spare:
             taken = min(len(self._spare), len(buffer))
             buffer[:taken] = self._spare[:taken]
@@ -53,7 +53,7 @@ class Wire:
         return self._receive(buffer)
 
     def readline(self) -> bytes:
-        """Read up to and with the next newline. Raises Broken if there is none within 64 KiB."""
+        """Read up to and including the next newline. Raises Broken if there is none within 64 KiB."""
         line = bytearray()
         while len(line) <= MAX_LINE:
             if not self._spare:
@@ -75,7 +75,7 @@ class Wire:
         self.sock.close()
 
     def abort(self) -> None:
-        """Break the connection from another thread; a read that waits ends with Broken or 0."""
+        """Break the connection from another thread; a waiting read ends with Broken or 0."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # SSLSocket's own is not safe across threads
 
@@ -129,7 +129,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def explain(error: BaseException) -> str:
-    """Say in a few words what a network error means."""
+    """Explain a network error in a few words."""
     if isinstance(error, TimeoutError):
         return "no byte came in time"
     if isinstance(error, ConnectionResetError | BrokenPipeError):

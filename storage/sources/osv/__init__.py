@@ -1,1 +1,1 @@
-"""Exports of OSV records, which somebody names: read as they come, one record at a time."""
+"""Exports of OSV records at given addresses, read as a stream, one record at a time."""

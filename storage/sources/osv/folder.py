@@ -1,4 +1,4 @@
-"""The JSON files in a folder of this host, below the roots of files; no link is followed on the way, and none out of it."""
+"""The JSON files in a folder of this host, below the roots of files; no symlink on the way or in it is followed."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def in_folder(source: FileSource, most: int) -> Iterator[Piece]:
-    """Yield the documents in a folder, in the order of their names, of each at most a byte more than `most`. Raises SourceForbidden."""
+    """Yield the documents in a folder, in name order, each cut at one byte more than `most`. Raises SourceForbidden."""
 
     def refuse(error: OSError) -> None:
         raise SourceForbidden(source.url.masked, f"a folder in it can't be read: {error.strerror}") from error
@@ -33,7 +33,7 @@ def _read(shown: str, name: str, folder: int, most: int) -> Piece:
         number = os.open(name, FLAGS, dir_fd=folder)
     except OSError as error:
         return Piece(shown, b"", f"it can't be read: {error.strerror}")
-    with open(number, "rb") as file:  # noqa: PTH123  # by its number
+    with open(number, "rb") as file:  # noqa: PTH123  # by its descriptor
         if not stat.S_ISREG(os.fstat(number).st_mode):
             return Piece(shown, b"", "it is not a regular file")
         return Piece(shown, file.read(most + 1))

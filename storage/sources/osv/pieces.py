@@ -1,4 +1,4 @@
-"""The JSON documents in a stream: the files of a zip, lines, or what one document holds."""
+"""The JSON documents in a stream: the files of a zip, lines, or the parts of one document."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _PIECE = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A document of an export. refusal: why there are no bytes; one that is too large has a byte more than it may have."""
+    """A document of an export. refusal: why there are no bytes; an oversized one has one byte more than allowed."""
 
     name: str
     data: bytes
@@ -29,7 +29,7 @@ class Piece:
 
 
 def in_stream(stream: SourceStream, settings: Settings, masked: str, most: int) -> Iterator[Piece]:
-    """Yield the documents in a stream, of each at most a byte more than `most`. Raises SourceForbidden, UnsafeImage."""
+    """Yield the documents in a stream, each cut at one byte more than `most`. Raises SourceForbidden, UnsafeImage."""
     top: ClosableStream = _Bounded(stream, masked)
     for _ in range(MAX_LAYERS):
         head = read_up_to(top, HEAD)
@@ -47,7 +47,7 @@ def in_stream(stream: SourceStream, settings: Settings, masked: str, most: int) 
 
 
 class _Bounded:
-    """A stream of an export, which ends somewhere."""
+    """A stream of an export with a size limit."""
 
     def __init__(self, stream: SourceStream, masked: str) -> None:
         self._stream, self._masked, self._taken = stream, masked, 0
@@ -60,7 +60,7 @@ class _Bounded:
         return size
 
     def close(self) -> None:
-        """Hold nothing: who opened it closes it."""
+        """Do nothing: the opener closes the stream."""
 
 
 def _in_zip(members: ZipMembers, most: int) -> Iterator[Piece]:
@@ -71,7 +71,7 @@ def _in_zip(members: ZipMembers, most: int) -> Iterator[Piece]:
 
 
 def _whole(stream: SourceStream, most: int) -> bytes:
-    """Return what a stream has, at most so many bytes. Most records are small: room is taken as they come."""
+    """Return the bytes of a stream, at most `most`; the buffer grows with them, as most records are small."""
     data, room = bytearray(), memoryview(bytearray(_PIECE))
     while len(data) < most and (size := stream.readinto(room[: most - len(data)])):
         data += room[:size]
@@ -105,7 +105,7 @@ def _in_document(document: object, masked: str) -> Iterator[Piece]:
 
 
 def _parsed(data: bytes) -> object:
-    """Return JSON, None for what is none."""
+    """Parse JSON; return None if it is invalid."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

@@ -4,11 +4,11 @@
 |---|---|
 | folder, file:/// | each `.json` in it and below; links are not followed |
 | zip | each `.json` in it |
-| JSON lines | a line each |
+| JSON lines | one per line |
 | JSON | the document; each of a list, or of its `vulns` |
 
-All but a folder may be compressed (gz, xz, zst, bz2), and come by every scheme of sources. A record that can't be read is named and
-left out, since the others stand; an export that is damaged, or too large, is refused.
+All but a folder may be compressed (gz, xz, zst, bz2), and come by every scheme of sources. An unreadable record is
+named and left out, since the others are valid; a damaged or oversized export is refused.
 """
 
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ MOST_TOLD, MOST_SENTENCE = 20, 300
 
 @dataclass(slots=True)
 class Left:
-    """What of an export could not be read. told: a sentence for each of the first twenty."""
+    """The unreadable records of an export. told: a sentence for each of the first twenty."""
 
     skipped: int = 0
     told: list[str] = field(default_factory=list)
 
     def note(self, name: str, reason: str) -> None:
-        """Count a record, and keep why."""
+        """Count a record, and keep the reason."""
         self.skipped += 1
         if len(self.told) < MOST_TOLD:
             sentence = f"{name[-100:]}: {reason}"[:MOST_SENTENCE]
@@ -46,7 +46,7 @@ class Left:
 
 
 def advisories(url: str, settings: Settings, left: Left) -> Iterator[Advisory]:
-    """Yield the advisories of an export; what can't be read is noted. Raises SourceForbidden, and as sources do."""
+    """Yield the advisories of an export; unreadable ones are noted. Raises SourceForbidden, and as sources do."""
     masked, count, size = mask(url), 0, 0
     for piece in _pieces(url, settings, masked):
         count, size = count + 1, size + len(piece.data)
@@ -66,7 +66,7 @@ def _pieces(url: str, settings: Settings, masked: str) -> Iterator[Piece]:
     try:
         with limited.open(0, limited.probe()) as stream:
             yield from in_stream(stream, settings, masked, MOST_RECORD)
-    except UnsafeImage as error:  # of the archive, in words for images
+    except UnsafeImage as error:  # of the archive, worded for images
         raise SourceForbidden(masked, f"it can't be read as an OSV export ({'; '.join(error.findings)})") from error
 
 

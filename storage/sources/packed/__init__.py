@@ -1,1 +1,1 @@
-"""Archives and compressed files, unpacked on the way."""
+"""Archives and compressed files, unpacked as they are read."""

@@ -1,4 +1,4 @@
-"""The one disk inside an archive, read in one pass: told by the OVF before it, else by its name, else by its first bytes."""
+"""The one disk in an archive, read in one pass: identified by a preceding OVF, else by its name, else by its head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from storage.sources.packed.feed import Feed
 from storage.sources.streams import read_up_to
 
 DOCUMENT_MAX = 1 << 20  # of an .ovf or .mf
-MEMBERS_MAX = 4096  # in one archive: an appliance has a handful, a server that never ends sends them for ever
+MEMBERS_MAX = 4096  # in one archive: an appliance has a handful, a malicious server sends them forever
 LOOK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file in an archive. refusal: rule and sentence, should it be wanted."""
+    """A regular file in an archive. refusal: rule and sentence, used if the file is wanted."""
 
     name: str
-    size_bytes: int | None  # None: known at its end only
+    size_bytes: int | None  # None: known only at its end
     refusal: tuple[str, str] | None = None
 
 
@@ -28,7 +28,7 @@ class Members(Protocol):
     feed: Feed
 
     def next(self) -> Member | None:
-        """Go to the next file, whatever is left of the current one; None when the archive was read to its end."""
+        """Go to the next file, skipping the rest of the current one; None at the end of the archive."""
         ...
 
     def readinto(self, buffer: memoryview, /) -> int:
@@ -37,22 +37,22 @@ class Members(Protocol):
 
 
 class DiskInArchive:
-    """The bytes of the only disk in an archive. Raises UnsafeImage if there is none, or a second one comes."""
+    """The bytes of the only disk in an archive. Raises UnsafeImage if there is none, or more than one."""
 
     def __init__(self, members: Members) -> None:
         self._members = members
         self._contents = Contents(members.feed)
-        self.torn = False  # broke off between disks, where a read cannot be repeated
+        self.torn = False  # interrupted between disks, where a read cannot be repeated
         self._inside, self._ended, self._head = False, False, b""
         self._count = 0
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What people should know of the archive, once it was read to its end."""
+        """Remarks for people about the archive, once it was read to its end."""
         return self._contents.remarks
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Read what is there of the disk; 0 only when the archive has been read to its end, however often."""
+        """Read available bytes of the disk; 0 only once the archive has been read to its end, and ever after."""
         while not self._ended:
             if self._inside and (size := self._of_disk(buffer)):
                 self._contents.measure(buffer[:size])
@@ -75,7 +75,7 @@ class DiskInArchive:
         return size
 
     def _advance(self) -> bool:
-        """Go to the disk's first or next bytes; False at the end of the archive."""
+        """Go to the disk's first or next bytes; return False at the end of the archive."""
         if self._inside:
             self._contents.end_of_member()
         while (member := self._members.next()) is not None:

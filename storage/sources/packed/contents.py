@@ -1,4 +1,4 @@
-"""What is known of an archive's files while they pass: which is the disk, its chunks, and the digests to be held to."""
+"""What is known of an archive's files as they pass: the disk, its chunks, and the digests to check."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ _PACKED = re.compile(r"\.(gz|xz|zst|bz2|lzma)$")
 _CHUNK = re.compile(r"(.+)\.(\d{9})")
 _DISK_FORMATS = {"qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed", "luks", "parallels"}
 _FILE_SYSTEMS = ((0, b"XFSB"), (1080, b"\x53\xef"), (0x218, b"LVM2 001"))
-_SHOWN, _LISTED = 80, 5  # characters of a name that somebody else chose; names in a sentence
+_SHOWN, _LISTED = 80, 5  # characters of an untrusted name; names in a sentence
 
 
 def base(name: str) -> str:
@@ -27,7 +27,7 @@ def base(name: str) -> str:
 
 
 def is_apple(name: str) -> bool:
-    """Tell whether a Mac put this entry beside the file that was meant."""
+    """Tell whether a Mac added this entry beside the intended file."""
     return base(name).startswith("._") or "__MACOSX/" in name or base(name) == ".DS_Store"
 
 
@@ -41,13 +41,13 @@ def _shown(name: str) -> str:
 
 
 class Contents:
-    """Decides about each member of one archive in turn."""
+    """Decides about each member of an archive in turn."""
 
     def __init__(self, feed: "Feed") -> None:
         self._feed = feed
         self._envelope: Envelope | None = None
         self._manifest: Mapping[str, tuple[str, str]] | None = None
-        self._disk, self._chunk, self._disk_bytes = "", -1, 0  # its name, the chunk it came to
+        self._disk, self._chunk, self._disk_bytes = "", -1, 0  # its name, its last chunk
         self._measuring = ""
         self._hashes: dict[str, hashlib._Hash] = {}
         self._measured: dict[str, dict[str, str]] = {}
@@ -55,12 +55,12 @@ class Contents:
         self.remarks: list[str] = []
 
     def see(self, name: str) -> None:
-        """Remember a name for sentences."""
+        """Remember a name for error sentences."""
         if len(self._seen) <= _LISTED and not is_apple(name):
             self._seen.append(_shown(name))
 
     def says_disk(self, name: str) -> bool | None:
-        """Tell by the OVF or by the name whether a member is a disk; None if neither says."""
+        """Tell by the OVF or by the name whether a member is a disk; None if neither tells."""
         if is_apple(name):
             return False
         whole = self._whole(name)
@@ -69,8 +69,8 @@ class Contents:
         return True if _PACKED.sub("", whole.lower()).endswith(DISKS) else None
 
     def looks_like_disk(self, head: bytes) -> bool:
-        """Tell by its first 4 KiB whether a member without a telling name is a disk; beside a disk that has one, none is."""
-        if self._disk or head[0x202:0x206] == b"HdrS":  # a Linux kernel begins with a boot sector, too
+        """Tell by its first 4 KiB whether a member with a neutral name is a disk; never beside a disk known by name."""
+        if self._disk or head[0x202:0x206] == b"HdrS":  # a Linux kernel also begins with a boot sector
             return False
         return (
             head[510:512] == b"\x55\xaa"
@@ -88,7 +88,7 @@ class Contents:
         self._hold_to_manifest()
 
     def enter(self, name: str) -> None:
-        """Begin a disk, or go on with its next chunk. Raises UnsafeImage for a second disk, or a chunk that is not the next."""
+        """Begin a disk, or its next chunk. Raises UnsafeImage for a second disk, or a chunk out of order."""
         whole, chunk = self._whole(name), _CHUNK.fullmatch(base(name))
         number = int(chunk[2]) if chunk and whole != base(name) else -1
         if self._disk and (whole != self._disk or number < 0):
@@ -105,12 +105,12 @@ class Contents:
             digest.update(data)
 
     def end_of_member(self) -> None:
-        """Note that the disk, or this chunk of it, is over. Raises UnsafeImage where its digest differs."""
+        """End the disk, or this chunk of it. Raises UnsafeImage if its digest differs."""
         self._measured[self._measuring] = {a: digest.hexdigest() for a, digest in self._hashes.items()}
         self._hold_to_manifest()
 
     def end(self) -> None:
-        """Judge the whole archive at its end. Raises UnsafeImage where there was no disk, or not all of it."""
+        """Judge the whole archive at its end. Raises UnsafeImage if the disk is missing or incomplete."""
         if not self._disk:
             raise self._feed.unsafe("no-disk", self._no_disk())
         said = self._envelope.disks.get(self._disk) if self._envelope else None
@@ -156,7 +156,7 @@ class Contents:
         )
 
     def _algorithms(self, name: str) -> tuple[str, ...]:
-        """Say what to hash a disk with: its manifest may come only after it."""
+        """Return the algorithms to hash a disk with: its manifest may come only after it."""
         if self._manifest is not None:
             label = self._manifest.get(name, ("", ""))[0]
             return (ALGORITHMS[label],) if label in ALGORITHMS else ()

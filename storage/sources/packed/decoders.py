@@ -1,6 +1,6 @@
-"""Streaming decoders behind one small protocol, found by the first bytes of a file.
+"""Streaming decoders behind one small protocol, chosen by the first bytes of a file.
 
-Magic numbers: RFC 1952 (gzip), tukaani.org/xz/xz-file-format.txt, RFC 8878 (zstd and its frames to be skipped), bzip2's
+Magic numbers: RFC 1952 (gzip), tukaani.org/xz/xz-file-format.txt, RFC 8878 (zstd and its skippable frames), bzip2's
 "BZh". LZMA-alone has none: 0 properties 1   1 dictionary 4   5 unpacked size 8 or all ones   13 always zero, little-endian.
 """
 
@@ -15,11 +15,11 @@ from storage.sources.packed.window_size import MAX_WINDOW
 
 Packing = Literal["gz", "xz", "zst", "bz2", "lzma"]
 HEAD_BYTES = 14
-_XZ_MEMORY = MAX_WINDOW + (1 << 20)  # liblzma counts its own needs, too
+_XZ_MEMORY = MAX_WINDOW + (1 << 20)  # liblzma also counts its own needs
 
 
 class Decoder(Protocol):
-    """One compressed member; after its end, `unused_data` holds what follows."""
+    """One compressed member; after its end, `unused_data` holds the bytes that follow."""
 
     @property
     def eof(self) -> bool:
@@ -28,7 +28,7 @@ class Decoder(Protocol):
 
     @property
     def needs_input(self) -> bool:
-        """Tell whether nothing more comes out before more goes in."""
+        """Tell whether more input is needed for more output."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Decoder(Protocol):
 
 
 class ZlibDecoder:
-    """zlib's decompressor in the shape of the others."""
+    """zlib's decompressor with the interface of the others."""
 
     def __init__(self, wbits: int) -> None:
         """wbits: 31 for gzip, -15 for bare deflate."""
@@ -55,7 +55,7 @@ class ZlibDecoder:
 
     @property
     def needs_input(self) -> bool:
-        """Tell whether nothing more comes out before more goes in."""
+        """Tell whether more input is needed for more output."""
         return not self._zlib.unconsumed_tail and not self._full
 
     @property
@@ -74,12 +74,12 @@ class ZlibDecoder:
 
 
 def gzip_decoder() -> Decoder:
-    """Decode one gzip member."""
+    """Return a decoder of one gzip member."""
     return ZlibDecoder(31)
 
 
 def deflate_decoder() -> Decoder:
-    """Decode bare deflate, as it is in a zip."""
+    """Return a decoder of bare deflate, as in a zip."""
     return ZlibDecoder(-15)
 
 
@@ -110,7 +110,7 @@ _MAX_LZMA_SIZE = 1 << 38  # as xz itself decides whether a file can be LZMA
 
 
 def packing_of(head: bytes | bytearray) -> Packing | None:
-    """Tell by its first bytes, HEAD_BYTES or more, how a file is compressed, None if it is not."""
+    """Return how a file is compressed, from its first HEAD_BYTES or more; None if it is not."""
     for magic, packing in _MAGIC.items():
         if head.startswith(magic):
             return packing if packing != "bz2" or head[3:4] in b"123456789" else None
@@ -141,7 +141,7 @@ def _is_lzma(head: bytes | bytearray) -> bool:
 
 
 def decoder_errors() -> tuple[type[Exception], ...]:
-    """Return what the decoders raise for bytes that are not what they should be."""
+    """Return the exceptions that the decoders raise for invalid bytes."""
     from backports.zstd import ZstdError
 
     return (zlib.error, lzma.LZMAError, ZstdError, OSError, EOFError)

@@ -1,4 +1,4 @@
-"""An archive read in order: exact pieces of it, bytes given back, and the place for sentences."""
+"""An archive read in order: exact pieces of it, pushed-back bytes, and the errors for its rules."""
 
 from catalog.errors import UnsafeImage
 from storage.sources.streams import ClosableStream
@@ -7,9 +7,9 @@ _PIECE = 256 << 10
 
 
 class Feed:
-    """The bytes of an archive. What ends too early is refused: whoever knows the archive's size knows a cut before.
+    """The bytes of an archive. An early end is refused here; callers that know the size detect a cut before.
 
-    kind: what its rules are called, `tar` or `zip`.
+    kind: the prefix of its rules, `tar` or `zip`.
     """
 
     def __init__(self, stream: ClosableStream, kind: str, masked: str) -> None:
@@ -31,24 +31,24 @@ class Feed:
         return bytes(room[: self.readinto(room)])
 
     def take(self, size: int) -> bytes:
-        """Return exactly so many bytes."""
+        """Return exactly `size` bytes."""
         data = bytearray()
         while len(data) < size:
             data += self.piece(size - len(data))
         return bytes(data)
 
     def skip(self, size: int) -> None:
-        """Read and drop exactly so many bytes."""
+        """Read and drop exactly `size` bytes."""
         while size:
             size -= self.readinto(self._room[:size])
 
     def give_back(self, data: bytes) -> None:
-        """Have these bytes, the last ones read, come again."""
+        """Push these bytes back, the last ones read."""
         self._back = data + self._back
         self.place -= len(data)
 
     def drain(self) -> None:
-        """Read what is left, so that the source is known to be whole."""
+        """Read the rest, so that the source is known to be complete."""
         while self._read(self._room):
             pass
 
@@ -57,7 +57,7 @@ class Feed:
         self._stream.close()
 
     def unsafe(self, rule: str, sentence: str) -> UnsafeImage:
-        """Make the error for what is wrong here."""
+        """Return the error for a defect found here."""
         return UnsafeImage([f"{self._kind}.{rule} at byte {self.place}: {self._masked}: {sentence}"])
 
     def _read(self, buffer: memoryview) -> int:

@@ -1,4 +1,4 @@
-"""What an OVF says about the files beside it: which are disks (the envelope), and their digests (the manifest).
+"""An OVF's description of the files beside it: which are disks (the envelope), and their digests (the manifest).
 
 DSP0243 2.1.1: File elements have id, href, size, compression, chunkSize; Disk elements refer to them by fileRef. Older
 writers put Disk elements elsewhere, so only their names count.
@@ -12,16 +12,16 @@ from xml.parsers import expat
 
 _DIGEST = re.compile(r"^\s*(\w[\w-]*?) ?\((.+)\) ?= ?([0-9A-Fa-f]+)\s*$", re.MULTILINE)
 ALGORITHMS: Mapping[str, str] = {"SHA1": "sha1", "SHA256": "sha256", "SHA512": "sha512"}
-"""As a manifest names them, and as hashlib does."""
+"""By their names in a manifest, which hashlib shares."""
 
 
 class MalformedEnvelope(ValueError):
-    """It is no XML, or XML that defines entities of its own, which no OVF needs."""
+    """Invalid XML, or XML that defines its own entities, which no OVF needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The files that are disks: name → size in bytes as the OVF says, None where it doesn't."""
+    """The files that are disks: name → size in bytes as stated by the OVF, None if it states none."""
 
     disks: Mapping[str, int | None]
 
@@ -41,11 +41,11 @@ class _Reading:
 
 
 def read_envelope(data: bytes) -> Envelope:
-    """Return what the text of an .ovf says. Raises MalformedEnvelope."""
+    """Parse the text of an .ovf. Raises MalformedEnvelope."""
     found = _Reading()
     parser = expat.ParserCreate()
     parser.StartElementHandler = found.element
-    parser.EntityDeclHandler = _refuse_entity  # they may unfold to any size
+    parser.EntityDeclHandler = _refuse_entity  # they may expand to any size
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
@@ -58,7 +58,7 @@ def _refuse_entity(*_declared: object) -> None:
 
 
 def read_manifest(data: bytes) -> Mapping[str, tuple[str, str]]:
-    """Return (algorithm as it is named there, hex) by file name, from lines as `SHA256(disk.vmdk)= 12ab…`."""
+    """Return (algorithm as named there, hex) by file name, from lines as `SHA256(disk.vmdk)= 12ab…`."""
     lines = _DIGEST.findall(data.decode("utf-8", "replace"))
     return {
         name.strip().rpartition("/")[2]: (label.upper().replace("-", ""), digest.lower())

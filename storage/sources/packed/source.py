@@ -1,9 +1,9 @@
-"""A source that is unpacked as it is read: compressed files and the disk inside an OVA, tar or zip, found by their first bytes.
+"""A source unpacked as it is read: compressed files and the disk in an OVA, tar or zip, detected by their first bytes.
 
-Layers lie on top of each other: a tar in gzip, a gzipped disk in an OVA, an OVA in a zip, a gzip in a gzip.
+Layers may be stacked: a tar in gzip, a gzipped disk in an OVA, an OVA in a zip, a gzip in a gzip.
 
-A broken connection goes on in the middle of the packed file as long as this process lives: decoder and digest are
-kept beside the offset. Another process reads the packed file again from its start and drops what is kept already.
+A broken connection resumes in the middle of the packed file as long as this process lives: decoder and digest are kept
+beside the offset. Another process reads the packed file again from its start and drops the bytes already kept.
 """
 
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -29,16 +29,16 @@ Layer = Packing | Literal["tar", "zip"]
 
 
 def layer_of(head: bytes | bytearray) -> Layer | None:
-    """Tell by its first 512 bytes how a file is packed, None if it is not."""
+    """Return how a file is packed, from its first 512 bytes; None if it is not."""
     if is_tar(head):
         return "tar"
     return "zip" if is_zip(head) else packing_of(head)
 
 
 class PackedSource:
-    """Wraps a source; one whose bytes are no packing passes through untouched.
+    """Wraps a source; one that is not packed passes through unchanged.
 
-    algorithm: hash the packed bytes too, for a checksum that was published for the packed file.
+    algorithm: also hash the packed bytes, for a checksum published for the packed file.
     """
 
     def __init__(self, source: PeekableSource, settings: Settings, masked: str, algorithm: str | None) -> None:
@@ -47,16 +47,16 @@ class PackedSource:
 
     @property
     def packed_checksum(self) -> str | None:
-        """`sha256:…` of the packed file once it was read to its end; None if it is not packed or not whole."""
+        """`sha256:…` of the packed file once it was read to its end; None if it is not packed or incomplete."""
         return self._running.checksum if self._running is not None else None
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What people should know of how it was packed, once it was read to its end."""
+        """Remarks for people on how it was packed, once it was read to its end."""
         return self._running.remarks if self._running is not None else ()
 
     def probe(self) -> SourceInfo:
-        """Ask the source, and look at its first bytes."""
+        """Probe the source, and examine its first bytes."""
         info = self._source.probe()
         packing = layer_of(self._source.peek(HEAD)) if info.size_bytes != 0 else None
         if packing is None:
@@ -79,7 +79,7 @@ class PackedSource:
 
 
 class _Unpacking:
-    """One pass over the packed file, through as many connections as it takes."""
+    """One pass over the packed file, over as many connections as necessary."""
 
     def __init__(
         self, source: PeekableSource, info: SourceInfo, settings: Settings, masked: str, algorithm: str | None
@@ -101,7 +101,7 @@ class _Unpacking:
         return tuple(remark for layer in self._layers for remark in layer.remarks) if self._ended else ()
 
     def goes_on_at(self, offset: int, info: SourceInfo) -> bool:
-        """Tell whether nothing but the connection was lost on the way to `offset`."""
+        """Tell whether only the connection was lost on the way to `offset`."""
         return not self._broken and not self._ended and self._offset <= offset and info.same_file(self._info)
 
     def advance(self, offset: int) -> "_Unpacking":
@@ -110,7 +110,7 @@ class _Unpacking:
         return self
 
     def readinto(self, buffer: memoryview, /) -> int:
-        # Anything that goes wrong spoils this pass, but a lost connection where the read can be repeated.
+        # Any failure spoils this pass, except a lost connection where the read can be repeated.
         self._broken = True
         try:
             self._stream = self._stream or self._unpack()
@@ -128,14 +128,14 @@ class _Unpacking:
         self._link.hang_up()
 
     def _hold_to_caps(self) -> None:
-        """Hold several compressions together to the ratio that each is held to by itself."""
+        """Apply the limit on the ratio of one compression to several together."""
         packed = sum(isinstance(layer, UnpackedStream) for layer in self._layers)
         broken = over_caps(self._offset, self._link.taken, self._settings) if packed > 1 else None
         if broken:
             raise self._unsafe(*broken)
 
     def _unpack(self) -> ClosableStream:
-        """Put the layers on top of each other; after a broken connection this may be called again."""
+        """Stack the layers; may be called again after a broken connection."""
         while True:
             room = memoryview(bytearray(HEAD))
             while len(self._head) < HEAD and (size := self._top.readinto(room[len(self._head) :])):
@@ -163,7 +163,7 @@ class _Unpacking:
 
 
 class _Link:
-    """The packed bytes in order; opens the source where it broke off. A read that fails may be repeated."""
+    """The packed bytes in order; reopens the source where it broke off. A failed read may be repeated."""
 
     def __init__(self, source: PeekableSource, info: SourceInfo, algorithm: str | None) -> None:
         self._source, self._info, self.taken = source, info, 0
@@ -190,7 +190,7 @@ class _Link:
         return size
 
     def hang_up(self) -> None:
-        """Close the connection; the next read opens another."""
+        """Close the connection; the next read opens another one."""
         self._stream = None
         self._open.close()
 

@@ -1,7 +1,7 @@
-"""The files in a tar stream: an OVA, or the tar that some clouds pack a raw disk into (v7, ustar, POSIX.1-2001 pax, GNU).
+"""The files in a tar stream: an OVA, or a raw disk packed by some clouds (v7, ustar, POSIX.1-2001 pax, GNU).
 
-By hand because the tarfile module reads pax and long-name records of any size into memory, and a hostile archive
-decides that size.
+By hand because the tarfile module reads pax and long-name records into memory whole, and a hostile archive chooses
+their size.
 """
 
 import tarfile
@@ -15,7 +15,7 @@ from storage.sources.packed.tar_sparse import BLOCK, MalformedMap, Spans, is_spa
 from storage.sources.packed.unpack import over_caps
 
 _RECORD_MAX = 1 << 20  # of a pax or long-name record
-_HEADERS_MAX = 4096  # of one archive, folders and links included
+_HEADERS_MAX = 4096  # of one archive, including folders and links
 _PAX, _LONG_NAME, _IGNORED = (b"x", b"X"), b"L", (b"g", b"K")
 _MARKS = (b"ustar\0", b"ustar ")
 _HOLE = bytes(256 << 10)
@@ -24,7 +24,8 @@ _HOLE = bytes(256 << 10)
 def is_tar(head: bytes | bytearray) -> bool:
     """Tell whether a file begins with a valid tar header; head: its first 512 bytes.
 
-    Before 1988 it had no mark; its checksum and the octal fields around it are 17 bits and some that no disk begins with.
+    Before 1988 tar had no magic; its checksum and the octal fields around it make more than 17 bits, which no disk
+    begins with.
     """
     if len(head) < BLOCK or not head[0]:
         return False
@@ -41,7 +42,7 @@ def _is_octal(field: bytes | bytearray) -> bool:
 
 
 class _Extended:
-    """What extended headers say about the member behind them."""
+    """The extended headers' data on the member after them."""
 
     def __init__(self) -> None:
         self.name, self.size = "", -1
@@ -50,7 +51,7 @@ class _Extended:
 
 
 class TarMembers:
-    """The regular files of a tar, holes of sparse ones filled with zeros."""
+    """The regular files of a tar, with holes of sparse ones filled with zeros."""
 
     def __init__(self, feed: Feed, settings: Settings) -> None:
         self.feed, self._settings = feed, settings
@@ -58,7 +59,7 @@ class TarMembers:
         self._spans: Spans | None = None
 
     def next(self) -> Member | None:
-        """Go to the next regular file; None when the archive was read to its end."""
+        """Go to the next regular file; None at the end of the archive."""
         while True:
             self.feed.skip(self._left + self._padding)
             self._left = self._padding = 0
@@ -99,7 +100,7 @@ class TarMembers:
         return Member(extended.pax.get("GNU.sparse.name", member.name), size, broken)
 
     def _header(self) -> tuple[tarfile.TarInfo, bytes, _Extended] | None:
-        """Read headers up to that of a real member, extended records applied; None at the end."""
+        """Read headers up to that of a real member, with extended records applied; None at the end."""
         extended = _Extended()
         while True:
             head = self.feed.take(BLOCK)

@@ -1,8 +1,8 @@
-"""Members of a tar that are stored without their holes: where the stored bytes belong.
+"""Tar members stored without their holes: the offsets of their stored bytes.
 
 GNU tar manual, "Storing Sparse Files": the old format has up to 4 entries at byte 386 of the header (offset 12, length 12),
 482 extended, 483 real size 12; an extension block has 21 entries, 504 extended. PAX 0.0 and 0.1 keep the map in the
-extended header, 1.0 in front of the member's bytes, as decimal lines, padded to 512.
+extended header, 1.0 before the member's bytes, as decimal lines, padded to 512.
 """
 
 import tarfile
@@ -10,16 +10,16 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 BLOCK = 512
-MAX_SPANS = 1 << 20  # 16 MiB of memory; a TiB in pieces of a MiB
+MAX_SPANS = 1 << 20  # 16 MiB of memory; a TiB in pieces of one MiB
 _OLD = tarfile.GNUTYPE_SPARSE
 
 
 class MalformedMap(ValueError):
-    """The map of a sparse member leads nowhere."""
+    """The map of a sparse member is invalid."""
 
 
 class Spans:
-    """Walks through a sparse member: stored bytes, a hole, stored bytes, … up to its real size."""
+    """Iterates over a sparse member: stored bytes, a hole, stored bytes, … up to its real size."""
 
     def __init__(self, places: "array[int]", size_bytes: int, stored_bytes: int) -> None:
         """places: offset and length of each span, in order. Raises MalformedMap."""
@@ -37,7 +37,7 @@ class Spans:
         self._at, self._span = 0, 0
 
     def run(self) -> tuple[bool, int]:
-        """Tell whether stored bytes come now, and how many; (False, 0) at the end."""
+        """Return whether stored bytes come next, and how many; (False, 0) at the end."""
         while self._span < len(self._places):
             start, length = self._places[self._span], self._places[self._span + 1]
             if self._at < start:
@@ -48,7 +48,7 @@ class Spans:
         return False, self._size_bytes - self._at
 
     def advance(self, size: int) -> None:
-        """So many bytes of this run have passed."""
+        """Consume `size` bytes of this run."""
         self._at += size
 
 
@@ -60,9 +60,9 @@ def is_sparse(member: tarfile.TarInfo, pax: dict[str, str]) -> bool:
 def read_spans(
     member: tarfile.TarInfo, header: bytes, pax: dict[str, str], spots: "array[int]", take: Callable[[int], bytes]
 ) -> tuple[Spans, int, int]:
-    """Return the spans of a member, its real size, and how many of its stored bytes the map took.
+    """Return the spans of a member, its real size, and the number of its stored bytes used by the map.
 
-    spots: offsets and lengths out of repeated records of PAX 0.0. take: reads on behind the header. Raises MalformedMap.
+    spots: offsets and lengths from repeated records of PAX 0.0. take: reads on after the header. Raises MalformedMap.
     """
     if member.type == _OLD:
         places, size = _old_map(header, take)

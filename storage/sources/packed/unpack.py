@@ -1,4 +1,4 @@
-"""Unpack a compressed source on the way, under caps: a bomb ends the add, never the worker."""
+"""Unpack a compressed source as it is read, under limits: a bomb ends the add, never the worker."""
 
 from collections.abc import Mapping
 
@@ -17,30 +17,30 @@ from storage.sources.packed.window_size import MAX_WINDOW, START_BYTES, window_o
 from storage.sources.streams import ClosableStream
 
 _PIECE = 256 << 10
-_FREE_BYTES = 64 << 20  # below this much output no ratio is held against a file: an empty disk packs 1000:1
-_PADDING = b"\0 \t\r\n"  # a tape's zeros, and what a copy in text mode leaves
-_CARELESS: tuple[Packing, ...] = ("gz", "bz2")  # their own programs only warn of bytes behind the data
+_FREE_BYTES = 64 << 20  # below this output no ratio is checked: an empty disk packs 1000:1
+_PADDING = b"\0 \t\r\n"  # a tape's zeros, and residues of a copy in text mode
+_CARELESS: tuple[Packing, ...] = ("gz", "bz2")  # their own programs only warn of bytes after the data
 _SMALLER: Mapping[Packing, str] = {
     "zst": "pack it again with zstd --long=28 or less",
     "xz": "pack it again with xz -9 or less",
     "lzma": "pack it again with xz -9 or less",
 }
 MAX_TRAILING = 64 << 10
-"""Bytes behind the data that may be left out: a signature or a note, but no member whose head is damaged."""
+"""Bytes after the data that may be ignored: a signature or a note, but no member whose head is damaged."""
 RULES = "unpack"
 
 
 class UnpackedStream:
-    """The unpacked bytes of a compressed stream; several members in a row are one file.
+    """The unpacked bytes of a compressed stream; consecutive members are one file.
 
     Raises UnsafeImage for a ratio over `settings.max_unpack_ratio`, more than `settings.max_virtual_size` bytes, a
-    window over `MAX_WINDOW`, or bytes that are damaged. After TransferInterrupted from the packed stream a read may be repeated.
+    window over `MAX_WINDOW`, or damaged bytes. After TransferInterrupted from the packed stream a read may be repeated.
     """
 
     def __init__(
         self, packed: ClosableStream, packing: Packing, settings: Settings, masked: str, *, whole: bool = True
     ) -> None:
-        """whole: the packed stream ends only where its file does, so that an early end is damage, not a cut."""
+        """whole: the packed stream ends only with its file, so that an early end is damage, not a cut."""
         self._whole = whole
         self._packed, self._packing, self._settings, self._masked = packed, packing, settings, masked
         self._decoder: Decoder = DECODERS[packing]()
@@ -52,7 +52,7 @@ class UnpackedStream:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What people should know of the file, once it was read to its end."""
+        """Remarks for people about the file, once it was read to its end."""
         if not self._trailing:
             return ()
         return (f"{self._trailing} bytes behind the source's {self._packing} data were left out",)
@@ -111,7 +111,7 @@ class UnpackedStream:
         return bytes(self._input[:size])
 
     def _next_member(self) -> bool:
-        """Start on the next member; False at the end. Zeros and white space after a member are padding."""
+        """Start the next member; return False at the end. Zeros and white space after a member are padding."""
         while not self._trailing and len(self._behind) < HEAD_BYTES and (piece := self._fetch()):
             self._behind = (self._behind + piece).lstrip(_PADDING)
         if self._behind and is_torn_head(self._behind, self._packing):
@@ -124,7 +124,7 @@ class UnpackedStream:
         return True
 
     def _leave_out_the_rest(self) -> None:
-        """Read to the end what is no member: where it may be damage, the file is refused."""
+        """Read the rest, which is no member, to its end; refuse the file if that may be damage."""
         self._count_behind(len(self._behind))
         self._behind = b""
         while piece := self._fetch():
@@ -150,7 +150,7 @@ class UnpackedStream:
 
 
 def over_caps(unpacked: int, packed: int, settings: Settings) -> tuple[str, str] | None:
-    """Return rule and sentence if so many bytes from so few are more than is allowed."""
+    """Return rule and sentence if the ratio or size of the unpacked bytes exceeds the limits."""
     limit, ratio = settings.max_virtual_size, settings.max_unpack_ratio
     if unpacked > limit:
         return "size", f"it unpacks to more than the {limit} bytes allowed (IMAGEWRIGHT_MAX_VIRTUAL_SIZE)"

@@ -1,4 +1,4 @@
-"""How much memory a compressed member asks for: the window (zstd) or dictionary (xz, lzma) that its first bytes name.
+"""The memory a compressed member asks for: the window (zstd) or dictionary (xz, lzma) named in its first bytes.
 
 RFC 8878 section 3.1.1.1; tukaani.org/xz/xz-file-format.txt sections 3.1 and 5.3.1; LZMA-alone: 0 properties 1, 1 dictionary 4.
 """
@@ -7,13 +7,13 @@ import struct
 from collections.abc import Callable, Mapping
 
 MAX_WINDOW = 256 << 20
-"""`xz -9` needs 64 MiB, plain zstd 8, `zstd --long` 128; more is an attack on the worker, or its owner's whim."""
+"""`xz -9` needs 64 MiB, plain zstd 8, `zstd --long` 128; more is an attack on the worker, or an odd choice."""
 START_BYTES = 64  # of a member, enough for all three
 _LZMA2 = 0x21
 
 
 def window_of(packing: str, start: bytes) -> int:
-    """Return the bytes of memory that a member's head asks for, 0 where it asks for none or can't be read."""
+    """Return the bytes of memory that a member's head asks for, 0 if none or unreadable."""
     try:
         return _READERS[packing](start) if packing in _READERS else 0
     except (IndexError, struct.error):
@@ -45,7 +45,7 @@ def _xz(start: bytes) -> int:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of 7 bits a byte, and where it ends."""
+    """Read a number of 7 bits per byte, and the offset after it."""
     value = shift = 0
     while data[at] & 0x80:
         value |= (data[at] & 0x7F) << shift

@@ -2,7 +2,7 @@
 
 Local header: 0 "PK" 3 4   6 flags 2 (1: encrypted, 8: sizes follow the data)   8 method 2   14 CRC-32 4   18 packed 4   22 size 4
 26 name length 2   28 extra length 2; sizes of all ones are in extra field 1, 8 bytes each, the size first. The directory at
-the end must list as many files, since other programs go by it.
+the end must list the same number of files, since other programs rely on it.
 """
 
 import bz2
@@ -40,12 +40,12 @@ class ZipMembers:
     """The regular files of a zip."""
 
     def __init__(self, feed: Feed, settings: Settings, most: int = _RECORDS_MAX) -> None:
-        """most: files that it may have."""
+        """most: largest number of files allowed."""
         self.feed, self._settings, self._most = feed, settings, most
         self._count, self._current = 0, _Nothing()
 
     def next(self) -> Member | None:
-        """Go to the next file; None when the archive was read to its end."""
+        """Go to the next file; None at the end of the archive."""
         while True:
             self._current.end()
             mark = self.feed.take(4)
@@ -54,7 +54,7 @@ class ZipMembers:
                 self.feed.drain()
                 return None
             self._count += 1
-            if self._count > self._most:  # folders only, or who asks for files would have stopped
+            if self._count > self._most:  # folders only, else the caller would have stopped
                 raise self.feed.unsafe("members", f"the archive has more than {self._most} members")
             entry = _Entry(self.feed, self._settings)
             self._current = entry
@@ -66,9 +66,9 @@ class ZipMembers:
         return self._current.readinto(buffer)
 
     def _directory(self, mark: bytes) -> None:
-        """Read the directory, and hold the number of its files against what was found."""
+        """Read the directory, and compare its number of files with what was found."""
         listed = 0
-        for _ in range(self._most + 3):  # what ends it may be in three records
+        for _ in range(self._most + 3):  # its end may take three records
             if mark == b"PK\x05\x06":
                 self.feed.skip(int(struct.unpack_from("<H", self.feed.take(18), 16)[0]))
                 break
@@ -92,7 +92,7 @@ class ZipMembers:
 
 
 class _Nothing:
-    """Before the first file."""
+    """The state before the first file."""
 
     def readinto(self, _buffer: memoryview, /) -> int:
         return 0
@@ -102,7 +102,7 @@ class _Nothing:
 
 
 class _Entry(_Nothing):
-    """One file: its header is read, its bytes come next."""
+    """One file whose header was read; its bytes come next."""
 
     def __init__(self, feed: Feed, settings: Settings) -> None:
         self._feed, self._settings = feed, settings
@@ -130,7 +130,7 @@ class _Entry(_Nothing):
         return size
 
     def end(self) -> None:
-        """Go behind the file's bytes; what was read of it is held against its checksum."""
+        """Skip the rest of the file's bytes, and compare them with its checksum."""
         if self._left is not None and not (self._begun and self._is_over()):
             self._feed.skip(self._left)
             return
@@ -181,7 +181,7 @@ class _Entry(_Nothing):
         self._left = None if self._left is None else self._left + len(data)
 
     def _sizes_behind(self) -> None:
-        """Read the record behind the data: with or without a mark, numbers of 4 or 8 bytes."""
+        """Read the record after the data: with or without a signature, numbers of 4 or 8 bytes."""
         data = self._feed.take(24)
         for mark in (_DESCRIPTOR, b""):
             for form in ("<IQQ", "<III"):
@@ -211,7 +211,7 @@ class _Entry(_Nothing):
 
 
 def _real_sizes(extra: bytes, size: int, packed: int) -> tuple[int, int]:
-    """Return (size, packed size), from the extra field of zip64 where the header has no room for them."""
+    """Return (size, packed size), from the extra field of zip64 if the header has no room for them."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)

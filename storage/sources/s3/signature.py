@@ -1,6 +1,6 @@
 """AWS Signature Version 4 for requests without a body (docs.aws.amazon.com, "Authenticating Requests").
 
-By hand because it is forty lines of hmac and importing botocore costs 145 ms; botocore is the oracle in the tests.
+By hand because it takes forty lines of hmac while importing botocore costs 145 ms; the tests compare it with botocore.
 """
 
 import hashlib

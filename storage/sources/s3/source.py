@@ -1,7 +1,7 @@
 """s3://bucket/key sources: signed HTTP requests over the same checked connections as http.
 
-Not s3fs, though it is at hand: it connects by itself, so no address could be checked on the connection.
-Without credentials the request is anonymous: the worker's own cloud identity is never lent to a URL that somebody typed.
+s3fs is unsuitable here: it connects by itself, so no address could be checked on the connection. Without credentials
+the request is anonymous: the worker's own cloud identity is never used for a URL that a user typed.
 """
 
 import re
@@ -20,20 +20,21 @@ from storage.sources.urls import SourceUrl, parse_url
 
 DEFAULT_REGION = "us-east-1"
 _PARAMETERS = ("endpoint", "region", "versionId")
-_ELSEWHERE = (301, 302, 307, 400)  # how S3 answers a request for a bucket of another region
-_REGION = re.compile(r"[a-z0-9-]{1,40}")  # it becomes a part of a host name
+_ELSEWHERE = (301, 302, 307, 400)  # S3's answers to a request for a bucket of another region
+_REGION = re.compile(r"[a-z0-9-]{1,40}")  # it becomes part of a host name
 _AWS = re.compile(
     r"(?:[a-z0-9.-]+\.)?(?P<service>s3(?:[.-]dualstack)?)(?:[.-](?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}))?"
     r"(?P<domain>\.amazonaws\.com(?:\.cn)?)"
 )
-"""The host names of Amazon's own S3: the bucket may stand before, the region in the name."""
+"""The host names of Amazon's own S3: the bucket may precede, the region is in the name."""
 
 
 def open_s3(url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None) -> "S3Source":
     """Return the source at `s3://bucket/key[?endpoint=URL&region=NAME&versionId=ID]`.
 
-    credentials: access_key and secret_key (or user and password), and maybe endpoint and region, which then win.
-    Raises SourceForbidden for an endpoint in the URL that is not the one the credentials belong to.
+    credentials: access_key and secret_key (or user and password), optionally endpoint and region, which then take
+    priority.
+    Raises SourceForbidden if the URL's endpoint is not the one the credentials belong to.
     """
     parameters = dict(parse_qsl(url.query))
     if unknown := sorted(set(parameters) - set(_PARAMETERS)):
@@ -51,7 +52,7 @@ def open_s3(url: SourceUrl, settings: Settings, credentials: Credentials, source
 
 
 class S3Source(HttpSource):
-    """An object, addressed by path: the form that every S3 server understands, whatever the bucket's name."""
+    """An object, addressed by path: every S3 server understands this form, for any bucket name."""
 
     def __init__(self, region: str, in_region: Callable[[str], tuple[SourceUrl, HttpClient]]) -> None:
         """in_region: returns the object's URL in a region, and a client that signs for it."""
@@ -59,7 +60,7 @@ class S3Source(HttpSource):
         self._region, self.in_region = region, in_region
 
     def request(self, method: str, headers: dict[str, str], *, brief: bool = False) -> Answer:
-        """Ask; where the bucket turns out to live in another region, ask there from now on, signed for it.
+        """Send a request; if the bucket lies in another region, send this and later requests there, signed for it.
 
         Only the region is taken from such an answer. Any other redirect is followed as with http: unsigned.
         """
@@ -74,7 +75,7 @@ class S3Source(HttpSource):
 
 
 def _region_of(answer: Answer) -> str:
-    """Return where an answer says that the bucket lives: in its own header, or by the S3 host it redirects to."""
+    """Return the bucket's region from an answer: its own header, or the S3 host it redirects to."""
     told = answer.header("x-amz-bucket-region")
     if _REGION.fullmatch(told):
         return told
@@ -110,7 +111,7 @@ def _endpoint(url: SourceUrl, keys: Credentials, asked: str | None) -> SourceUrl
 
 
 def _target(url: SourceUrl, server: SourceUrl, region: str, parameters: dict[str, str]) -> SourceUrl:
-    """Return the object's http(s) URL, shown as the s3 URL that was given; each region of Amazon's has its own host."""
+    """Return the object's http(s) URL, shown as the given s3 URL; each Amazon region has its own host."""
     key = unquote(url.path.removeprefix("/"))
     if not url.host or not key or key.endswith("/"):
         raise SourceForbidden(url.masked, "write s3://bucket/key")

@@ -1,4 +1,4 @@
-"""An SSH connection for one source: asyncssh on an event loop of its own, in a thread of its own."""
+"""An SSH connection for one source: asyncssh on its own event loop, in its own thread."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 
 
 class Session:
-    """A connected SFTP client. `start` and `wait` are called from the thread that reads."""
+    """A connected SFTP client. `start` and `wait` are called from the reading thread."""
 
     def __init__(self, url: SourceUrl, settings: Settings, credentials: Credentials, policy: AddressPolicy) -> None:
         self.address, self._timeout_s = "", settings.read_timeout_s
@@ -61,7 +61,7 @@ class Session:
         """Break the connection and end the thread. Safe to repeat."""
         if self._loop.is_closed():
             return
-        with contextlib.suppress(Exception):  # whatever a dying connection says, the thread must end
+        with contextlib.suppress(Exception):  # whatever a dying connection raises, the thread must end
             self.start(self._hang_up()).result(_CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -88,7 +88,7 @@ class Session:
                 url.host,
                 url.port,
                 sock=sock,
-                config=None,  # nobody's ~/.ssh/config, with its proxies and commands
+                config=None,  # no ~/.ssh/config, with its proxies and commands
                 known_hosts=hosts.trusted,
                 client_factory=hosts.client,
                 username=credentials.user or "",
@@ -106,7 +106,7 @@ class Session:
 
 
 class KnownHosts:
-    """What this worker knows about the host, and what it does about a host it does not know."""
+    """The known keys of a host, and the policy for an unknown host."""
 
     def __init__(self, settings: Settings, url: SourceUrl, address: str) -> None:
         self._file, self._url = settings.known_hosts_file, url
@@ -149,7 +149,7 @@ class KnownHosts:
 
 
 def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[object] | None:
-    """Return the private keys to offer: the secret's, or none beside a password, or the worker's."""
+    """Return the private keys to offer: the secret's, none beside a password, or the worker's."""
     try:
         if credentials.private_key:
             return [asyncssh.import_private_key(credentials.private_key, credentials.passphrase)]
@@ -165,9 +165,9 @@ def _keys(url: SourceUrl, settings: Settings, credentials: Credentials) -> list[
 
 @contextmanager
 def translated(masked: str, offset: int, known_hosts: Path, password: str | None) -> Iterator[None]:
-    """Turn what asyncssh raises into what it means; what the server says in its own words is no cause to be shown.
+    """Translate asyncssh's errors by their meaning; the server's own words are never shown as the cause.
 
-    password: that the server was given.
+    password: the one sent to the server.
     """
     try:
         yield
@@ -189,7 +189,7 @@ def translated(masked: str, offset: int, known_hosts: Path, password: str | None
 
 
 def _said(error: Exception, password: str | None) -> str:
-    """Say what went wrong; asyncssh also trips over what no server should send, such as a version that is not ASCII."""
+    """Describe the failure; asyncssh also fails on invalid messages, such as a version that is not ASCII."""
     name = type(error).__name__
     if isinstance(error, asyncssh.Error):
         return f"SSH: {told(error.reason, password) or name}"

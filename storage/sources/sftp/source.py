@@ -18,7 +18,7 @@ from storage.sources.sftp.session import Session, translated
 from storage.sources.urls import SourceUrl
 
 PIECE = 128 << 10
-AHEAD = 32  # pieces asked for beyond the one being read: 4 MiB, which is lost when the process dies
+AHEAD = 32  # pieces requested beyond the one being read: 4 MiB, lost when the process dies
 # MB/s on loopback with 4 MiB ahead: pieces of 64 KiB 215, 128 KiB 342, 256 KiB 343, 1 MiB 297.
 
 
@@ -37,7 +37,7 @@ class SftpSource:
             raise SourceForbidden(url.masked, "it has a control character")
 
     def probe(self) -> SourceInfo:
-        """Ask for size and time."""
+        """Query size and time."""
         with self._translated(0), closing(self._session()) as session:
             return self.describe(session, session.wait(session.start(session.sftp.stat(self.path))))
 
@@ -71,7 +71,7 @@ class SftpSource:
         return SftpStream(session, file, offset, end, info, self)
 
     def describe(self, session: Session, facts: asyncssh.SFTPAttrs) -> SourceInfo:
-        """Return what identifies a file of these attributes."""
+        """Return the validators of a file with these attributes."""
         if facts.permissions is not None and not stat.S_ISREG(facts.permissions):
             raise SourceForbidden(self.url.masked, "it is not a regular file")
         if facts.size is None:
@@ -91,12 +91,12 @@ class SftpSource:
             yield
 
     def interrupted(self, offset: int) -> AbstractContextManager[None]:
-        """Translate errors that come up at `offset`."""
+        """Translate errors that occur at `offset`."""
         return self._translated(offset)
 
 
 class SftpStream:
-    """Pieces of a file, asked for ahead of the reader, handed out in order."""
+    """Pieces of a file, requested ahead of the reader, returned in order."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class SftpStream:
         self._piece = memoryview(b"")
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Hand out what is there of the current piece."""
+        """Return available bytes of the current piece."""
         if not self._piece:
             if self._offset >= self._end:
                 self._require_end()
@@ -126,13 +126,13 @@ class SftpStream:
         return size
 
     def require_unchanged(self) -> None:
-        """Raise SourceChanged if the open file is not the one begun with."""
+        """Raise SourceChanged if the open file is not the initial one."""
         with self._source.interrupted(self._offset):
             facts = self._session.wait(self._session.start(self._file.stat()))
         require_same(self._source.url.masked, self._info, self._source.describe(self._session, facts))
 
     def _require_end(self) -> None:
-        """Raise SourceForbidden if there is more than the size that the server tells: that would pass for the whole."""
+        """Raise SourceForbidden if the file exceeds the size the server reports: the part would pass for the whole."""
         self.require_unchanged()
         with self._source.interrupted(self._offset):
             more = self._session.wait(self._session.start(_read(self._file, 1, self._end)))
@@ -164,7 +164,7 @@ async def _open(sftp: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPClientFile
 
 
 async def _read(file: asyncssh.SFTPClientFile, size: int, offset: int) -> bytes:
-    """Read a piece whole: a server may answer with less than was asked for."""
+    """Read a whole piece: a server may answer with less than requested."""
     pieces: list[bytes] = []
     left = size
     while left:

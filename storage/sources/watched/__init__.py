@@ -1,1 +1,1 @@
-"""What publishers say of their builds: pages, indexes and lists, each asked for only if it changed."""
+"""Publishers' pages, indexes and lists of builds, each fetched only if it changed."""

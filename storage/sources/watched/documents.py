@@ -1,4 +1,4 @@
-"""Small documents over HTTP, asked for only if they changed (RFC 9110, section 13): the guards and limits of a source hold."""
+"""Small documents over HTTP, fetched only if they changed (RFC 9110, section 13), under the limits of sources."""
 
 import hashlib
 from contextlib import closing
@@ -21,21 +21,21 @@ UNCHANGED = 304
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """By what a server tells whether a document changed. Empty: ask for it whatever it is."""
+    """The validators of a known document. Empty: fetch it in any case."""
 
     etag: str | None = None
     last_modified: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers of a request for what is not this."""
+        """Return the request headers that exclude this version."""
         said = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in said.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a server says of a document. url: where it lies, redirects followed."""
+    """A server's description of a document. url: its address after redirects."""
 
     url: SourceUrl
     known: Known
@@ -44,7 +44,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Document(Head):
-    """A document whole."""
+    """A complete document."""
 
     data: bytes
 
@@ -58,7 +58,7 @@ NEW = Known()
 
 
 def fetch(url: str, settings: Settings, most_bytes: int, known: Known = NEW) -> Document | None:
-    """Return a document, None where it is the one that is known. Raises as sources do; SourceForbidden for a larger one."""
+    """Return a document, None if it is the known one. Raises as sources do; SourceForbidden for a larger one."""
     parsed = parse_url(url)
     answer = _ask(parsed, settings, known)
     with closing(answer.wire):
@@ -71,7 +71,7 @@ def fetch(url: str, settings: Settings, most_bytes: int, known: Known = NEW) -> 
 
 
 def look(url: str, settings: Settings, known: Known = NEW) -> Head | None:
-    """Return what a server says of a file, None where it is the one that is known. Nothing of its body is read."""
+    """Return a server's description of a file, None if it is the known one. No body is read."""
     parsed = parse_url(url)
     answer = _ask(parsed, settings, known)
     with closing(answer.wire):
@@ -109,5 +109,5 @@ def _known(answer: Answer) -> Known:
 
 
 def _shown(value: str) -> str | None:
-    """Return a validator that can be kept and sent again, None for none."""
+    """Return a validator that can be stored and sent again, or None."""
     return value if value and value.isascii() and value.isprintable() and len(value) <= MAX_VALIDATOR else None

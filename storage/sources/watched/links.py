@@ -1,4 +1,4 @@
-"""The links of a listing page (HTML, as nginx, Apache and lighttpd make it): what lies in its folder, and what leads elsewhere."""
+"""The links of an HTML listing (by nginx, Apache, lighttpd): names in its folder, and links that lead elsewhere."""
 
 import posixpath
 from collections.abc import Iterator
@@ -15,7 +15,10 @@ LONGEST = 2048
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link of a page. name: of a file or folder in the page's own folder, decoded, without a slash; elsewhere: it leads out of it."""
+    """A link of a page.
+
+    name: of a file or folder in the page's own folder, decoded, without a slash; elsewhere: it leads out of the folder.
+    """
 
     name: str
     url: str
@@ -24,7 +27,7 @@ class Link:
 
 
 def links(page: bytes, at: SourceUrl) -> tuple[Link, ...]:
-    """Return the links of a page that name something, each name once. at: where the page lies. Raises SourceForbidden."""
+    """Return the links of a page that name something, each name once. at: its address. Raises SourceForbidden."""
     parser = _Anchors()
     parser.feed(page.decode("utf-8", "replace"))
     if len(parser.found) > MOST_LINKS:
@@ -39,9 +42,9 @@ def _read(found: list[str], at: SourceUrl) -> Iterator[Link]:
         try:
             target = urljoin(folder, href.strip())
             parts = urlsplit(target)
-        except ValueError:  # what Python calls no address
+        except ValueError:  # Python's error for an invalid address
             continue
-        if parts.query or parts.scheme not in ("http", "https"):  # the columns of Apache are links to the page itself
+        if parts.query or parts.scheme not in ("http", "https"):  # Apache's column headers link to the page itself
             continue
         name = posixpath.basename(unquote(parts.path.rstrip("/")))
         if name and name.isprintable() and "\\" not in name and "/" not in name:
@@ -50,7 +53,7 @@ def _read(found: list[str], at: SourceUrl) -> Iterator[Link]:
 
 
 def _lies_in(url: str, folder: str, name: str) -> bool:
-    """Tell whether an address is that of a name in a folder, on the same server, whatever is escaped in it."""
+    """Tell whether an address is that of a name in a folder, on the same server, with any escaping."""
     try:
         one, other = parse_url(url), parse_url(folder)
     except SourceForbidden:

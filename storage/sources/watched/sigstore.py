@@ -1,6 +1,6 @@
-"""Signatures as cosign makes them over a file, checked with a public key alone: no certificate, no log, no call.
+"""Cosign's signatures of a file, verified with a public key alone: no certificate, no log, no request.
 
-| signature | what it is |
+| signature | format |
 |---|---|
 | `cosign sign-blob` | base64 of the signature |
 | its bundle until version 2 | JSON with `base64Signature` |
@@ -8,10 +8,11 @@
 | | or with `dsseEnvelope` (DSSE v1): a signed in-toto statement that names the file by its SHA-256 |
 | the envelope alone | the same (`cosign attest-blob`) |
 
-A statement counts as a signature only if it says that somebody signed or built the file (`PREDICATES`): a list of parts or a scan for faults
-is signed by the same key, and says nothing for the file.
+A statement counts as a signature only if it states that the file was signed or built (`PREDICATES`): a list of parts or
+a vulnerability scan is signed by the same key, and does not vouch for the file.
 
-Keys are PEM (`-----BEGIN PUBLIC KEY-----`): ECDSA on P-256 with SHA-256 or Ed25519. A key is named by the SHA-256 of its DER.
+Keys are PEM (`-----BEGIN PUBLIC KEY-----`): ECDSA on P-256 with SHA-256 or Ed25519. A key is named by the SHA-256 of
+its DER.
 """
 
 import base64
@@ -45,7 +46,7 @@ Key = EllipticCurvePublicKey | Ed25519PublicKey
 
 
 def public_key(text: str) -> Key:
-    """Return a key. Raises InvalidRequest."""
+    """Parse a key. Raises InvalidRequest."""
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -58,13 +59,16 @@ def public_key(text: str) -> Key:
 
 
 def fingerprint(key: Key) -> str:
-    """Return what a key is named by."""
+    """Return the fingerprint that names a key."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"SHA256:{hashlib.sha256(der).hexdigest()}"
 
 
 def verified(data: bytes, signature: bytes, keys: Sequence[str]) -> Signed:
-    """Return whether keys signed the data, and which. keys: in PEM, others are left out. Raises InvalidRequest for keys that are none."""
+    """Return whether keys signed the data, and which.
+
+    keys: in PEM, others are ignored. Raises InvalidRequest for invalid keys.
+    """
     try:
         message, made = _made(signature, data)
     except ValueError as error:
@@ -86,7 +90,7 @@ def _is_good(key: Key, signature: bytes, data: bytes) -> bool:
 
 
 def _made(text: bytes, data: bytes) -> tuple[bytes, Sequence[bytes]]:
-    """Return what was signed for the data, and the signatures within what was published. Raises ValueError with a sentence."""
+    """Return the bytes signed for the data, and the published signatures. Raises ValueError with a sentence."""
     if not text.lstrip().startswith(b"{"):
         return data, [_decoded(text.decode("ascii", "replace").strip())]
     bundle = _object(text, "its bundle is no JSON")
@@ -106,7 +110,7 @@ def _made(text: bytes, data: bytes) -> tuple[bytes, Sequence[bytes]]:
 
 
 def _of_envelope(envelope: Mapping[str, object], digest: str) -> tuple[bytes, Sequence[bytes]]:
-    """Return what an envelope's keys signed, if its statement is about the file with a digest and says that it is good."""
+    """Return the bytes signed by an envelope, if its statement names a file of this digest and vouches for it."""
     if envelope.get("payloadType") != PAYLOAD_TYPE:
         raise ValueError("its envelope holds no in-toto statement")
     payload = _decoded(envelope.get("payload"))

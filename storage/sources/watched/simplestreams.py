@@ -1,7 +1,7 @@
-"""Simplestreams indexes, as Ubuntu, LXD and Incus publish them (format index:1.0 and products:1.0).
+"""Simplestreams indexes, as published by Ubuntu, LXD and Incus (formats index:1.0 and products:1.0).
 
-An index names files of products; a product has versions, a version has items, each with its path and SHA-256. Paths are relative
-to the folder that `streams/` lies in.
+An index names product files; a product has versions, a version has items, each with its path and SHA-256. Paths are
+relative to the parent folder of `streams/`.
 """
 
 import json
@@ -19,7 +19,7 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file of a version. path: relative to the root; arch: as the product calls it, "" where it does not say."""
+    """A file of a version. path: relative to the root; arch: in the product's spelling, "" if not given."""
 
     version: str
     path: str
@@ -28,7 +28,7 @@ class Item:
 
 
 def root_of(index: SourceUrl) -> str:
-    """Return the folder that the paths of an index are relative to. Raises SourceForbidden where it does not lie in `streams/`."""
+    """Return the folder to which an index's paths are relative. Raises SourceForbidden if it is not in `streams/`."""
     before, found, _ = index.location.partition("?")[0].rpartition("/streams/")
     if not found:
         raise SourceForbidden(index.masked, "the address of a simplestreams index has /streams/ in it")
@@ -36,7 +36,7 @@ def root_of(index: SourceUrl) -> str:
 
 
 def within(root: str, path: str, masked: str) -> str:
-    """Return the address of a path below the root. Raises SourceForbidden for one that leads elsewhere."""
+    """Return the address of a path below the root. Raises SourceForbidden if it leads elsewhere."""
     parts = unquote(path).split("/")
     if not path.isprintable() or set(path) & set("\\?#") or any(part in ("", ".", "..") for part in parts):
         raise SourceForbidden(masked, f"it names the path {path[:100]!r}, which leads elsewhere")
@@ -44,14 +44,14 @@ def within(root: str, path: str, masked: str) -> str:
 
 
 def products_in(data: bytes, masked: str) -> tuple[str, ...]:
-    """Return the paths of the files of products that an index names. Raises SourceForbidden."""
+    """Return the paths of the product files in an index. Raises SourceForbidden."""
     index = _object(_parsed(data, masked, "index:1.0").get("index"))
     entries = (_object(entry) for entry in index.values())
     return tuple(_text(e.get("path")) for e in entries if e.get("datatype", IMAGES) == IMAGES and _text(e.get("path")))
 
 
 def items_in(data: bytes, masked: str) -> Iterator[Item]:
-    """Yield every item that has a path and a SHA-256. Raises SourceForbidden."""
+    """Yield every item with a path and a SHA-256. Raises SourceForbidden."""
     count = 0
     for product in _object(_parsed(data, masked, "products:1.0").get("products")).values():
         arch, versions = _text(_object(product).get("arch")), _object(_object(product).get("versions"))
