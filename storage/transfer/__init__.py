@@ -1,1 +1,1 @@
-"""One pass over the bytes: read, measure, land, within bounds."""
+"""One pass over the bytes: read, measure and land them in bounded memory."""

@@ -1,4 +1,4 @@
-"""A file on its way into one or several landings, measured as it passes, taken up again where it broke off."""
+"""A file on its way into one or several landings, measured as it passes, resumed after an interruption."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A file that is whole. stored: by storage; failed: why a storage does not hold it; checksums: bare hex."""
+    """A complete file. stored: by storage; failed: why a storage does not hold it; checksums: bare hex."""
 
     digests: Digests
     checksums: Mapping[str, str]
@@ -32,7 +32,7 @@ class Arrived:
 
 
 class Arrival:
-    """Holds the state of one add within one process: digests and verdict so far, and the landings that go on."""
+    """The state of one add within one process: digests and verdict so far, and the remaining landings."""
 
     def __init__(
         self,
@@ -47,26 +47,26 @@ class Arrival:
     ) -> None:
         """landings: by name of their storage. extra: hash algorithms wanted besides MD5 and SHA-256.
 
-        pace: holds the reading of the source back. received: keeps what is under way for whoever comes after a death.
+        pace: limits the reading of the source. received: keeps the bytes in transit for a successor after a death.
         declared, accept_unrecognized: as for the inspector.
         """
         self._landings = dict(landings)
         self._received = received or ReceiveBuffer(None)
         self._failed: dict[str, ImagewrightError] = {}
-        self.begun_otherwise: dict[str, SourceInfo] = {}  # landings of an earlier state of the source, by storage
+        self.begun_otherwise: dict[str, SourceInfo] = {}  # landings of an earlier version of the source, by storage
         self._max_virtual_size, self._extra, self._pace = max_virtual_size, tuple(extra), pace
         self._declared, self._insisted = declared, accept_unrecognized
         self._measure_anew()
 
     @property
     def kept(self) -> int:
-        """Bytes that all landings have."""
+        """The number of bytes that all landings have."""
         return self._digester.size_bytes
 
     def take_up(self, info: SourceInfo) -> int:
-        """Go on from what the landings kept of this very source, else start over; return the offset to read from.
+        """Resume from what the landings kept of this very source, else start over; return the offset to read from.
 
-        Whatever one landing kept, the others are given from it: nothing is fetched twice that any of them has.
+        Bytes that one landing kept are copied to the others: nothing is fetched again that any of them has.
         """
         kept = {}
         for name, landing in self._running():
@@ -88,7 +88,7 @@ class Arrival:
         return self.kept
 
     def start_over(self, info: SourceInfo) -> None:
-        """Forget everything kept and measured."""
+        """Discard everything kept and measured."""
         self._begin_anew(info)
         self._received.close()
         self._received.open(info)
@@ -100,7 +100,7 @@ class Arrival:
             self._try(name, partial(landing.begin, info))
 
     def pull(self, source: Source, info: SourceInfo, progress: Progress) -> None:
-        """Read the source from `kept` to its end. After a retryable error it may be called again."""
+        """Read the source from `kept` to its end. May be called again after a retryable error."""
         running = self._running()
         with source.open(self.kept, info) as stream:
             moved = transfer(
@@ -119,7 +119,7 @@ class Arrival:
             self._drop(running[number][0], error)
 
     def finish(self) -> Arrived:
-        """Make every landing durable and return what was measured."""
+        """Make every landing durable and return the measurements."""
         stored = {name: self._try(name, landing.finish) for name, landing in self._running()}
         digests = self._digester.result()
         return Arrived(
@@ -137,9 +137,9 @@ class Arrival:
             landing.discard()
 
     def close(self) -> None:
-        """End all background work; what was kept can be taken up again. Raises only when everything was closed."""
+        """Stop all background work; kept bytes can be resumed. Raises only once everything was closed."""
         with ExitStack() as closing:
-            closing.callback(self._received.close)  # the last: a landing may be just about to keep its bytes
+            closing.callback(self._received.close)  # last, as a landing may be about to keep its bytes
             self._close_landings()
 
     def _close_landings(self) -> None:
@@ -149,7 +149,7 @@ class Arrival:
             self._digester.close()
 
     def _close(self, name: str, landing: Landing) -> None:
-        """End a landing's work, also of one that fell out: its threads and connections would stay."""
+        """Close a landing, even one that was dropped: its threads and connections would stay."""
         if name not in self._failed:
             self._try(name, landing.close)
             return
@@ -169,7 +169,7 @@ class Arrival:
             raise refusal(findings)
 
     def _pass_on(self, view: memoryview, behind: Mapping[str, int]) -> None:
-        """Measure bytes read back from one landing and give the others what they lack of them."""
+        """Measure bytes read back from one landing and give the others those that they lack."""
         offset = self.kept
         self._digester.feed(view)
         self._inspect(view)
@@ -180,12 +180,12 @@ class Arrival:
     def _verdict(self) -> Verdict:
         verdict = self._inspector.finish()
         if not self._inspector.complete:
-            reader = self._running()[0][1].open()  # some tables lie before what points to them
+            reader = self._running()[0][1].open()  # some tables lie before the entries that point to them
             verdict = self._inspector.finish_from(reader)
         return with_libmagic(verdict, self._inspector.head, accept_unrecognized=self._insisted)
 
     def _try(self, name: str, step: Callable[[], T]) -> T | None:
-        """Do a step with one landing; its failure drops that landing, and is raised if it was the last."""
+        """Run a step with one landing; its failure drops that landing, and is raised if it was the last."""
         try:
             return step()
         except ImagewrightError as error:
@@ -199,9 +199,9 @@ class Arrival:
 
 
 def _kept(landing: Landing, info: SourceInfo, *, alone: bool) -> int:
-    """Return how many bytes a landing kept of this very source, and make it ready for more; 0: it has to be begun anew.
+    """Return how many bytes a landing kept of this very source, and prepare it for more; 0: it must begin anew.
 
-    alone: it is restored by the caller, so that telling that there is something will do.
+    alone: the caller restores it, so it is enough to tell whether there is anything.
     """
     before = landing.begun_with()
     if before is not None and info.resumable and before.same_file(info):

@@ -1,4 +1,4 @@
-"""How fast bytes may be read: caps of one process, and caps that processes share."""
+"""Rate limits of reading: caps of one process, and caps shared by several."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,33 +12,33 @@ if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
 
-BURSTS_A_SECOND = 8  # into which a cap is cut: smoother than that costs threads and small writes
+BURSTS_A_SECOND = 8  # bursts per second of a cap: more would cost threads and small writes
 SMALLEST_BURST = 16 << 10
 ENDLESS = 1 << 62
 LOOK_EVERY_S = 1.0
-"""How often a transfer that nothing holds back looks whether it has been given a cap meanwhile."""
+"""How often an uncapped transfer checks whether it has been given a cap."""
 
 
 class Pace(Protocol):
-    """Holds a transfer back. Thread-safe."""
+    """Limits the rate of a transfer. Thread-safe."""
 
     @property
     def burst_bytes(self) -> int:
-        """Return how many bytes should be read at once so that they flow evenly."""
+        """Return how many bytes to read at once for an even flow."""
         ...
 
     def spend(self, count: int) -> None:
-        """Wait until `count` bytes that were read are within the cap."""
+        """Wait until `count` more bytes are within the cap."""
         ...
 
 
 def burst_of(bytes_s: int) -> int:
-    """Return the burst that fits to a cap."""
+    """Return the burst for a cap."""
     return max(SMALLEST_BURST, bytes_s // BURSTS_A_SECOND)
 
 
 class SteadyPace:
-    """A cap of its own, in bytes per second."""
+    """An unshared cap, in bytes per second."""
 
     def __init__(self, bytes_s: int) -> None:
         self.burst_bytes = burst_of(bytes_s)
@@ -54,19 +54,19 @@ class SteadyPace:
 
 
 class SharedPace:
-    """A cap that other processes share, taken slice by slice.
+    """A cap shared with other processes, taken slice by slice.
 
-    ask: takes the next slice of `slice_s` seconds; None where there is no cap, now.
+    ask: takes the next slice of `slice_s` seconds; None if there is no cap at present.
     """
 
     def __init__(self, ask: Callable[[float], Slice | None], slice_s: float = 0.25) -> None:
         self.burst_bytes = ENDLESS
         self._ask, self._slice_s, self._lock = ask, slice_s, Lock()
         self._left, self._free_until = 0, 0.0
-        self._take()  # the first burst has to have the right size already
+        self._take()  # the first burst must already have the right size
 
     def spend(self, count: int) -> None:
-        """Wait until `count` bytes are within what was taken."""
+        """Wait until `count` bytes are within the slices taken."""
         if time.monotonic() < self._free_until:
             return
         with self._lock:
@@ -76,7 +76,7 @@ class SharedPace:
             self._left -= count
 
     def _take(self) -> bool:
-        """Take a slice and wait for it; False if there is no cap."""
+        """Take a slice and wait for it; return False if there is no cap."""
         granted = self._ask(self._slice_s)
         if granted is None:
             self.burst_bytes, self._left = ENDLESS, 0
@@ -89,7 +89,7 @@ class SharedPace:
 
 
 class AllPaces:
-    """Several caps at once: the lowest one rules."""
+    """Several caps at once: the lowest one applies."""
 
     def __init__(self, paces: Sequence[Pace]) -> None:
         self._paces = tuple(paces)
@@ -100,15 +100,15 @@ class AllPaces:
         return min((pace.burst_bytes for pace in self._paces), default=ENDLESS)
 
     def spend(self, count: int) -> None:
-        """Wait for each."""
+        """Wait for each cap."""
         for pace in self._paces:
             pace.spend(count)
 
 
 def pace_into(catalog: "Catalog", storages: Sequence[str], bandwidth_bytes_s: int = 0) -> Pace:
-    """Return the pace of one transfer into image storages, by name; it asks the open catalog as the bytes come.
+    """Return the pace of one transfer into image storages, by name; it queries the open catalog as bytes arrive.
 
-    bandwidth_bytes_s: cap of this transfer besides; 0: none. The first slice is taken, and waited for, at once.
+    bandwidth_bytes_s: an additional cap of this transfer; 0: none. The first slice is taken, and waited for, at once.
     """
     shared: list[Pace] = [SharedPace(partial(catalog.next_slice, name)) for name in storages]
     return AllPaces([*shared, SteadyPace(bandwidth_bytes_s)] if bandwidth_bytes_s else shared)

@@ -1,4 +1,4 @@
-"""Digests of a byte stream, each algorithm in a thread of its own."""
+"""Digests of a byte stream, each algorithm in its own thread."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ class Digester:
         self.size_bytes += len(block)
 
     def result(self) -> Digests:
-        """Return size and digests of all that was fed."""
+        """Return size and digests of all bytes fed."""
         self.close()
         return Digests(
             size_bytes=self.size_bytes, md5=self._hashes["md5"].hexdigest(), sha256=self._hashes["sha256"].hexdigest()
@@ -37,6 +37,6 @@ class Digester:
         return self._hashes[algorithm].hexdigest()
 
     def close(self) -> None:
-        """End the threads. Safe to repeat."""
+        """Stop the threads. Safe to repeat."""
         for lane in self._lanes:
             lane.join()

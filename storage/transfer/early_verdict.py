@@ -1,4 +1,4 @@
-"""What the first bytes of a file show already, packed or not: a hopeless transfer need not go on."""
+"""An early verdict from the first bytes of a file, packed or not, to stop a hopeless transfer."""
 
 from contextlib import suppress
 
@@ -16,15 +16,15 @@ from storage.sources.packed.zip import ZipMembers
 from storage.sources.streams import ClosableStream
 
 ENOUGH = 64 << 10
-"""Bytes from which on the signatures of all formats would have been seen."""
+"""With this many bytes, the signatures of all formats have been seen."""
 UPLOAD = "the upload"
 
 
 def judge_head(head: bytes, declared: ImageFormat, settings: Settings, *, accept_unrecognized: bool = False) -> None:
-    """Raise what no later byte can change; pass while undecided.
+    """Raise errors that no later byte can change; pass while undecided.
 
-    head: the first bytes, up to HEAD. declared: format of the file, of a packed one after it is unpacked.
-    Raises UnsafeImage, and FormatMismatch where the file is another of our formats.
+    head: the first bytes, up to HEAD. declared: format of the file, after unpacking if it is packed.
+    Raises UnsafeImage, and FormatMismatch if the file is another of our formats.
     """
     head = _unpacked(head, settings)
     if len(head) < ENOUGH:
@@ -35,7 +35,7 @@ def judge_head(head: bytes, declared: ImageFormat, settings: Settings, *, accept
 
 
 def _unpacked(head: bytes, settings: Settings) -> bytes:
-    """Return the first bytes inside a packed file, as far as these go; of any other, its own."""
+    """Return the first bytes inside a packed file, as far as they go; of any other, its own."""
     for _ in range(MAX_LAYERS):
         layer = layer_of(head[:512])
         if layer is None:
@@ -53,7 +53,7 @@ def _inside(layer: Layer, packed: ClosableStream, settings: Settings) -> Closabl
 
 
 def _read(stream: ClosableStream) -> bytes:
-    """Read up to HEAD bytes; the end of the piece looks like a broken file, and what came before it counts."""
+    """Read up to HEAD bytes; the end of the piece looks like a broken file, and the bytes before it count."""
     buffer, filled = memoryview(bytearray(HEAD)), 0
     with suppress(ImagewrightError):
         while filled < HEAD and (taken := stream.readinto(buffer[filled:])):
@@ -76,4 +76,4 @@ class _Piece:
         return size
 
     def close(self) -> None:
-        """Hold nothing, so do nothing."""
+        """Do nothing: there is nothing to close."""

@@ -1,4 +1,4 @@
-"""Memory that nobody uses goes back to the system: glibc keeps what threads freed for their like, and they were many."""
+"""Return unused memory to the system: glibc keeps what many threads freed for other threads."""
 
 import ctypes
 from functools import cache
@@ -10,7 +10,7 @@ def _library() -> ctypes.CDLL:
 
 
 def give_back() -> None:
-    """Give back what was freed; nothing where the system's library has no such call."""
+    """Return freed memory; does nothing if the system's C library has no such call."""
     trim = getattr(_library(), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,7 +1,8 @@
-"""What came from a source and is not stored yet, kept in this machine's memory: it outlives the process that fetched it.
+"""A buffer of received but not yet stored bytes in this machine's memory, which outlives the process.
 
-A ring in a file of a RAM disk, written before a block is handed on. Whoever takes the add up on the same machine goes on
-from there; on another one, or after a restart, those bytes are fetched again. So blocks may be large and yet none is lost.
+It is a ring in a file on a RAM disk, written before a block is passed on. A process that resumes the add on the same
+machine continues from there; on another one, or after a restart, those bytes are fetched again. So blocks may be large
+without being lost.
 """
 
 import contextlib
@@ -17,19 +18,19 @@ from catalog.settings import Settings
 from storage.protocols import SourceInfo
 from storage.transfer.transfer import LARGE_BLOCK_BYTES, NOTE_BYTES
 
-RING_BYTES = 32 << 20  # more than is ever under way in large blocks
-WORTH_BYTES = 8 << 20  # a smaller file is fetched again for less than a ring costs
+RING_BYTES = 32 << 20  # more than is ever in transit in large blocks
+WORTH_BYTES = 8 << 20  # fetching a smaller file again costs less than a ring
 LEFT_S = 24 * 3600.0
-"""Age at which what a dead process left is deleted, if nobody has taken the add up."""
-LEAVES = 2  # rings that must be free for one to be taken: others on the machine need such memory, too, a container has 64 MiB
-_HEADER = struct.Struct("<32sQQ")  # of what, offset of the first byte there is, offset behind the last
+"""Age at which a dead process's leftovers are deleted if the add was not resumed."""
+LEAVES = 2  # rings that must be free to take one: others on the machine need such memory too, a container has 64 MiB
+_HEADER = struct.Struct("<32sQQ")  # identity of the source, offset of the first byte kept, offset after the last
 _DATA_AT = 4096
 
 
 class ReceiveBuffer:
-    """The last bytes of one add. Where it fails, the add goes on without it; nothing is raised.
+    """The last bytes of one add. If it fails, the add continues without it; nothing is raised.
 
-    The file is locked while in use: a process that was given up as dead and goes on after all is never read from.
+    The file is locked while in use: the ring of a process wrongly taken for dead is never read.
     """
 
     def __init__(self, file: Path | None, ring_bytes: int = RING_BYTES) -> None:
@@ -45,7 +46,7 @@ class ReceiveBuffer:
         return self._descriptor >= 0
 
     def open(self, info: SourceInfo) -> None:
-        """Get ready for a source. What a dead process noted of this very source is still there, anything else is gone."""
+        """Prepare for a source. Bytes that a dead process kept of this very source remain, all others are dropped."""
         self._give_up()
         boot = _boot_id()
         if self._file is None or not boot or info.local or not info.resumable or (info.size_bytes or 0) < WORTH_BYTES:
@@ -57,7 +58,7 @@ class ReceiveBuffer:
             self._take_over()
 
     def since(self, offset: int) -> Iterator[memoryview]:
-        """Yield what was noted from `offset` on, in order; `note` goes on behind it."""
+        """Yield the kept bytes from `offset` on, in order; `note` continues after them."""
         with self._or_without():
             if self.active and not self._start <= offset <= self._end:
                 self._begin(offset)
@@ -81,7 +82,7 @@ class ReceiveBuffer:
                 self._write_header()
 
     def close(self) -> None:
-        """Delete what is kept: it is stored by now, or not wanted. So is what a dead process left that was not used."""
+        """Delete the kept bytes, which are stored by now or unwanted, and unused ones of a dead process."""
         if self.active:
             self._give_up()
         elif self._file is not None:
@@ -102,7 +103,7 @@ class ReceiveBuffer:
             self._give_up()
 
     def _take_over(self) -> None:
-        """Read what another process left; a file of something else begins anew."""
+        """Read the header left by another process; start anew if the file is of another source."""
         header = os.pread(self._descriptor, _HEADER.size, 0)
         if os.fstat(self._descriptor).st_size == _DATA_AT + self._ring_bytes and len(header) == _HEADER.size:
             identity, self._start, self._end = _HEADER.unpack(header)
@@ -112,7 +113,7 @@ class ReceiveBuffer:
         room = os.fstatvfs(self._descriptor)
         if room.f_blocks and room.f_bavail * room.f_frsize < LEAVES * self._ring_bytes:  # no blocks: no limit
             raise OSError("there is too little memory")
-        os.posix_fallocate(self._descriptor, 0, _DATA_AT + self._ring_bytes)  # no room is found out here
+        os.posix_fallocate(self._descriptor, 0, _DATA_AT + self._ring_bytes)  # a lack of room is detected here
         self._begin(0)
 
     def _begin(self, offset: int) -> None:
@@ -139,18 +140,18 @@ class ReceiveBuffer:
 
 
 def place(settings: Settings, landing_id: str) -> Path | None:
-    """Return the file for a landing of this catalog; None where there is no folder that others can't write to.
+    """Return the file for a landing of this catalog; None if there is no folder safe from other users.
 
-    What dead processes left there a day ago is deleted.
+    Leftovers of dead processes that are a day old are deleted there.
     """
     folder = _folder(settings)
     return folder and folder / _name(settings, landing_id)
 
 
 def forget_all_but(settings: Settings, landing_ids: Iterable[str]) -> None:
-    """Delete what dead processes left on this machine of this catalog's adds, except of those that may be gone on with.
+    """Delete dead processes' leftovers of this catalog's adds on this machine, except of resumable ones.
 
-    What a living process uses stays, and so does what is another catalog's for a day.
+    Files of living processes stay, and so do another catalog's for a day.
     """
     kept, folder = {_name(settings, landing_id) for landing_id in landing_ids}, _folder(settings)
     for file in folder.glob(f"{_of_catalog(settings)}*") if folder else ():
@@ -159,7 +160,7 @@ def forget_all_but(settings: Settings, landing_ids: Iterable[str]) -> None:
 
 
 def forget(settings: Settings, landing_id: str) -> None:
-    """Delete what a dead process left of an add that nobody goes on with."""
+    """Delete a dead process's leftovers of an abandoned add."""
     file = place(settings, landing_id)
     if file is not None:
         _delete_left(file)
@@ -183,7 +184,7 @@ def _name(settings: Settings, landing_id: str) -> str:
 
 
 def _of_catalog(settings: Settings) -> str:
-    """Return how the names of a catalog's files begin: several may share the machine."""
+    """Return the prefix of a catalog's file names: several may share the machine."""
     return hashlib.sha256(settings.catalog_address.encode()).hexdigest()[:32] + "-"
 
 
@@ -202,17 +203,17 @@ def _delete_left(file: Path) -> None:
 
 
 def _locked(file: Path, *, create: bool = True) -> int:
-    """Return a descriptor that holds the file's lock until it is closed. Raises OSError if another process does."""
+    """Return a descriptor that holds the file's lock until it is closed. Raises OSError if another process holds it."""
     flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     descriptor = open_locked(file, flags, wait=False, mode=0o600)
     if os.fstat(descriptor).st_nlink != 1:
         os.close(descriptor)
-        raise FileNotFoundError(file)  # its owner deleted it between our opening and our locking
+        raise FileNotFoundError(file)  # its owner deleted it after we opened and before we locked it
     return descriptor
 
 
 def _boot_id() -> str:
-    """Return what is another after each start of the machine; empty where the kernel does not tell."""
+    """Return an id that changes with each start of the machine; empty if the kernel gives none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

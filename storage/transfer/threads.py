@@ -1,4 +1,4 @@
-"""Work done ahead by a few threads, its results in order, within bounds of memory."""
+"""Work done ahead by a few threads, with results in order and bounded memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +14,10 @@ T = TypeVar("T")
 def in_order(
     work: Callable[[A], T], items: Iterable[A], *, workers: int, room: int, weight: Callable[[A], int] = lambda _: 1
 ) -> Iterator[T]:
-    """Yield the results of `work` in order, those of the next items being worked on by a few threads meanwhile.
+    """Yield the results of `work` in order, while a few threads work on the next items.
 
-    room: the most that the items begun and not yet yielded weigh together; one that weighs more goes alone. What `work`
-    raises is raised in the place of its result. Threads end with the last result, or when the iterator is closed.
+    room: the most that started and unyielded items weigh together; a heavier one runs alone. An error of `work` is
+    raised in place of its result. The threads end with the last result, or when the iterator is closed.
     """
     waiting: deque[tuple[int, Future[T]]] = deque()
     taken = 0
@@ -28,7 +28,7 @@ def in_order(
             while waiting and taken + heavy > room:
                 weighed, done = waiting.popleft()
                 yield done.result()
-                del done  # a result is freed as soon as it is done with
+                del done  # a result is freed as soon as it is used
                 taken -= weighed
             waiting.append((heavy, pool.submit(work, item)))
             taken += heavy
@@ -39,7 +39,7 @@ def in_order(
 
 
 class Lane(Generic[T]):
-    """Run `work` on every item put, in order, in a thread of its own.
+    """Runs `work` on every item put, in order, in its own thread.
 
     depth: items that may wait. After a failure the rest is dropped, and `put` and `join` raise that failure.
     """
@@ -47,7 +47,7 @@ class Lane(Generic[T]):
     def __init__(self, work: Callable[[T], object], name: str, depth: int = 4) -> None:
         self._work = work
         self._items: SimpleQueue[T | None] = SimpleQueue()
-        # A bounded Queue is made of Python locks; two queues of the interpreter, one of free places, take 2 % less of an add.
+        # A bounded Queue uses Python locks; two C queues, one of free places, take 2 % less of an add.
         self._room: SimpleQueue[None] = SimpleQueue()
         for _ in range(depth):
             self._room.put(None)
@@ -57,14 +57,14 @@ class Lane(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Hand over an item, waiting while the queue is full."""
+        """Pass an item, waiting while the queue is full."""
         if self.failure is not None:
             raise self.failure
         self._room.get()
         self._items.put(item)
 
     def join(self) -> None:
-        """Wait until everything put was worked on, end the thread and raise its failure, if any."""
+        """Wait until every item is processed, end the thread and raise its failure, if any."""
         self.stop()
         if self.failure is not None:
             raise self.failure
@@ -77,7 +77,7 @@ class Lane(Generic[T]):
             self._thread.join()
 
     def drop(self) -> None:
-        """Forget what waits; the item being worked on is finished."""
+        """Drop the waiting items; the current one is finished."""
         while True:
             try:
                 if self._items.get_nowait() is None:
@@ -95,4 +95,4 @@ class Lane(Generic[T]):
                     self._work(item)
                 except BaseException as failure:  # noqa: BLE001  # handed to the thread that feeds the lane
                     self.failure = failure
-            del item  # a block is freed as soon as it is done with, not when the next one comes
+            del item  # a block is freed as soon as it is used, not when the next one comes

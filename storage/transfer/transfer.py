@@ -1,4 +1,4 @@
-"""Moving a stream once: read → digests ∥ consumers ∥ landings, with read-ahead, back-pressure and bounded memory."""
+"""One pass over a stream: read → digests ∥ consumers ∥ landings, with read-ahead, back-pressure and bounded memory."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,26 +10,26 @@ from storage.transfer.bandwidth import Pace
 from storage.transfer.digests import Digester
 from storage.transfer.threads import Lane
 
-# Blocks under way are lost by a SIGKILL: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. Where they are noted, or
-# can be read again for nothing, they may be larger: a sixth of the time of an add is threads handing over blocks of 1 MiB.
+# A SIGKILL loses the blocks in transit: 1 MiB x (3 waiting + 1 in work + 3 in the landing) < 8 MiB. If they are noted,
+# or can be read again at no cost, they may be larger: passing 1 MiB blocks between threads takes a sixth of an add.
 BLOCK_BYTES = 1 << 20
 LARGE_BLOCK_BYTES = 4 << 20
 WAITING_BYTES = 3 << 20
 NOTE_BYTES = 1 << 20
-"""What is noted at once: a death loses less than that, and what the kernel had received."""
+"""Noted at once: a death loses less than this, and the kernel's received bytes."""
 SLOW_BLOCK_S = 0.5
-"""A block that takes longer is handed over as it is: progress is seen, and a wish to stop, on the slowest line."""
+"""A block that takes longer is passed on as it is, so that the slowest line shows progress and can be stopped."""
 LARGE_BLOCK_S = 0.02
-"""A large block that takes longer is handed over at BLOCK_BYTES: the rest of the add waits for the line anyway."""
+"""A large block that takes longer is passed on at BLOCK_BYTES: the rest of the add waits for the line anyway."""
 
 Consumer = Callable[[memoryview], None]
 Note = Callable[[int, memoryview], None]
-"""Is given what was read, before a block is handed on: its offset, and at most NOTE_BYTES of it."""
+"""Called with bytes read, before a block is passed on: their offset, and at most NOTE_BYTES of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """What a transfer moved. size_bytes: end offset; failed: landings that fell out, by position, with the reason."""
+    """The result of a transfer. size_bytes: end offset; failed: dropped landings, by position, with the reason."""
 
     size_bytes: int
     failed: Mapping[int, ImagewrightError] = field(default_factory=dict)
@@ -48,14 +48,14 @@ def transfer(
     block_bytes: int = BLOCK_BYTES,
     note: Note | None = None,
 ) -> Transferred:
-    """Read `stream` to its end once, into all of `landings`, `digester` and `consumers`, each in a thread of its own.
+    """Read `stream` to its end once, into all of `landings`, `digester` and `consumers`, each in its own thread.
 
-    start: offset of the stream's first byte; everybody has taken exactly that many bytes before.
-    pace: holds the reading back; None: nothing does.
-    block_bytes: how much is handed over at once, at most; larger is faster, and loses more by a death.
-    A consumer's error ends the transfer and is raised. A landing's error drops that landing, and is raised when none
-    is left. An error of the stream is raised after everybody has taken all bytes read so far, so that another transfer
-    may go on at `digester.size_bytes`.
+    start: offset of the stream's first byte; all of them have taken exactly that many bytes before.
+    pace: limits the reading; None: no limit.
+    block_bytes: largest block passed on at once; larger ones are faster, and a death loses more.
+    A consumer's error ends the transfer and is raised. A landing's error drops that landing, and is raised when none is
+    left. An error of the stream is raised after all have taken the bytes read so far, so that another transfer may
+    continue at `digester.size_bytes`.
     """
     lanes = _Lanes(landings, consumers, max(2, WAITING_BYTES // block_bytes))
     blocks = _Blocks(stream, start, pace, block_bytes, note)
@@ -76,7 +76,7 @@ def transfer(
 
 
 class _Blocks:
-    """Fresh blocks of a stream: nobody writes to them again, so nobody needs a copy."""
+    """Fresh blocks of a stream, never written to again, so that no consumer needs a copy."""
 
     def __init__(
         self, stream: SourceStream, offset: int, pace: Pace | None, block_bytes: int, note: Note | None
@@ -86,7 +86,7 @@ class _Blocks:
         self.failure: Exception | None = None
 
     def next(self) -> memoryview:
-        """Return the next block; an empty one at the end, or after `failure` was noted."""
+        """Return the next block; an empty one at the end, or once `failure` is set."""
         # numpy's memory is not zeroed first, a bytearray's is: 5 % of a core at full speed.
         from numpy import empty, uint8
 
@@ -117,7 +117,7 @@ class _Blocks:
 
 
 class _Lanes:
-    """One lane for each consumer and landing."""
+    """One lane per consumer and landing."""
 
     def __init__(self, landings: Sequence[Landing], consumers: Sequence[Consumer], depth: int) -> None:
         self.failed: dict[int, ImagewrightError] = {}

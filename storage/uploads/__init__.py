@@ -1,4 +1,4 @@
-"""Files that people send from their own computers, kept until their image is Ready: in a folder, or where their image will lie."""
+"""Files sent from people's computers, kept until their image is Ready: in a folder or their image's bucket."""
 
 from storage.uploads.protocol import Buckets, Turn, UploadPlace
 from storage.uploads.upload import ID, Upload, url_of

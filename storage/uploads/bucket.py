@@ -1,13 +1,13 @@
-"""Uploads in the bucket of an image storage: every host takes their pieces, resumes them and adds them.
+"""Uploads in the bucket of an image storage: every host can receive, resume and add them.
 
-| object | says |
+| object | content |
 |---|---|
-| `uploads/announced/<id>` | what comes, as JSON: an upload is there as long as this is |
+| `uploads/announced/<id>` | the announcement, as JSON: an upload exists as long as it does |
 | `uploads/pieces/<id>/<offset>` | the bytes, see `pieces.py` |
 | `uploads/refused/<id>` | why its first bytes are not what was announced |
 | `uploads/started/<id>/<number>` | the runs that were asked to add it, each made once |
 
-What is announced lies apart from the pieces, so that a listing of all uploads costs a page and not one for each 8 GB.
+Announcements are apart from the pieces, so that a listing of all uploads costs a page and not one for each 8 GB.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,36 +31,36 @@ _LOCK = Lock()
 
 
 class UploadBucket:
-    """All uploads in a bucket. now: the moment; the servers' clocks differ by less than their signatures allow: 15 minutes."""
+    """All uploads in a bucket. now: the time; the servers' clocks differ by less than signatures allow: 15 minutes."""
 
     def __init__(self, objects: Objects, now: Callable[[], datetime] = utc_now) -> None:
         self._objects, self.now = objects, now
 
     def begin(self, upload: Upload) -> None:
-        """Keep what was announced."""
+        """Store the announcement."""
         self._objects.put(_announced(upload.id), upload.model_dump_json().encode())
 
     def correct(self, upload: Upload) -> None:
-        """Announce a kept upload otherwise: its bytes stay. Raises UploadNotFound."""
+        """Correct the announcement of a kept upload; its bytes stay. Raises UploadNotFound."""
         self.get(upload.id)
         self.begin(upload)
         self._objects.delete_each([f"{REFUSED}{upload.id}"])
 
     def get(self, upload_id: str) -> Upload:
-        """Return what was announced. Raises UploadNotFound."""
+        """Return the announcement. Raises UploadNotFound."""
         try:
             return Upload.model_validate_json(self._objects.get(_announced(upload_id)))
         except ObjectMissing as error:
             raise UploadNotFound(upload_id) from error
 
     def all(self) -> Iterator[Upload]:
-        """Yield all uploads; what vanishes meanwhile is left out."""
+        """Yield all uploads; those that vanish meanwhile are left out."""
         for info in self._objects.list(ANNOUNCED):
             with suppress(UploadNotFound):
                 yield self.get(info.name.removeprefix(ANNOUNCED))
 
     def blocks(self, upload_id: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield bytes `[start, end)` as far as they are kept, some MiB at once. Raises UploadNotFound."""
+        """Yield the kept bytes of `[start, end)`, some MiB at once. Raises UploadNotFound."""
         self._require(upload_id)
         try:
             yield from self._pieces(upload_id).blocks(start, end)
@@ -69,9 +69,9 @@ class UploadBucket:
 
     @contextmanager
     def appending(self, upload_id: str) -> Iterator[PiecesTurn]:
-        """Write pieces behind those that are kept. Raises UploadNotFound, UploadBusy if somebody else is at it here.
+        """Write pieces after the kept ones. Raises UploadNotFound, UploadBusy if another sender has the turn here.
 
-        Who is at it on another host is told when both write.
+        A sender on another host is detected when both write.
         """
         upload, key = self.get(upload_id), (self._objects.location, upload_id)
         with _LOCK:
@@ -85,19 +85,19 @@ class UploadBucket:
                 _AT_IT.discard(key)
 
     def refuse(self, upload_id: str, sentence: str) -> None:
-        """Remember why what was sent is not what was announced. Raises UploadNotFound."""
+        """Record why the bytes are not what was announced. Raises UploadNotFound."""
         self._require(upload_id)
         self._objects.put(f"{REFUSED}{upload_id}", sentence.encode())
 
     def refusal(self, upload_id: str) -> str:
-        """Return why no more of it is taken, empty where nothing is wrong. Raises UploadNotFound for what is no id."""
+        """Return why no more bytes are accepted, "" if they are. Raises UploadNotFound for an invalid id."""
         try:
             return self._objects.get(f"{REFUSED}{_checked(upload_id)}").decode()
         except ObjectMissing:
             return ""
 
     def begin_run(self, upload_id: str, run: str) -> None:
-        """Remember a run that was asked to add it. Raises UploadNotFound."""
+        """Record a run that was asked to add it. Raises UploadNotFound."""
         self._require(upload_id)
         runs = self.runs(upload_id)
         if run in runs:
@@ -107,7 +107,7 @@ class UploadBucket:
                 return
 
     def runs(self, upload_id: str) -> Sequence[str]:
-        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for what is no id."""
+        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for an invalid id."""
         names = [info.name for info in self._objects.list(f"{STARTED}{_checked(upload_id)}/")]
         try:
             return tuple(run.decode() for run in self._objects.get_each(names)) if names else ()
@@ -115,16 +115,16 @@ class UploadBucket:
             return ()
 
     def offset(self, upload_id: str) -> int:
-        """Return how many bytes are kept. Raises UploadNotFound."""
+        """Return the number of kept bytes. Raises UploadNotFound."""
         self._require(upload_id)
         return self._pieces(upload_id).end().offset
 
     def touched(self, upload_id: str) -> datetime:
-        """Return when the last of its bytes came. Raises UploadNotFound."""
+        """Return when its last bytes arrived. Raises UploadNotFound."""
         return self._pieces(upload_id).end().touched or self.get(upload_id).created_at
 
     def discard(self, upload_id: str) -> None:
-        """Delete an upload, what makes it one first. Safe to repeat."""
+        """Delete an upload, its announcement first. Safe to repeat."""
         self._objects.delete_each([_announced(upload_id)])
         names = [f"{REFUSED}{upload_id}"]
         names += [i.name for folder in (STARTED, pieces.FOLDER) for i in self._objects.list(f"{folder}{upload_id}/")]
@@ -132,7 +132,7 @@ class UploadBucket:
         self._pieces(upload_id).forget()
 
     def remove_half_made(self, older_than: datetime) -> None:
-        """Remove what a death left of discards, and what came behind one, before a moment."""
+        """Remove leftovers of discards interrupted before a moment, and pieces that arrived after them."""
         for folder in FOLDERS:
             for upload_id, found in groupby(self._objects.list(folder), lambda info: _id_in(info, folder)):  # noqa: B023
                 last = max((info.modified_at for info in found if info.modified_at), default=None)
@@ -151,7 +151,7 @@ class UploadBucket:
 
 
 def _checked(upload_id: str) -> str:
-    """Return an id. Raises UploadNotFound for what is none."""
+    """Return an id. Raises UploadNotFound if it is invalid."""
     if not ID.match(upload_id):
         raise UploadNotFound(upload_id)
     return upload_id

@@ -1,8 +1,8 @@
-"""Uploads in a folder of this host, or one that hosts share.
+"""Uploads in a folder of this host, or one shared by hosts.
 
-`<uploads>/<id>/upload.json` says what comes, `<uploads>/<id>/data` is what came. Its length is the offset: whatever was written
-outlives a SIGKILL of the process that took it.
-`started.json` names the runs that were asked to add it, `refused` says why its first bytes are not what was announced.
+`<uploads>/<id>/upload.json` is the announcement, `<uploads>/<id>/data` the received bytes. Its length is the offset:
+written bytes survive a SIGKILL of their process. `started.json` names the runs that were asked to add it, `refused`
+says why its first bytes are not what was announced.
 """
 
 import json
@@ -19,7 +19,7 @@ from catalog.files import open_locked, written_aside
 from catalog.privacy import closed, file_mode, make_folder
 from storage.uploads.upload import ID, Upload
 
-WRITE_BYTES = 1 << 20  # what is written at once: a hop into a thread each
+WRITE_BYTES = 1 << 20  # written at once: each write is a hop into a thread
 
 
 class FolderTurn:
@@ -32,11 +32,11 @@ class FolderTurn:
 
     @property
     def offset(self) -> int:
-        """How many bytes are kept."""
+        """The number of kept bytes."""
         return self._offset
 
     def write(self, data: bytes | bytearray) -> None:
-        """Append. Raises OSError of a disk that is full."""
+        """Append. Raises OSError if the disk is full."""
         view = memoryview(data)
         while view:
             written = os.write(self._fd, view)
@@ -51,7 +51,7 @@ class UploadFolder:
         self._folder = folder
 
     def begin(self, upload: Upload) -> None:
-        """Make its folder, whole or not at all."""
+        """Make the upload's folder atomically."""
         make_folder(self._folder)
         aside = self._folder / f".{upload.id}"
         make_folder(aside)
@@ -61,31 +61,31 @@ class UploadFolder:
         aside.rename(self._folder / upload.id)
 
     def correct(self, upload: Upload) -> None:
-        """Announce a kept upload otherwise: its bytes stay. Raises UploadNotFound."""
+        """Correct the announcement of a kept upload; its bytes stay. Raises UploadNotFound."""
         self._write(upload.id, "upload.json", upload.model_dump_json())
         with suppress(FileNotFoundError):
             (self._place(upload.id) / "refused").unlink()
 
     def get(self, upload_id: str) -> Upload:
-        """Return what was announced. Raises UploadNotFound."""
+        """Return the announcement. Raises UploadNotFound."""
         try:
             return Upload.model_validate_json((self._place(upload_id) / "upload.json").read_bytes())
         except OSError as error:
             raise UploadNotFound(upload_id) from error
 
     def all(self) -> Iterator[Upload]:
-        """Yield all uploads; what vanishes meanwhile is left out."""
+        """Yield all uploads; those that vanish meanwhile are left out."""
         places = self._folder.iterdir() if self._folder.is_dir() else ()
         for place in places:
             with suppress(UploadNotFound):
                 yield self.get(place.name)
 
     def data(self, upload_id: str) -> Path:
-        """Return where the bytes lie. Raises UploadNotFound for what is no id."""
+        """Return the path of the bytes. Raises UploadNotFound for an invalid id."""
         return self._place(upload_id) / "data"
 
     def blocks(self, upload_id: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield bytes `[start, end)` as far as they are kept, a MiB at once. Raises UploadNotFound."""
+        """Yield the kept bytes of `[start, end)`, a MiB at once. Raises UploadNotFound."""
         try:
             with self.data(upload_id).open("rb") as file:
                 for first in range(start, end, WRITE_BYTES):
@@ -96,7 +96,7 @@ class UploadFolder:
 
     @contextmanager
     def appending(self, upload_id: str) -> Iterator[FolderTurn]:
-        """Append to the file, durable at the end. Raises UploadNotFound, UploadBusy if somebody else is at it."""
+        """Append to the file, durable at the end. Raises UploadNotFound, UploadBusy if another sender has the turn."""
         try:
             fd = open_locked(self.data(upload_id), os.O_WRONLY | os.O_APPEND, wait=False)
         except BlockingIOError as error:
@@ -110,39 +110,39 @@ class UploadFolder:
             os.close(fd)
 
     def refuse(self, upload_id: str, sentence: str) -> None:
-        """Remember why what was sent is not what was announced. Raises UploadNotFound."""
+        """Record why the bytes are not what was announced. Raises UploadNotFound."""
         self._write(upload_id, "refused", sentence)
 
     def refusal(self, upload_id: str) -> str:
-        """Return why no more of it is taken, empty where nothing is wrong. Raises UploadNotFound for what is no id."""
+        """Return why no more bytes are accepted, "" if they are. Raises UploadNotFound for an invalid id."""
         try:
             return (self._place(upload_id) / "refused").read_text()
         except OSError:
             return ""
 
     def begin_run(self, upload_id: str, run: str) -> None:
-        """Remember a run that was asked to add it. Raises UploadNotFound."""
+        """Record a run that was asked to add it. Raises UploadNotFound."""
         runs = self.runs(upload_id)
         if run not in runs:
             self._write(upload_id, "started.json", json.dumps([*runs, run]))
 
     def runs(self, upload_id: str) -> tuple[str, ...]:
-        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for what is no id."""
+        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for an invalid id."""
         try:
             return tuple(json.loads((self._place(upload_id) / "started.json").read_bytes()))
         except (OSError, ValueError):
             return ()
 
     def offset(self, upload_id: str) -> int:
-        """Return how many bytes are kept. Raises UploadNotFound."""
+        """Return the number of kept bytes. Raises UploadNotFound."""
         return self._facts(upload_id).st_size
 
     def touched(self, upload_id: str) -> datetime:
-        """Return when the last of its bytes came. Raises UploadNotFound."""
+        """Return when its last bytes arrived. Raises UploadNotFound."""
         return datetime.fromtimestamp(self._facts(upload_id).st_mtime, UTC)
 
     def now(self) -> datetime:
-        """Return the moment by the clock that stamps the files: that of the file server, where hosts share the folder."""
+        """Return the time of the clock that stamps the files: the file server's if hosts share the folder."""
         make_folder(self._folder)
         with TemporaryFile(dir=self._folder) as probe:
             probe.write(b"x")
@@ -154,14 +154,14 @@ class UploadFolder:
         shutil.rmtree(self._place(upload_id), ignore_errors=True)
 
     def remove_half_made(self, older_than: datetime) -> None:
-        """Remove what a death left of creations before a moment."""
+        """Remove leftovers of creations interrupted before a moment."""
         for place in self._folder.glob(".*"):
-            with suppress(FileNotFoundError):  # the creation was done meanwhile
+            with suppress(FileNotFoundError):  # the creation was finished meanwhile
                 if datetime.fromtimestamp(place.stat().st_mtime, UTC) < older_than:
                     shutil.rmtree(place, ignore_errors=True)
 
     def _write(self, upload_id: str, name: str, text: str) -> None:
-        """Put a file beside the bytes, whole or not at all. Raises UploadNotFound."""
+        """Write a file beside the bytes atomically. Raises UploadNotFound."""
         try:
             with written_aside(self._place(upload_id) / name) as file:
                 file.write(text.encode())

@@ -1,4 +1,4 @@
-"""How many uploads may be unfinished, and how much room a folder has for one more: said before a byte comes."""
+"""Limits on the number of unfinished uploads and on a folder's room, checked before any byte arrives."""
 
 import shutil
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from catalog.errors import InvalidRequest
 from storage.uploads.upload import Upload
 
 MOST_UNFINISHED = 10
-"""Unfinished uploads of all accounts together, in multiples of what one account may have."""
+"""Unfinished uploads of all accounts together, as a multiple of one account's limit."""
 
 
 def check_number(upload: Upload, unfinished: Sequence[Upload], each: int) -> None:
-    """Raise InvalidRequest where as many are unfinished as may be. each: that an account may have."""
+    """Raise InvalidRequest if too many are unfinished. each: limit of one account."""
     own = sum(other.owner == upload.owner for other in unfinished)
     if own >= each or len(unfinished) >= MOST_UNFINISHED * each:
         whose = f"account {upload.owner!r} has {own}" if own >= each else f"there are {len(unfinished)}"
@@ -21,7 +21,7 @@ def check_number(upload: Upload, unfinished: Sequence[Upload], each: int) -> Non
 
 
 def check_room(upload: Upload, folder: Path, promised_bytes: int) -> None:
-    """Raise InvalidRequest where a folder lacks room. promised_bytes: to others, not filled yet."""
+    """Raise InvalidRequest if a folder lacks room. promised_bytes: promised to others and not filled yet."""
     free = max(shutil.disk_usage(folder).free - promised_bytes, 0)
     if upload.length > free:
         raise InvalidRequest("file", f"{upload.length} bytes", f"its folder has room for {free} bytes")

@@ -1,4 +1,4 @@
-"""What buckets have of uploads, for whoever can't wait for one that does not answer."""
+"""Listings of uploads in buckets, with a time limit for buckets that do not answer."""
 
 import logging
 import time
@@ -13,24 +13,24 @@ from storage.uploads.upload import Upload
 
 LOG = logging.getLogger(__name__)
 LISTED_WITHIN_S, COUNTED_WITHIN_S, LEFT_OUT_S = 3.0, 10.0, 20.0
-"""How long a bucket is waited for that lists its uploads, or counts them, and how long one that did not is left out."""
+"""How long to wait for a bucket to list or count its uploads, and how long a silent one is then left out."""
 _LEFT_OUT: dict[tuple[Path, str], float] = {}
 
 
 class BucketListing:
-    """The buckets of a home, by their names. home: where its other uploads lie, which tells it from other homes."""
+    """The buckets of a home, by name. home: the folder of its other uploads, which identifies it."""
 
     def __init__(self, buckets: Buckets, home: Path) -> None:
         self._buckets, self._home = buckets, home
 
     def open(self, bucket: str) -> UploadPlace:
-        """Open a bucket. Raises StorageUnavailable at once where it did not answer just now, and as `Buckets.place`."""
+        """Open a bucket. Raises StorageUnavailable at once if it recently did not answer, and as `Buckets.place`."""
         if time.monotonic() < _LEFT_OUT.get((self._home, bucket), 0):
             raise StorageUnavailable(bucket, "it did not answer just now")
         return self._buckets.place(bucket)
 
     def uploads(self, bucket: str) -> Sequence[Upload]:
-        """List what is in a bucket, nothing where it does not answer soon: whoever looks at a page waits for it."""
+        """List a bucket's uploads, or none if it does not answer soon: a page waits for the result."""
         try:
             return self._asked(bucket, LISTED_WITHIN_S, lambda place: tuple(place.all()))
         except ImagewrightError as error:
@@ -38,7 +38,7 @@ class BucketListing:
             return ()
 
     def unfinished(self, bucket: str) -> Sequence[Upload]:
-        """List what still comes. Raises StorageUnavailable, StorageRefused."""
+        """List the unfinished uploads. Raises StorageUnavailable, StorageRefused."""
         return self._asked(bucket, COUNTED_WITHIN_S, _unfinished)
 
     def _asked(
@@ -71,16 +71,17 @@ def _lacks(place: UploadPlace, upload: Upload) -> bool:
 
 
 def _within(limit_s: float, call: Callable[[], tuple[Upload, ...]]) -> tuple[Upload, ...]:
-    """Return what a call returns that ends in time. Raises what it raises, or TimeoutError.
+    """Return the result of a call if it ends in time. Raises its errors, or TimeoutError.
 
-    The thread is one that a process does not wait for when it ends; a pool's would keep it until the last connection is given up.
+    The process does not wait for this thread when it ends; a pool's would keep it until the last connection is given
+    up.
     """
     told: Future[tuple[Upload, ...]] = Future()
 
     def ask() -> None:
         try:
             told.set_result(call())
-        except Exception as error:  # noqa: BLE001  # whoever waits raises it
+        except Exception as error:  # noqa: BLE001  # the waiting thread raises it
             told.set_exception(error)
 
     Thread(target=ask, name="uploads", daemon=True).start()

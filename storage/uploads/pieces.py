@@ -1,8 +1,8 @@
-"""The bytes of an upload as objects: each piece is named by where it begins, and what lies end to end is what came.
+"""The bytes of an upload as objects: each piece is named by its offset, and contiguous pieces make up the upload.
 
-A piece is made under the condition that none begins there, and never written again or taken away while its upload lives. So of
-two senders at one offset, wherever they are, one is told that somebody else is at it, and no other lock is needed: a host
-that dies leaves none behind.
+A piece is created only if none begins there, and is never rewritten or deleted while its upload exists. So of two
+senders at one offset, on any hosts, one learns of the other, and no other lock is needed: a dead host leaves none
+behind.
 """
 
 from collections import OrderedDict
@@ -19,14 +19,14 @@ from storage.uploads.upload import Upload
 
 FOLDER = "uploads/pieces/"
 PIECE_BYTES = 8 << 20
-"""Of a piece that is written as soon as it came: as much as a request gathers. While it is sent, the S3 client has 20 MB of copies."""
+"""Of a piece that is written on arrival: as much as a request gathers. The S3 client adds 20 MB of copies."""
 SHORT_BYTES, MOST_SHORT = 1 << 20, 1000
-"""A sender whose requests bring a byte each would make an object of each: so many may be shorter than a MiB."""
+"""Requests of one byte each would make an object each: only this many may be shorter than a MiB."""
 REMEMBERED = 1024
 
 
 class Objects(Protocol):
-    """What uploads ask of a store of objects; see `storage.protocols.ObjectStore`."""
+    """The object store operations that uploads need; see `storage.protocols.ObjectStore`."""
 
     location: str
 
@@ -43,7 +43,7 @@ class Objects(Protocol):
         ...
 
     def create(self, name: str, data: bytes | bytearray) -> bool:
-        """Create, or return False if other bytes have the name."""
+        """Create, or return False if the name has other bytes."""
         ...
 
     def size(self, name: str) -> int | None:
@@ -55,25 +55,25 @@ class Objects(Protocol):
         ...
 
     def delete_each(self, names: Sequence[str]) -> None:
-        """Delete objects; those that are not there are passed over."""
+        """Delete objects; absent ones are skipped."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How far the pieces reach. offset: bytes; short: how many of them are short; touched: when the last one was made."""
+    """The end of the pieces. offset: bytes; short: how many are short; touched: when the last one was made."""
 
     offset: int = 0
     short: int = 0
     touched: datetime | None = None
 
     def behind(self, size_bytes: int, touched: datetime | None) -> "End":
-        """Return the end behind one more piece."""
+        """Return the end after one more piece."""
         return End(self.offset + size_bytes, self.short + (size_bytes < SHORT_BYTES), touched)
 
 
 class _Ends:
-    """Where the pieces of uploads ended when this process last looked, so that it lists only what came since."""
+    """The ends of uploads' pieces when this process last looked, so that it lists only later pieces."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], End] = OrderedDict()
@@ -106,7 +106,7 @@ class Pieces:
         self._key = (objects.location, upload_id)
 
     def end(self) -> End:
-        """Return how far they reach: one request where nothing came since this process looked last."""
+        """Return the end of the pieces: one request if nothing came since this process last looked."""
         known = _ENDS.get(self._key)
         if known.offset and next(self._objects.list(self._name(known.offset)), None) is None:
             return known
@@ -117,7 +117,7 @@ class Pieces:
         return found
 
     def added(self, end: End, data: bytes | bytearray) -> End | None:
-        """Make the piece that begins at an end and return where it ends itself, None where another one begins there."""
+        """Create the piece at an end and return the new end, or None if another piece begins there."""
         if not self._objects.create(self._name(end.offset), data):
             self.forget()
             return None
@@ -126,7 +126,7 @@ class Pieces:
         return after
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield bytes `[start, end)` as far as they are kept, at most a piece's at once. Raises ObjectMissing."""
+        """Yield the kept bytes of `[start, end)`, at most a piece at once. Raises ObjectMissing."""
         begins = 0
         for info in self._end_to_end():
             ends = begins + info.size_bytes
@@ -137,11 +137,11 @@ class Pieces:
                 return
 
     def forget(self) -> None:
-        """Forget how far they reached."""
+        """Forget the remembered end."""
         _ENDS.forget(self._key)
 
     def _end_to_end(self) -> Iterator[ObjectInfo]:
-        """List the pieces as far as each begins where the one before ends."""
+        """List the pieces up to the first gap."""
         offset = 0
         for info in self._objects.list(self._folder):
             if info.name == self._name(offset) and info.size_bytes:
@@ -153,7 +153,7 @@ class Pieces:
 
 
 class PiecesTurn:
-    """A sender's turn: what it writes becomes pieces behind those that are there."""
+    """A sender's turn: its writes become pieces after the existing ones."""
 
     piece_bytes = PIECE_BYTES
 
@@ -163,13 +163,13 @@ class PiecesTurn:
 
     @property
     def offset(self) -> int:
-        """How many bytes are kept."""
+        """The number of kept bytes."""
         return self._end.offset
 
     def write(self, data: bytes | bytearray) -> None:
-        """Make a piece. A short one too many, behind others of the same turn, is not kept: it is sent again with what follows.
+        """Create a piece. A short one too many, after others of the same turn, is dropped and sent again with more.
 
-        Raises UploadBusy if somebody else made one there, InvalidRequest for a turn of nothing but a short piece too many.
+        Raises UploadBusy if another sender made one there, InvalidRequest for a turn of only a short piece too many.
         """
         if not data or (self._is_too_short(len(data)) and self._wrote):
             return

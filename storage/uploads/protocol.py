@@ -1,4 +1,4 @@
-"""What a place of uploads promises, whatever keeps their bytes."""
+"""The protocol of a place of uploads, independent of its storage."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,79 +9,79 @@ from storage.uploads.upload import Upload
 
 
 class Turn(Protocol):
-    """One sender's turn at an upload. piece_bytes: what is worth a write, and the most that one should bring."""
+    """One sender's turn at an upload. piece_bytes: the preferred and largest size of a write."""
 
     piece_bytes: int
 
     @property
     def offset(self) -> int:
-        """How many bytes are kept."""
+        """The number of kept bytes."""
         ...
 
     def write(self, data: bytes | bytearray) -> None:
-        """Keep the next bytes, whole or as far as `offset` says then.
+        """Store the next bytes, completely or up to the new `offset`.
 
-        Raises UploadBusy if somebody else sent these meanwhile, OSError of a disk, StorageError.
+        Raises UploadBusy if another sender sent these meanwhile, OSError of a disk, StorageError.
         """
         ...
 
 
 class UploadPlace(Protocol):
-    """Where uploads are kept until their image is Ready. An upload that is not there raises UploadNotFound.
+    """A place that keeps uploads until their image is Ready. Absent uploads raise UploadNotFound.
 
-    What can't be told because a remote storage does not answer raises StorageUnavailable.
+    Raises StorageUnavailable if a remote storage does not answer.
     """
 
     def begin(self, upload: Upload) -> None:
-        """Keep what was announced; from now on its bytes may come."""
+        """Store the announcement; the upload's bytes may follow."""
         ...
 
     def correct(self, upload: Upload) -> None:
-        """Announce a kept upload otherwise: its bytes stay, why they were refused is forgotten."""
+        """Correct the announcement of a kept upload: its bytes stay, a refusal is dropped."""
         ...
 
     def get(self, upload_id: str) -> Upload:
-        """Return what was announced."""
+        """Return the announcement."""
         ...
 
     def all(self) -> Iterator[Upload]:
-        """Yield all uploads in any order; what vanishes meanwhile is left out."""
+        """Yield all uploads in any order; those that vanish meanwhile are left out."""
         ...
 
     def blocks(self, upload_id: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield bytes `[start, end)` as far as they are kept, some MiB at once."""
+        """Yield the kept bytes of `[start, end)`, some MiB at once."""
         ...
 
     def appending(self, upload_id: str) -> AbstractContextManager[Turn]:
-        """Take the turn at an upload; all that was written is durable at its end. Raises UploadBusy if somebody else has it."""
+        """Take the turn at an upload; writes are durable at its end. Raises UploadBusy if another sender has it."""
         ...
 
     def refuse(self, upload_id: str, sentence: str) -> None:
-        """Remember why what was sent is not what was announced."""
+        """Record why the bytes are not what was announced."""
         ...
 
     def refusal(self, upload_id: str) -> str:
-        """Return why no more of it is taken, empty where nothing is wrong or nothing is there."""
+        """Return why no more bytes are accepted, "" if they are or the upload is absent."""
         ...
 
     def begin_run(self, upload_id: str, run: str) -> None:
-        """Remember a run that was asked to add it."""
+        """Record a run that was asked to add it."""
         ...
 
     def runs(self, upload_id: str) -> Sequence[str]:
-        """Return the runs that were asked to add it, oldest first; none where nothing is there."""
+        """Return the runs that were asked to add it, oldest first; none if the upload is absent."""
         ...
 
     def offset(self, upload_id: str) -> int:
-        """Return how many bytes are kept."""
+        """Return the number of kept bytes."""
         ...
 
     def touched(self, upload_id: str) -> datetime:
-        """Return when the last of its bytes came, by the clock of `now`."""
+        """Return when its last bytes arrived, by the clock of `now`."""
         ...
 
     def now(self) -> datetime:
-        """Return the moment."""
+        """Return the time."""
         ...
 
     def discard(self, upload_id: str) -> None:
@@ -89,29 +89,29 @@ class UploadPlace(Protocol):
         ...
 
     def remove_half_made(self, older_than: datetime) -> None:
-        """Remove what a death left of creations and discards before a moment."""
+        """Remove leftovers of creations and discards interrupted before a moment."""
         ...
 
 
 class Buckets(Protocol):
-    """The image storages in buckets that uploads may go to, by their names."""
+    """The image storages in buckets that can take uploads, by name."""
 
     def chosen(self, image_storages: Sequence[str]) -> str | None:
-        """Return the bucket that an upload for these image storages goes to, None where it goes to the folder."""
+        """Return the bucket for an upload to these image storages, None if it goes to the folder."""
         ...
 
     def of_upload(self, upload_id: str) -> str | None:
-        """Return the bucket that an upload was sent to, None where none is known to have it."""
+        """Return the bucket that an upload was sent to, None if none is known to have it."""
         ...
 
     def names(self) -> Sequence[str]:
-        """Return the names of all of them."""
+        """Return the names of all buckets."""
         ...
 
     def with_uploads(self) -> Sequence[str]:
-        """Return the names of those that are known to have uploads: no others are asked whenever somebody looks at a page."""
+        """Return the names of buckets known to have uploads: only these are queried for a page."""
         ...
 
     def place(self, name: str) -> UploadPlace:
-        """Open one. Raises StorageNotFound, StorageRefused, StorageUnavailable."""
+        """Open a bucket. Raises StorageNotFound, StorageRefused, StorageUnavailable."""
         ...

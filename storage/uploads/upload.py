@@ -1,4 +1,4 @@
-"""What is announced of a file that a person sends."""
+"""The announcement of a file that a person uploads."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from catalog.records import Door, Record
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.rules.storages.sources import UPLOAD
 
-ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")  # a UUID as images have it
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")  # a UUID, as for images
 
 
 class Upload(Record):
-    """What was announced. length in bytes; flow: that adds the image; request: of it, as JSON.
+    """The announcement. length in bytes; flow: that adds the image; request: of the flow, as JSON.
 
-    identity: who sends it, None for the operators; door: by which it comes.
+    identity: the sender, None for the operators; door: the way it comes in.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""All uploads, wherever their bytes lie. An upload's id is also the id of the image that is made of it."""
+"""All uploads, wherever their bytes lie. An upload's id is also the id of the image made from it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,11 +24,11 @@ from storage.uploads.upload import ID, Upload
 
 MOST_KNOWN = 4096
 _ONE_AT_A_TIME: defaultdict[str, Lock] = defaultdict(Lock)
-"""By bucket. Held while an upload is begun in a bucket, so that two here don't count on the same number; other hosts are counted afterwards."""
+"""By bucket. Held while an upload begins there, so that two here don't rely on one count; others are counted later."""
 
 
 class Uploads:
-    """All uploads of a home and of the buckets that it is given; without buckets, of the home."""
+    """All uploads of a home and of the given buckets; without buckets, those of the home."""
 
     def __init__(self, settings: Settings, buckets: Buckets | None = None) -> None:
         self._path, self._folder = settings.uploads_folder, UploadFolder(settings.uploads_folder)
@@ -40,10 +40,10 @@ class Uploads:
         self._known: dict[str, str] = {}
 
     def create(self, upload: Upload, image_storages: Sequence[str] = ()) -> None:
-        """Begin an upload. image_storages: that its image goes to.
+        """Begin an upload. image_storages: the targets of its image.
 
-        Raises InvalidRequest where it is empty, its folder lacks room for it, or too many are unfinished. Room that was promised
-        to others and is not filled yet is not free.
+        Raises InvalidRequest if it is empty, its folder lacks room for it, or too many are unfinished. Room promised to
+        others and not filled yet is not free.
         """
         if not upload.length:
             raise InvalidRequest("file", "0 bytes", "a file that is not empty")
@@ -60,15 +60,18 @@ class Uploads:
             self._folder.begin(upload)
 
     def correct(self, upload: Upload) -> None:
-        """Announce a kept upload otherwise: its bytes stay. Raises UploadNotFound."""
+        """Correct the announcement of a kept upload; its bytes stay. Raises UploadNotFound."""
         self._place(upload.id).correct(upload)
 
     def get(self, upload_id: str) -> Upload:
-        """Return what was announced. Raises UploadNotFound, StorageUnavailable."""
+        """Return the announcement. Raises UploadNotFound, StorageUnavailable."""
         return self._place(upload_id).get(upload_id)
 
     def bucket_of(self, upload_id: str) -> str | None:
-        """Return the image storage whose bucket has an upload, None for one in the folder. Raises UploadNotFound for what is no id."""
+        """Return the image storage whose bucket has an upload, None for one in the folder.
+
+        Raises UploadNotFound for an invalid id.
+        """
         if not ID.match(upload_id):
             raise UploadNotFound(upload_id)
         if self._buckets is None or self._folder.data(upload_id).exists():
@@ -79,54 +82,54 @@ class Uploads:
         return name
 
     def data(self, upload_id: str) -> Path:
-        """Return where the bytes of one in the folder lie. Raises UploadNotFound for what is no id."""
+        """Return the path of the bytes of an upload in the folder. Raises UploadNotFound for an invalid id."""
         return self._folder.data(upload_id)
 
     def blocks(self, upload_id: str, start: int, end: int) -> Iterator[bytes]:
-        """Yield bytes `[start, end)` as far as they are kept, some MiB at once. Raises UploadNotFound, StorageUnavailable."""
+        """Yield the kept bytes of `[start, end)`, some MiB at once. Raises UploadNotFound, StorageUnavailable."""
         return self._place(upload_id).blocks(upload_id, start, end)
 
     def read(self, upload_id: str, start: int, end: int) -> bytes:
-        """Return bytes `[start, end)` as far as they are kept. Raises UploadNotFound, StorageUnavailable."""
+        """Return the kept bytes of `[start, end)`. Raises UploadNotFound, StorageUnavailable."""
         return b"".join(self.blocks(upload_id, start, end))
 
     def appending(self, upload_id: str) -> AbstractContextManager[Turn]:
-        """Take the turn at an upload, durable at its end. Raises UploadNotFound, UploadBusy if somebody else is at it."""
+        """Take the turn at an upload, durable at its end. Raises UploadNotFound; UploadBusy if another has it."""
         return self._place(upload_id).appending(upload_id)
 
     def refuse(self, upload_id: str, sentence: str) -> None:
-        """Remember why what was sent is not what was announced. Raises UploadNotFound."""
+        """Record why the bytes are not what was announced. Raises UploadNotFound."""
         self._place(upload_id).refuse(upload_id, sentence)
 
     def refusal(self, upload_id: str) -> str:
-        """Return why no more of it is taken, empty where nothing is wrong. Raises UploadNotFound for what is no id."""
+        """Return why no more bytes are accepted, "" if they are. Raises UploadNotFound for an invalid id."""
         return self._place(upload_id).refusal(upload_id)
 
     def begin_run(self, upload_id: str, run: str) -> None:
-        """Remember a run that was asked to add it. Raises UploadNotFound."""
+        """Record a run that was asked to add it. Raises UploadNotFound."""
         self._place(upload_id).begin_run(upload_id, run)
 
     def runs(self, upload_id: str) -> Sequence[str]:
-        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for what is no id."""
+        """Return the runs that were asked to add it, oldest first. Raises UploadNotFound for an invalid id."""
         return self._place(upload_id).runs(upload_id)
 
     def offset(self, upload_id: str) -> int:
-        """Return how many bytes are kept. Raises UploadNotFound."""
+        """Return the number of kept bytes. Raises UploadNotFound."""
         return self._place(upload_id).offset(upload_id)
 
     def expires_at(self, upload_id: str) -> datetime:
-        """Return when it is discarded unless more comes. Raises UploadNotFound."""
+        """Return when it is discarded unless more bytes arrive. Raises UploadNotFound."""
         return self._place(upload_id).touched(upload_id) + self._kept
 
     def is_idle(self, upload_id: str) -> bool:
-        """Tell whether nothing came for so long that it counts as suspended. Raises UploadNotFound."""
+        """Tell whether it counts as suspended, since nothing arrived for long. Raises UploadNotFound."""
         place = self._place(upload_id)
         return place.now() - place.touched(upload_id) > self._idle
 
     def all(self, *, everywhere: bool = False) -> Iterator[Upload]:
-        """Yield all uploads, oldest first; those of a bucket that does not answer now, and what vanishes, are left out.
+        """Yield all uploads, oldest first; those in silent buckets, and those that vanish, are left out.
 
-        everywhere: also where a death left one that nothing else knows of.
+        everywhere: also search buckets for uploads that only a death left there, known nowhere else.
         """
         names = self._bucket_names() if everywhere else self._buckets.with_uploads() if self._buckets else ()
         yield from self._in(names)
@@ -142,15 +145,15 @@ class Uploads:
         self._known.pop(upload_id, None)
 
     def expired(self) -> tuple[Upload, ...]:
-        """Return the uploads that nobody went on with for too long."""
+        """Return the uploads that were not continued for too long."""
         return tuple(upload for upload in self.all(everywhere=True) if self._is_expired(upload.id))
 
     def remove_half_made(self) -> None:
-        """Remove what a death left of creations and discards."""
+        """Remove leftovers of interrupted creations and discards."""
         if self._path.is_dir():
             self._folder.remove_half_made(self._folder.now() - self._idle)
         for name in self._bucket_names():
-            with suppress(StorageError):  # another time
+            with suppress(StorageError):  # retried next time
                 place = self._open(name)
                 place.remove_half_made(place.now() - self._idle)
 
@@ -162,7 +165,7 @@ class Uploads:
             return False
 
     def _place(self, upload_id: str) -> UploadPlace:
-        """Return where an upload is. Raises UploadNotFound for what is no id or in a bucket that is no more, StorageError."""
+        """Return an upload's place. Raises UploadNotFound for an invalid id or a removed bucket, StorageError."""
         name = self.bucket_of(upload_id)
         try:
             return self._folder if name is None else self._open(name)
@@ -174,7 +177,7 @@ class Uploads:
         return self._listing.open(bucket)
 
     def _begin_in(self, bucket: str, upload: Upload) -> None:
-        """Begin an upload in a bucket. Other hosts begin theirs meanwhile: what is one too many then goes."""
+        """Begin an upload in a bucket. Other hosts begin theirs meanwhile, so it is removed if it exceeds the limit."""
         with _ONE_AT_A_TIME[bucket]:
             check_number(upload, self._unfinished_but(upload, bucket), self._each)
             self._open(bucket).begin(upload)
@@ -200,19 +203,19 @@ class Uploads:
         return found
 
     def _unfinished_but(self, upload: Upload, bucket: str) -> list[Upload]:
-        """List all that still comes but for one upload. bucket: that has to answer. Raises StorageUnavailable."""
+        """List all unfinished uploads except one. bucket: must answer. Raises StorageUnavailable."""
         here = (one for one, _ in self._unfinished_here())
         return [one for one in (*here, *self._unfinished_in_buckets(bucket)) if one.id != upload.id]
 
     def _unfinished_here(self) -> Iterator[tuple[Upload, int]]:
-        """Yield what still comes into the folder, with the bytes that are lacking."""
+        """Yield the unfinished uploads in the folder, with the number of missing bytes."""
         for upload in self._folder.all():
             with suppress(UploadNotFound):
                 if lacking := upload.length - self._folder.offset(upload.id):
                     yield upload, lacking
 
     def _unfinished_in_buckets(self, bucket: str | None = None) -> Sequence[Upload]:
-        """List what still comes into buckets. bucket: that has to answer, others are left out where they don't."""
+        """List the unfinished uploads in buckets. bucket: must answer; others are left out if they don't."""
         if self._buckets is None or self._listing is None:
             return ()
         found = list(self._listing.unfinished(bucket)) if bucket else []
