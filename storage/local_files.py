@@ -32,7 +32,7 @@ class LocalSource:
         )
 
     @contextmanager
-    def open(self, offset: int, info: SourceInfo) -> Iterator[FileIO]:  # noqa: ARG002  # nobody else writes this file
+    def open(self, offset: int, info: SourceInfo) -> Iterator[FileIO]:  # noqa: ARG002  # no other process writes this file
         """Read from `offset` on."""
         with self._path.open("rb", buffering=0) as file:
             file.seek(offset)

@@ -45,7 +45,10 @@ def row_at(rows: bytes | bytearray, index: int) -> bytes:
 def read_objects(
     storage: str, image: RbdImage, rows: bytes, size_bytes: int, indexes: Iterable[int] | None = None, *, wait_s: float
 ) -> Iterator[ObjectRead]:
-    """Read objects in order, several ahead, and tell for each whether it matches its row."""
+    """Read objects in order, several ahead, and tell for each whether it matches its row.
+
+    indexes: all by default. Objects whose row is that of zeros are not read.
+    """
     running: deque[tuple[int, Future[bytes] | None]] = deque()
     for index in range(object_count(size_bytes)) if indexes is None else indexes:
         length = object_length(size_bytes, index)

@@ -23,7 +23,7 @@ def findings(detected: str, head: bytes, tail: bytes, size_bytes: int) -> Iterat
     """Judge head and tail again. size_bytes: of the whole file; its middle is not needed."""
     import oslo_utils.imageutils.format_inspector as oslo
 
-    # It logs lines of hostile descriptors, up to 1 MiB each; the findings say what matters.
+    # It logs lines of hostile descriptors, up to 1 MiB each; the findings suffice.
     logging.getLogger(oslo.__name__).setLevel(logging.CRITICAL + 1)
     for name, kind in oslo.ALL_FORMATS.items():
         if name == "raw":

@@ -99,7 +99,7 @@ class _Blocks:
                     noted += self._noted(buffer[noted : noted + NOTE_BYTES])
                 if time.monotonic() - began > (SLOW_BLOCK_S if filled < BLOCK_BYTES else LARGE_BLOCK_S):
                     break
-        except Exception as failure:  # noqa: BLE001  # raised again once everybody has taken what came before
+        except Exception as failure:  # noqa: BLE001  # raised again once all have taken the bytes before it
             self.failure = failure
         self._noted(buffer[noted:filled])
         if self._pace is not None:

@@ -1,4 +1,4 @@
-"""Raw: bytes without a signature. Judged are what they are not, what they hold, and whether that is complete.
+"""Raw: bytes without a signature. The rules judge what else they may be, their contents, and whether these are complete.
 
 GPT (UEFI 2.10, chapter 5), little-endian, header at sector 1: 0 "EFI PART"   32 backup sector 8   72 entries' sector 8
 80 entries 4   84 entry size 4; an entry: 0 type GUID 16 (zero: unused)   32 first sector 8   40 last sector 8.

@@ -1,4 +1,8 @@
-"""A finished landing: its pieces and the places of its own chips, in one object, put atomically."""
+"""A finished landing: its pieces and the places of its own chips, in one object, put atomically.
+
+`landings/<id>/finished`, integers little-endian: "IWLF", version u32, the writer's number 16, stored bytes u64,
+entries u64, entries as in a manifest, an index segment (its length is the rest), BLAKE3 of everything before it 32.
+"""
 
 import struct
 from dataclasses import dataclass
