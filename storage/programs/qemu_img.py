@@ -133,7 +133,7 @@ def copy_part(served: int, image_format: str, start: int, end: int, taken: int) 
     """
     disk = _node(served, image_format)
     part = {"driver": "raw", "offset": start, "size": end - start, "file": disk}
-    # zeros are searched in steps of 64 KiB: the default of 4 KiB would split a disk into many more pieces
+    # zeros are searched for in steps of 64 KiB: the default of 4 KiB would split a disk into many more pieces
     words = ["-n", "--target-is-zero", "-S", "64k", "-m", str(READS_AT_ONCE), "-f", "raw", "-O", "raw"]
     names = ["json:" + json.dumps(node) for node in (part, _node(taken, "raw"))]
     _qemu_img("convert", [*words, *names], _limits(end - start), pass_fds=(served, taken))

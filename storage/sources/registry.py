@@ -52,7 +52,7 @@ def open_source(
     the URL's; of several mirrors only those on the first one's host get it.
     source_address: local address to connect from. The setting `total_timeout_s` limits the time of all reading
     together.
-    uploads: where an upload is searched; by default the home's folder.
+    uploads: where an upload is searched for; by default the home's folder.
     packed_algorithm: also hash the file as the server has it, if it is packed; see `PackedSource.packed_checksum`.
     Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
     """

@@ -15,7 +15,7 @@ from storage.uploads import Upload, Uploads
 
 
 def open_upload(url: SourceUrl, settings: Settings, uploads: Uploads) -> PeekableSource:
-    """Return the source of an upload, in the folder or a bucket. uploads: where it is searched."""
+    """Return the source of an upload, in the folder or a bucket. uploads: where it is searched for."""
     try:
         bucket = uploads.bucket_of(url.host)
     except UploadNotFound:  # raised when it is read, as for any source

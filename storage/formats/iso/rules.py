@@ -1,4 +1,4 @@
-"""ISO 9660 (and UDF, told by its own descriptor): the primary volume descriptor and the rules on it.
+"""ISO 9660 (and UDF, recognised by its own descriptor): the primary volume descriptor and the rules on it.
 
 ECMA-119. Descriptors of 2048 bytes from sector 16 on; numbers both-endian, little-endian half first.
 

@@ -34,7 +34,7 @@ CHAIN_BYTES: Final = 2 << 20  # plain bytes of a chain: reading its last chip ta
 SAMPLE_BYTES = 4096
 _P: Final = zstd.CompressionParameter
 # Tables that fit a core's own cache: at level 2 the result is 0.9 % larger in 0.9 x the time. The window is as long as
-# a chain: with a shorter one zstd's own buffer wraps within a chain, and matches are searched in two parts of it.
+# a chain: with a shorter one zstd's own buffer wraps within a chain, and matches are searched for in two parts of it.
 HURRIED: Final = {int(_P.hash_log): 15, int(_P.chain_log): 15, int(_P.window_log): CHAIN_BYTES.bit_length() - 1}
 LEISURELY: Final = 6
 PREFIX_BYTES: Final = 4 << 20  # plain bytes of bases: read in addition for a chip of a leaning chain

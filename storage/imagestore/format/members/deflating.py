@@ -24,7 +24,7 @@ DeflateName = Literal["zlib-6", "zlib-9", "zlib-1", "gzip-6", "gzip-9", "gzip-1"
 DEFLATES: tuple[DeflateName, ...] = get_args(DeflateName)
 """Library or program, and its level, in the order in which they are tried: short streams match both."""
 PROGRAM = "gzip"
-PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is searched
+PLACES = "/usr/local/bin:/usr/bin:/bin"  # where the program is searched for
 HEAD_BYTES = 10  # bytes that the program writes before a stream without a name
 WINDOW_BITS, MEMORY_LEVEL = -15, 8
 BLOCK_BYTES = 1 << 20

@@ -1,8 +1,8 @@
 """Find packed members in a file: gzip streams that this host can deflate again to the same bytes.
 
-They are searched at every 512 bytes, where file systems, archives and images begin files. Everything is proven at once.
-Hostile data and data that only looks like a member stay as they are: the unpacked bytes of one member, and of a whole
-file, are limited.
+They are searched for at every 512 bytes, where file systems, archives and images begin files. Everything is proven at
+once. Hostile data and data that only looks like a member stay as they are: the unpacked bytes of one member, and of a
+whole file, are limited.
 """
 
 import zlib
