@@ -22,10 +22,9 @@ from tasks.add.convert import convert
 from tasks.add.failure import fail, mark_failed, note_waiting, withdraw
 from tasks.add.inspect import inspect_image
 from tasks.add.land import land
-from tasks.add.plan import plan_add
 from tasks.add.probe import expected_checksum, probe_source
 from tasks.add.publish import finish_publication, publish
-from tasks.add.register import register
+from tasks.add.register import plan_add, register
 from tasks.add.report import report
 from tasks.add.results import Landed
 from tasks.images.boot_check import require_boot, require_machine

@@ -17,7 +17,7 @@ from flows.add.many import Add, asked_for
 from flows.operation import flow_of
 from flows.requests import AddImages
 from tasks.add.failure import worked_on
-from tasks.add.plan import plan_add
+from tasks.add.register import plan_add
 from tasks.runtime.at_once import at_once
 from tasks.runtime.holders import run_id
 from tasks.runtime.runs.waiting import Waiting

@@ -1,4 +1,4 @@
-"""Put an image into the catalog before anything else happens to it: from here on the catalog keeps it."""
+"""Put an image into the catalog before anything else happens to it: from here on the catalog keeps it. Or say what that would lead to."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, Withdrawn
 from catalog.log import events
-from catalog.records import Image, ImageStatus
+from catalog.records import Action, Image, ImageStatus, Plan
 from catalog.rules.accounts.sharing import visible
 from catalog.rules.images.transitions import status_after
 from catalog.rules.storages.kinds import check_source
 from catalog.rules.storages.sources import scheme_of
 from catalog.settings import Settings
+from storage.protocols import ImageStorage
 from storage.sources.masking import split_urls
 from storage.sources.upload_rights import check_upload
 from storage.sources.urls import parse_url
@@ -19,8 +20,8 @@ from storage.uploads import url_of
 from tasks.add.reservation import subject_of
 from tasks.runtime.holders import run_id
 from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
-from tasks.runtime.retries import retrying
+from tasks.runtime.resources import changing, open_image_source, open_image_storage, open_resources
+from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.secrets import PLACEHOLDER
 from tasks.runtime.task import task
@@ -37,6 +38,32 @@ ASKED = (
 """What a repeated add must ask for again to be the same add."""
 UNSAID: Mapping[str, object] = {"family": None, "build_version": None, "labels": [], "parent": None}
 """What the log says nothing of where an image was asked for before there was such a field."""
+
+
+@task(task_run_name="plan add of {draft.name}", **once("a person waits for the answer"))
+def plan_add(draft: Image, url: str, credentials: str | None = None) -> Plan:
+    """Return what would be fetched, from where, to which storages, and the room there is. Changes nothing."""
+    with open_resources() as (settings, catalog):
+        check_places(catalog, draft)
+        check_upload(open_uploads(settings), draft)
+        info = open_image_source(url, credentials, settings).probe()
+        storages = [open_image_storage(catalog.image_storage(name), settings) for name in draft.image_storages]
+        actions = tuple(_landing_on(storage, draft, info.size_bytes) for storage in storages)
+    size = "unknown" if info.size_bytes is None else f"{info.size_bytes} bytes"
+    return Plan(
+        operation="add image",
+        actions=actions,
+        bytes_to_move=info.size_bytes or 0,
+        summary=f"fetch {info.url} ({size}) once and keep it on {', '.join(draft.image_storages)}",
+    )
+
+
+def _landing_on(storage: ImageStorage, draft: Image, size_bytes: int | None) -> Action:
+    room = storage.capacity().available_bytes
+    reason = f"kept as {storage.stored_format(draft.format)}; {room} bytes are free after the reserve"
+    if size_bytes is not None and size_bytes > room:
+        reason += ": too few unless chips are already there"
+    return Action(verb="land", subject=f"image_storage:{storage.name}", bytes=size_bytes or 0, reason=reason)
 
 
 @task(task_run_name="register {draft.name}", **retrying())

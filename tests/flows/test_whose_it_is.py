@@ -17,9 +17,8 @@ from flows.add.draft import draft_image
 from flows.requests import AddVolumeImage
 from flows.upkeep.recover_runs import WATCHED
 from storage.uploads import Upload, Uploads, url_of
-from tasks.add.plan import plan_add
 from tasks.add.publish import finish_publication
-from tasks.add.register import register
+from tasks.add.register import plan_add, register
 from tasks.add.uploads import sweep_uploads
 from tasks.images.delete import delete
 from tasks.images.delete_export import delete_export
