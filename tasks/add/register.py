@@ -14,7 +14,6 @@ from catalog.rules.storages.sources import scheme_of
 from catalog.settings import Settings
 from storage.protocols import ImageStorage
 from storage.sources.masking import split_urls
-from storage.sources.upload_rights import check_upload
 from storage.sources.urls import parse_url
 from storage.uploads import url_of
 from tasks.add.reservation import subject_of
@@ -25,7 +24,7 @@ from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.secrets import PLACEHOLDER
 from tasks.runtime.task import task
-from tasks.runtime.uploads import open_uploads
+from tasks.runtime.uploads import check_upload, open_uploads
 
 if TYPE_CHECKING:
     from catalog.repository.change import Change
