@@ -4,9 +4,8 @@ from catalog.records import Image
 from catalog.rules.images.checksums import Checksum, ChecksumList
 from storage.protocols import SourceInfo
 from tasks.add.reservation import reserve
-from tasks.runtime.resources import open_image_source, open_resources
+from tasks.runtime.resources import open_image_source, open_resources, secret, with_secrets
 from tasks.runtime.retries import retrying
-from tasks.runtime.secrets import secret, with_secrets
 from tasks.runtime.task import run_logger, task
 
 

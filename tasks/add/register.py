@@ -18,11 +18,16 @@ from storage.sources.urls import parse_url
 from storage.uploads import url_of
 from tasks.add.reservation import subject_of
 from tasks.runtime.holders import run_id
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_image_source, open_image_storage, open_resources
+from tasks.runtime.resources import (
+    PLACEHOLDER,
+    changing,
+    known_image,
+    open_image_source,
+    open_image_storage,
+    open_resources,
+)
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import emit
-from tasks.runtime.secrets import PLACEHOLDER
 from tasks.runtime.task import task
 from tasks.runtime.uploads import check_upload, open_uploads
 

@@ -10,8 +10,7 @@ from catalog.settings import Settings
 from storage.uploads import url_of
 from tasks.add.register import check_places
 from tasks.add.reservation import subject_of
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_image_storage, open_resources
+from tasks.runtime.resources import changing, known_image, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
 from tasks.runtime.uploads import CatalogBuckets, open_uploads

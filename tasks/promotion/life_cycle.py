@@ -12,8 +12,7 @@ from tasks.images.delete import delete
 from tasks.images.edit import edit
 from tasks.promotion.recall import used_by
 from tasks.runtime.batches import all_done
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import open_resources
+from tasks.runtime.resources import known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
 

@@ -14,8 +14,7 @@ from tasks.promotion.watching.listing import look_at_listing
 from tasks.promotion.watching.simplestreams import look_at_simplestreams
 from tasks.promotion.watching.url import look_at_url
 from tasks.runtime.at_once import at_once
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.runs.notify import emit, emit_of_catalog
 from tasks.runtime.task import task

@@ -9,8 +9,7 @@ from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.gates import failed, reaches
 from catalog.rules.promotion.history import channel_of, why_not
 from tasks.promotion.evidence import evidence_of, seen
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task

@@ -10,8 +10,7 @@ from catalog.rules.accounts.sharing import require_admin
 from tasks.promotion.descent import Found
 from tasks.promotion.descent import descendants as by_chips
 from tasks.promotion.rollback import step_back, tell
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task

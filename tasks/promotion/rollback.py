@@ -8,8 +8,7 @@ from catalog.log import events
 from catalog.records import Action, Channel, Image, Plan, Promotion
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.history import goes_back_to, standing, why_not
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task

@@ -10,8 +10,7 @@ from catalog.rules.promotion.history import channel_of, why_not
 from catalog.rules.promotion.versions import is_newer
 from tasks.promotion.look import refuse
 from tasks.promotion.promote import promote
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
 

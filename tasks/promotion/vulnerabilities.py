@@ -12,8 +12,8 @@ from catalog.rules.storages.sources import SOURCE_RULE, is_address
 from catalog.settings import Settings, load_settings
 from storage.sources.masking import mask
 from storage.sources.osv.records import Left, advisories
+from tasks.runtime.resources import with_secrets
 from tasks.runtime.retries import retrying
-from tasks.runtime.secrets import with_secrets
 from tasks.runtime.task import task
 
 MOST = 20_000

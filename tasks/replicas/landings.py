@@ -6,8 +6,7 @@ from catalog.rules.storages.landings import image_of_landing, landing_needed
 from storage.protocols import ImageStorage
 from tasks.replicas.readable import whole_replicas
 from tasks.runtime.holders import is_busy
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import open_image_storage
+from tasks.runtime.resources import known_image, open_image_storage
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

@@ -15,9 +15,8 @@ from storage.protocols import ImageStorage
 from storage.replicas.copy import measure_reader, recorded, require_equal
 from storage.replicas.source import held_bytes, reader_of
 from tasks.replicas.readable import whole_replicas
-from tasks.runtime.known import known_image
 from tasks.runtime.locks import image_lock
-from tasks.runtime.resources import changing, open_image_storage, open_resources
+from tasks.runtime.resources import changing, known_image, open_image_storage, open_resources
 from tasks.runtime.retries import POLICY, retrying
 from tasks.runtime.task import run_logger, task
 

@@ -1,26 +1,30 @@
-"""What tasks open: the catalog, image storages, secrets. Opened per task, closed with it; nothing is kept."""
+"""What tasks open: the catalog, image storages, sources, secrets. Opened per task, closed with it; nothing is kept."""
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from catalog import open_catalog
-from catalog.errors import StorageElsewhere, StorageRefused, StorageUnavailable
+from catalog.errors import ImageNotFound, InvalidRequest, StorageElsewhere, StorageRefused, StorageUnavailable
+from catalog.records import Image, Lease, ReplicaStatus
 from catalog.records import ImageStorage as StorageRecord
-from catalog.records import Lease, ReplicaStatus
 from catalog.records import PrimaryStorage as PrimaryRecord
-from catalog.settings import Settings, load_settings
+from catalog.settings import Settings, load_settings, secret_from_environment
 from storage.protocols import ImageStorage, PrimaryStorage
 from tasks.runtime.holders import run_id
 from tasks.runtime.runs.acting import caller
-from tasks.runtime.secrets import secret, with_secrets
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
     from catalog.repository.change import Change
+    from catalog.repository.reading.reading import Reading
     from storage.protocols import ObjectStore
     from storage.sources.packed.source import PackedSource
     from storage.uploads.pieces import Objects
+
+PLACEHOLDER = re.compile(r"\{secret:([^{}]+)\}")
 
 
 @contextmanager
@@ -39,6 +43,14 @@ def changing(catalog: "Catalog", actor: str, lease: Lease | None = None) -> "Ite
     """
     with catalog.changing(actor, run_id(), lease=lease) as change:
         yield change
+
+
+def known_image(catalog: "Reading", image_id: str) -> Image | None:
+    """Return an image, None where there is none, or none any more."""
+    try:
+        return catalog.image(image_id)
+    except ImageNotFound:
+        return None
 
 
 def open_image_storage(record: StorageRecord, settings: Settings, source_address: str | None = None) -> ImageStorage:
@@ -130,3 +142,26 @@ def open_image_source(
         with_secrets(url), settings, credentials=secret(credentials) if credentials else None,
         packed_algorithm=packed_algorithm, uploads=open_uploads(settings),
     )  # fmt: skip
+
+
+def secret(name: str) -> str:
+    """Return a secret's text by the name of its Prefect Secret block, or `env:NAME`. Raises InvalidRequest.
+
+    A block may hold JSON; its own `get` would parse text that looks like JSON, also a password such as `1e5`.
+    """
+    if name.startswith("env:"):
+        return secret_from_environment(name.removeprefix("env:"))
+    from prefect.blocks.system import Secret
+
+    try:
+        value = Secret.load(name).value.get_secret_value()  # type: ignore[union-attr]  # a coroutine only in async callers
+    except ValueError as error:
+        raise InvalidRequest("credentials", name, "the name of a Prefect Secret block or env:NAME") from error
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def with_secrets(url: str) -> str:
+    """Return a URL with each `{secret:NAME}` replaced by that secret's value, percent-encoded."""
+    from urllib.parse import quote
+
+    return PLACEHOLDER.sub(lambda match: quote(secret(match[1]), safe=""), url)

@@ -8,8 +8,7 @@ from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, ItemOutcome, Plan, Replica
 from catalog.rules.storages.drift import Held
 from storage.abilities import Indexed
-from tasks.runtime.known import known_image
-from tasks.runtime.resources import changing, open_image_storage, open_resources
+from tasks.runtime.resources import changing, known_image, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
 from tasks.storages.inventory import ENDED, inventory

@@ -25,9 +25,8 @@ from storage.protocols import ImageStorage
 from tasks.replicas.landings import is_needed
 from tasks.runtime.export_places import export_places, is_here
 from tasks.runtime.holders import is_busy
-from tasks.runtime.known import known_image
 from tasks.runtime.locks import export_lock
-from tasks.runtime.resources import open_image_storage, open_resources
+from tasks.runtime.resources import known_image, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
 

@@ -17,9 +17,8 @@ from storage.transfer import receive_buffer
 from tasks.add.failure import mark_failed, withdraw
 from tasks.replicas.move import end_move
 from tasks.runtime.holders import is_dead, is_running_here
-from tasks.runtime.known import known_image
 from tasks.runtime.locks import image_lock
-from tasks.runtime.resources import changing, open_resources
+from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs import server as runs
 from tasks.runtime.runs.server import FoundRun, Watched

@@ -12,10 +12,9 @@ from catalog.store.ballast import freeing_room
 from storage.protocols import CachedFile, ImageStorage, PrimaryStorage
 from storage.replicas.source import held_bytes
 from tasks.replicas.readable import from_any, readable
-from tasks.runtime.known import known_image
 from tasks.runtime.locks import waiting_turn
 from tasks.runtime.reserved_space import reserved_space
-from tasks.runtime.resources import changing, open_image_storage, open_primary_storage, open_resources
+from tasks.runtime.resources import changing, known_image, open_image_storage, open_primary_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import key_of
 from tasks.runtime.runs.progress import progress

@@ -14,8 +14,8 @@ from storage.sources.http.post import postable
 from storage.sources.masking import mask
 from tasks.runtime.holders import run_id
 from tasks.runtime.resources import open_resources
+from tasks.runtime.resources import secret as secret_named
 from tasks.runtime.retries import retrying
-from tasks.runtime.secrets import secret as secret_named
 from tasks.runtime.task import task
 
 if TYPE_CHECKING:

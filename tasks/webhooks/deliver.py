@@ -21,9 +21,8 @@ from catalog.rules.upkeep.webhooks import (
 )
 from storage.sources.http.post import post
 from tasks.runtime.holders import run_id
-from tasks.runtime.resources import open_resources
+from tasks.runtime.resources import open_resources, secret
 from tasks.runtime.retries import once, retrying
-from tasks.runtime.secrets import secret
 from tasks.runtime.task import run_logger, task
 
 if TYPE_CHECKING:
