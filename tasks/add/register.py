@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, Withdrawn
 from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, Plan
-from catalog.rules.accounts.sharing import visible
 from catalog.rules.images.transitions import status_after
 from catalog.rules.storages.kinds import check_source
 from catalog.rules.storages.sources import scheme_of
@@ -119,7 +118,7 @@ def _begun(change: "Change", draft: Image) -> tuple[Image, str]:
 
 def _taken_up(change: "Change", known: Image, draft: Image) -> tuple[Image, str]:
     """Return a Ready image as it is, without an event, any other as it goes on."""
-    _require_visible(change, known, draft.owner)
+    _require_visible(change, draft)
     corrected = _is_corrected(change, known, draft)
     if not corrected:
         _same(as_asked(change, known), draft)
@@ -157,10 +156,12 @@ def _check_parent(catalog: "Reading", draft: Image) -> None:
         raise InvalidRequest("parent", draft.parent, "the id of another image that this account sees") from error
 
 
-def _require_visible(catalog: "Reading", known: Image, account: str) -> None:
+def _require_visible(catalog: "Reading", draft: Image) -> None:
     """Refuse an id that is taken without a word about an image that the account may not see."""
-    if not visible(known, catalog.viewer(account)):
-        raise InvalidRequest("image_id", known.id, "an id of its own: this one is taken")
+    try:
+        catalog.image(draft.id, account=draft.owner)
+    except ImageNotFound as error:
+        raise InvalidRequest("image_id", draft.id, "an id of its own: this one is taken") from error
 
 
 def _is_corrected(catalog: "Reading", known: Image, draft: Image) -> bool:
