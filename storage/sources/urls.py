@@ -12,7 +12,7 @@ from pydantic import Field
 
 from catalog.errors import SourceForbidden
 from catalog.records import Record
-from catalog.rules.storages.sources import SCHEMES
+from catalog.rules.storages.sources import SCHEMES, scheme_of
 from storage.sources.masking import mask
 from storage.uploads import ID
 
@@ -80,6 +80,15 @@ def parse_url(url: str) -> SourceUrl:
         )
     except ValueError as error:
         raise SourceForbidden(masked, str(error)) from None
+
+
+def check_spelling(url: str) -> None:
+    """Raise SourceForbidden for an address that nobody could open. One without a scheme is no address yet: `check_source` says so."""
+    try:
+        parse_url(url)
+    except SourceForbidden:
+        if scheme_of(url):
+            raise
 
 
 def _spaced(url: str) -> str:

@@ -8,12 +8,11 @@ from catalog.errors import ImageNotFound, ImagewrightError, InvalidRequest, With
 from catalog.log import events
 from catalog.records import Action, Image, ImageStatus, Plan
 from catalog.rules.images.transitions import status_after
-from catalog.rules.storages.kinds import check_source
-from catalog.rules.storages.sources import scheme_of
+from catalog.rules.storages.kinds import check_sources
 from catalog.settings import Settings
 from storage.protocols import ImageStorage
 from storage.sources.masking import split_urls
-from storage.sources.urls import parse_url
+from storage.sources.urls import check_spelling
 from storage.uploads import url_of
 from tasks.add.reservation import subject_of
 from tasks.runtime.holders import run_id
@@ -139,10 +138,11 @@ def check_places(catalog: "Reading", draft: Image) -> None:
     take, and for a parent that its account does not see.
     """
     kinds = {name: catalog.image_storage(name).kind for name in draft.image_storages}
-    for url in split_urls(draft.source):
-        if scheme_of(url) and PLACEHOLDER.search(url) is None:  # what a secret holds is not known here
-            parse_url(url)
-        check_source(url, kinds)
+    urls = split_urls(draft.source)
+    for url in urls:
+        if PLACEHOLDER.search(url) is None:  # what a secret holds is not known here
+            check_spelling(url)
+    check_sources(urls, kinds)
     _check_parent(catalog, draft)
 
 

@@ -14,7 +14,7 @@ from catalog.settings import Settings
 from tasks.runtime.resources import open_bucket
 
 if TYPE_CHECKING:
-    from storage.uploads import Upload, UploadPlace, Uploads
+    from storage.uploads import UploadPlace, Uploads
 
 KNOWN_S = 10.0
 """How long the catalog is not asked again for its buckets: whoever looks at a page wants to know of all uploads."""
@@ -30,30 +30,20 @@ def open_uploads(settings: Settings) -> "Uploads":
 def check_upload(uploads: "Uploads", draft: Image) -> int:
     """Return the bytes of the upload that an image is to be made of, 0 where it comes from elsewhere.
 
-    Raises StorageUnavailable where it lies in a bucket that does not answer now, UploadNotFound also for an upload of another account, InvalidRequest for one that is not whole, and for an id
-    that the image of another account's upload will have.
+    Raises StorageUnavailable where it lies in a bucket that does not answer now, UploadNotFound also for an upload of another
+    account, InvalidRequest for one that is not whole, and for an id that the image of another account's upload will have.
     """
-    from storage.sources.masking import split_urls
-
     _check_id(uploads, draft)
-    urls = split_urls(draft.source)
-    if not any(url.lower().startswith(f"{UPLOAD}:") for url in urls):
-        return 0
     scheme, _, upload_id = draft.source.partition("://")
-    if len(urls) > 1 or scheme != UPLOAD:
-        raise InvalidRequest("image_path", draft.source, f"an upload stands alone: {UPLOAD}://<id>")
-    upload = _own(uploads, upload_id, draft.owner)
+    if scheme != UPLOAD:
+        return 0
+    upload = uploads.get(upload_id)
+    if not upload.is_for(draft.owner):
+        raise UploadNotFound(upload_id)  # another's does not exist for it
     if (sent := uploads.offset(upload.id)) != upload.length:
         allowed = f"a whole upload: {sent} of {upload.length} bytes were sent; go on with it on the console"
         raise InvalidRequest("image_path", draft.source, allowed)
     return upload.length
-
-
-def _own(uploads: "Uploads", upload_id: str, account: str) -> "Upload":
-    upload = uploads.get(upload_id)
-    if not upload.is_for(account):
-        raise UploadNotFound(upload_id)  # another's does not exist for it
-    return upload
 
 
 def _check_id(uploads: "Uploads", draft: Image) -> None:

@@ -6,13 +6,13 @@
 | Ceph keeps | raw | raw | raw | iso | no: its host keeps objects, not files |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from catalog.errors import InvalidRequest
 from catalog.records import ImageFormat, PrimaryKind, StorageKind
-from catalog.rules.storages.sources import SCHEMES, SOURCE_RULE, scheme_of
+from catalog.rules.storages.sources import SCHEMES, SOURCE_RULE, UPLOAD, scheme_of
 
 ANYWHERE = tuple(scheme for scheme, rules in SCHEMES.items() if not rules.on_host)
 
@@ -66,6 +66,18 @@ PRIMARY_KINDS: Mapping[PrimaryKind, PrimaryStorageRules] = {
     "local": PrimaryStorageRules(url_schemes=("file",), volume="overlay"),
     "ceph": PrimaryStorageRules(url_schemes=("rbd",), volume="clone"),
 }
+
+
+def check_sources(urls: Sequence[str], storages: Mapping[str, StorageKind]) -> None:
+    """Raise InvalidRequest unless every storage may take an image from these addresses, mirrors of each other.
+
+    urls: without secrets. storages: as for `check_source`.
+    """
+    for url in urls:
+        check_source(url, storages)
+    sent = any(url.lower().startswith(f"{UPLOAD}:") for url in urls)
+    if sent and (len(urls) > 1 or not urls[0].startswith(f"{UPLOAD}://")):
+        raise InvalidRequest("image_path", " ".join(urls), f"an upload stands alone: {UPLOAD}://<id>")
 
 
 def check_source(url: str, storages: Mapping[str, StorageKind]) -> None:

@@ -14,7 +14,7 @@ from catalog.rules.images.checksums import DIGITS, ChecksumList, algorithm_of, p
 from catalog.rules.images.formats import MEDIA, media_of
 from catalog.rules.images.naming import MAX_DESCRIPTION, MAX_NAME, NAME_PATTERN, check_description, check_name
 from catalog.rules.images.operating_systems import os_family, uefi_support
-from catalog.rules.storages.kinds import KINDS, check_source
+from catalog.rules.storages.kinds import KINDS, check_source, check_sources
 from tests.catalog.samples import an_image
 
 NAME_CHARACTERS = string.ascii_letters + string.digits + "-_.():+" + "镜像系统〇龥"
@@ -233,6 +233,16 @@ def test_other_addresses_are_refused_without_repeating_them(url: str) -> None:
         check_source(url, {"a": "imagestore"})
     assert caught.value.parameter == "image_path"
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "urls", [("upload://x", "http://h/x"), ("http://h/x", "upload://x"), ("UPLOAD://x",), ("upload:x",)]
+)
+def test_an_upload_stands_alone_and_is_spelt_in_one_way(urls: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidRequest, match="an upload stands alone: upload://<id>"):
+        check_sources(urls, {"a": "imagestore"})
+    check_sources(("upload://x",), {"a": "imagestore"})
+    check_sources(("http://h/x", "https://mirror/x"), {"a": "imagestore"})
 
 
 @given(st.sampled_from(sorted(DIGITS)), st.data())
