@@ -5,9 +5,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from catalog.errors import ReservationNotFound
-from catalog.records import Image
+from catalog.records import Image, ReplicaStatus
 from catalog.settings import Settings
-from tasks.replicas.readable import whole_replicas
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ TELL_EVERY_S = 1.0
 
 def lacking(catalog: "Catalog", image: Image) -> tuple[str, ...]:
     """Return the storages that were asked for and have no Ready replica yet."""
-    ready = {replica.image_storage for replica in whole_replicas(catalog, image.id)}
+    ready = {r.image_storage for r in catalog.replicas(image.id) if r.status is ReplicaStatus.READY}
     return tuple(name for name in image.image_storages if name not in ready)
 
 
