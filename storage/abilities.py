@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from catalog.errors import DigestMismatch, ImageNotFound, StorageRefused
+from catalog.errors import DigestMismatch, StorageRefused
 from catalog.records import CompactionReport, Image, ReclaimReport, Record, Replica, VerifyReport
 from storage.protocols import Digests, ImageStorage, StoredImage
 
@@ -210,25 +210,6 @@ class Surveyed(Protocol):
     def described_images(self) -> Iterator[tuple[str, StoredImage | Unreadable]]:
         """List what is published by id; where its description can't be read, why."""
         ...
-
-
-@runtime_checkable
-class Describing(Protocol):
-    """An image storage that describes one image without looking at the others."""
-
-    def stored(self, image_id: str) -> StoredImage:
-        """Return what the storage knows about an image it holds. Raises ImageNotFound."""
-        ...
-
-
-def stored_image(storage: ImageStorage, image_id: str) -> StoredImage:
-    """Return what a storage knows about an image it holds, if need be by listing all. Raises ImageNotFound."""
-    if isinstance(storage, Describing):
-        return storage.stored(image_id)
-    for stored in storage.images():
-        if stored.image.id == image_id:
-            return stored
-    raise ImageNotFound(image_id, f"on image storage {storage.name!r}")
 
 
 def put_in_place(storage: ImageStorage, landing_id: str, image: Image, digests: Digests | None) -> Replica:

@@ -184,6 +184,10 @@ class ImageStorage(Protocol):
         """Tell whether a published replica exists (not whether it is undamaged)."""
         ...
 
+    def stored(self, image_id: str) -> StoredImage:
+        """Return what the storage says about an image it holds, looking at no other. Raises ImageNotFound, DigestMismatch."""
+        ...
+
     def images(self) -> Iterator[StoredImage]:
         """List published images by the storage's own description."""
         ...

@@ -22,7 +22,6 @@ from catalog.units import utc_now
 from storage.abilities import Unreadable
 from storage.ceph.client import capacity
 from storage.ceph.client.address import parse_address
-from storage.ceph.client.bindings import RbdImage
 from storage.ceph.client.connection import Connection, connect, translated
 from storage.ceph.conversion import copied
 from storage.ceph.layout import (
@@ -153,6 +152,16 @@ class CephStorage:
         with self._joined() as connection, opened(connection, published_name(image_id)) as image:
             return image is not None and has_snapshot(image)
 
+    def stored(self, image_id: str) -> StoredImage:
+        """Return what the pool says about an image. Raises ImageNotFound, DigestMismatch where that is damaged."""
+        with self._joined() as connection:
+            described = _described(connection, published_name(image_id))
+        if described is None:
+            raise ImageNotFound(image_id, f"on image storage {self.name!r}")
+        if isinstance(described, Exception):
+            raise described
+        return described
+
     def images(self) -> Iterator[StoredImage]:
         """List published images by the pool's own description. Raises DigestMismatch if a description is damaged."""
         for _, found in self.described_images():
@@ -164,11 +173,7 @@ class CephStorage:
         """List published images by id; a damaged description is replaced by the reason."""
         with self._joined() as connection:
             for name in self._names(connection, PUBLISHED):
-                with opened(connection, name) as found:
-                    if found is None or not has_snapshot(found):
-                        continue
-                    described = _described(found)
-                if described is not None:
+                if (described := _described(connection, name)) is not None:
                     yield image_id_of(name), described
 
     def open(self, image_id: str) -> CephReader:
@@ -277,10 +282,13 @@ class CephStorage:
             connection.close()
 
 
-def _described(found: RbdImage) -> StoredImage | Unreadable | None:
+def _described(connection: Connection, name: str) -> StoredImage | Unreadable | None:
     """Return a published image's description, or why it can't be read: one must not hide the others."""
-    try:
-        image, replica = read_record(found, IMAGE_KEY, Image), read_record(found, REPLICA_KEY, Replica)
-    except DigestMismatch as error:
-        return error
+    with opened(connection, name) as found:
+        if found is None or not has_snapshot(found):
+            return None
+        try:
+            image, replica = read_record(found, IMAGE_KEY, Image), read_record(found, REPLICA_KEY, Replica)
+        except DigestMismatch as error:
+            return error
     return None if image is None or replica is None else StoredImage(image=image, replica=replica)

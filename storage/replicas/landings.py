@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from storage.abilities import Completing, stored_image
+from storage.abilities import Completing
 from storage.protocols import ImageStorage, StoredImage
 
 
@@ -22,7 +22,7 @@ def published_already(storages: Sequence[ImageStorage], image_id: str) -> list[S
         if isinstance(storage, Completing):
             storage.complete_publication(image_id)
     holding = [storage for storage in storages if storage.contains(image_id)]
-    found = [stored_image(storage, image_id) for storage in holding]
+    found = [storage.stored(image_id) for storage in holding]
     for storage in holding:
         discard_landings(storage, image_id)  # the death may have come before the storage did
     return found

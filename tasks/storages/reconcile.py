@@ -10,7 +10,7 @@ from catalog.log import events
 from catalog.records import ItemOutcome
 from catalog.rules.storages.drift import Drift
 from catalog.settings import Settings
-from storage.abilities import Repairable, stored_image
+from storage.abilities import Repairable
 from storage.protocols import ImageStorage
 from tasks.replicas.landings import is_needed
 from tasks.replicas.move import end_move
@@ -75,7 +75,7 @@ def _distrust_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> s
 
 
 def _adopt_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
-    stored = stored_image(_storage(catalog, settings, drift), drift.subject)
+    stored = _storage(catalog, settings, drift).stored(drift.subject)
     with changing(catalog, "system") as change:
         save_adopted(change, stored.replica, drift.image_storage)
         refresh_image_status(change, change.image(drift.subject))
@@ -83,7 +83,7 @@ def _adopt_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
 
 
 def _adopt_image(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
-    stored = stored_image(_storage(catalog, settings, drift), drift.subject)
+    stored = _storage(catalog, settings, drift).stored(drift.subject)
     with changing(catalog, "system") as change:
         change.save_image(stored.image.model_copy(update=REVIVED), event=events.IMAGE_ADOPTED)
         save_adopted(change, stored.replica, drift.image_storage)

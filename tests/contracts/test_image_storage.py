@@ -93,6 +93,7 @@ def test_the_storage_describes_what_it_holds(image_storage: ImageStorage) -> Non
     stored = {one.image.id: one for one in image_storage.images()}
     assert {key: one.replica for key, one in stored.items()} == {r.image_id: r for r in replicas}
     assert all(one.image.name == "an image" for one in stored.values())
+    assert {key: image_storage.stored(key) for key in stored} == stored
 
 
 def test_publishing_twice_gives_the_same_replica(image_storage: ImageStorage) -> None:
@@ -222,6 +223,8 @@ def test_a_reclaim_names_what_nobody_needs_then_frees_it_and_nothing_else(
 def test_what_is_not_there_is_not_found(image_storage: ImageStorage, tmp_path: Path) -> None:
     absent = str(uuid4())
     assert not image_storage.contains(absent)
+    with pytest.raises(ImageNotFound):
+        image_storage.stored(absent)
     with pytest.raises(ImageNotFound):
         image_storage.open(absent)
     with pytest.raises(ImageNotFound):
