@@ -5,10 +5,9 @@ from uuid import UUID
 
 from catalog.errors import InvalidRequest
 from catalog.records import Image, ImageType
-from catalog.rules.images.boot import settled_bios_mode
-from catalog.rules.images.checksums import Checksum, ChecksumList, read_expected
+from catalog.rules.images.boot import media_of, settled_bios_mode
+from catalog.rules.images.checksums import read_expected
 from catalog.rules.images.draft import Draft, check_draft
-from catalog.rules.images.formats import media_of
 from flows.requests import AddSystemImage, AddVolumeImage
 from storage.boot.machine import BOOTED
 from storage.sources import carries_secret, mask, split_urls
@@ -19,13 +18,11 @@ def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: da
 
     identity: the id of an image whose request names none.
     """
-    urls = tuple(split_urls(request.image_path))
+    urls, identity = tuple(split_urls(request.image_path)), _identity(request.image_id or identity)
+    image = _image(request, identity, now)
     expected = read_expected(request.expected_checksum)
-    image = _image(request, identity, now, _masked(expected))
-    if isinstance(request, AddSystemImage):
-        image = image.model_copy(update=_boot_settings(request))
     draft = Draft(
-        image=image,
+        image=image.model_copy(update={"expected_checksum": expected.shown(mask) if expected else None}),
         urls=urls,
         expected=expected,
         secret_in_url=any(map(carries_secret, urls)),
@@ -36,11 +33,12 @@ def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: da
     return draft
 
 
-def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetime, checksum: str | None) -> Image:
-    """Return the image as far as both kinds have the same fields. checksum: what is expected, without secrets."""
+def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetime) -> Image:
+    """Return the image without the checksum that is expected of it."""
     kind: ImageType = "System" if isinstance(request, AddSystemImage) else "Volume"
-    return Image(
-        id=_identity(request.image_id or identity),
+    settings = _boot_settings(request) if isinstance(request, AddSystemImage) else {}
+    image = Image(
+        id=identity,
         name=request.name,
         description=request.description,
         image_type=kind,
@@ -48,7 +46,6 @@ def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetim
         format_stored=request.image_format,
         media=media_of(kind, request.image_format),
         source=mask(request.image_path),
-        expected_checksum=checksum,
         image_storages=tuple(dict.fromkeys(request.image_storages)),
         owner=request.account,
         family=request.family,
@@ -58,6 +55,7 @@ def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetim
         created_at=now,
         updated_at=now,
     )
+    return image.model_copy(update=settings)
 
 
 def _boot_settings(request: AddSystemImage) -> dict[str, object]:
@@ -78,10 +76,3 @@ def _identity(given: str) -> str:
         return str(UUID(given))
     except ValueError as error:
         raise InvalidRequest("image_id", given, "a UUID") from error
-
-
-def _masked(expected: Checksum | ChecksumList | None) -> str | None:
-    """Return what the image keeps: the address of a list without its secrets."""
-    if isinstance(expected, ChecksumList):
-        return str(ChecksumList(url=mask(expected.url)))
-    return None if expected is None else str(expected)

@@ -1,4 +1,9 @@
-"""Boot settings of system images: which combinations there are.
+"""Settings of images: which combinations there are.
+
+| medium | raw | qcow2 | vmdk | iso |
+|---|---|---|---|---|
+| system image | Template | Template | Template | ISO |
+| volume image | DataTemplate | DataTemplate | DataTemplate | no |
 
 | architecture | Legacy | UEFI | CSM |
 |---|---|---|---|
@@ -12,13 +17,16 @@ none of these settings. What the bytes say against them is in `contradictions`.
 from collections.abc import Mapping
 
 from catalog.errors import InvalidRequest
-from catalog.records import Architecture, BiosMode, Image, ImageFormat
+from catalog.records import Architecture, BiosMode, Image, ImageFormat, ImageType, Media
 from catalog.rules.images.contradictions import contradictions
-from catalog.rules.images.formats import media_of
 from catalog.rules.images.operating_systems import UEFI_LIST, uefi_support
 
-__all__ = ["check_image", "check_system_image", "check_volume_image", "contradictions", "settled_bios_mode"]
+__all__ = ["check_image", "check_system_image", "check_volume_image", "contradictions", "media_of", "settled_bios_mode"]
 
+MEDIA: Mapping[ImageType, Mapping[ImageFormat, Media]] = {
+    "System": {"raw": "Template", "qcow2": "Template", "vmdk": "Template", "iso": "ISO"},
+    "Volume": {"raw": "DataTemplate", "qcow2": "DataTemplate", "vmdk": "DataTemplate"},
+}
 MODES: Mapping[Architecture, tuple[BiosMode, ...]] = {  # the first is the default
     "x86_64": ("Legacy", "UEFI"),
     "aarch64": ("UEFI",),
@@ -28,6 +36,16 @@ MODES: Mapping[Architecture, tuple[BiosMode, ...]] = {  # the first is the defau
 CSM_ARCHITECTURE: Architecture = "x86_64"
 ELASTIC_FORMATS: tuple[ImageFormat, ...] = ("raw", "qcow2")
 SYSTEM_ONLY = ("cpu_architecture", "platform", "virtio", "bios_mode", "enable_csm", "elastic_baremetal", "os")
+
+
+def media_of(image_type: ImageType, image_format: ImageFormat) -> Media:
+    """Return the media of an image. Raises InvalidRequest for a format that its type does not have."""
+    allowed = MEDIA[image_type]
+    if image_format not in allowed:
+        raise InvalidRequest(
+            "image_format", image_format, f"a {image_type.lower()} image is one of {', '.join(allowed)}"
+        )
+    return allowed[image_format]
 
 
 def settled_bios_mode(asked: BiosMode | None, architecture: Architecture, elastic_baremetal: bool = False) -> BiosMode:

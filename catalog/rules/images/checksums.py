@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pydantic import Field
@@ -41,6 +41,10 @@ class Checksum(Record):
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
 
+    def shown(self, mask: Callable[[str], str]) -> str:  # noqa: ARG002  # it has no secret
+        """Return what an image keeps of it."""
+        return str(self)
+
 
 class ChecksumList(Record):
     """A list that has the checksum. url: of the list, with its secrets; empty: in one of the usual places next to the file."""
@@ -49,6 +53,10 @@ class ChecksumList(Record):
 
     def __str__(self) -> str:
         return SUMS + self.url
+
+    def shown(self, mask: Callable[[str], str]) -> str:
+        """Return what an image keeps of it. mask: takes the secrets out of an address."""
+        return SUMS + mask(self.url)
 
 
 def algorithm_of(label: str) -> str | None:
