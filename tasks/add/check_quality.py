@@ -23,11 +23,11 @@ def start_quality_agent() -> None:
 @task(task_run_name="check quality of {image.name}", **retrying())
 def check_quality(image: Image, landed: Landed, inspected: Inspected, kept: Sequence[StoredCopy]) -> QualityReport:
     """Run the image suite once per storage and return the checks of all. Raises QualityFailed."""
+    reports: list[QualityReport] = []
     with open_resources() as (settings, _):
-        reports = [
-            agent.check_image(facts_of(image, landed, inspected, place, settings.max_virtual_size), settings)
-            for place in kept
-        ]
+        for place in kept:
+            facts = facts_of(image, landed, inspected, place, settings.max_virtual_size)
+            reports.append(agent.check_image(facts, settings))
     report = reports[0].model_copy(update={"checks": _merged(reports), "success": all(r.success for r in reports)})
     run_logger().info("%s of %s quality checks passed", sum(c.success for c in report.checks), len(report.checks))
     if not report.success:
