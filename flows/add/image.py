@@ -90,8 +90,7 @@ def _bring_in(image: Image, draft: Draft, request: AddSystemImage | AddVolumeIma
     if image.version > 1 and (settled := finish_publication(image)).status is ImageStatus.READY:
         return settled
     start_quality_agent()
-    if draft.boots:
-        require_machine(image)
+    machine = require_machine(image) if draft.boots else None
     info = clock("probe", lambda: probe_source(image, url, credentials))
     expected = expected_checksum(url, draft.expected, credentials)
     insisted = request.accept_unrecognized
@@ -99,8 +98,8 @@ def _bring_in(image: Image, draft: Draft, request: AddSystemImage | AddVolumeIma
     inspected = clock("inspect", lambda: inspect_image(image, landed))
     kept = clock("convert", lambda: [convert(image, landed, place) for place in landed.held])
     quality = clock("check quality", lambda: check_quality(image, landed, inspected, kept))
-    if draft.boots:
-        clock("boot check", lambda: require_boot(image, kept[0]))
+    if machine is not None:
+        clock("boot check", lambda: require_boot(image, kept[0], machine))
     added = clock("publish", lambda: publish(image, landed, inspected, quality, kept))
     report(added, clock.laps)
     _wait_for_the_others(landed, waiting)

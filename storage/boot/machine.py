@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from catalog.errors import InvalidRequest, MissingProgram
 from catalog.records import Architecture, BiosMode, Media
@@ -13,32 +14,50 @@ from storage.programs.qemu_img import DRIVERS
 MEMORY_MIB = 512
 BOOTED: Mapping[Architecture, str] = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 """Architectures that can be tried, each with its QEMU."""
-_X86_FIRMWARE = (
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-)
-_ARM_FIRMWARE = (("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),)
+_BOARDS: Mapping[Architecture, tuple[str, ...]] = {
+    "x86_64": ("-machine", "q35,accel=tcg", "-cpu", "max", "-vga", "std"),
+    "aarch64": ("-machine", "virt,accel=tcg", "-cpu", "cortex-a57", "-device", "virtio-gpu-pci"),
+}
+_FIRMWARE: Mapping[Architecture, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "x86_64": (
+        "ovmf",
+        (
+            ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+            ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+        ),
+    ),
+    "aarch64": ("qemu-efi-aarch64", (("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),)),
+}
+"""UEFI by architecture: the package that has it, and where its code and variables may lie."""
 
 
-def require_machine(bios_mode: BiosMode, architecture: Architecture) -> None:
-    """Raise what `machine_command` would: MissingProgram, InvalidRequest. Makes nothing."""
+class Machine(NamedTuple):
+    """What an image is booted on. board: QEMU's words for it. firmware: code and variables of UEFI; None: a PC's own BIOS."""
+
+    program: str
+    board: tuple[str, ...]
+    firmware: tuple[str, str] | None
+
+
+def machine_for(bios_mode: BiosMode, architecture: Architecture) -> Machine:
+    """Return what an image can be booted on here, and make nothing.
+
+    Raises MissingProgram; InvalidRequest for an architecture without QEMU here.
+    """
     program = BOOTED.get(architecture)
     if program is None:
         raise InvalidRequest(
             "cpu_architecture", architecture, f"only images for {' and '.join(BOOTED)} can be tried here"
         )
     confined(program, Limits())
-    if architecture == "aarch64":
-        _firmware_place(_ARM_FIRMWARE, "qemu-efi-aarch64")
-    elif bios_mode == "UEFI":
-        _firmware_place(_X86_FIRMWARE, "ovmf")
+    by_bios = architecture == "x86_64" and bios_mode == "Legacy"
+    return Machine(program, _BOARDS[architecture], None if by_bios else _firmware_place(*_FIRMWARE[architecture]))
 
 
 def machine_command(
+    machine: Machine,
     path: Path,
     image_format: str,
-    bios_mode: BiosMode,
-    architecture: Architecture,
     media: Media,
     timeout_s: float,
     work: Path,
@@ -47,31 +66,22 @@ def machine_command(
 ) -> list[str]:
     """Return the confined QEMU command that boots the image: serial on standard output, monitor on `monitor_fd`.
 
-    work: gets a copy of the firmware's variables. seed: a folder that the guest sees as a small disk. Raises MissingProgram; InvalidRequest for an architecture without QEMU here.
+    work: gets a copy of the firmware's variables. seed: a folder that the guest sees as a small disk. Raises MissingProgram.
     """
-    if architecture == "x86_64":
-        program, board = "qemu-system-x86_64", ["-machine", "q35,accel=tcg", "-cpu", "max", "-vga", "std"]
-        firmware = _firmware(_X86_FIRMWARE, "ovmf", work) if bios_mode == "UEFI" else []
-    elif architecture == "aarch64":
-        program = "qemu-system-aarch64"
-        board = ["-machine", "virt,accel=tcg", "-cpu", "cortex-a57", "-device", "virtio-gpu-pci"]
-        firmware = _firmware(_ARM_FIRMWARE, "qemu-efi-aarch64", work)
-    else:
-        raise InvalidRequest(
-            "cpu_architecture", architecture, f"only images for {' and '.join(BOOTED)} can be tried here"
-        )
     limits = Limits(cpu_s=int(timeout_s * 4) + 10, memory_bytes=8 << 30, file_bytes=8 << 30)
     return [
-        *confined(program, limits),
+        *confined(machine.program, limits),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none", "-sandbox", "on"),
-        *("-m", str(MEMORY_MIB), "-smp", "2", *board, *firmware),
+        *("-m", str(MEMORY_MIB), "-smp", "2", *machine.board, *_firmware(machine, work)),
         *("-chardev", f"socket,id=monitor,fd={monitor_fd}", "-mon", "chardev=monitor,mode=control"),
         *("-serial", "stdio", *_drive(path, image_format, media), *_seed(seed)),
     ]
 
 
-def _firmware(places: tuple[tuple[str, str], ...], package: str, work: Path) -> list[str]:
-    code, variables = _firmware_place(places, package)
+def _firmware(machine: Machine, work: Path) -> list[str]:
+    if machine.firmware is None:
+        return []
+    code, variables = machine.firmware
     own = work / "firmware-variables.fd"
     shutil.copyfile(variables, own)
     return [
@@ -80,7 +90,7 @@ def _firmware(places: tuple[tuple[str, str], ...], package: str, work: Path) -> 
     ]
 
 
-def _firmware_place(places: tuple[tuple[str, str], ...], package: str) -> tuple[str, str]:
+def _firmware_place(package: str, places: tuple[tuple[str, str], ...]) -> tuple[str, str]:
     for code, variables in places:
         if Path(code).is_file() and Path(variables).is_file():
             return code, variables

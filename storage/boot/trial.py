@@ -6,20 +6,25 @@ complaint that nothing boots, or silence after the hand-over, ends the attempt.
 
 import os
 import selectors
+import shutil
 import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from catalog.records import Architecture, BiosMode, BootPoint, Media, Record
+from catalog.files import written_aside
+from catalog.privacy import make_folder
+from catalog.records import BootPoint, Image, ImageFormat, Media, Record
+from catalog.settings import Settings
 from storage.boot import console_text
-from storage.boot.cloud_seed import CloudSeed
-from storage.boot.machine import machine_command
+from storage.boot.aim import Aim
+from storage.boot.machine import Machine, machine_command
 from storage.boot.qmp import Monitor
 from storage.programs.confine import running
+from storage.scratch import scratch_folder
 
 POLL_S = 0.5
 LINGER_S = 1.5
@@ -44,36 +49,38 @@ class BootOutcome(Record):
     console: str = ""  # the last 4,000 printable characters of the serial console
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """How far a boot has to come, and the seed by which a guest tells of it."""
+def boot_copy(
+    image: Image,
+    image_format: ImageFormat,
+    machine: Machine,
+    write: Callable[[Path], object],
+    settings: Settings,
+    timeout_s: float,
+    point: BootPoint,
+) -> BootOutcome:
+    """Boot a copy that `write` makes in the scratch folder, and keep the picture of its screen; what the guest writes is lost.
 
-    point: BootPoint
-    seed: CloudSeed | None
-
-    def reached(self, screen: str, serial: str) -> str:
-        """Return what shows that it came there, an empty string while nothing does."""
-        if self.seed is None:
-            return console_text.asks_for_login(screen, serial)
-        told = self.seed.told(serial)
-        return told.sentence(self.point.command) if told is not None and told.well else ""
-
-    def missed(self, serial: str) -> str:
-        """Return what the guest said went wrong, an empty string while nothing did."""
-        told = self.seed.told(serial) if self.seed is not None else None
-        return told.sentence(self.point.command) if told is not None and not told.well else ""
-
-    @property
-    def missing(self) -> str:
-        """Say what did not happen."""
-        return "asked for no login" if self.seed is None else "cloud-init did not tell that it is done"
+    Raises what `write` and `boot_image` raise.
+    """
+    with scratch_folder(settings, "boot") as scratch:
+        file, work = scratch / f"image.{image_format}", scratch / "work"
+        work.mkdir()
+        write(file)
+        outcome = boot_image(file, image_format, machine, image.media, timeout_s, work, point)
+        if outcome.screenshot is None:
+            return outcome
+        pictures = settings.home / "screenshots"
+        make_folder(pictures)
+        newest = pictures / f"{image.id}.png"
+        with Path(outcome.screenshot).open("rb") as made, written_aside(newest) as kept:
+            shutil.copyfileobj(made, kept)
+    return outcome.model_copy(update={"screenshot": str(newest)})
 
 
 def boot_image(
     path: Path,
     image_format: str,
-    bios_mode: BiosMode,
-    architecture: Architecture,
+    machine: Machine,
     media: Media,
     timeout_s: float,
     work: Path,
@@ -81,28 +88,27 @@ def boot_image(
 ) -> BootOutcome:
     """Boot a file that the inspector has passed, and tell what came of it; the file is not changed.
 
-    work: an empty folder of the caller's, gets `screen.png` and the seed. point: how far it has to come. Raises MissingProgram, InvalidRequest.
+    work: an empty folder of the caller's, gets `screen.png` and the seed. point: how far it has to come. Raises MissingProgram.
     """
-    seed = CloudSeed.new(point.command) if point.until == "cloud-init" else None
-    if seed is not None:
-        seed.write(work / "seed")
+    aim, seed = Aim.at(point), None
+    if aim.seed is not None:
+        seed = work / "seed"
+        aim.seed.write(seed)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         fd = theirs.fileno()
-        command = machine_command(
-            path, image_format, bios_mode, architecture, media, timeout_s, work, fd, work / "seed" if seed else None
-        )
+        command = machine_command(machine, path, image_format, media, timeout_s, work, fd, seed)
         with running(command, pass_fds=(fd,)) as process:
             theirs.close()
-            by_bios = architecture == "x86_64" and bios_mode == "Legacy"
-            return _Attempt(process, ours, by_bios, work / "screen.png", Aim(point, seed)).watch(timeout_s)
+            by_bios = machine.firmware is None
+            return _Attempt(process, ours, by_bios, work / "screen.png", aim).watch(timeout_s)
 
 
 class _Attempt:
     """One run of QEMU, watched on its serial console and its screen."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", channel: socket.socket, by_bios: bool, picture: Path, aim: "Aim"
+        self, process: "subprocess.Popen[bytes]", channel: socket.socket, by_bios: bool, picture: Path, aim: Aim
     ) -> None:
         self._aim, self._begun_by = aim, ""
         self._process, self._channel, self._by_bios, self._picture = (process, channel, by_bios, picture.absolute())

@@ -13,9 +13,8 @@ from catalog.log import events
 from catalog.records import BootCheckReport, BootPoint, Image, ImageFormat, Replica
 from catalog.rules.images.transitions import status_after
 from catalog.settings import Settings
-from storage.boot import machine
-from storage.boot.scratch_copy import boot_copy
-from storage.boot.trial import BootOutcome
+from storage.boot.machine import Machine, machine_for
+from storage.boot.trial import BootOutcome, boot_copy
 from storage.formats.convert import write_sparse
 from storage.protocols import Progress
 from storage.replicas.convert import StoredCopy
@@ -58,7 +57,8 @@ def boot_check(
             owned(catalog, image.id, account, "disable")
         replica = _whole(catalog, image)
         storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
-        outcome = _boot(image, replica.format, partial(storage.export, image.id), settings, timeout_s, point)
+        write = partial(storage.export, image.id)
+        outcome = _boot(image, replica.format, _machine(image), write, settings, timeout_s, point)
         return _reported(image, outcome, catalog, account, point)
 
 
@@ -66,24 +66,28 @@ def boot_check(
     task_run_name="look for a machine to boot {image.name}",
     **once("what is not installed will not be by waiting"),
 )
-def require_machine(image: Image) -> None:
-    """Raise MissingProgram or InvalidRequest where the image can't be booted, before anything is fetched for it."""
-    assert image.cpu_architecture is not None
-    machine.require_machine(image.bios_mode or "Legacy", image.cpu_architecture)
+def require_machine(image: Image) -> Machine:
+    """Return what the image will be booted on, before anything is fetched for it. Raises MissingProgram, InvalidRequest."""
+    return _machine(image)
 
 
 @task(task_run_name="boot {image.name} before it is Ready", **retrying())
-def require_boot(image: Image, kept: StoredCopy) -> BootCheckReport:
+def require_boot(image: Image, kept: StoredCopy, machine: Machine) -> BootCheckReport:
     """Boot a scratch copy of what will be published. Raises BootFailed, MissingProgram, CapacityExceeded."""
     with open_resources() as (settings, catalog):
         storage = open_image_storage(catalog.image_storage(kept.image_storage), settings)
         with landing_reader(storage, kept.landing_id) as reader:
             write = partial(write_sparse, reader)
-            outcome = _boot(image, kept.format, write, settings, BEFORE_READY_S)
+            outcome = _boot(image, kept.format, machine, write, settings, BEFORE_READY_S)
         report = _reported(image, outcome, catalog, image.owner)
     if not report.booted:
         raise BootFailed(image.name, report.bios_mode, report.cpu_architecture, report.evidence)
     return report
+
+
+def _machine(image: Image) -> Machine:
+    assert image.cpu_architecture is not None
+    return machine_for(image.bios_mode or "Legacy", image.cpu_architecture)
 
 
 def _reported(
@@ -140,6 +144,7 @@ def _whole(catalog: "Catalog", image: Image) -> Replica:
 def _boot(
     image: Image,
     image_format: ImageFormat,
+    machine: Machine,
     write: Callable[[Path, Progress], object],
     settings: Settings,
     timeout_s: float,
@@ -149,4 +154,4 @@ def _boot(
         with progress(f"boot-copy-{image.id}", f"copy {image.name} to boot it") as meter:
             write(file, meter)
 
-    return boot_copy(image, image_format, copy, settings, timeout_s, point)
+    return boot_copy(image, image_format, machine, copy, settings, timeout_s, point)

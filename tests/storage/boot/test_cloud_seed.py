@@ -9,6 +9,7 @@ import pytest
 
 from catalog.records import BootPoint
 from storage.boot.cloud_seed import SCRIPT, CloudSeed
+from storage.boot.machine import machine_for
 from storage.boot.trial import boot_image
 from tests.services.guest_images import cloud_disk
 
@@ -60,7 +61,7 @@ def test_the_seed_is_what_cloud_init_reads(tmp_path: Path) -> None:
 @pytest.mark.timeout(1200)
 def test_a_real_debian_tells_when_its_cloud_init_is_done(tmp_path: Path) -> None:
     point = BootPoint(until="cloud-init", command="cat /etc/debian_version; hostname")
-    outcome = boot_image(cloud_disk(), "raw", "Legacy", "x86_64", "Template", 900, tmp_path, point)
+    outcome = boot_image(cloud_disk(), "raw", machine_for("Legacy", "x86_64"), "Template", 900, tmp_path, point)
     assert outcome.booted, outcome
     assert "status: done" in outcome.evidence
     assert "DataSourceNoCloud" in outcome.evidence
@@ -71,6 +72,6 @@ def test_a_real_debian_tells_when_its_cloud_init_is_done(tmp_path: Path) -> None
 @pytest.mark.timeout(1200)
 def test_a_command_that_ends_badly_fails_the_boot(tmp_path: Path) -> None:
     point = BootPoint(until="cloud-init", command="echo no such thing; exit 7")
-    outcome = boot_image(cloud_disk(), "raw", "Legacy", "x86_64", "Template", 900, tmp_path, point)
+    outcome = boot_image(cloud_disk(), "raw", machine_for("Legacy", "x86_64"), "Template", 900, tmp_path, point)
     assert not outcome.booted
     assert "ended with 7: no such thing" in outcome.evidence

@@ -10,6 +10,7 @@ import pytest
 from catalog.errors import InvalidRequest, MissingProgram
 from catalog.records import Architecture, BiosMode, BootPoint, Media
 from storage.boot.console_text import asks_for_login, complaint, evidence, handed_over, panic, printable
+from storage.boot.machine import machine_for
 from storage.boot.trial import BootOutcome, boot_image
 from tests.services.guest_images import data_disk, debian_disk
 from tests.services.images import MARKER, arm64_disk, converted, hybrid_iso, package_image, tiny_disk
@@ -62,7 +63,7 @@ def boot(
     timeout_s: float = 150,
 ) -> BootOutcome:
     try:
-        return boot_image(path, image_format, mode, architecture, media, timeout_s, work)
+        return boot_image(path, image_format, machine_for(mode, architecture), media, timeout_s, work)
     except MissingProgram as missing:
         pytest.skip(str(missing))
 
@@ -132,9 +133,9 @@ def test_a_real_debian_vmdk_boots(kind: str, mode: BiosMode, tmp_path: Path) -> 
     assert boot(path, tmp_path, image_format="vmdk", mode=mode).booted
 
 
-def test_an_architecture_without_a_machine_is_refused(tmp_path: Path) -> None:
+def test_an_architecture_without_a_machine_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="x86_64 and aarch64"):
-        boot_image(tiny_disk("bios"), "raw", "UEFI", "loongarch64", "Template", 5, tmp_path)
+        machine_for("UEFI", "loongarch64")
 
 
 def test_a_login_is_asked_for_in_a_line_of_its_own() -> None:
@@ -149,7 +150,9 @@ def test_a_login_is_asked_for_in_a_line_of_its_own() -> None:
 
 @pytest.mark.long
 def test_a_real_debian_boots_until_it_asks_for_a_login(tmp_path: Path) -> None:
-    outcome = boot_image(debian_disk(), "raw", "Legacy", "x86_64", "Template", 600, tmp_path, BootPoint(until="login"))
+    outcome = boot_image(
+        debian_disk(), "raw", machine_for("Legacy", "x86_64"), "Template", 600, tmp_path, BootPoint(until="login")
+    )
     assert (outcome.booted, outcome.evidence.endswith("login:")) == (True, True), outcome
 
 
@@ -164,7 +167,7 @@ def test_a_kernel_that_panics_asks_for_no_login(tmp_path: Path) -> None:
     broken.write_bytes(data)
     (tmp_path / "work").mkdir()
     outcome = boot_image(
-        broken, "raw", "Legacy", "x86_64", "Template", 240, tmp_path / "work", BootPoint(until="login")
+        broken, "raw", machine_for("Legacy", "x86_64"), "Template", 240, tmp_path / "work", BootPoint(until="login")
     )
     assert not outcome.booted
     assert "Kernel panic - not syncing" in outcome.evidence
