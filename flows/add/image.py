@@ -28,9 +28,8 @@ from tasks.add.register import plan_add, register
 from tasks.add.report import report
 from tasks.add.results import Landed
 from tasks.images.boot_check import require_boot, require_machine
-from tasks.runtime.locks import image_lock
+from tasks.runtime.locks import held_while_waiting, image_lock
 from tasks.runtime.runs.waiting import Waiting, sentence_of
-from tasks.runtime.withdrawn import held_while_waiting
 
 T = TypeVar("T")
 

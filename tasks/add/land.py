@@ -19,7 +19,6 @@ from tasks.runtime.resources import open_image_source, open_resources
 from tasks.runtime.retries import is_away, once, persist
 from tasks.runtime.runs.progress import Meter, progress
 from tasks.runtime.task import run_logger, task
-from tasks.runtime.withdrawn import StopsWhenWithdrawn
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
@@ -51,7 +50,7 @@ def land(
         arrival = _arrival(catalog, settings, image, storages, algorithm, insisted=accept_unrecognized)
         with _closing(arrival), progress(f"add-{image.id}", f"add {image.name}") as meter:
             start, remarks = _take_up(arrival, info, meter)
-            room = GrowingReservation(StopsWhenWithdrawn(meter, image.id), image, storages)
+            room = GrowingReservation(meter, image, storages)
             arrived, read = _pull(arrival, source, info, settings, room)
     checksum = _checked(arrived, source.packed_checksum, expected, read)
     return _landed(image, arrived, read, checksum).model_copy(

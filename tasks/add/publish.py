@@ -13,13 +13,12 @@ from storage.replicas.landings import published_already
 from tasks.add.failure import tell_failed
 from tasks.add.reservation import open_lacking, subject_of
 from tasks.add.results import Inspected, Landed
-from tasks.runtime.locks import own_lease
+from tasks.runtime.locks import changing_add, own_lease
 from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs.notify import emit
 from tasks.runtime.task import task
 from tasks.runtime.uploads import discard_source
-from tasks.runtime.withdrawn import changing_add
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

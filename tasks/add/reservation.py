@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from catalog.errors import ReservationNotFound
 from catalog.records import Image, ReplicaStatus
 from catalog.settings import Settings
+from tasks.runtime.locks import refuse_withdrawn
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def subject_of(image_id: str) -> str:
 
 
 class GrowingReservation:
-    """A progress callback that tells the catalog once a second how much has landed.
+    """A progress callback that tells the catalog once a second how much has landed, and ends the transfer of an image that was deleted.
 
     So what was written is not counted twice, as reserved and as missing from the storage, and the reservation of a
     file of unknown size grows with it.
@@ -58,20 +59,21 @@ class GrowingReservation:
         self._told_at = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Pass the figures on. Raises QuotaExceeded, CapacityExceeded where a growing reservation doesn't fit."""
+        """Pass the figures on. Raises Withdrawn; QuotaExceeded, CapacityExceeded where a growing reservation doesn't fit."""
         self._progress(done, total)
         if time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._told_at = time.monotonic()
             self.tell(done, total)
 
     def tell(self, done: int, total: int | None) -> None:
-        """Say now that `done` bytes have landed. Raises QuotaExceeded, CapacityExceeded."""
+        """Say now that `done` bytes have landed. Raises Withdrawn, QuotaExceeded, CapacityExceeded."""
         available = {s.name: s.capacity().available_bytes for s in self._storages} if total is None else {}
         with (
             suppress(ReservationNotFound),
             open_resources() as (_, catalog),
             changing(catalog, self._image.owner) as change,
         ):
+            refuse_withdrawn(change, self._image.id)
             change.grow_reservation(
                 subject_of(self._image.id), size_bytes=total or done, landed_bytes=done, available=available
             )

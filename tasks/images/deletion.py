@@ -13,8 +13,8 @@ from tasks.images.kept_exports import is_kept, keeper_of
 from tasks.images.withdraw import finish_withdrawal
 from tasks.replicas.landings import open_to_delete
 from tasks.runtime.export_places import location_of, path_here
+from tasks.runtime.locks import WITHDRAW
 from tasks.runtime.resources import known_image, open_image_storage
-from tasks.runtime.withdrawn import WITHDRAW
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

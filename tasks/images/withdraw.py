@@ -15,9 +15,8 @@ from catalog.rules.upkeep.recovery import run_at_work
 from tasks.add.failure import let_go, withdraw
 from tasks.images.changes import allowed
 from tasks.runtime.holders import is_dead
-from tasks.runtime.locks import image_lock
+from tasks.runtime.locks import WITHDRAW, image_lock
 from tasks.runtime.resources import changing
-from tasks.runtime.withdrawn import WITHDRAW
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog

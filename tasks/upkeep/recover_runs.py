@@ -17,13 +17,12 @@ from storage.transfer import receive_buffer
 from tasks.add.failure import mark_failed, withdraw
 from tasks.replicas.move import end_move
 from tasks.runtime.holders import is_dead, is_running_here
-from tasks.runtime.locks import image_lock
+from tasks.runtime.locks import image_lock, order_withdrawal
 from tasks.runtime.resources import changing, known_image, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.runs import server as runs
 from tasks.runtime.runs.server import FoundRun, Watched
 from tasks.runtime.task import run_logger, task
-from tasks.runtime.withdrawn import order_withdrawal
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -9,11 +9,10 @@ from catalog.rules.storages.hosts import bound_to, does
 from catalog.rules.upkeep.deferred import due_again, host_of_work
 from catalog.store.ballast import freeing_room
 from tasks.images.deletion import HANDLERS, carry_out, deletion_of
-from tasks.runtime.locks import export_lock, image_lock
+from tasks.runtime.locks import WITHDRAW, export_lock, image_lock
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
 from tasks.runtime.task import task
-from tasks.runtime.withdrawn import WITHDRAW
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
