@@ -17,12 +17,10 @@ from flows.add.cancelled import withdraw_cancelled
 from flows.add.draft import draft_image
 from flows.operation import flow_of
 from flows.requests import AddSystemImage, AddVolumeImage
-from tasks.add.check_quality import check_quality, start_quality_agent
-from tasks.add.convert import convert
 from tasks.add.failure import fail, mark_failed, note_waiting, withdraw
-from tasks.add.inspect import inspect_image
 from tasks.add.land import land
 from tasks.add.probe import expected_checksum, probe_source
+from tasks.add.prove import check_quality, convert, inspect_image, start_quality_agent
 from tasks.add.publish import finish_publication, publish
 from tasks.add.register import plan_add, register
 from tasks.add.report import report

@@ -1,4 +1,7 @@
-"""Check the measured facts of an image; what fails keeps it out of Ready."""
+"""Prove what landed: safe, of the declared format, able to boot as declared, in the format that each storage keeps, its facts in order.
+
+Nothing else is published.
+"""
 
 from collections.abc import Sequence
 
@@ -6,10 +9,16 @@ from catalog.errors import QualityFailed
 from catalog.quality import agent
 from catalog.quality.facts import ImageFacts
 from catalog.records import Image, QualityCheck, QualityReport
-from storage.replicas.convert import StoredCopy
-from tasks.add.results import Inspected, Landed
-from tasks.runtime.resources import open_resources
+from catalog.rules.images.contradictions import boot_findings
+from storage.boot.facts import boot_facts
+from storage.formats.inspector import check_verdict
+from storage.replicas.convert import StoredCopy, convert_landing
+from storage.replicas.source import landing_reader
+from tasks.add.results import Inspected, Landed, LandedOn
+from tasks.runtime.resources import open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.runs.notify import key_of
+from tasks.runtime.runs.progress import progress
 from tasks.runtime.task import run_logger, task
 
 
@@ -18,6 +27,39 @@ def start_quality_agent() -> None:
     """Have Great Expectations loaded by the time it is needed: it takes seconds, beside the transfer."""
     with open_resources() as (settings, _):
         agent.start_agent(settings)
+
+
+@task(task_run_name="inspect {image.name}", **retrying())
+def inspect_image(image: Image, landed: Landed) -> Inspected:
+    """Return the boot facts and how they agree with the form. Raises UnsafeImage, FormatMismatch."""
+    check_verdict(landed.verdict, image.format)
+    place = landed.held[0]
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
+        with landing_reader(storage, place.landing_id) as reader:
+            facts = boot_facts(reader, landed.verdict.format)
+    findings = boot_findings(image, facts)
+    for finding in findings:
+        run_logger().warning(finding.described)
+    return Inspected(boot=facts, findings=findings)
+
+
+@task(task_run_name="convert {image.name} for {place.image_storage}", **retrying())
+def convert(image: Image, landed: Landed, place: LandedOn) -> StoredCopy:
+    """Return the file that the storage will keep: the landing itself where it keeps the format that was added.
+
+    The landing that a file was converted from is kept until the image is published. Raises ConversionFailed, MissingProgram.
+    """
+    with open_resources() as (settings, catalog):
+        storage = open_image_storage(catalog.image_storage(place.image_storage), settings)
+        wanted = storage.stored_format(image.format)
+        if wanted == image.format:
+            return StoredCopy(
+                image_storage=storage.name, landing_id=place.landing_id, format=wanted,
+                size_bytes=landed.digests.size_bytes, digests=landed.digests, stored_bytes=place.stored_bytes,
+            )  # fmt: skip
+        with progress(key_of("convert", image.id, storage.name), f"convert {image.name} to {wanted}") as meter:
+            return convert_landing(storage, place.landing_id, image.format, settings, meter)
 
 
 @task(task_run_name="check quality of {image.name}", **retrying())
