@@ -14,7 +14,7 @@ from catalog.settings import Settings
 from tasks.runtime.resources import open_bucket
 
 if TYPE_CHECKING:
-    from storage.uploads import UploadPlace, Uploads
+    from storage.uploads import Upload, UploadPlace, Uploads
 
 KNOWN_S = 10.0
 """How long the catalog is not asked again for its buckets: whoever looks at a page wants to know of all uploads."""
@@ -34,12 +34,9 @@ def check_upload(uploads: "Uploads", draft: Image) -> int:
     account, InvalidRequest for one that is not whole, and for an id that the image of another account's upload will have.
     """
     _check_id(uploads, draft)
-    scheme, _, upload_id = draft.source.partition("://")
-    if scheme != UPLOAD:
+    if (upload_id := _sent_as(draft.source)) is None:
         return 0
-    upload = uploads.get(upload_id)
-    if not upload.is_for(draft.owner):
-        raise UploadNotFound(upload_id)  # another's does not exist for it
+    upload = _own(uploads, upload_id, draft.owner)
     if (sent := uploads.offset(upload.id)) != upload.length:
         allowed = f"a whole upload: {sent} of {upload.length} bytes were sent; go on with it on the console"
         raise InvalidRequest("image_path", draft.source, allowed)
@@ -61,14 +58,24 @@ def discard_source(url: str, settings: Settings, account: str) -> None:
 
     One in a bucket that does not answer now is left to the next sweep.
     """
-    from storage.uploads import ID
-
-    scheme, _, upload_id = url.partition("://")
-    if scheme == UPLOAD and ID.match(upload_id):
+    if (upload_id := _sent_as(url)) is not None:
         uploads = open_uploads(settings)
         with suppress(UploadNotFound, StorageError):
-            if uploads.get(upload_id).is_for(account):
-                uploads.discard(upload_id)
+            uploads.discard(_own(uploads, upload_id, account).id)
+
+
+def _sent_as(source: str) -> str | None:
+    """Return the id of the upload that a source is, None for one that comes from elsewhere."""
+    scheme, _, upload_id = source.partition("://")
+    return upload_id if scheme == UPLOAD else None
+
+
+def _own(uploads: "Uploads", upload_id: str, account: str) -> "Upload":
+    """Return an account's upload. Raises UploadNotFound also for another's: it does not exist for it."""
+    upload = uploads.get(upload_id)
+    if not upload.is_for(account):
+        raise UploadNotFound(upload_id)
+    return upload
 
 
 class CatalogBuckets:
