@@ -5,9 +5,8 @@ from uuid import UUID
 
 from catalog.errors import InvalidRequest
 from catalog.records import Image, ImageType
-from catalog.rules.images.boot import media_of, settled_bios_mode
 from catalog.rules.images.checksums import read_expected
-from catalog.rules.images.draft import Draft, check_draft
+from catalog.rules.images.draft import Draft, settled_draft
 from flows.requests import AddSystemImage, AddVolumeImage
 from storage.boot.machine import BOOTED
 from storage.sources import carries_secret, mask, split_urls
@@ -29,12 +28,11 @@ def draft_image(request: AddSystemImage | AddVolumeImage, identity: str, now: da
         credentials=request.credentials,
         boots=isinstance(request, AddSystemImage) and request.boot_check == "boots",
     )
-    check_draft(draft, BOOTED)
-    return draft
+    return settled_draft(draft, BOOTED)
 
 
 def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetime) -> Image:
-    """Return the image without the checksum that is expected of it."""
+    """Return the image as it was asked for, without the checksum that is expected of it."""
     kind: ImageType = "System" if isinstance(request, AddSystemImage) else "Volume"
     settings = _boot_settings(request) if isinstance(request, AddSystemImage) else {}
     image = Image(
@@ -44,7 +42,6 @@ def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetim
         image_type=kind,
         format=request.image_format,
         format_stored=request.image_format,
-        media=media_of(kind, request.image_format),
         source=mask(request.image_path),
         image_storages=tuple(dict.fromkeys(request.image_storages)),
         owner=request.account,
@@ -59,13 +56,12 @@ def _image(request: AddSystemImage | AddVolumeImage, identity: str, now: datetim
 
 
 def _boot_settings(request: AddSystemImage) -> dict[str, object]:
-    asked = request.bios_mode if "bios_mode" in request.model_fields_set else None
     return {
         "cpu_architecture": request.cpu_architecture,
         "platform": request.platform,
         "os": request.os,
         "virtio": request.virtio,
-        "bios_mode": settled_bios_mode(asked, request.cpu_architecture, request.elastic_baremetal),
+        "bios_mode": request.bios_mode if "bios_mode" in request.model_fields_set else None,
         "enable_csm": request.enable_csm,
         "elastic_baremetal": request.elastic_baremetal,
     }

@@ -21,7 +21,15 @@ from catalog.records import Architecture, BiosMode, Image, ImageFormat, ImageTyp
 from catalog.rules.images.contradictions import contradictions
 from catalog.rules.images.operating_systems import UEFI_LIST, uefi_support
 
-__all__ = ["check_image", "check_system_image", "check_volume_image", "contradictions", "media_of", "settled_bios_mode"]
+__all__ = [
+    "check_image",
+    "check_system_image",
+    "check_volume_image",
+    "contradictions",
+    "media_of",
+    "settled",
+    "settled_bios_mode",
+]
 
 MEDIA: Mapping[ImageType, Mapping[ImageFormat, Media]] = {
     "System": {"raw": "Template", "qcow2": "Template", "vmdk": "Template", "iso": "ISO"},
@@ -53,6 +61,18 @@ def settled_bios_mode(asked: BiosMode | None, architecture: Architecture, elasti
     if asked is not None:
         return asked
     return "UEFI" if elastic_baremetal else MODES[architecture][0]
+
+
+def settled(image: Image) -> Image:
+    """Return an image with what follows from what was asked for: its medium, and a BIOS mode where none was.
+
+    Raises InvalidRequest for a format that its type does not have.
+    """
+    image = image.model_copy(update={"media": media_of(image.image_type, image.format)})
+    if image.cpu_architecture is None:
+        return image
+    mode = settled_bios_mode(image.bios_mode, image.cpu_architecture, image.elastic_baremetal)
+    return image.model_copy(update={"bios_mode": mode})
 
 
 def check_image(image: Image) -> None:

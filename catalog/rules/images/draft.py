@@ -1,4 +1,4 @@
-"""What an add asks for, checked before anything is recorded: every rule of the form, in one call.
+"""What an add asks for, settled and checked before anything is recorded: every rule of the form, in one call.
 
 | field | refused | by |
 |---|---|---|
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from catalog.errors import InvalidRequest
 from catalog.records import Architecture, Image, Record
-from catalog.rules.images.boot import check_image
+from catalog.rules.images.boot import check_image, settled
 from catalog.rules.images.builds import check_labels, check_version
 from catalog.rules.images.checksums import SUMS, Checksum, ChecksumList
 from catalog.rules.images.naming import check_description, check_name
@@ -38,8 +38,17 @@ class Draft(Record):
     boots: bool = False
 
 
-def check_draft(draft: Draft, tried: Collection[Architecture]) -> None:
-    """Raise InvalidRequest for the first rule of the form that a draft breaks. tried: architectures that can be booted here."""
+def settled_draft(draft: Draft, tried: Collection[Architecture]) -> Draft:
+    """Return a draft with what follows from what was asked for. Raises InvalidRequest for the first rule of the form that it breaks.
+
+    tried: architectures that can be booted here.
+    """
+    draft = draft.model_copy(update={"image": settled(draft.image)})
+    _check(draft, tried)
+    return draft
+
+
+def _check(draft: Draft, tried: Collection[Architecture]) -> None:
     check_name(draft.image.name)
     check_description(draft.image.description)
     if draft.image.family is not None:

@@ -5,7 +5,7 @@ import pytest
 from catalog.errors import InvalidRequest
 from catalog.records import Architecture
 from catalog.rules.images.checksums import Checksum, ChecksumList
-from catalog.rules.images.draft import Draft, check_draft
+from catalog.rules.images.draft import Draft, settled_draft
 from tests.catalog.samples import an_image
 
 TRIED: tuple[Architecture, ...] = ("x86_64",)
@@ -30,7 +30,21 @@ def a_draft(image: dict[str, object] | None = None, **fields: object) -> Draft:
     ],
 )
 def test_what_breaks_no_rule_passes(draft: Draft) -> None:
-    check_draft(draft, TRIED)
+    settled_draft(draft, TRIED)
+
+
+@pytest.mark.parametrize(
+    ("image", "medium", "mode"),
+    [
+        ({"bios_mode": None}, "Template", "Legacy"),
+        ({"bios_mode": None, "cpu_architecture": "aarch64"}, "Template", "UEFI"),
+        ({"bios_mode": "UEFI", "format": "iso"}, "ISO", "UEFI"),
+        ({"image_type": "Volume", "cpu_architecture": None, "bios_mode": None}, "DataTemplate", None),
+    ],
+)
+def test_what_was_left_open_is_settled(image: dict[str, object], medium: str, mode: str | None) -> None:
+    settled = settled_draft(a_draft(image), TRIED).image
+    assert (settled.media, settled.bios_mode) == (medium, mode)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +63,7 @@ def test_what_breaks_no_rule_passes(draft: Draft) -> None:
 )  # fmt: skip
 def test_the_first_rule_that_is_broken_is_named(draft: Draft, parameter: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said) as caught:
-        check_draft(draft, TRIED)
+        settled_draft(draft, TRIED)
     assert caught.value.parameter == parameter
 
 
