@@ -26,7 +26,7 @@ WORK_DIRECTORY = "prefect.deployments.steps.set_working_directory"
 RUN_ENVIRONMENT = "imagewright_run_environment"
 _PLACEHOLDER = f"prefect.variables.{RUN_ENVIRONMENT}"
 JOB_TEMPLATE = {
-    # A value written here would be joined with a run's own `env`, any other placeholder be replaced by it: a Prefect variable is neither.
+    # A run's own `env` is merged into a literal value and replaces any other placeholder, but not a Prefect variable.
     "job_configuration": {"env": f"{{{{ {_PLACEHOLDER} }}}}"},
     "variables": {
         "type": "object",
@@ -34,7 +34,7 @@ JOB_TEMPLATE = {
         "additionalProperties": False,
     },
 }
-"""Nothing of how a run is started can be chosen with the run or its deployment: no command, environment or folder."""
+"""Job template: neither a run nor its deployment can choose the command, environment or working directory."""
 HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 
 
@@ -58,7 +58,7 @@ async def apply() -> tuple[str, ...]:
 
 
 async def put_work_pool(client: "PrefectClient") -> None:
-    """Create or update the work pool and its queues: processes on the worker's host, all started the same way."""
+    """Create or update the work pool and its queues. Its runs are processes on the worker's host, all started alike."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.variables import Variable
 
@@ -69,18 +69,18 @@ async def put_work_pool(client: "PrefectClient") -> None:
 
 
 async def put_queues(client: "PrefectClient", names: Mapping[str, int | None]) -> None:
-    """Create the queues of the work pool that are not there yet, each with its priority, None for the last."""
+    """Create the missing queues of the work pool, each with its priority (None: the last)."""
     from prefect.exceptions import ObjectAlreadyExists
 
     known = {queue.name for queue in await client.read_work_queues(work_pool_name=POOL)}
     for name, priority in names.items():
         if name not in known:
-            with suppress(ObjectAlreadyExists):  # another host's worker was quicker
+            with suppress(ObjectAlreadyExists):  # another host's worker created it first
                 await client.create_work_queue(name=name, priority=priority, work_pool_name=POOL)
 
 
 async def _drop_job_variables(client: "PrefectClient", deployments: "Iterable[DeploymentResponse]") -> None:
-    """Take from the deployments that are there what an older version, or somebody else, wrote about how runs are started."""
+    """Remove job variables that an older version, or somebody else, left on existing deployments."""
     from prefect.client.schemas.actions import DeploymentUpdate
 
     for found in deployments:
@@ -99,7 +99,7 @@ def _operation(row: DeploymentDefinition) -> Operation:
 
 
 def said(row: DeploymentDefinition) -> dict[str, Any]:
-    """Return what `create_deployment` is told of a deployment."""
+    """Return the arguments of `create_deployment` for a deployment."""
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 
     cancelling = ConcurrencyOptions(
@@ -111,7 +111,7 @@ def said(row: DeploymentDefinition) -> dict[str, Any]:
         "tags": list(row.tags),
         "parameters": dict(row.parameters),
         "parameter_openapi_schema": form(_operation(row).request),
-        # The flow validates with the same model and says it better; the schema is simplified for the form.
+        # The flow validates with the same model and gives better messages; this schema is simplified for the form.
         "enforce_parameter_schema": False,
         "entrypoint": row.entrypoint,
         "pull_steps": [{WORK_DIRECTORY: {"directory": str(ROOT)}}],
@@ -139,7 +139,7 @@ def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":
 
 
 def form(request: type) -> dict[str, Any]:
-    """Return the schema of the parameters of a flow that takes this request: without the flow, whose import takes seconds."""
+    """Return the parameter schema of a flow that takes this request, without importing the flow, which takes seconds."""
     from prefect.utilities.callables import parameter_schema
 
     def flow() -> None: ...

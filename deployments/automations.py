@@ -1,11 +1,11 @@
-"""Automations that earlier versions put on the server and that have to go."""
+"""Remove the automations that earlier versions created on the server."""
 
 CRASH_SILENT_RUNS = "crash-silent-runs"
-"""It made runs Crashed by the clock of the host that sent their heartbeats: one that was minutes behind lost all of them."""
+"""It judged heartbeats by the clock of the host that sent them: on a host minutes behind, every run became Crashed."""
 
 
 async def remove_automations() -> None:
-    """Take off the server what is no longer wanted; a no-op where nothing is."""
+    """Delete obsolete automations from the server; a no-op if there are none."""
     from prefect.automations import Automation
 
     try:

@@ -1,4 +1,4 @@
-"""The deployments, as the operations' rows say."""
+"""The deployments, derived from the operations' rows."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ from flows.registry import OPERATIONS, Cron, Operation
 
 ROOT = Path(__file__).parents[1]
 POOL = "images"
-"""The work pool whose workers take the runs."""
+"""The work pool whose workers take all runs."""
 
 
 class Schedule(Record):
-    """When a deployment runs by itself: a cron line in UTC. parameters: empty for the deployment's own."""
+    """A deployment's schedule: a cron line in UTC. parameters: empty to use the deployment's own."""
 
     cron: str
     timezone: str = "UTC"
@@ -25,7 +25,11 @@ class Schedule(Record):
 
 
 class DeploymentDefinition(Record):
-    """One deployment. queue: of the work pool, where its runs wait. single: one run at a time, another is cancelled; grace_s: how long one that died keeps its place."""
+    """One deployment.
+
+    queue: the work queue its runs wait in. single: one run at a time, a second one is cancelled; grace_s: how long a run
+    that died keeps its concurrency slot.
+    """
 
     name: str
     entrypoint: str
@@ -39,12 +43,12 @@ class DeploymentDefinition(Record):
 
 
 def definitions() -> tuple[DeploymentDefinition, ...]:
-    """Return every deployment: one an operation."""
+    """Return all deployments, one per operation."""
     return tuple(map(definition_of, OPERATIONS.values()))
 
 
 def definition_of(row: Operation) -> DeploymentDefinition:
-    """Return an operation's deployment. What is scheduled can be run without a request, and is told apart by a tag."""
+    """Return an operation's deployment. A scheduled one runs without a request and has a tag that says so."""
     return DeploymentDefinition(
         name=row.deployment,
         entrypoint=f"{row.module}.{row.name}",

@@ -1,4 +1,4 @@
-"""Write what is derived from the operations' rows and kept in the tree: `python -m deployments.generate`."""
+"""Generate the files in the tree that derive from the operations' rows: `python -m deployments.generate`."""
 
 import ast
 import json
@@ -30,7 +30,7 @@ def _exports(names: Iterable[tuple[str, str]]) -> str:
 
 
 def results() -> str:
-    """Return the module that says what operations return: whoever asks from afar gets JSON, and loads no flow."""
+    """Return the module of operations' result types: remote clients get JSON and import no flow."""
     returned = {name: _returned(row) for name, row in sorted(OPERATIONS.items())}
     records = sorted(
         {node.id for kind in returned.values() for node in ast.walk(kind) if isinstance(node, ast.Name)} - {"tuple"}
@@ -53,7 +53,7 @@ RESULTS: Mapping[str, object] = {{
 
 
 def _returned(row: Operation) -> ast.expr:
-    """Return what a flow's function is annotated to return."""
+    """Return the return annotation of a flow's function."""
     spec = find_spec(row.module)
     text = Path(spec.origin).read_text() if spec and spec.origin else ""
     found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == row.name]
@@ -67,7 +67,7 @@ COLUMNS = ("flow", "rights", "by itself (UTC)", "lock", "what is left if it dies
 
 
 def flows_readme() -> str:
-    """Return `flows/README.md` with its table of operations, those of a room that differ in nothing on one line."""
+    """Return `flows/README.md` with its table of operations; operations of a room with equal rows share a line."""
     before, _, rest = (ROOT / "flows/README.md").read_text().partition(OPEN)
     lines = [COLUMNS, ("---",) * len(COLUMNS), *_operations()]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -96,7 +96,7 @@ pull:
 
 
 def prefect_yaml() -> str:
-    """Return the deployments as Prefect's own command reads them."""
+    """Return `prefect.yaml`, the deployments as Prefect's own command reads them."""
     import yaml
 
     rows = {"deployments": [_deployment(row) for row in definitions()]}
@@ -114,7 +114,7 @@ def _deployment(row: DeploymentDefinition) -> dict[str, object]:
 
 
 def openapi() -> str:
-    """Return the OpenAPI document of the API, as the service itself answers it."""
+    """Return the OpenAPI document of the API, as the service serves it."""
     from catalog.settings import Settings
     from console.api.v1.app import create_api
     from console.oidc.signing_in import OidcSignIn
@@ -139,11 +139,11 @@ FILES: Mapping[str, Callable[[], str]] = {
     "docs/openapi.json": openapi,
     "docs/catalogue.schema.json": catalogue_schema,
 }
-"""Every generated file, with what makes it."""
+"""Generated file → the function that makes its content."""
 
 
 def main() -> None:
-    """Write them all."""
+    """Write all generated files."""
     for name, made in FILES.items():
         (ROOT / name).write_text(made())
 

@@ -1,4 +1,4 @@
-"""Processes that serve together: each with a log of its own, ended together, the one that dies named."""
+"""Run several server processes together: each has its own log, all stop together, and one that dies is named."""
 
 import contextlib
 import os
@@ -17,16 +17,16 @@ START_S = 180.0
 HOST = "127.0.0.1"
 EVERYWHERE = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  # what is asked for, and where that is looked for
 GRACE_S = 25.0
-"""How long a process has to end in order: a worker ends its runs meanwhile."""
+"""How long a process may take to stop; a worker ends its runs in that time."""
 
 
 @contextlib.contextmanager
 def until_told() -> Iterator[None]:
-    """End the block in order at SIGTERM or Ctrl-C, which may come from a shell that has it ignored in the background."""
+    """Leave the block cleanly at SIGTERM or Ctrl-C, even if a shell started us in the background with SIGINT ignored."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the command held it back while we loaded
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the command blocked it while we loaded
         yield
 
 
@@ -34,7 +34,7 @@ def until_told() -> Iterator[None]:
 def running(
     name: str, logs: Path, environment: Mapping[str, str], *arguments: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a module with its output in a log; end it, gently first, when the block ends."""
+    """Run a module for the block with its output in a log; then terminate it, and kill it if it does not stop."""
     with open(logs / f"{name}.log", "ab", opener=closed) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments], env=environment, cwd=ROOT,
@@ -52,7 +52,7 @@ def running(
 
 
 def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", name: str, logs: Path) -> None:
-    """Wait until a process is ready. Exits with a sentence that names its log where it ended, or takes minutes."""
+    """Wait until a process is ready. Exits with a sentence that names its log if it ended or takes minutes."""
     deadline = time.monotonic() + START_S
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -61,7 +61,7 @@ def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", na
 
 
 def watch(processes: Mapping[str, "subprocess.Popen[bytes]"], logs: Path) -> None:
-    """Wait until one of them ends, and exit with a sentence that names its log."""
+    """Wait until one of the processes ends, then exit with a sentence that names its log."""
     while True:
         for name, process in processes.items():
             if process.poll() is not None:
@@ -70,14 +70,14 @@ def watch(processes: Mapping[str, "subprocess.Popen[bytes]"], logs: Path) -> Non
 
 
 def require_free(ports: Mapping[str, int], host: str = HOST) -> None:
-    """Exit where something listens already. ports: by the option that chooses each."""
+    """Exit if a port is in use. ports: by the option that sets each."""
     for option, port in ports.items():
         if listens(port, host):
             sys.exit(f"imagewright: port {port} is taken by another program; give a free one with {option}")
 
 
 def listens(port: int, host: str = HOST) -> bool:
-    """Tell whether anybody listens on a port of this machine. host: `0.0.0.0` and `::` are asked on loopback."""
+    """Tell whether a port of this machine is in use. host: `0.0.0.0` and `::` are tried on loopback."""
     try:
         socket.create_connection((EVERYWHERE.get(host, host), port), timeout=1).close()
     except OSError:

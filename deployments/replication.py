@@ -38,7 +38,7 @@ FIELDS = (
 
 
 class ReplicationRule(Record):
-    """What is kept on the target, and when it is brought up to date (cron, UTC)."""
+    """The images to keep on the target, and the schedule of the syncs (cron, UTC)."""
 
     name: str
     source: str
@@ -53,7 +53,7 @@ class ReplicationRule(Record):
     active: bool = True
 
     def definition(self) -> DeploymentDefinition:
-        """Return the deployment. One run at a time: a rule that takes longer than its interval skips a turn."""
+        """Return the deployment. One run at a time: a rule that takes longer than its interval skips a run."""
         plain = definition_of(row_of(SyncImages))
         request = self.model_dump(mode="json", include=set(FIELDS), exclude_none=True)
         slug = f"{PREFIX}rule"
@@ -72,7 +72,7 @@ class ReplicationRule(Record):
 
 
 async def add_rule(rule: ReplicationRule) -> str:
-    """Put a rule on the server, or replace the one of that name; return its deployment's name. Raises InvalidRequest."""
+    """Create a rule on the server, or replace the one of that name; return its deployment's name. Raises InvalidRequest."""
     from prefect.client.orchestration import get_client
 
     from deployments.apply import put_deployment, put_work_pool
@@ -94,7 +94,7 @@ async def rules() -> tuple[ReplicationRule, ...]:
 
 
 async def remove_rule(name: str) -> None:
-    """Take a rule off the server; what it has brought stays. A no-op if there is none."""
+    """Delete a rule from the server; the images it synced stay. A no-op if there is none."""
     from prefect.client.orchestration import get_client
 
     async with get_client() as client:

@@ -1,4 +1,4 @@
-"""Everything on one machine, on loopback: Prefect server, worker, deployments, console. `imagewright serve`, `make serve`."""
+"""`imagewright serve`, `make serve`: Prefect server, worker, deployments and console on loopback of one machine."""
 
 import argparse
 import asyncio
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def serve(settings: Settings, port: int, console_port: int) -> None:
-    """Start everything, say where it is, and watch it. Exits with a sentence where a port is taken."""
+    """Start everything, print the addresses, and watch the processes. Exits with a sentence if a port is taken."""
     _check_free(port, console_port)
     privacy.close(settings)
     url = f"http://{HOST}:{port}/api"
@@ -77,7 +77,7 @@ def serve(settings: Settings, port: int, console_port: int) -> None:
 
 
 def _address(settings: Settings, port: int, console_port: int) -> ServerAddress:
-    """Return where everything is, with the link that makes the first administrator while there is no person."""
+    """Return all addresses, with the link that creates the first administrator while there is no person."""
     console = f"{'https' if settings.speaks_https else 'http'}://{HOST}:{console_port}"
     with open_catalog(settings.catalog_address) as catalog:
         setup = "" if catalog.has_person() else f"{console}/setup#{secrets.token_urlsafe(LINK_BYTES)}"
@@ -88,7 +88,7 @@ def _address(settings: Settings, port: int, console_port: int) -> ServerAddress:
 
 
 def _check_free(port: int, console_port: int) -> None:
-    """Exit where something listens already: the deployments would be put on a server that is somebody else's."""
+    """Exit if a port is in use: the deployments would be written to somebody else's server."""
     if port == console_port:
         sys.exit(f"imagewright: --port and --console-port are both {port}; give two different ports")
     require_free({"--port": port, "--console-port": console_port})
@@ -101,7 +101,7 @@ def _apply() -> None:
 
 
 def _warn_when_overdue() -> None:
-    """Say on stderr, every ten minutes, that no run is recovered. Begins when the first one had its time."""
+    """Warn on stderr every ten minutes while no recovery runs, once the first recovery is overdue."""
     from flows.registry import row_of
     from flows.requests import RecoverRuns
     from tasks.upkeep.overdue import LATE, recovery_overdue

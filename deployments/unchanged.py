@@ -1,4 +1,4 @@
-"""Is a deployment on the server as it is to be? What is so is left alone: writing all of them anew takes seconds at each start."""
+"""Compare deployments on the server with their definitions; skipping unchanged ones saves seconds per start."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ LIKE = (
     "name", "description", "parameters", "parameter_openapi_schema", "enforce_parameter_schema", "entrypoint", "pull_steps",
     "work_pool_name", "work_queue_name", "concurrency_options",
 )  # fmt: skip
-"""What the server answers by the name by which it is given."""
+"""Argument of `create_deployment` → the server's name of that field."""
 
 
 async def deployments_found(client: "PrefectClient") -> "Mapping[str, DeploymentResponse]":
@@ -32,7 +32,7 @@ async def deployments_found(client: "PrefectClient") -> "Mapping[str, Deployment
 
 
 def is_unchanged(found: "DeploymentResponse", said: Mapping[str, object]) -> bool:
-    """Tell whether a deployment is as it is said to `PrefectClient.create_deployment`. One that an operator paused stays so."""
+    """Tell whether a deployment equals the arguments of `create_deployment`. A pause by an operator is no difference."""
     limit = found.global_concurrency_limit
     return (
         all(_json(getattr(found, name)) == _json(said[name]) for name in LIKE)

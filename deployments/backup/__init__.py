@@ -1,1 +1,1 @@
-"""Backup and restore of all that is not images: the catalog, keys, Prefect's database."""
+"""Backup and restore of everything but the images: the catalog, keys and Prefect's database."""

@@ -1,4 +1,4 @@
-"""`python -m deployments.backup backup PLACE | restore BACKUP | migrate-home`: what the commands of these names run."""
+"""Entry point of three commands: `python -m deployments.backup backup PLACE | restore BACKUP | migrate-home`."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from flows.server.same_catalog import require_same_catalog
 
 
 def main() -> None:
-    """Make a backup, restore one or move the home's catalog, and say what was done."""
+    """Make a backup, restore one or move the home's catalog, and print a report."""
     parser = argparse.ArgumentParser(prog="imagewright")
     parser.add_argument("verb", choices=("backup", "restore", "migrate-home"))
     parser.add_argument("place", nargs="?", default="")

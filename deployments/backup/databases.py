@@ -1,4 +1,4 @@
-"""A whole database into one file and back, beside those who use it: SQLite by its online backup, PostgreSQL by its own programs."""
+"""Dump a whole database into one file while it is in use, and restore it: SQLite's online backup, PostgreSQL's tools."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ BUSY_S = 5.0
 
 
 class Database(Protocol):
-    """One database of ours."""
+    """A database that can be dumped and restored."""
 
     @property
     def kind(self) -> str:
@@ -30,21 +30,21 @@ class Database(Protocol):
         ...
 
     def exists(self) -> bool:
-        """Tell whether anything is there."""
+        """Tell whether the database has any content."""
         ...
 
     def dump(self, file: Path) -> None:
-        """Write all of it, as of one moment, to a file that is not there yet. Raises BackupFailed."""
+        """Write the whole database, as of one moment, to a new file. Raises BackupFailed."""
         ...
 
     def restore(self, file: Path) -> None:
-        """Put what a dump holds in place of all that is there, whole or not at all. Raises BackupFailed."""
+        """Replace the whole content by a dump's, all or nothing. Raises BackupFailed."""
         ...
 
 
 @dataclass(frozen=True)
 class Sqlite:
-    """A file."""
+    """A SQLite database file."""
 
     path: Path
     kind: str = "sqlite"
@@ -66,7 +66,7 @@ class Sqlite:
             raise BackupFailed(str(self.path), f"its database is damaged ({said}); restore an older backup")
 
     def restore(self, file: Path) -> None:
-        """Let a copy take the file's place. Raises BackupFailed where somebody has the one before open."""
+        """Replace the file by a copy of the dump. Raises BackupFailed if the present file is open somewhere."""
         make_folder(self.path.parent)
         if self.path.exists():
             self._end_journals()
@@ -74,31 +74,31 @@ class Sqlite:
             shutil.copyfile(file, aside)
 
     def _end_journals(self) -> None:
-        """Write what a journal holds into its file: the next file of this name would be taken for its own."""
+        """Checkpoint the journals into the file: SQLite would apply a journal left behind to the restored file."""
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as before:
                 before.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise BackupFailed(str(self.path), "somebody has it open; stop what runs on this home first") from error
-            for ending in JOURNALS:  # it is no database any more: nothing of it can be kept
+            for ending in JOURNALS:  # the file is no longer a database: nothing of it can be kept
                 Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """A database on a server. url: as SQLAlchemy has it; the password is given to programs by their environment."""
+    """A PostgreSQL database. url: an SQLAlchemy URL; programs get its password through their environment."""
 
     url: sa.URL
     kind: str = "postgresql"
 
     @property
     def shown(self) -> str:
-        """Return the address without password."""
+        """Return the URL without its password."""
         return self.url.render_as_string(hide_password=True)
 
     def exists(self) -> bool:
-        """Tell whether it has tables."""
+        """Tell whether the database has any tables."""
         engine = sa.create_engine(self.url.set(drivername="postgresql+psycopg", query=self._query()))
         try:
             with engine.connect() as connection:
@@ -109,11 +109,11 @@ class PostgreSQL:
             engine.dispose()
 
     def dump(self, file: Path) -> None:
-        """Have pg_dump write its own format, in one transaction."""
+        """Run pg_dump in its custom format; it reads in one transaction."""
         self._run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={file}")
 
     def restore(self, file: Path) -> None:
-        """Have pg_restore put it there in one transaction, what is there dropped first."""
+        """Run pg_restore in one transaction that first drops what exists."""
         self._run(
             "pg_restore", "--no-owner", "--no-privileges", "--clean", "--if-exists", "--single-transaction", str(file)
         )
@@ -136,7 +136,7 @@ class PostgreSQL:
         return plain.render_as_string(hide_password=False)
 
     def _query(self) -> dict[str, str]:
-        """Return the parameters by the names that libpq has for them; asyncpg calls one of them otherwise."""
+        """Return the URL's parameters under libpq's names; asyncpg names one of them differently."""
         names = {"ssl": "sslmode"}
         return {
             names.get(name, name): value if isinstance(value, str) else value[0]
@@ -149,7 +149,7 @@ class PostgreSQL:
 
 
 def database_at(address: str) -> Database:
-    """Return the database that an SQLAlchemy URL names, whatever its driver. Raises BackupFailed."""
+    """Return the database that an SQLAlchemy URL names, with any driver. Raises BackupFailed."""
     url = sa.make_url(address)
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database not in (None, "", ":memory:"):

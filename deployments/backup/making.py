@@ -1,4 +1,4 @@
-"""Making a backup: Prefect's database first, then the catalog, so that no run counts as done whose image the catalog does not have yet."""
+"""Make a backup: Prefect's database first, then the catalog, so that no completed run lacks its image in the catalog."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ from deployments.backup.prefect_database import prefect_database
 
 CATALOG, PREFECT, STORAGES = "catalog.dump", "prefect.dump", "storages.json"
 KEYS = ("console.key", "server.auth", "known_hosts")
-"""Files of the home that are kept beside the databases."""
+"""Files of the home that a backup holds besides the databases."""
 BLOCK = 1 << 20
 
 
 def back_up(settings: Settings, place: str) -> BackupReport:
-    """Make a backup below a place and note it in the catalog's log. Raises BackupFailed."""
+    """Make a backup in a place and note it in the catalog's log. Raises BackupFailed."""
     catalog_, prefect = database_at(settings.catalog_address), prefect_database()
     if not catalog_.exists():
         raise BackupFailed(place, "there is no catalog yet, so there is nothing to keep")
@@ -43,11 +43,11 @@ def back_up(settings: Settings, place: str) -> BackupReport:
 
 
 def _written(settings: Settings, folder: Path, catalog_: Database, prefect: Database) -> tuple[Backup, tuple[str, ...]]:
-    """Write the files and their manifest; return it, and the storages whose bytes are elsewhere."""
+    """Write the files and their manifest; return the manifest and the storages, whose bytes are not backed up."""
     prefects = prefect.kind if prefect.exists() else ""
     if prefects:
         prefect.dump(folder / PREFECT)
-    with open_catalog(settings.catalog_address) as catalog:  # it is ours, and of the present schema
+    with open_catalog(settings.catalog_address) as catalog:  # checks that it is our catalog, with the current schema
         figures, moment = catalog.figures(), catalog.now()
         storages = [
             record.model_dump(mode="json") for record in (*catalog.image_storages(), *catalog.primary_storages())
@@ -68,7 +68,7 @@ def _written(settings: Settings, folder: Path, catalog_: Database, prefect: Data
 
 
 def kept_file(file: Path) -> KeptFile:
-    """Return what a manifest says of a file."""
+    """Return a file's entry in the manifest."""
     digest, size = hashlib.sha256(), 0
     with file.open("rb") as content:
         while block := content.read(BLOCK):

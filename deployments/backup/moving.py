@@ -1,4 +1,4 @@
-"""From one machine to many: the catalog of a home into PostgreSQL. Images stay where they are and get their host."""
+"""Move a home's catalog into PostgreSQL, from one machine to many. Images stay in place and are assigned their host."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,9 +21,9 @@ UNDER_WAY = (ImageStatus.CREATING, ImageStatus.DOWNLOADING, ImageStatus.MIGRATIN
 
 
 def migrate_home(settings: Settings) -> MigrationReport:
-    """Copy the home's SQLite catalog into the empty PostgreSQL that the settings name, in one transaction.
+    """Copy the home's SQLite catalog into the empty PostgreSQL database that the settings name, in one transaction.
 
-    Raises InvalidRequest, HomeNotMigrated, and what a catalog raises that is damaged or away.
+    Raises InvalidRequest, HomeNotMigrated, and the catalog's own errors if it is damaged or unavailable.
     """
     source = _source(settings)
     report: list[MigrationReport] = []
@@ -38,7 +38,7 @@ def migrate_home(settings: Settings) -> MigrationReport:
 
 
 def _source(settings: Settings) -> Path:
-    """Return the catalog of the home. Raises where there is none, it is in use, or no PostgreSQL is named."""
+    """Return the home's catalog file. Raises if it is missing or in use, or if the settings name no PostgreSQL."""
     if not settings.catalog_is_shared:
         raise InvalidRequest(
             "IMAGEWRIGHT_CATALOG_URL", settings.catalog_url,
@@ -55,7 +55,7 @@ def _source(settings: Settings) -> Path:
 
 
 def _require_quiet(settings: Settings, change: Change) -> None:
-    """Raise where something is under way that only Prefect's server of this home could end."""
+    """Raise if an operation is under way that only this home's Prefect server could finish."""
     for status in UNDER_WAY:
         for image in change.images(status=status, limit=1):
             raise HomeNotMigrated(
@@ -65,7 +65,7 @@ def _require_quiet(settings: Settings, change: Change) -> None:
 
 
 def _settled(settings: Settings, change: Change, records: int) -> MigrationReport:
-    """Give what lies on this machine its host; return what was done."""
+    """Assign this host to everything that lies on this machine; return the report."""
     images = _of_this_host(change.image_storages(), settings)
     primaries = _of_this_host(change.primary_storages(), settings)
     for storage in images:
@@ -82,7 +82,7 @@ def _settled(settings: Settings, change: Change, records: int) -> MigrationRepor
 
 
 def _of_this_host(storages: Iterable[Storage], settings: Settings) -> tuple[Storage, ...]:
-    """Return the directories among storages, with this host as theirs."""
+    """Return the storages that are directories, with this host as their owner."""
     return tuple(
         storage.model_copy(update={"host": settings.host_name})
         for storage in storages
@@ -91,7 +91,7 @@ def _of_this_host(storages: Iterable[Storage], settings: Settings) -> tuple[Stor
 
 
 def _exports(settings: Settings, change: Change) -> int:
-    """Say of the files in this home's folder of exports whose they are; return how many. A folder that is set is said to be everybody's."""
+    """Assign this host to the exports in the home's own folder; return how many. A configured folder counts as shared."""
     if settings.exports is not None:
         return 0
     here = tuple(export for export in change.exports() if export.host is None and _is_below(export, settings))
@@ -105,7 +105,7 @@ def _is_below(export: ExportedImage, settings: Settings) -> bool:
 
 
 def _uploads(settings: Settings, change: Change) -> int:
-    """Say of the files that are being sent here where they are; return how many."""
+    """Record this host as the place of the uploads under way here; return how many."""
     if settings.uploads is not None:
         return 0
     here = tuple(Uploads(settings).all())
@@ -115,7 +115,7 @@ def _uploads(settings: Settings, change: Change) -> int:
 
 
 def _keep_links(settings: Settings, change: Change) -> None:
-    """Have all hosts sign with the key of this home: links that were given stay good, whoever is asked first."""
+    """Share this home's signing key with all hosts, so that existing download links stay valid on each of them."""
     key = settings.home / "console.key"
     if key.exists():
         change.shared_key(KEY_NAME, key.read_bytes().hex())

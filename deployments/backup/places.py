@@ -1,4 +1,4 @@
-"""Where backups are kept: a folder, or a prefix of a bucket. One that has no manifest is not whole, and not listed."""
+"""Places that keep backups: a folder or a bucket prefix. A backup without a manifest is incomplete and not listed."""
 
 import shutil
 from collections.abc import Iterator
@@ -22,30 +22,30 @@ class Place(Protocol):
     """Keeps backups, each a set of files under a name."""
 
     def names(self) -> list[str]:
-        """Return the whole backups, oldest first."""
+        """Return the names of the complete backups, oldest first."""
         ...
 
     def keep(self, name: str, files: Path) -> str:
-        """Keep the files of a folder as a backup, the manifest last; return where it is."""
+        """Store the files of a folder as a backup, the manifest last; return its location."""
         ...
 
     def fetched(self, name: str, into: Path) -> Path:
-        """Return a folder with the files of a backup, in `into` if they have to be brought."""
+        """Return a folder with the files of a backup; files that have to be downloaded go into `into`."""
         ...
 
 
 class Folder:
-    """Backups in folders of a folder."""
+    """Backups as subfolders of a folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def names(self) -> list[str]:
-        """Return the folders that have a manifest."""
+        """Return the subfolders that have a manifest."""
         return sorted(found.parent.name for found in self._path.glob(f"{PREFIX}*/{MANIFEST}"))
 
     def keep(self, name: str, files: Path) -> str:
-        """Copy aside, make it durable, then name it."""
+        """Copy under a temporary name, sync to disk, then rename."""
         aside, target = self._path / f".{name}.part", self._path / name
         shutil.rmtree(aside, ignore_errors=True)
         make_folder(aside)
@@ -66,7 +66,7 @@ class Folder:
 
 
 class Bucket:
-    """Backups below a prefix; credentials and endpoint are those of the environment, as for S3's own programs."""
+    """Backups below a bucket prefix; credentials and endpoint come from the AWS environment variables."""
 
     def __init__(self, url: str) -> None:
         import s3fs
@@ -75,18 +75,18 @@ class Bucket:
         self._files = s3fs.S3FileSystem(use_listings_cache=False)
 
     def names(self) -> list[str]:
-        """Return what has a manifest."""
+        """Return the backups that have a manifest."""
         found: list[str] = self._files.glob(f"{self._root}/{PREFIX}*/{MANIFEST}")
         return sorted(path.split("/")[-2] for path in found)
 
     def keep(self, name: str, files: Path) -> str:
-        """Send the files, the manifest last."""
+        """Upload the files, the manifest last."""
         for file in sorted(files.iterdir(), key=lambda found: (found.name == MANIFEST, found.name)):
             self._files.put_file(str(file), f"{self._root}/{name}/{file.name}")
         return f"{S3}{self._root}/{name}"
 
     def fetched(self, name: str, into: Path) -> Path:
-        """Bring the files."""
+        """Download the files."""
         for path in self._files.ls(f"{self._root}/{name}", detail=False):
             self._files.get_file(path, str(into / Path(path).name))
         return into
@@ -94,7 +94,7 @@ class Bucket:
 
 @contextmanager
 def opened(place: str) -> Iterator[Place]:
-    """Yield the place that was named. Raises BackupFailed where it does not answer."""
+    """Yield the named place. Raises BackupFailed if it does not answer."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -105,7 +105,7 @@ def opened(place: str) -> Iterator[Place]:
 
 @contextmanager
 def workspace(settings: Settings) -> Iterator[Path]:
-    """Yield an empty folder of this user alone, gone afterwards: on the disk that scratch is for, never in /tmp."""
+    """Yield an empty, private, temporary folder on the disk of the scratch folder, never in /tmp."""
     make_folder(settings.scratch_folder)
     with TemporaryDirectory(prefix="backup-", dir=settings.scratch_folder) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""Where Prefect's own database is: blocks with secrets, deployments, schedules and the history of runs live there."""
+"""Find Prefect's own database, which holds secret blocks, deployments, schedules and the history of runs."""
 
 from deployments.backup.databases import Database, database_at
 

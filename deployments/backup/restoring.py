@@ -1,4 +1,4 @@
-"""Restoring a backup on a machine where nothing of ours runs: everything is proven before anything is changed."""
+"""Restore a backup on a machine where no Imagewright process runs. The whole backup is verified before any change."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ VERSION = 1
 
 
 def restore(settings: Settings, asked: str, *, replace: bool) -> RestoreReport:
-    """Restore a backup, or the newest of a place. replace: in place of what is there. Raises BackupFailed."""
+    """Restore a backup, or the newest of a place. replace: overwrite existing data. Raises BackupFailed."""
     if running_server(settings) is not None:
         raise BackupFailed(asked, "`imagewright serve` runs on this home; stop it first, and all workers")
     place, name = _split(asked)
@@ -40,13 +40,13 @@ def restore(settings: Settings, asked: str, *, replace: bool) -> RestoreReport:
 
 
 def _split(asked: str) -> tuple[str, str]:
-    """Return the place and the backup's name, empty where only a place was given."""
+    """Return the place and the backup's name, which is empty if only a place was given."""
     place, _, name = asked.rstrip("/").rpartition("/")
     return (place or "/", name) if name.startswith(PREFIX) else (asked, "")
 
 
 def _proven(files: Path, asked: str) -> Backup:
-    """Return the manifest, every file compared with it."""
+    """Return the manifest after comparing every file with it."""
     try:
         backup = Backup.model_validate_json((files / MANIFEST).read_bytes())
     except ValidationError as error:
@@ -79,7 +79,7 @@ def _put_back(settings: Settings, backup: Backup, files: Path, *, replace: bool)
 
 
 def _target(database: Database, kind: str, what: str, *, replace: bool) -> Database:
-    """Return the database to be written. Raises BackupFailed where it is of another kind, or is there and must not be replaced."""
+    """Return the database to write. Raises BackupFailed if its kind differs, or if it exists and may not be replaced."""
     if database.kind != kind:
         raise BackupFailed(what, f"it was in {kind}, the settings here name {database.kind}; name a {kind} database")
     if database.exists() and not replace:
@@ -88,7 +88,7 @@ def _target(database: Database, kind: str, what: str, *, replace: bool) -> Datab
 
 
 def _images(settings: Settings) -> int:
-    """Open what was restored, an older SQLite being brought to the present schema, and count."""
+    """Open the restored catalog, which upgrades an older SQLite schema, and count its images."""
     with open_catalog(settings.catalog_address) as catalog:
         return sum(found.count for found in catalog.figures().images)
 

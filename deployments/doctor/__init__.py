@@ -1,1 +1,1 @@
-"""What is missing, misconfigured, stale or out of reach here: `imagewright doctor`."""
+"""`imagewright doctor`: find what is missing, misconfigured, stale or unreachable on this host."""

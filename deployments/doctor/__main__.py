@@ -1,4 +1,4 @@
-"""`python -m deployments.doctor [--json]`: what `imagewright doctor` runs. Exits 1 where something is not well."""
+"""Entry point of `imagewright doctor`: `python -m deployments.doctor [--json]`. Exits 1 if any check fails."""
 
 import argparse
 import json
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def findings() -> tuple[Finding, ...]:
-    """Return what was found. The home is looked at first: opening the catalog closes it."""
+    """Return all findings. The home comes first, because opening the catalog tightens its permissions."""
     try:
         settings = load_settings()
     except ValidationError as error:

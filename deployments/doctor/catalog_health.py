@@ -1,4 +1,4 @@
-"""The catalog: does it answer, is its schema ours, do clocks agree, how old are the last proofs and the last backup."""
+"""Check the catalog: connection, schema, clocks, and the age of the last proofs and the last backup."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,17 +18,17 @@ from deployments.doctor.examine import Finding
 
 CLOCKS_S = 5.0
 PROVEN_WITHIN = timedelta(days=8)
-"""Some replica is proven every night; two nights may fail, and a week end."""
+"""Some replica is verified every night; this allows for two failed nights and a weekend."""
 
 
 def has_catalog(settings: Settings) -> bool:
-    """Tell whether there is a catalog yet, without making one."""
+    """Tell whether a catalog exists, without creating one."""
     url = parse(settings.catalog_address)
     return url is None or url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()
 
 
 def schema_current(settings: Settings) -> Iterator[Finding]:
-    """Find a catalog that does not answer, or whose schema is another one; nothing is upgraded."""
+    """Report a catalog that does not answer or has another schema; upgrade nothing."""
     if not has_catalog(settings):
         yield Finding(check="catalog", ok=True, sentence="there is none yet; the first command makes it")
         return
@@ -56,7 +56,7 @@ def _schema(address: str, found: str | None) -> Finding:
 
 
 def clock_agrees(settings: Settings) -> Iterator[Finding]:
-    """Find a host whose clock differs from the database's."""
+    """Report a difference between this host's clock and the database's."""
     if not has_catalog(settings):
         return
     with open_catalog(settings.catalog_address) as catalog:
@@ -69,7 +69,7 @@ def clock_agrees(settings: Settings) -> Iterator[Finding]:
 
 
 def replicas_proven(settings: Settings) -> Iterator[Finding]:
-    """Find storages whose replicas are not proven any more."""
+    """Report storages whose replicas are no longer verified."""
     if not has_catalog(settings):
         return
     with open_catalog(settings.catalog_address) as catalog:
@@ -93,7 +93,7 @@ def _late(figures: Figures, name: str) -> str:
 
 
 def backup_fresh(settings: Settings) -> Iterator[Finding]:
-    """Find a catalog that was not backed up for longer than the setting allows."""
+    """Report a catalog whose last backup is older than the setting allows."""
     if not has_catalog(settings) or not settings.backup_days:
         return
     with open_catalog(settings.catalog_address) as catalog:

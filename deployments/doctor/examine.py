@@ -1,4 +1,4 @@
-"""Examinations: each in a thread of its own and bounded, so that one that hangs is told of and holds up nobody."""
+"""Run checks in parallel, each in its own thread with a time limit: one that hangs is reported and delays no other."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -9,11 +9,11 @@ from catalog.errors import ImagewrightError
 from catalog.records import Record
 
 LIMIT_S = 8.0
-"""How long anything is waited for, in all: a person waits."""
+"""Time limit for all checks together: a person is waiting."""
 
 
 class Finding(Record):
-    """What an examination found. sentence: what is so, and where it is not well what to do."""
+    """One result of a check. sentence: the state, and if it is not ok what to do."""
 
     check: str
     ok: bool
@@ -24,7 +24,7 @@ Examination = Callable[[], Iterable[Finding]]
 
 
 def examined(examinations: Mapping[str, Examination], limit_s: float = LIMIT_S) -> tuple[Finding, ...]:
-    """Return what all of them found, in their order; of one that does not end, that it did not."""
+    """Return the findings of all checks in their order; a check that does not end is reported as such."""
     found: dict[str, tuple[Finding, ...]] = {}
     threads = {name: _begun(name, examination, found) for name, examination in examinations.items()}
     deadline = time.monotonic() + limit_s

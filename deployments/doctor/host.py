@@ -1,4 +1,4 @@
-"""This host: settings, home, scratch, programs, libraries, the console's key."""
+"""Check this host: settings, home, scratch, programs, libraries and the console's key."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ LITTLE_BYTES = 2 << 30
 KEY_BYTES = 32
 SECRETS = ("console.key", "server.auth", "catalog.db")
 PROGRAMS = {"qemu-img": "qemu-utils", "file": "file"}
-"""Programs that runs start → the Debian package that has them."""
+"""Programs that runs start → the Debian package that provides them."""
 NETWORKS = ("allowed_networks", "monitoring_networks")
 
 
 def settings_valid(settings: Settings) -> Iterator[Finding]:
-    """Find variables that set nothing, and networks that are none."""
+    """Report environment variables that set nothing, and invalid networks."""
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     wrong = [_misspelt(name, known) for name in unknown_variables()]
     wrong += [said for name in NETWORKS for network in getattr(settings, name) if (said := _no_network(name, network))]
@@ -47,7 +47,7 @@ def _no_network(name: str, network: str) -> str:
 
 
 def home_closed(settings: Settings) -> Iterator[Finding]:
-    """Find a home that is missing, that others can read, or that can't be written."""
+    """Report a home that is missing, readable by others, or not writable."""
     home = settings.home
     if not home.is_dir():
         sentence = f"{home} is not there yet; the first command or `imagewright serve` makes it"
@@ -74,7 +74,7 @@ def _is_open(file: Path) -> bool:
 
 
 def scratch_room(settings: Settings) -> Iterator[Finding]:
-    """Find a scratch folder that is full or can't be written."""
+    """Report a scratch folder that is full or not writable."""
     for check, folder in {"scratch": settings.scratch_folder, "receiving": settings.receiving}.items():
         place = folder if folder.exists() else _nearest(folder)
         free = shutil.disk_usage(place).free
@@ -89,7 +89,7 @@ def scratch_room(settings: Settings) -> Iterator[Finding]:
 
 
 def programs_there(settings: Settings) -> Iterator[Finding]:
-    """Find programs that runs start and that are not installed."""
+    """Report programs that runs start but that are not installed."""
     wanted = {**PROGRAMS, **({"pg_dump": "postgresql-client"} if settings.catalog_url.startswith("postgresql") else {})}
     lacking = [
         f"{program} (Debian package {package})" for program, package in wanted.items() if not shutil.which(program)
@@ -99,7 +99,7 @@ def programs_there(settings: Settings) -> Iterator[Finding]:
 
 
 def libraries_in_range() -> Iterator[Finding]:
-    """Find libraries that are missing, or of a version that this one was not made for."""
+    """Report libraries that are missing or outside the supported version range."""
     wrong, seen = list[str](), dict[str, str]()
     for line in requires("imagewright") or ():
         wanted = Requirement(line)
@@ -120,7 +120,7 @@ def libraries_in_range() -> Iterator[Finding]:
 
 
 def console_key(settings: Settings) -> Iterator[Finding]:
-    """Find a key of download links that is no key."""
+    """Report an invalid key for download links."""
     key = settings.home / "console.key"
     if not key.exists():
         yield Finding(check="console key", ok=True, sentence=f"{key} is made by the console's first start")

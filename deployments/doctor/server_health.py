@@ -1,4 +1,4 @@
-"""Prefect's server: does it answer and take our password, are the deployments there and current, does anybody take up runs."""
+"""Check Prefect's server: connection, password, current deployments, and live workers."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ APPLY = "`python -m deployments.apply` puts them there"
 
 
 def server_api(settings: Settings, environment: Mapping[str, str]) -> ServerApi | None:
-    """Return the API of the server that a command here would talk to, None where there is none."""
+    """Return the API of the server that a command on this host would use, None if there is none."""
     url = chosen_server(environment, settings)
     if url is None:
         return None
@@ -31,7 +31,7 @@ def server_api(settings: Settings, environment: Mapping[str, str]) -> ServerApi 
 
 
 def server_answers(settings: Settings) -> Iterator[Finding]:
-    """Find a server that is not there, refuses us, or whose workers write another catalog."""
+    """Report a server that is unreachable, refuses us, or whose workers write another catalog."""
     api = server_api(settings, os.environ)
     if api is None:
         sentence = "none runs for this home, so nothing happens by itself; `imagewright serve` starts one"
@@ -45,7 +45,7 @@ def server_answers(settings: Settings) -> Iterator[Finding]:
 
 
 def deployments_current(settings: Settings) -> Iterator[Finding]:
-    """Find deployments that are missing, of another version, or whose schedules are off."""
+    """Report deployments that are missing, of another version, or with schedules turned off."""
     api = server_api(settings, os.environ)
     if api is None:
         return
@@ -87,7 +87,7 @@ def _workers(workers: Sequence[Mapping[str, Any]] | None) -> Finding:
 
 
 def recovery_fresh(settings: Settings) -> Iterator[Finding]:
-    """Find a server whose scheduled recovery does not come: everything else that is scheduled fails with it."""
+    """Report a server whose scheduled recovery does not run: then no other schedule runs either."""
     api = server_api(settings, os.environ)
     if api is None:
         return

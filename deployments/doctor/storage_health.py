@@ -1,4 +1,4 @@
-"""Image storages and primary storages: does each answer, take what is written, and have room."""
+"""Check image storages and primary storages: each answers, accepts a write and has room."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LOCAL = "env:"
 
 
 def storages_well(settings: Settings) -> Iterator[Finding]:
-    """Find storages that are away, refuse us or are full; each is asked by itself."""
+    """Report storages that are unavailable, refuse us or are full; each is checked separately."""
     if not has_catalog(settings):
         return
     with open_catalog(settings.catalog_address) as catalog:
@@ -76,7 +76,10 @@ def _room(check: str, room: Capacity) -> Finding:
 
 
 def _secret(name: str | None, settings: Settings) -> str | None:
-    """Return a secret's text, a block's by plain requests: importing Prefect takes longer than all examinations. Raises InvalidRequest."""
+    """Return a secret's text; a block is read by plain HTTP, as importing Prefect takes longer than all checks.
+
+    Raises InvalidRequest.
+    """
     if name is None:
         return None
     if name.startswith(LOCAL):

@@ -1,1 +1,1 @@
-"""What takes up runs on a host: Prefect workers whose runs are forked from a process that has everything loaded."""
+"""The host's worker: Prefect workers whose runs are forked from a process with everything preloaded."""

@@ -1,4 +1,4 @@
-"""`imagewright worker`: what a further host runs until Ctrl-C: a worker and the console, for a server and a catalog elsewhere."""
+"""`imagewright worker`: run a worker and a console on a further host, for a server and a catalog elsewhere."""
 
 import argparse
 import contextlib
@@ -38,7 +38,10 @@ def main() -> None:
 
 
 def checked_server(settings: Settings) -> str:
-    """Return the server that is worked for. Raises InvalidRequest for a setting that is missing, ServerUnreachable, PasswordRefused, OtherCatalog, CatalogUnavailable."""
+    """Return the server to work for.
+
+    Raises InvalidRequest for a missing setting, ServerUnreachable, PasswordRefused, OtherCatalog, CatalogUnavailable.
+    """
     server = prepare(settings)
     if server is None:
         raise InvalidRequest("PREFECT_API_URL", "", "the address of a Prefect server, such as https://host:4200/api")
@@ -54,7 +57,7 @@ def checked_server(settings: Settings) -> str:
 
 
 def _require_pool(server: str) -> None:
-    """Raise where the server can't be asked, or was never given our deployments."""
+    """Raise if the server can't be asked or does not have our work pool."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
@@ -68,7 +71,7 @@ def _require_pool(server: str) -> None:
         if error.response.status_code == HTTPStatus.UNAUTHORIZED:
             raise PasswordRefused(server) from error
         raise ServerUnreachable(server, f"it says {error.response.status_code}") from error
-    except (httpx.HTTPError, RuntimeError) as error:  # the one wrapped in the other, at the first request
+    except (httpx.HTTPError, RuntimeError) as error:  # the first request may wrap the one in the other
         raise ServerUnreachable(server, str(error.__cause__ or error) or "no answer came") from error
 
 
@@ -83,7 +86,7 @@ class NoWorkPool(ImagewrightError):
 
 
 def work(settings: Settings, server: str, console_host: str, console_port: int) -> None:
-    """Start worker and console, say what they serve, and watch them. Exits with a sentence where the port is taken."""
+    """Start worker and console, print what they serve, and watch them. Exits with a sentence if the port is taken."""
     require_free({"--console-port": console_port}, console_host)
     logs = settings.home / "logs"
     make_folder(logs)

@@ -1,4 +1,4 @@
-"""What a forked process does: run a flow as Prefect's own engine command does, or the hooks of one that ended."""
+"""A forked process's work: run a flow as Prefect's engine command does, or the hooks of a run that ended."""
 
 import atexit
 import logging
@@ -24,7 +24,7 @@ OBSERVER = "observe_flow_run_suspension"
 
 
 def work(order: Order) -> NoReturn:
-    """Do what was ordered and end the process with the code that the engine would end with."""
+    """Carry out an order and exit with the engine's exit code."""
     code = 1
     hear_again()
     try:
@@ -47,9 +47,9 @@ def _run(order: Order) -> None:
 
 
 def _hear_of_suspension_no_more() -> None:
-    """Do without the thread that each run has to hear of its suspension over a WebSocket of its own: the worker hears it.
+    """Disable the run's own thread and WebSocket that listen for its suspension: the worker listens instead.
 
-    It would take 0.4 s of an operation that takes as long.
+    Starting them takes 0.4 s, as long as a short operation itself.
     """
     if hasattr(flow_engine, OBSERVER):
         setattr(flow_engine, OBSERVER, lambda *_args, **_options: nullcontext())
@@ -76,9 +76,9 @@ def _flow(order: Order) -> Flow[..., Any]:
 
 
 def _leave(code: int) -> NoReturn:
-    """End without taking the interpreter apart, which would touch all that is shared with the parent.
+    """Exit without finalizing the interpreter, which would copy all pages shared with the parent.
 
-    What is registered for the end is done: Prefect sends its last logs and events then.
+    Exit handlers still run: Prefect sends its last logs and events in them.
     """
     atexit._run_exitfuncs()  # noqa: SLF001  # there is no public way
     logging.shutdown()

@@ -1,4 +1,4 @@
-"""Whether this host takes no new runs, as somebody asked by `imagewright drain-host`."""
+"""Whether `imagewright drain-host` has stopped this host from taking new runs."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from catalog.settings import Settings
 from tasks.hosts.beat import is_draining
 
 KNOWN_FOR_S = 10.0
-"""How long an answer of the catalog holds: a worker asks before each run that it takes up."""
+"""How long the catalog's answer is cached: a worker asks before each run that it takes."""
 
 log = logging.getLogger("prefect.imagewright.worker")
 
 
 class Draining:
-    """What the catalog says of this host. One in SQLite has no other host that could take the runs: nothing is asked."""
+    """Asks the catalog whether this host is drained; not a SQLite catalog, as no other host could take its runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -23,7 +23,7 @@ class Draining:
         self._asking = asyncio.Lock()
 
     async def __call__(self) -> bool:
-        """Tell whether the host is drained; while the catalog is away, as it was."""
+        """Tell whether the host is drained; while the catalog is unavailable, return the last answer."""
         if not self._settings.catalog_is_shared:
             return False
         async with self._asking:

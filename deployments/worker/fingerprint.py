@@ -1,4 +1,4 @@
-"""Whether what a process has loaded is still what would be loaded now: our code, the libraries, and the settings."""
+"""Fingerprint of our code, the libraries and the settings, to tell whether a loaded process is still current."""
 
 import hashlib
 import os
@@ -10,21 +10,21 @@ from deployments.definitions import ROOT
 
 PACKAGES = ("catalog", "storage", "tasks", "flows", "deployments")
 SETTINGS = ("pyproject.toml", "prefect.toml", ".env")
-"""Files beside the code that Prefect takes settings from."""
+"""Files in the source folder that Prefect reads settings from."""
 BEATS = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 OF_A_RUN = ("PREFECT__", BEATS)
-"""How the variables begin that each run has for itself."""
+"""Prefix of the environment variables that differ with each run."""
 
 
 def lasting(environment: Mapping[str, str | None]) -> dict[str, str]:
-    """Return what a run's environment has in common with that of all others."""
+    """Return the part of a run's environment that all runs share."""
     return {name: value for name, value in environment.items() if value is not None and not name.startswith(OF_A_RUN)}
 
 
 def fingerprint(environment: Mapping[str, str]) -> str:
-    """Return a digest of all that a loaded process depends on; a few milliseconds for some hundred files.
+    """Return a digest of everything that a loaded process depends on. Takes a few milliseconds for some hundred files.
 
-    environment: what all runs have in common.
+    environment: the part that all runs share.
     """
     digest = hashlib.sha256()
     for name in sorted(environment):

@@ -1,4 +1,4 @@
-"""The worker's side of the process that forks its runs: starting it, ordering from it, hearing how each run ended."""
+"""The worker's side of the forking process: start it, send it orders, receive how each run ended."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ class NotPreloaded(ImagewrightError):
 
 
 class Forked:
-    """A process that was forked for an order, as Prefect's process manager knows one: `pid`, `returncode`."""
+    """A process forked for an order, with the attributes that Prefect's process manager reads: `pid`, `returncode`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -34,19 +34,19 @@ class Forked:
         self._ended = asyncio.Event()
 
     def ended(self, code: int) -> None:
-        """Take down how it ended."""
+        """Record the exit code."""
         self.returncode = code
         self._ended.set()
 
     async def wait(self) -> int:
-        """Return how it ended, once it has."""
+        """Wait for the process to end and return its exit code."""
         await self._ended.wait()
         assert self.returncode is not None
         return self.returncode
 
 
 class ForkingParent:
-    """A running process that forks. `start` one; it lasts until `retire`, and its runs until they end."""
+    """A running process that forks runs. Made by `start`; it takes orders until `retire` and exits after its last run."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -61,7 +61,7 @@ class ForkingParent:
 
     @classmethod
     async def start(cls, environment: Mapping[str, str]) -> "ForkingParent":
-        """Start one with this environment, and return it when everything is loaded. Raises NotPreloaded."""
+        """Start a process with this environment and return it once everything is loaded. Raises NotPreloaded."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -84,16 +84,16 @@ class ForkingParent:
 
     @property
     def pid(self) -> int:
-        """Return its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Tell whether it can be ordered from."""
+        """Tell whether the process still takes orders."""
         return not self._listening.done()
 
     async def fork(self, order: Order) -> Forked:
-        """Have a process forked. Raises NotPreloaded."""
+        """Fork a process for an order. Raises NotPreloaded."""
         numbered = order.model_copy(update={"number": next(self._numbers)})
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         self._answers[numbered.number] = answer
@@ -108,17 +108,17 @@ class ForkingParent:
         return forked
 
     def retire(self) -> None:
-        """Let it end when its last run has; it takes no more orders."""
+        """Send no more orders; the process exits when its last run has ended."""
         with suppress(OSError):
             self._writer.write(b"\n")
 
     async def wait(self) -> None:
-        """Return when it has ended, with all its runs."""
+        """Wait until the process and all its runs have ended."""
         await self._listening
         await self._process.wait()
 
     def kill(self) -> None:
-        """End it and its runs at once."""
+        """Kill the process and its runs."""
         with suppress(ProcessLookupError):
             self._process.kill()
 
@@ -141,7 +141,7 @@ class ForkingParent:
             answer.set_exception(NotPreloaded(told.error))
 
     def _lost(self) -> None:
-        """End what it left: the kernel kills its children with it, their own programs are killed here."""
+        """Kill what a dead process left behind: the kernel killed its children, this kills the programs they started."""
         for forked in self._forked.values():
             with suppress(ProcessLookupError):
                 os.killpg(forked.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The one process at a time that runs are forked from: begun anew when code or settings changed, and every so often."""
+"""Keep the one process that runs are forked from; replace it when code or settings change, and after 1,000 runs."""
 
 import asyncio
 import logging
@@ -11,17 +11,17 @@ from deployments.worker.forks import Forked, ForkingParent, NotPreloaded
 from deployments.worker.orders import Order
 
 MOST_FORKED = 1000
-"""Runs of one process: whatever a library of it may leak or cut, it does not last."""
+"""Runs forked from one process before it is replaced, which bounds what its libraries may leak."""
 LOOK_S = 1.0
-"""How long it is believed that nothing changed."""
+"""How long a fingerprint is trusted before code and settings are looked at again."""
 AGAIN_S = 60.0
-"""How long after a failure runs are started the slow way before it is tried again with the same code and settings."""
+"""Seconds after a failed start before the same code and settings are tried again; until then runs start the slow way."""
 
 log = logging.getLogger("prefect.imagewright.worker")
 
 
 class Keeper:
-    """Hands out forked processes, of the present code and settings. An async context."""
+    """Forks processes with the current code and settings. An async context manager."""
 
     def __init__(self) -> None:
         self._parent: ForkingParent | None = None
@@ -32,7 +32,7 @@ class Keeper:
         self._retired: set[asyncio.Task[None]] = set()
 
     async def fork(self, order: Order) -> Forked:
-        """Have a process forked for an order. Raises NotPreloaded."""
+        """Fork a process for an order. Raises NotPreloaded."""
         parent = await self._present(lasting(order.environment))
         try:
             return await parent.fork(order)
@@ -42,7 +42,7 @@ class Keeper:
         return await (await self._present(lasting(order.environment))).fork(order)
 
     async def ready(self, environment: Mapping[str, str | None]) -> None:
-        """Have a process ready for runs with this environment. Raises NotPreloaded."""
+        """Make sure that a process is ready to fork runs with this environment. Raises NotPreloaded."""
         await self._present(lasting(environment))
 
     async def _present(self, environment: Mapping[str, str]) -> ForkingParent:
@@ -76,7 +76,7 @@ class Keeper:
         return parent
 
     def _retire(self) -> None:
-        """Let the present process go, with its last run."""
+        """Retire the current process; it exits after its last run."""
         if self._parent is not None:
             self._parent.retire()
             waited = asyncio.create_task(self._parent.wait())
@@ -88,6 +88,6 @@ class Keeper:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Let it go, and wait for its runs and those of its predecessors."""
+        """Retire the current process; wait for its runs and those of its predecessors."""
         self._retire()
         await asyncio.gather(*self._retired)

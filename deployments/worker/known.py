@@ -1,4 +1,4 @@
-"""What is needed to launch a run besides the run itself, asked of the server every few seconds instead of for each run."""
+"""Cache what launching a run needs besides the run itself: asked of the server every few seconds, not per run."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from deployments.worker.launcher import Launch
 from flows.registry import OPERATIONS
 
 FRESH_S = 5.0
-"""For how long an answer is good: a change of a deployment or of the pool is followed as quickly."""
+"""How long an answer is cached, and so how late a change of a deployment or of the pool takes effect."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class _Answer:
 
 
 class Known:
-    """Makes launches of runs of our deployments.
+    """Makes launches for runs of our deployments.
 
-    What the template of the pool says is taken, what a run or its deployment says besides is not looked at: neither chooses an
-    environment, a command or a folder.
+    Only the pool's template counts: job variables of a run or its deployment are ignored, so that neither can choose an
+    environment, a command or a working directory.
     """
 
     def __init__(self, worker_name: str) -> None:
@@ -37,7 +37,7 @@ class Known:
         self._answers: dict[UUID, _Answer] = {}
 
     async def launch(self, flow_run: FlowRun, client: PrefectClient, pool: WorkPool) -> Launch | None:
-        """Return how a run is launched; None if its deployment is none of ours. Raises ObjectNotFound, HTTPError."""
+        """Return a run's launch; None if its deployment is not ours. Raises ObjectNotFound, HTTPError."""
         if flow_run.deployment_id is None:
             return None
         answer = self._answers.get(flow_run.deployment_id)
@@ -48,13 +48,13 @@ class Known:
         return Launch(flow_run, answer.operation, self._prepared(answer.configuration, flow_run))
 
     async def environment(self, client: PrefectClient, pool: WorkPool) -> Mapping[str, str]:
-        """Return what the environment of any run will be, but for what is each run's own. Raises ObjectNotFound, HTTPError."""
+        """Return the environment that all runs share, without each run's own variables. Raises ObjectNotFound, HTTPError."""
         return self._prepared(await _configured(client, pool), FlowRun(flow_id=uuid4(), name="any"))
 
     def _prepared(self, configuration: ProcessJobConfiguration, flow_run: FlowRun) -> Mapping[str, str]:
         own = configuration.model_copy(deep=True)
         own.prepare_for_flow_run(flow_run, worker_name=self._worker_name)
-        # The worker beats: a thread of the run's own would cost it a second at its end.
+        # The worker sends the heartbeats: a thread in the run itself would cost it a second at its end.
         return {name: value for name, value in own.env.items() if value is not None and name != BEATS}
 
 
@@ -69,6 +69,6 @@ async def _configured(client: PrefectClient, pool: WorkPool) -> ProcessJobConfig
 
 
 def _operation_of(deployment: DeploymentResponse) -> str | None:
-    """Return which operation a deployment runs, by its entrypoint."""
+    """Return the operation that a deployment runs, by its entrypoint."""
     entrypoint = deployment.entrypoint
     return next((name for name, row in OPERATIONS.items() if f"{row.module}.{row.name}" == entrypoint), None)

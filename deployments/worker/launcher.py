@@ -1,7 +1,7 @@
-"""Runs as forked processes under Prefect's own supervision: states, hooks, cancellation and crashes are told by its runner.
+"""Launch runs as forked processes under Prefect's own runner, which reports states, hooks, cancellations and crashes.
 
-The parts are those that Prefect's process worker puts together for each run; here all runs of a host share them, which saves
-a client, a listener and a WebSocket a run.
+Prefect's process worker builds these parts for each run; here all runs of a host share them, which saves a client, a
+listener and a WebSocket per run.
 """
 
 import asyncio
@@ -30,31 +30,31 @@ from deployments.worker.orders import Order
 from tasks.runtime.runs.server import HEARTBEAT
 
 BEAT_S = 30.0
-"""Between two heartbeats of a run; `recover_runs` believes one dead after three."""
+"""Seconds between two heartbeats of a run; `recover_runs` takes a run for dead after three missed ones."""
 TOLD_AHEAD_S = (0.0, 0.3, 1.0)
 LEAVES_WITHIN_S = 10.0
-"""How long a suspended run may go on before its process is ended."""
+"""How long a suspended run may go on before its process is killed."""
 
 log = logging.getLogger("prefect.imagewright.worker")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A run that is to be forked. operation: its row's name; environment: all of it, without the run's own secrets."""
+    """A run to fork. operation: its row's name; environment: complete, but without the run's own secrets."""
 
     flow_run: FlowRun
     operation: str
     environment: Mapping[str, str]
 
     def order(self, **more: object) -> Order:
-        """Return the order that begins a process for it."""
+        """Return the order that starts a process for the run."""
         return Order.model_validate(
             {"number": 0, "job": "run", "operation": self.operation, "environment": self.environment, **more}
         )
 
 
 class Launcher:
-    """Begins runs, beats for them, and ends them as Prefect's cancellation wants. An async context."""
+    """Starts runs, sends their heartbeats, and ends them on cancellation. An async context manager."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -80,12 +80,12 @@ class Launcher:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """End the runs that are left, in order."""
+        """Terminate the remaining runs cleanly."""
         await asyncio.gather(*map(self._processes.kill, self._processes.flow_run_ids()))
         await self._stack.aclose()
 
     async def run(self, launch: Launch, begun: Callable[[int], None]) -> FlowRunExecutionResult | None:
-        """Run it to its end. begun: called with its process id. What becomes of it is told to the server."""
+        """Run a launch to its end and report its state to the server. begun: called with its process id."""
         run_id = launch.flow_run.id
         self._launches[run_id], self._left[run_id] = launch, asyncio.Event()
         executor = FlowRunExecutor(
@@ -104,22 +104,22 @@ class Launcher:
                 handle = await group.start(execute)
                 begun(handle.pid or 0)
         finally:
-            await asyncio.gather(*self._ending(run_id), return_exceptions=True)  # its hooks are told what was launched
+            await asyncio.gather(*self._ending(run_id), return_exceptions=True)  # its hooks need its launch
             self._launches.pop(run_id, None)
             self._left.pop(run_id, None)
         return result
 
     def running(self) -> set[UUID]:
-        """Return the runs that have a process now."""
+        """Return the runs that have a process."""
         return self._processes.flow_run_ids()
 
     def cancel(self, run_id: UUID) -> None:
-        """End a run of ours whose cancellation somebody asked for; of others, or asked again, a no-op."""
+        """End a run of ours that is to be cancelled; a no-op for other runs and for a second request."""
         if run_id in self.running() and not self._ending(run_id):
             self._soon(self._cancel(run_id), run_id)
 
     def suspend(self, run_id: UUID) -> None:
-        """End the process of a run of ours that somebody suspended; its state stays, and whoever resumes it starts it again."""
+        """End the process of a suspended run of ours; its state stays, and resuming starts a new process."""
         if run_id in self.running() and not self._ending(run_id):
             self._soon(self._relinquish(run_id), run_id)
 
@@ -133,13 +133,13 @@ class Launcher:
             await self._processes.kill(run_id)
 
     async def _leaves(self, run_id: UUID) -> bool:
-        """Tell whether a run ends by itself: one that suspended itself writes down what it asks after it is Suspended."""
+        """Tell whether a run ends by itself: one that suspended itself still records its question after it is Suspended."""
         with anyio.move_on_after(LEAVES_WITHIN_S):
             await self._left[run_id].wait()
         return run_id not in self.running()
 
     async def _now(self, run_id: UUID, expected: Callable[[State], bool]) -> FlowRun | None:
-        """Return a run if it is as was told: what is heard may be a minute old, or a moment ahead."""
+        """Return a run if its state is the expected one: an event may be a minute old, or ahead of the state."""
         for wait_s in TOLD_AHEAD_S:
             await asyncio.sleep(wait_s)
             flow_run = await self._client.read_flow_run(run_id)
@@ -162,7 +162,7 @@ class Launcher:
 
 
 class _Starter:
-    """Prefect's process starter: forks, and returns when the process has ended."""
+    """Implements Prefect's process starter: forks a process and returns when it has ended."""
 
     def __init__(self, keeper: Keeper, control: ControlChannel, launch: Launch) -> None:
         self._keeper, self._control, self._launch = keeper, control, launch
@@ -174,13 +174,13 @@ class _Starter:
         own = {
             "PREFECT__CONTROL_PORT": str(port),
             "PREFECT__CONTROL_TOKEN": token,
-            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",  # the worker has them run
+            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",  # the worker runs them
         }
-        begun = flow_run.model_copy(update={"state": Pending()}).model_dump_json()  # as the server has it by now
+        begun = flow_run.model_copy(update={"state": Pending()}).model_dump_json()  # the server's state by now
         order = self._launch.order(environment={**self._launch.environment, **own}, flow_run=begun)
         process = await self._keeper.fork(order)
         scope = create_isolated_termination_scope(process.pid)
-        task_status.started(ProcessHandle(process, scope))  # type: ignore[arg-type]  # it asks for no more than Forked has
+        task_status.started(ProcessHandle(process, scope))  # type: ignore[arg-type]  # Forked has all that it uses
         while process.returncode is None:
             with anyio.move_on_after(BEAT_S):
                 await process.wait()
@@ -189,24 +189,24 @@ class _Starter:
 
 
 def _beat(flow_run: FlowRun) -> None:
-    """Say that a run lives: in its own process that would be a thread, and a second at its end."""
+    """Send a run's heartbeat. From the run's own process it would take a thread, and a second at its end."""
     resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": flow_run.name}
     emit_event(HEARTBEAT, resource)
 
 
 class Hooks:
-    """Prefect's runner of hooks: each in a process of its own, as the run's has ended."""
+    """Implements Prefect's hook runner: each hook in a process of its own, as the run's process has ended."""
 
     def __init__(self, keeper: Keeper, launches: Mapping[UUID, Launch]) -> None:
         self._keeper, self._launches = keeper, launches
 
     async def run_cancellation_hooks(self, flow_run: FlowRun, state: State) -> None:
-        """Run what a flow has for its cancellation."""
+        """Run a flow's cancellation hooks."""
         if state.is_cancelling():
             await self._run("cancellation", flow_run, state)
 
     async def run_crashed_hooks(self, flow_run: FlowRun, state: State) -> None:
-        """Run what a flow has for its crash."""
+        """Run a flow's crash hooks."""
         if state.is_crashed():
             await self._run("crashed", flow_run, state)
 

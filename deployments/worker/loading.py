@@ -1,4 +1,4 @@
-"""What the process that forks runs has in memory: all that an add or a managing operation would import."""
+"""Preload the forking process with every import of adds and managing operations."""
 
 from contextlib import suppress
 from importlib import import_module
@@ -17,17 +17,17 @@ NOT_OURS = (
     "flows.cli",
     "flows.command",
 )
-"""What processes of their own load: hundreds of megabytes of Great Expectations, and what no run needs."""
+"""Modules not to preload: Great Expectations (hundreds of megabytes, has its own process) and what no run needs."""
 LIBRARIES = (
     "anyio._backends._asyncio", "graphviz", "numpy.ma", "oslo_utils.imageutils.format_inspector", "rich._emoji_codes",
     "prefect.concurrency._asyncio", "prefect.concurrency._sync", "prefect.task_engine", "prefect.utilities.visualization",
     "psycopg", "s3fs", "aiohttp", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.pysqlite",
 )  # fmt: skip
-"""What ours, or Prefect, import only where it is used: one that is not there any more is loaded by whoever needs it."""
+"""Modules that our code or Prefect import lazily. One that no longer exists is skipped; runs import what they need."""
 
 
 def load_everything() -> None:
-    """Import every flow and what it will need. Raises what an import raises: then runs are started the slow way."""
+    """Import every flow and its dependencies. Raises what an import raises; then runs are started the slow way."""
     for row in OPERATIONS.values():
         row.load()
     for name in _ours():
@@ -48,7 +48,7 @@ def _ours() -> list[str]:
 
 
 def _build_validators(model: type[BaseModel]) -> None:
-    """Build now what a model would build when it is first met: in each run anew."""
+    """Build the validators that a model would otherwise build at first use, again in each run."""
     for known in model.__subclasses__():
         if not known.__pydantic_complete__:
             known.model_rebuild(raise_errors=False)

@@ -1,4 +1,4 @@
-"""What the server tells the worker at once instead of when it asks: that a run waits, that one is to be cancelled."""
+"""Listen to the server's events, so that waiting runs, cancellations and suspensions are seen without polling."""
 
 import asyncio
 import logging
@@ -18,24 +18,24 @@ from deployments.worker.launcher import Launcher
 CANCELLING, SUSPENDED = "prefect.flow-run.Cancelling", "prefect.flow-run.Suspended"
 WAITING = ("prefect.flow-run.Scheduled", "prefect.flow-run.AwaitingRetry", "prefect.flow-run.Late")
 AGAIN_S = 2.0
-"""After how long the server is listened to again that could not be heard."""
+"""Seconds before reconnecting to a server whose events could not be received."""
 LOOK_S = 10.0
-"""How often it is asked for cancellations besides, for those that were not heard."""
+"""Seconds between polls for cancellations whose events were missed."""
 
 log = logging.getLogger("prefect.imagewright.worker")
 
 
 class Notices:
-    """Listens for as long as it runs, whatever becomes of the server meanwhile.
+    """Listens until it is cancelled, and reconnects whenever the server was unavailable.
 
-    waiting: called when a run was put before the workers; launcher: has the runs that are to be ended.
+    waiting: called when a run waits for a worker; launcher: has the runs to end.
     """
 
     def __init__(self, waiting: Callable[[], None], launcher: Launcher) -> None:
         self._waiting, self._launcher = waiting, launcher
 
     async def listen(self) -> None:
-        """Hear events, and again after a while when the server is away. Returns never."""
+        """Receive events; reconnect after a while when the server is unavailable. Never returns."""
         wanted = EventFilter(event=EventNameFilter(name=[CANCELLING, SUSPENDED, *WAITING]))
         level = logging.WARNING
         while True:
@@ -46,11 +46,11 @@ class Notices:
                         self._hear(event)
             except Exception as error:  # noqa: BLE001  # of sockets, TLS, JSON: what is not heard is asked for
                 log.log(level, "events of the server are not heard (%s); it is asked for them", error)
-                level = logging.DEBUG  # once for as long as it lasts, which may be hours
+                level = logging.DEBUG  # one warning per outage, which may last hours
             await asyncio.sleep(AGAIN_S)
 
     async def look(self) -> None:
-        """Ask for cancellations that were not heard. Returns never."""
+        """Poll for cancellations whose events were missed. Never returns."""
         async with get_client() as client:
             while True:
                 await asyncio.sleep(LOOK_S)

@@ -1,4 +1,4 @@
-"""What the worker and the process that forks its runs tell each other: one line of JSON each."""
+"""Messages between the worker and the forking process, one line of JSON each."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -6,14 +6,14 @@ from typing import Literal
 from catalog.records import Record
 
 READY = "ready"
-"""The first line of the process that forks, when everything is loaded; another first line says why it can't."""
+"""First line of the forking process once everything is loaded; any other first line says why it can't fork."""
 
 
 class Order(Record):
-    """What a forked process does.
+    """An order for a forked process.
 
-    number: by which it is spoken of. job: `run` a flow, or the `cancellation` or `crashed` hooks of one.
-    environment: all of it, nothing is inherited. flow_run, state: as JSON; the state is for hooks.
+    number: identifies the order. job: `run` a flow, or run its `cancellation` or `crashed` hooks.
+    environment: complete, nothing is inherited. flow_run, state: as JSON; the state is for hooks.
     """
 
     number: int
@@ -25,7 +25,7 @@ class Order(Record):
 
 
 class Told(Record):
-    """What became of an order. pid: of the process begun for it; code: how it ended, negative: by that signal."""
+    """A report on an order. pid: of its process; code: its exit code, negative for a signal."""
 
     number: int
     pid: int | None = None

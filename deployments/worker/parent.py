@@ -1,8 +1,8 @@
-"""The process that forks runs: it has Prefect, the flows and what they load in memory, one thread, and nothing open.
+"""The forking process: it has Prefect, the flows and their imports loaded, a single thread, and no open files.
 
-`python -m deployments.worker.parent FD`: FD is a socket to the worker. A run is its child, so that it begins at once and dies
-alone: in a session of its own, with default signals, no file of ours open and an environment that the order gives it whole.
-A worker that is gone takes its runs along, since nobody would beat for them or hear them; so does this process.
+`python -m deployments.worker.parent FD`: FD is a socket to the worker. Each run is a child that starts at once and dies
+alone: it has its own session, default signals, no open file of ours, and its whole environment from the order. If the
+worker or this process dies, the runs end too, since nobody would send their heartbeats or hear their cancellation.
 """
 
 import ctypes
@@ -22,12 +22,12 @@ from deployments.worker.orders import READY, Order, Told
 
 PR_SET_PDEATHSIG = 1
 GRACE_S = 20.0
-"""How long runs have to end in order when their worker is gone."""
+"""How long runs have to stop cleanly once their worker is gone."""
 PIECE = 1 << 16
 
 
 class Parent:
-    """Forks what it is told to, and tells how each ended. run: what a child does, returns its exit code."""
+    """Forks a child per order and reports how each ended."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -38,7 +38,7 @@ class Parent:
         self._open = True
 
     def serve(self) -> Order | None:
-        """Fork until the worker wants no more and the last child has ended; return None, and in each child its order."""
+        """Fork until the worker sends no more orders and the last child has ended; return None, in each child its order."""
         self._poll.register(self._channel, select.POLLIN)
         while self._open or self._children:
             for descriptor, _ in self._poll.poll():
@@ -63,7 +63,7 @@ class Parent:
         return None
 
     def _fork(self, order: Order) -> bool:
-        """Begin a child that is its own master; return True in it."""
+        """Fork a child in its own session; return True in the child."""
         here, there = os.pipe()
         try:
             pid = os.fork()
@@ -73,7 +73,7 @@ class Parent:
         if pid == 0:
             os.setsid()
             _die_with_parent()
-            os.close(there)  # from here on its group can be signalled
+            os.close(there)  # from here on its process group can be signalled
             return True
         os.close(there)
         os.read(here, 1)
@@ -92,11 +92,11 @@ class Parent:
         self._tell(Told(number=number, code=os.waitstatus_to_exitcode(status)))
 
     def _tell(self, told: Told) -> None:
-        with suppress(OSError):  # the worker is gone, which the next read says
+        with suppress(OSError):  # the worker is gone; the next read shows it
             self._channel.sendall(told.model_dump_json().encode() + b"\n")
 
     def _abandoned(self) -> None:
-        """End the runs of a worker that died: in order, then for certain."""
+        """End the runs of a dead worker: terminate them, then kill what is left."""
         self._open = False
         self._poll.unregister(self._channel)
         self._signal(signal.SIGTERM)
@@ -113,7 +113,7 @@ class Parent:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end this process with its parent, however that ends."""
+    """Have the kernel kill this process when its parent ends, for whatever reason."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -121,7 +121,7 @@ def _die_with_parent() -> None:
 
 
 def begin(order: Order) -> None:
-    """Make a forked child what a process started for its order would be: its environment, signals, descriptors."""
+    """Give a forked child the environment, signals and descriptors of a process started for its order."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -132,7 +132,7 @@ def begin(order: Order) -> None:
 
 
 def unfit(channel: int) -> str | None:
-    """Say why this process must not fork: threads and open files would be every child's, half of them broken."""
+    """Return why this process must not fork, None if it may: children would inherit open files and lose its threads."""
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
         return f"{threads} threads are running"
@@ -143,14 +143,14 @@ def unfit(channel: int) -> str | None:
 def _open_files() -> list[str]:
     found = []
     for entry in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # the listing's own
+        with suppress(OSError):  # the descriptor of the listing itself
             os.fstat(int(entry.name))
             found.append(entry.name)
     return found
 
 
 def main() -> None:
-    """Load, fork, and in a child do what was ordered."""
+    """Load everything and fork; in a child, carry out its order."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's: it ends the runs in order
@@ -161,7 +161,7 @@ def main() -> None:
     if reason:
         sys.exit(1)
     gc.collect()
-    gc.freeze()  # else the first collection in each child would copy what all share
+    gc.freeze()  # otherwise the first collection in each child would copy all shared pages
     order = Parent(channel).serve()
     if order is None:
         return

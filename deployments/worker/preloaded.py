@@ -1,7 +1,7 @@
-"""Prefect's process worker, with runs that are forked from a process that has everything loaded.
+"""Prefect's process worker, with runs forked from a process that has everything preloaded.
 
-It serves the same work pool as the plain one, with the same template: what a run's environment is, no run decides. A run that
-can't be forked, because its deployment is none of ours or there is no process to fork from, is started as the plain worker does.
+It serves the same work pool as the plain worker, with the same template, so no run decides its environment. A run that
+can't be forked, because its deployment is not ours or no process can fork it, is started as the plain worker does.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from deployments.worker.launcher import Launch, Launcher
 from flows.server.clock import ServerClock
 
 LONGEST_S = 30.0
-"""How long a server that does not answer is waited for before it is asked again."""
+"""Seconds to wait before asking an unresponsive server again."""
 AFTER_NOTICE_S = (0.1, 0.4)
-"""When it is asked again after a notice: it may tell of a run a moment before it gives it away."""
+"""Seconds after a notice at which the server is asked again: its event may precede the run's availability."""
 BEING_TAKEN = 4
-"""How many more runs are asked for than there are slots: the first few may be those that are just being taken up."""
+"""Runs to ask for beyond the free slots: the first few of an answer may be the ones just being taken."""
 RUNS = TypeAdapter(list[WorkerFlowRunResponse])
 AWAY = (httpx.HTTPError, PrefectException, OSError)
 
@@ -40,7 +40,10 @@ log = logging.getLogger("prefect.imagewright.worker")
 
 
 class PreloadedWorker(ProcessWorker):
-    """Serves some queues of the pool with so many slots. draining: whether it takes none now; poll_s: how often it asks, told or not."""
+    """Serves some queues of the pool with a number of slots.
+
+    draining: tells whether to take no runs now; poll_s: seconds between polls without a notice.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,11 @@ class PreloadedWorker(ProcessWorker):
 
     @classmethod
     def __dispatch_key__(cls) -> str:
-        """Leave Prefect's own class the one that `--type process` means."""
+        """Return a key of its own, so that `--type process` still means Prefect's own class."""
         return "imagewright-preloaded"
 
     async def __aenter__(self) -> Self:
-        """Skip the runner of ad-hoc flows, which nobody has here."""
+        """Skip the runner of ad-hoc flows, which are not used here."""
         await BaseWorker.__aenter__(self)
         return self
 
@@ -73,22 +76,22 @@ class PreloadedWorker(ProcessWorker):
         await BaseWorker.__aexit__(self, *exc_info)
 
     async def _sync_and_initialize(self) -> None:
-        """Leave it to `serve`, which lasts until the server is there."""
+        """Do nothing: `serve` does this once the server is available."""
 
     def tell(self) -> None:
-        """Have it ask for runs at once, and twice again soon."""
+        """Ask for runs at once, and twice more soon after."""
         self._soon = list(AFTER_NOTICE_S)
         self._told.set()
 
     async def serve(self) -> None:
-        """Take up runs until cancelled, whatever becomes of the server meanwhile."""
+        """Take runs until cancelled, even through outages of the server."""
         async with self, asyncio.TaskGroup() as group:
             await _lasting(self._prepare)
             group.create_task(_every(self.sync_with_backend, lambda: asyncio.sleep(self.heartbeat_interval_seconds)))
             group.create_task(_every(self._take_up, self._until_told))
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
-        """Take up a run that was given a slot, and give the slot back when it has ended; those of others the plain way."""
+        """Run a flow run that has a slot and release the slot at its end; a run that can't be forked goes the plain way."""
         launch = await self._preloaded(flow_run)
         if launch is None:
             await super()._submit_run(flow_run)
@@ -104,7 +107,7 @@ class PreloadedWorker(ProcessWorker):
             self._release_limit_slot(flow_run.id)
 
     async def _preloaded(self, flow_run: FlowRun) -> Launch | None:
-        """Return how a run is forked; None if it has to be started the plain way."""
+        """Return the launch of a run; None if it has to be started the plain way."""
         try:
             launch = await self._known.launch(flow_run, self.client, self.work_pool)
             if launch is not None:
@@ -115,7 +118,7 @@ class PreloadedWorker(ProcessWorker):
         return launch
 
     def _note(self, run_id: UUID, pid: int) -> None:
-        """Tell the server which process works on a run, without keeping the run waiting."""
+        """Tell the server the process id of a run, without delaying the run."""
 
         async def tell() -> None:
             with suppress(*AWAY):
@@ -129,7 +132,7 @@ class PreloadedWorker(ProcessWorker):
         self._told.set()
 
     async def _get_scheduled_flow_runs(self) -> list[WorkerFlowRunResponse]:
-        """Ask for no more runs than there are slots: Prefect's own worker is sent the whole backlog each time."""
+        """Ask for only as many runs as there are slots: Prefect's own worker gets the whole backlog each time."""
         most = int(self.limiter.available_tokens) + BEING_TAKEN
         wanted = {
             "work_queue_names": sorted(self._work_queues),
@@ -143,18 +146,18 @@ class PreloadedWorker(ProcessWorker):
         return RUNS.validate_python(answer.json())
 
     async def sync_with_backend(self) -> None:
-        """Say that it is there, and read the pool. Prefect's own keeps a WebSocket for each worker to say it, and we are three."""
+        """Send the worker's heartbeat and read the pool. Prefect's version keeps a WebSocket per worker, and we have three."""
         self._clock.hear(await self.client.hello())
         self._record_work_pool_snapshot(await self.client.read_work_pool(POOL))
         await self.client.send_worker_heartbeat(POOL, self.name, self.heartbeat_interval_seconds)
         await self._initialize_after_sync()
 
     async def _prepare(self) -> None:
-        """Have queues to ask of, and everything loaded before the first run. One after another: SQLite has one writer."""
+        """Create the queues, and load everything before the first run. One worker at a time: SQLite has one writer."""
         async with self._launcher.preparing:
             await put_queues(self.client, dict.fromkeys(sorted(self._work_queues)))
             await self.sync_with_backend()
-        with suppress(NotPreloaded):  # which is logged, and met again by the first run
+        with suppress(NotPreloaded):  # it is logged, and the first run meets it again
             await self._keeper.ready(await self._known.environment(self.client, self.work_pool))
 
     async def _take_up(self) -> None:
@@ -175,7 +178,7 @@ async def _every(work: Callable[[], Awaitable[object]], pause: Callable[[], Awai
 
 
 async def _lasting(work: Callable[[], Awaitable[object]]) -> None:
-    """Do it, however long the server is away."""
+    """Repeat the work until it succeeds, however long the server is unavailable."""
     wait_s = 1.0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""How many runs a host works on at once, for each kind of queue."""
+"""The number of slots of a host, for each kind of queue."""
 
 import os
 
@@ -6,13 +6,13 @@ from catalog.rules.upkeep.queues import Queue
 from catalog.settings import Settings
 
 RECOVERY, PROMPT = 2, 4
-"""Recovery has two operations, each alone; a prompt one takes a fraction of a second."""
+"""Recovery has two operations, one run of each at a time; a prompt operation takes a fraction of a second."""
 FOR_A_PROCESSOR = 4
-"""Runs that move bytes wait for others most of their time."""
+"""Runs that move bytes spend most of their time waiting."""
 
 
 def slots_of(queue: Queue, settings: Settings) -> int:
-    """Return how many runs of a kind of queue are worked on at once here."""
+    """Return how many runs from a kind of queue this host works on at once."""
     if queue == "bulk":
         return settings.runs_at_once or FOR_A_PROCESSOR * (os.cpu_count() or 1)
     return RECOVERY if queue == "recovery" else PROMPT

@@ -1,6 +1,6 @@
-"""`python -m deployments.worker.workers`: take up runs of the work pool on this host until SIGTERM or Ctrl-C.
+"""`python -m deployments.worker.workers`: run the work pool's runs on this host until SIGTERM or Ctrl-C.
 
-One Prefect worker for each kind of queue, each with slots of its own, all in this process and all forking from one other.
+One Prefect worker per kind of queue, each with its own slots, all in this process and all forking from one other.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from deployments.worker.slots import slots_of
 
 POLL_S = "PREFECT_WORKER_QUERY_SECONDS"
 USUAL_POLL_S = 5.0
-"""How often runs are asked for that nobody told of, such as those of schedules and those that waited."""
+"""Seconds between polls for runs without a notice, such as scheduled runs and runs that waited."""
 
 
 async def serve(settings: Settings) -> None:
@@ -56,13 +56,13 @@ async def _until_signal(settings: Settings) -> None:
 
 
 def plain(settings: Settings) -> list[str]:
-    """Return the command of Prefect's own worker for the same queues: what runs where ours can't."""
+    """Return the command of Prefect's own worker for the same queues, the fallback where ours can't run."""
     named = [word for name in served_on(settings.host_name) for word in ("--work-queue", name)]
     return [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", *named]
 
 
 def main() -> None:
-    """Serve until told to end. With another Prefect than the one this was written for, its own worker takes over."""
+    """Serve until told to stop. With an unsupported version of Prefect, run Prefect's own worker instead."""
     settings = load_settings()
     try:
         with loading(for_good=True):
