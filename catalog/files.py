@@ -11,20 +11,20 @@ from uuid import uuid4
 
 from catalog.privacy import closed, file_mode, make_folder
 
-PARTS = 1024  # the most that one call takes
+PARTS = 1024  # the most buffers that one call takes
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What writing a file ends with where there is no room: the disk, a quota or the largest file."""
+"""errno values of a write without room: full disk, quota, or largest file size."""
 REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""What it ends with where we may not, or nobody may: trying again is in vain."""
+"""errno values of a write that is forbidden or read-only: retrying is useless."""
 
 
 def write_at(fd: int, parts: Sequence[bytes | memoryview], offset: int) -> int:
-    """Write buffers one after the other from `offset` on, without joining them; return where they end. Raises OSError."""
+    """Write buffers one after another from `offset`, without joining them; return the end offset. Raises OSError."""
     for first in range(0, len(parts), PARTS):
         some = parts[first : first + PARTS]
         size = sum(map(len, some))
         written = os.pwritev(fd, some, offset)
-        while written < size:  # short, e.g. as the disk fills up
+        while written < size:  # a short write, e.g. as the disk fills up
             written += os.pwrite(fd, memoryview(b"".join(some))[written:], offset + written)
         offset += size
     return offset
@@ -32,9 +32,9 @@ def write_at(fd: int, parts: Sequence[bytes | memoryview], offset: int) -> int:
 
 @contextmanager
 def written_aside(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Yield a new file beside `target` that takes its place when the block ends well; after an error nothing is left of it.
+    """Yield a new file beside `target` that replaces it when the block succeeds and is removed after an error.
 
-    durable: it outlives a power cut, its name included. Raises OSError, also at the end of the block.
+    durable: the file and its name survive a power cut. Raises OSError, also at the end of the block.
     """
     with _aside(target) as aside:
         with open(aside, "x+b", opener=closed) as file:
@@ -47,9 +47,9 @@ def written_aside(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def made_aside(target: Path) -> Iterator[Path]:
-    """Yield the name of a file to be made, which takes the place of `target` when the block ends well. Durable.
+    """Yield the path of a file to create, which replaces `target` when the block succeeds. Durable.
 
-    For programs that open files by themselves. The name is the same each time: what a death left under it goes first.
+    For programs that open files themselves. The path is the same each time; what a killed process left is removed first.
     """
     aside = target.with_name(f".{target.name}.new")
     aside.unlink(missing_ok=True)
@@ -60,14 +60,14 @@ def made_aside(target: Path) -> Iterator[Path]:
 
 
 def take_place(aside: Path, target: Path, *, durable: bool = True) -> None:
-    """Let a finished file take the place of `target`, at once and for good."""
+    """Rename a finished file to `target` atomically. durable: the rename survives a power cut."""
     aside.replace(target)
     if durable:
         sync(target.parent)
 
 
 def made_once(path: Path, content: bytes) -> bytes:
-    """Return what a file says; where it is not there yet, one of all who ask at once makes it, whole or not at all."""
+    """Return a file's content; if it is missing, create it atomically: of concurrent callers exactly one wins."""
     if not path.exists():
         make_folder(path.parent)
         with _aside(path) as aside:
@@ -87,12 +87,12 @@ def _aside(target: Path, aside: Path | None = None) -> Iterator[Path]:
     try:
         yield aside
     finally:
-        with suppress(OSError):  # what keeps it from being made keeps it from being found, too
+        with suppress(OSError):  # whatever prevented its creation prevents its removal too
             aside.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or the names in a folder, would outlive a power cut. Raises OSError."""
+    """Wait until a file's bytes, or the names in a folder, would survive a power cut. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -101,10 +101,10 @@ def sync(path: Path) -> None:
 
 
 def open_locked(path: Path, flags: int = os.O_RDONLY, *, wait: bool = True, mode: int | None = None) -> int:
-    """Return a descriptor that holds a file's or folder's lock until it is closed; no program started meanwhile inherits it.
+    """Return a descriptor that holds the lock of a file or folder until it is closed. Child processes don't inherit it.
 
-    A lock ends with its process, whatever killed it. mode: of a file that is made, a closed one by default.
-    Raises OSError; BlockingIOError where somebody else holds the lock and `wait` is False.
+    A lock ends with its process, however that ends. mode: of a new file, private by default.
+    Raises OSError; BlockingIOError if somebody else holds the lock and `wait` is False.
     """
     descriptor = os.open(path, flags | os.O_CLOEXEC, file_mode() if mode is None else mode)
     try:
@@ -117,7 +117,7 @@ def open_locked(path: Path, flags: int = os.O_RDONLY, *, wait: bool = True, mode
 
 @contextmanager
 def locked(path: Path, flags: int = os.O_RDONLY, *, wait: bool = True) -> Iterator[int]:
-    """Hold a lock for the block, as `open_locked` does, and yield the descriptor."""
+    """Hold the lock of `open_locked` for the block and yield the descriptor."""
     descriptor = open_locked(path, flags, wait=wait)
     try:
         yield descriptor

@@ -1,4 +1,4 @@
-"""Loading hundreds of modules: without the collector, which would look through all that is there again and again."""
+"""Import hundreds of modules with the garbage collector off, which would otherwise scan everything again and again."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading(*, for_good: bool = False) -> Iterator[None]:
-    """Import within the block: a third of the time of loading Prefect's server was the collector's.
+    """Turn garbage collection off for imports within the block; it took a third of the time to load Prefect's server.
 
-    for_good: what is there at the end stays as long as the process, and is never looked through again. For processes of our
-    own only: in somebody else's, garbage of theirs would stay as well.
+    for_good: freeze everything that exists at the end, so that it is never collected or scanned. For our own processes
+    only: in somebody else's, their garbage would stay too.
     """
     was_on = gc.isenabled()
     gc.disable()

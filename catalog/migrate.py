@@ -4,7 +4,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Create or upgrade the catalog named, or the one that the settings name."""
+    """Create or upgrade the catalog at a URL, by default the one in the settings."""
     from catalog.errors import ImagewrightError, InvalidRequest
     from catalog.privacy import close
     from catalog.settings import load_settings

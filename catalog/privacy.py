@@ -1,7 +1,7 @@
-"""Who may read what we write on this machine: nobody but this user, or the members of the group that the settings name.
+"""Keep the files that we write private to this user, or to the group that the settings name.
 
-The mask is set once in each process, for what libraries make (SQLite's files, logs, sockets); what we make ourselves is
-made closed as well, so that plain functions called from a process with another mask leave nothing open.
+The umask is set once in each process, for files that libraries create (SQLite's, logs, sockets). Our own code also
+creates files private, so that plain functions called from a process with another umask leave nothing readable.
 """
 
 import errno
@@ -19,13 +19,13 @@ SHARED = stat.S_ISGID | stat.S_IRWXU | stat.S_IRWXG
 
 
 def close(settings: Settings) -> None:
-    """Have this process and what it starts make closed files, and close a home that an older version left open.
+    """Make this process and its children create private files, and tighten a home that an older version left readable.
 
-    Raises InvalidRequest if the settings name a group that is not there.
+    Raises InvalidRequest if the settings name a group that does not exist.
     """
     group = group_id()
     os.umask(stat.S_IRWXO if group is not None else OPEN)
-    with suppress(OSError):  # not there yet, or another member's of the group
+    with suppress(OSError):  # missing, or owned by another member of the group
         found = settings.home.stat()
         closed = stat.S_IMODE(found.st_mode) == folder_mode() and group in (None, found.st_gid)
         if not closed and not _everybodys(settings.home, found.st_mode):
@@ -33,7 +33,7 @@ def close(settings: Settings) -> None:
 
 
 def group_id() -> int | None:
-    """Return the number of the group that may read and write as well, None for none. Raises InvalidRequest."""
+    """Return the id of the group that may also read and write, None for none. Raises InvalidRequest."""
     name = group_named()
     if not name:
         return None
@@ -44,24 +44,24 @@ def group_id() -> int | None:
 
 
 def file_mode() -> int:
-    """Return the mode that a file of ours is made with."""
+    """Return the mode of our files."""
     return 0o660 if group_named() else 0o600
 
 
 def folder_mode() -> int:
-    """Return the mode of a folder of ours. Of a group's folder, what is made in it gets the group."""
+    """Return the mode of our folders. With a group it has the set-group-ID bit, so new entries get the group."""
     return SHARED if group_named() else stat.S_IRWXU
 
 
 def closed(path: str, flags: int) -> int:
-    """Open a file for `open(…, opener=closed)`: one that is made is ours alone, or the group's."""
+    """Open a file for `open(…, opener=closed)`: a new one is private to this user, or to the group."""
     return os.open(path, flags | os.O_CLOEXEC, file_mode())
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, closed, and what is missing above it. One that is there stays as somebody made it.
+    """Create a private folder and its missing parents. Existing folders keep their mode.
 
-    Raises NotADirectoryError where something else has its name.
+    Raises NotADirectoryError if something else has the name.
     """
     if folder.is_dir():
         return
@@ -77,7 +77,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _close_home(home: Path, group: int | None) -> None:
-    """Close the home first, so that nobody comes in while the rest is walked."""
+    """Tighten the home's own mode first, so that nobody can enter while the rest is walked."""
     _hand_over(home, group, folder_mode())
     for folder, names, files in os.walk(home):
         for name in names:
@@ -87,8 +87,8 @@ def _close_home(home: Path, group: int | None) -> None:
 
 
 def _tighten(path: Path, group: int | None) -> None:
-    """Take from a file what others may do; give the group what the owner may do."""
-    with suppress(OSError):  # gone meanwhile, or somebody else's
+    """Remove others' permissions from a file; give the group the owner's."""
+    with suppress(OSError):  # deleted meanwhile, or owned by somebody else
         found = path.lstat().st_mode
         if stat.S_ISLNK(found):
             return
@@ -99,11 +99,11 @@ def _tighten(path: Path, group: int | None) -> None:
 
 def _hand_over(path: Path, group: int | None, mode: int) -> None:
     if group is not None:
-        with suppress(PermissionError):  # a member of the group that is not root may still set the mode
+        with suppress(PermissionError):  # a member of the group who is not root may still set the mode
             os.chown(path, -1, group)
-    path.chmod(mode)  # after the owner, which takes the group's bit away; and what the mask took
+    path.chmod(mode)  # after chown, which clears the set-group-ID bit; also restores what the umask removed
 
 
 def _everybodys(folder: Path, mode: int) -> bool:
-    """Tell whether a folder is one that others need as well, such as /tmp or a person's home."""
+    """Tell whether other users need a folder too, such as /tmp or a person's home."""
     return bool(mode & stat.S_ISVTX) or folder in (Path("/"), Path.home())

@@ -1,7 +1,7 @@
 """Every error that Imagewright raises on purpose: one class per thing a caller can act on.
 
-`retryable` decides whether a task is tried again; it is asked in one place only. Values are kept as
-attributes, and the message is one sentence that says what was given and what is allowed or what to do next.
+`retryable` decides whether a task is retried; it is read in one place only. Values are attributes, and the message is
+one sentence that says what was given and what is allowed or what to do next.
 """
 
 from catalog.errors.catalog import (

@@ -1,4 +1,4 @@
-"""What can go wrong with images, accounts and the catalog itself."""
+"""Errors about images, accounts and the catalog itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar

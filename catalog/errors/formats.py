@@ -1,4 +1,4 @@
-"""What goes wrong with an image's bytes and the programs that work on them; to be had from `catalog.errors`."""
+"""Errors about an image's bytes and the programs that process them. Import them from `catalog.errors`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What can go wrong with who somebody is and what they may do."""
+"""Errors about identities and their permissions."""
 
 from catalog.errors.root import ImagewrightError, NotFound
 

@@ -1,4 +1,4 @@
-"""What every error of this system is; see `catalog.errors`, which has them all."""
+"""Root classes of all errors. Import them from `catalog.errors`."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ class ImagewrightError(Exception):
     retryable: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Have copies made of the finished sentence and the values; as inherited, `__init__` would get the sentence alone."""
+        """Copy and pickle the finished sentence with the values; by default `__init__` would get only the sentence."""
         return _again, (type(self), *self.args), self.__dict__
 
 
@@ -21,7 +21,7 @@ class NotFound(ImagewrightError):
     """A record that was asked for does not exist, or its account may not see it."""
 
     kind: ClassVar[str] = "record"
-    command: ClassVar[str] = ""  # that lists what there is
+    command: ClassVar[str] = ""  # the command that lists what exists
 
     def __init__(self, name: str, where: str = "") -> None:
         self.name, self.where = name, where

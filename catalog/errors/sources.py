@@ -1,4 +1,4 @@
-"""What goes wrong with a source; to be had from `catalog.errors`. URLs in these errors are always masked."""
+"""Errors about sources. Import them from `catalog.errors`. URLs in these errors are always masked."""
 
 from typing import ClassVar
 
@@ -65,7 +65,7 @@ class TransferInterrupted(SourceError):
 
     def __init__(self, url: str, offset: int, reason: str, retry_after_s: float | None = None) -> None:
         self.url, self.offset, self.reason = url, offset, reason
-        self.retry_after_s = retry_after_s  # what the server asked for
+        self.retry_after_s = retry_after_s  # the wait that the server asked for
         if offset or not self.remedy:
             super().__init__(f"{url} broke off at byte {offset}: {reason}{self.remedy}")
         else:

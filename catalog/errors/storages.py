@@ -1,4 +1,4 @@
-"""What goes wrong with a storage; to be had from `catalog.errors`."""
+"""Errors about storages. Import them from `catalog.errors`."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class StorageUnavailable(StorageError):
         self.storage, self.reason = (
             storage,
             reason.removeprefix(begin).removesuffix(remedy),
-        )  # some give our own sentence
+        )  # some callers pass one of our own sentences
         super().__init__(f"{begin}{self.reason}{remedy}")
 
 

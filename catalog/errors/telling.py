@@ -1,11 +1,11 @@
-"""What a sentence calls the things that have names of our own: locks, who has them, places."""
+"""Translate internal names in error sentences for people: locks, lock holders, places."""
 
 TOLD = 400
-"""Characters of a given value that a sentence repeats."""
+"""The most characters of a given value that a sentence repeats."""
 
 
 def doing(lock: str) -> str:
-    """Say what is being done under a lock, or in a folder of work that is named like one."""
+    """Describe the work done under a lock, or in a work folder that has a lock's name."""
     kind, colon, subject = lock.partition(":")
     if colon and kind == "export":
         return f"image {subject} is being exported"
@@ -18,17 +18,17 @@ def doing(lock: str) -> str:
 
 
 def arriving(landing: str) -> str:
-    """Name what arrives under this name on an image storage: an image, or a batch of a sync."""
+    """Describe what arrives in a landing on an image storage: an image, or a batch of a sync."""
     return "a batch of synchronised images" if landing.startswith("sync-") else f"image {_image(landing)}"
 
 
 def _image(landing: str) -> str:
-    """Return the id of the image that is being converted, too, under `<id>.<what for>`."""
+    """Return the image id of a landing, also of a conversion's, which is named `<id>.<what for>`."""
     return landing.partition(".")[0]
 
 
 def worker(holder: str) -> str:
-    """Name the holder of a lock: a run by its id, a call from Python by its process."""
+    """Describe the holder of a lock: a run by its id, a call from Python by its process."""
     run, at, place = holder.partition("@")
     host, colon, process = place.partition(":")
     if not (at and colon):
@@ -37,10 +37,10 @@ def worker(holder: str) -> str:
 
 
 def place(storage: str) -> str:
-    """Name an image storage, or a folder where its path is given."""
+    """Describe an image storage by its name, or a folder by its path."""
     return f"folder {storage}" if storage.startswith("/") else f"image storage {storage!r}"
 
 
 def beginning(text: str) -> str:
-    """Return a given value for a sentence: of one that is longer than TOLD characters its beginning."""
+    """Return a given value for a sentence, cut after TOLD characters."""
     return text if len(text) <= TOLD else f"{text[:TOLD]}…"

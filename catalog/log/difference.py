@@ -1,4 +1,4 @@
-"""How the catalog differs between two moments: told by the entries between them, whatever the size of the catalog."""
+"""The difference between two moments of the catalog, from the log entries between them, whatever the catalog's size."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +7,7 @@ from catalog.log.snapshot import Snapshot
 from catalog.records import Event, Record
 
 Ends = tuple[Fields | None, Fields | None]
-"""What entries say of a record before the first and after the last of them; None: it was not there."""
+"""A record's fields before the first entry and after the last one; None: the record did not exist."""
 
 
 class Changed(Record):
@@ -27,7 +27,7 @@ class Difference(Record):
 
 
 def difference(a: Mapping[str, Record], b: Mapping[str, Record]) -> Difference:
-    """Return how `b` differs from `a`. Two moments of one log cost what happened between them."""
+    """Return how `b` differs from `a`. For two moments of one log the cost is that of the entries between them."""
     if isinstance(a, Snapshot) and isinstance(b, Snapshot):
         if b.is_later(a):
             return between(b.since(a))
@@ -38,7 +38,7 @@ def difference(a: Mapping[str, Record], b: Mapping[str, Record]) -> Difference:
 
 
 def between(events: Iterable[Event]) -> Difference:
-    """Return what these entries, in order and without gaps, changed in all."""
+    """Return the total change of these entries, which are in order and without gaps."""
     ends: dict[str, Ends] = {}
     for event in events:
         if not event.note:
@@ -48,7 +48,7 @@ def between(events: Iterable[Event]) -> Difference:
 
 
 def _first(event: Event) -> Ends:
-    # of a record that appeared only that is told: a million new images need not be kept
+    # of a new record only its appearance is kept, not its fields: there may be a million new images
     born = event.before is None
     return event.before, {} if born and event.after is not None else event.after
 

@@ -1,4 +1,4 @@
-"""The event log: entries chained by hashes, and what a record is after those about it."""
+"""Entries of the event log: chaining them by hashes, and replaying them into records."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from catalog.store.record_kinds import RECORD_KINDS, RecordKind, image_of
 Fields = dict[str, object]
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 KIND_OF: Mapping[str, RecordKind[Record]] = {kind.prefix: kind for kind in RECORD_KINDS if kind.logged}
-"""By what the names of its records begin with in the log."""
+"""Subject prefix in the log → kind of record."""
 _FIELDS: Mapping[str, frozenset[str]] = {p: frozenset(kind.record.model_fields) for p, kind in KIND_OF.items()}
 
 
 LATER = ("note", "identity", "door")
-"""Fields that entries did not have from the first: where one says nothing it is not hashed, so that older ones keep their hash."""
+"""Fields added to entries later: an empty one is not hashed, so that older entries keep their hash."""
 
 
 class Acting(NamedTuple):
-    """On whose behalf something is written. actor: the account; identity, door: see `Event`."""
+    """Who writes an entry. actor: the account; identity, door: see `Event`."""
 
     actor: str
     run_id: str | None = None
@@ -31,7 +31,7 @@ class Acting(NamedTuple):
 
 
 def digest(event: Event) -> str:
-    """Return the SHA-256 of an entry, its `hash` left out, over canonical JSON."""
+    """Return the SHA-256 of an entry without its `hash`, over canonical JSON."""
     unsaid = {name for name in LATER if not getattr(event, name)}
     content = event.model_dump(mode="json", exclude={"hash", *unsaid})
     return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
@@ -43,7 +43,7 @@ def sealed(event: Event) -> Event:
 
 
 def fields_changed(before: Record | None, after: Record | None) -> tuple[Fields | None, Fields | None]:
-    """Return what an entry says about a change: whole records at birth and end, changed fields in between."""
+    """Return an entry's `before` and `after`: whole records at creation and removal, otherwise the changed fields."""
     old = before.model_dump(mode="json") if before is not None else None
     new = after.model_dump(mode="json") if after is not None else None
     if old is None or new is None:
@@ -53,12 +53,12 @@ def fields_changed(before: Record | None, after: Record | None) -> tuple[Fields 
 
 
 def subject_of(kind: RecordKind[Record], record: Record) -> str:
-    """Return the name of a record in the log."""
+    """Return the subject of a record in the log."""
     return kind.subject(kind.key_of(record))
 
 
 def verified(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the entries of a whole log while they are what was written. Raises LogDamaged at the first that is not."""
+    """Yield the entries of a whole log while the chain holds. Raises LogDamaged at the first entry that breaks it."""
     sequence, previous = 0, ""
     for event in events:
         if event.sequence != sequence + 1:
@@ -72,7 +72,7 @@ def verified(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def folded(state: Fields | None, event: Event) -> Fields | None:
-    """Return what a record is after one more entry about it; None: it is not there."""
+    """Return a record's fields after one more entry about it; None: the record does not exist."""
     if event.note:
         return state
     if event.after is not None:
@@ -81,14 +81,14 @@ def folded(state: Fields | None, event: Event) -> Fields | None:
 
 
 def known_fields(subject: str) -> frozenset[str]:
-    """Return the fields that the record of this name has."""
+    """Return the field names of a subject's record class."""
     return _FIELDS[subject.partition(":")[0]]
 
 
 def record_of(subject: str, state: Fields) -> Record:
-    """Return the record that the log tells of."""
+    """Return the record for a subject's fields in the log."""
     fields = known_fields(subject)
-    if not state.keys() <= fields:  # a field that was taken out of the record since
+    if not state.keys() <= fields:  # a field that the record class no longer has
         state = {name: value for name, value in state.items() if name in fields}
     return KIND_OF[subject.partition(":")[0]].record.model_validate(state)
 

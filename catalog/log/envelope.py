@@ -1,7 +1,8 @@
 """Signed statements: DSSE envelopes (v1) over in-toto, signed with the Ed25519 key of the installation.
 
-Whoever has the public key can verify one without a catalog, by this program or by any other that knows DSSE. Both sides sign and verify
-the pre-authentication encoding of payload type and payload, so a payload is never taken for one of another type.
+With the public key, a statement can be verified without a catalog, by this program or any other that knows DSSE. The
+signature covers the pre-authentication encoding of payload type and payload, so a payload never passes for another
+type.
 """
 
 import base64
@@ -36,7 +37,7 @@ def signed(statement: Mapping[str, object], key_hex: str) -> dict[str, object]:
 def verified(envelope: bytes, public_key: bytes) -> dict[str, object]:
     """Return the statement in an envelope that the key signed. public_key: PEM.
 
-    Raises LineageNotProven for anything that it did not sign just so, InvalidRequest for a key that is none.
+    Raises LineageNotProven if the key did not sign exactly this, InvalidRequest for an invalid key.
     """
     key = _public(public_key)
     found = _object(envelope)
@@ -56,13 +57,13 @@ def verified(envelope: bytes, public_key: bytes) -> dict[str, object]:
 
 
 def encoded(payload_type: str, payload: bytes) -> bytes:
-    """Return what is signed: DSSE's pre-authentication encoding."""
+    """Return the bytes to sign: DSSE's pre-authentication encoding."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
 def new_key() -> str:
-    """Return a private key that nobody knows, as hex."""
+    """Return a new random private key as hex."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.generate().private_bytes_raw().hex()
@@ -77,7 +78,7 @@ def public_pem(key_hex: str) -> str:
 
 
 def key_id(key: "Ed25519PublicKey") -> str:
-    """Return by which a key is known: SHA-256 of its DER form, hex."""
+    """Return the id of a key: SHA-256 of its DER form, hex."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

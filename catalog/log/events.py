@@ -1,4 +1,4 @@
-"""Names of events: of entries in the catalog's log, and of what is told to Prefect."""
+"""Names of events: of entries in the catalog's log, and of events sent to Prefect."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ IMAGE_SYNCED = "imagewright.image.synced"
 IMAGE_UNCACHED = "imagewright.image.uncached"
 IMAGE_WAITING = "imagewright.image.waiting"
 
-REPLICA_ADDED = "imagewright.replica.added"  # what the first save of a replica is logged as
+REPLICA_ADDED = "imagewright.replica.added"  # logged for the first save of a replica
 REPLICA_ADOPTED = "imagewright.replica.adopted"
 REPLICA_DAMAGED = "imagewright.replica.damaged"
 REPLICA_REPAIRED = "imagewright.replica.repaired"
@@ -123,4 +123,4 @@ TOLD: Mapping[str, str] = {
     REPLICA_REPAIRED: "it is whole there again",
     QUALITY_FAILED: "a check of the catalog's quality failed",
 }
-"""What is told to Prefect, and what each of them says: sent from one line, once what it says is committed."""
+"""Events sent to Prefect → what each says. Each is sent from a single line, after its change is committed."""

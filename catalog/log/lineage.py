@@ -1,7 +1,7 @@
 """The lineage of an image, from the event log alone, as an in-toto statement with an SLSA provenance predicate.
 
-Formats: in-toto Statement v1, SLSA Provenance v1. What the log says is evidence only while `verify_events` passes; the
-statement names the log entries it was made from by their hashes, so that they can be checked one by one.
+Formats: in-toto Statement v1, SLSA Provenance v1. The log is evidence only while `verify_events` passes; the statement
+names the log entries it was made from by their hashes, so that each can be checked.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ Json = dict[str, object]
 def statement(image_id: str, events: Iterable[Event]) -> Json:
     """Return the statement about an image, from its events in order. Raises ImageNotFound if the log has none.
 
-    Without an entry about the origin (an image that is still arriving, or was adopted) the source is what was asked.
+    Without an entry about the origin (the image is still arriving, or was adopted) the source is the requested one.
     """
     log = tuple(events)
     image = _image(image_id, log)
@@ -52,7 +52,7 @@ def statement(image_id: str, events: Iterable[Event]) -> Json:
 
 
 def _image(image_id: str, log: Sequence[Event]) -> Json:
-    """Return the image's fields after its last entry; of one that was expunged, as it was before."""
+    """Return the image's fields after its last entry; for an expunged image, those before it."""
     fields: Json = {}
     for event in log:
         if event.subject == f"image:{image_id}":
@@ -73,7 +73,7 @@ def _digests(fields: Json) -> Json:
 
 
 def _subjects(image: Json, log: Sequence[Event], origin: Origin | None) -> Iterator[Json]:
-    """Yield the file added, then what the storages keep of it and what was exported, each by its digests."""
+    """Yield the added file, then the stored files and the exports, each with its digests."""
     added = _digests(image) or (_digests(origin.model_dump()) if origin else {})
     yield {"name": image.get("name"), "digest": added, "annotations": {"format": image.get("format")}}
     for event in log:
@@ -119,14 +119,14 @@ def _how(made: Conversion) -> Json:
 
 
 def _promotions(log: Sequence[Event]) -> Iterator[Json]:
-    """Yield where it became the latest of a family, with the reason and what each gate saw."""
+    """Yield each promotion of the image in a family, with its reason and the evidence of each gate."""
     for event in log:
         if event.subject.startswith("promotion:") and event.after is not None:
             yield {"name": event.subject, "digest": {"sha256": event.hash}, "annotations": event.after}
 
 
 def _history(log: Sequence[Event]) -> Iterator[Json]:
-    """Yield every entry of the log by its hash: which, when, by whom, in which run."""
+    """Yield every entry of the log: hash, event, moment, actor and run."""
     for event in log:
         said = {
             "at": event.at.isoformat(),

@@ -1,7 +1,7 @@
-"""The catalog at a moment, from the event log alone: a view that reads what is asked for and keeps nothing.
+"""The catalog at a moment, from the event log alone: a lazy view that keeps nothing in memory.
 
-The log only grows, so a moment is one number: the last entry that counts. Looking up a record walks the few entries
-about it; going through all of them walks the log by subject, so that memory stays that of a page.
+The log only grows, so a moment is one number, the sequence of its last entry. Looking up a record reads the few entries
+about it; iterating over all records reads the log by subject, in the memory of one page.
 """
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Record)
 class Snapshot(Listing, Mapping[str, Record]):
     """Subject (as the event log names it, e.g. `image:<id>`) → record, in the order of the subjects.
 
-    sequence: of the last entry that counts. Good for as long as the catalog is open.
+    sequence: of the last entry that counts. Valid while the catalog is open.
     """
 
     def __init__(
@@ -48,26 +48,26 @@ class Snapshot(Listing, Mapping[str, Record]):
         return sum(1 for _ in self)
 
     def items(self) -> ItemsView[str, Record]:
-        """Return all records with their subjects, read in one go."""
+        """Return all records with their subjects, read in one pass."""
         return _Items(self)
 
     def values(self) -> ValuesView[Record]:
-        """Return all records, read in one go."""
+        """Return all records, read in one pass."""
         return _Values(self)
 
     def records(self, kind: type[R], after: str = "") -> Iterator[R]:
-        """List the records of one type by subject; after: the subject they come behind, where a page begins."""
+        """List the records of one type by subject. after: the last subject of the previous page."""
         prefix = next(prefix for prefix, known in KIND_OF.items() if known.record is kind) + ":"
         found = self.pairs((after, self.sequence) if after else (prefix, 0))
         return (cast("R", record) for _, record in takewhile(lambda pair: pair[0].startswith(prefix), found))
 
     def pairs(self, after: Place | None = None) -> Iterator[tuple[str, Record]]:
-        """List subjects and records; after: subject and sequence of the entry they come behind."""
+        """List subjects and records. after: subject and sequence of the last entry of the previous page."""
         for subject, state in self._states(Query(up_to=self.sequence), after):
             yield subject, record_of(subject, state)
 
     def some(self, subjects: tuple[str, ...]) -> dict[str, Record]:
-        """Return those of these records that there were, looked up together."""
+        """Return those of the given records that existed, looked up together."""
         query = Query(among={"subject": subjects}, up_to=self.sequence)
         return {subject: record_of(subject, state) for subject, state in self._states(query)}
 
@@ -76,7 +76,7 @@ class Snapshot(Listing, Mapping[str, Record]):
         return self._all(EVENT, Query(up_to=self.sequence), (earlier.sequence,))
 
     def is_later(self, other: "Snapshot") -> bool:
-        """Tell whether the other is an earlier moment, or the same, of the same log."""
+        """Tell whether this moment is the other one, or later, in the same log."""
         same_log = self._reading == other._reading  # noqa: SLF001 - of this class
         return same_log and self.sequence >= other.sequence
 

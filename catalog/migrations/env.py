@@ -1,4 +1,4 @@
-"""Alembic's environment: always inside a connection that the caller has opened."""
+"""Alembic's environment; always runs in a connection that the caller opened."""
 
 from alembic import context
 

@@ -1,8 +1,8 @@
 """The quality agent: one process that has Great Expectations loaded and answers on a Unix socket.
 
-Loading it costs 8 s of pure CPU and 240 MB (measured), ten times an add of a small image. So it is loaded once,
-beside the transfer, in a process of its own that later runs reuse and that ends when idle. Protocol: one JSON line
-with a request in, one JSON line with a report or an error out, one connection per request.
+Loading it takes 8 s of CPU and 240 MB (measured), ten times an add of a small image. So it is loaded once, during the
+transfer, in a process of its own that later runs reuse and that ends when idle. Protocol: one connection per request,
+one JSON line in (the request), one JSON line out (a report or an error).
 """
 
 import contextlib
@@ -32,13 +32,13 @@ class AgentFailed(RuntimeError):
 
 
 def socket_path(settings: Settings) -> Path:
-    """Return where the agent listens: one for each home unless the settings name a place."""
+    """Return the path of the agent's socket: one per home unless the settings name a path."""
     return settings.quality_socket or settings.home / "run" / "quality.sock"
 
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Yield an address for `path` that fits the 108 bytes of a Unix socket's name, however deep the folder."""
+    """Yield an address for `path` that fits the 108 bytes of a Unix socket address, however deep the folder."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -47,7 +47,7 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def start_agent(settings: Settings) -> None:
-    """Start the agent if none answers; return at once. Two starters are harmless: the second finds the lock taken."""
+    """Start the agent if none answers; return at once. Starting two is harmless: the second finds the lock taken."""
     path = socket_path(settings)
     if _answers(path):
         return
@@ -66,12 +66,12 @@ def start_agent(settings: Settings) -> None:
 
 
 def check_image(facts: ImageFacts, settings: Settings) -> QualityReport:
-    """Have the image suite run over `facts`. Raises AgentFailed."""
+    """Let the agent run the image suite over `facts`. Raises AgentFailed."""
     return _ask({"verb": "image", "facts": facts.model_dump()}, settings)
 
 
 def check_catalog(catalog_url: str, docs_folder: Path, settings: Settings) -> QualityReport:
-    """Have the catalog suite run on the database. Raises AgentFailed."""
+    """Let the agent run the catalog suite on the database. Raises AgentFailed."""
     return _ask({"verb": "catalog", "url": catalog_url, "docs": str(docs_folder)}, settings)
 
 
@@ -87,7 +87,7 @@ def _ask(request: dict[str, object], settings: Settings) -> QualityReport:
 
 @contextlib.contextmanager
 def _connected(path: Path) -> Iterator[socket.socket]:
-    """Wait until the agent listens (it loads for seconds), then yield a connection."""
+    """Wait until the agent listens (loading takes seconds), then yield a connection."""
     deadline = time.monotonic() + START_S
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(START_S)
@@ -119,7 +119,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def serve(path: Path, idle_s: float = IDLE_S) -> None:
-    """Listen at `path` until idle for `idle_s` seconds. Returns at once if another agent holds the place."""
+    """Listen at `path` until idle for `idle_s` seconds. Returns at once if another agent holds the lock."""
     try:
         lock = open_locked(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, wait=False)
     except BlockingIOError:
@@ -146,7 +146,7 @@ def _listen(path: Path, idle_s: float) -> None:
 
 
 def _answer_until_idle(listener: socket.socket, path: Path, idle_s: float) -> None:
-    """Answer requests; end when idle, or when the socket's file is gone: its home was removed."""
+    """Answer requests until idle, or until the socket's file is gone because its home was removed."""
     asked_at = time.monotonic()
     while path.exists() and time.monotonic() - asked_at < idle_s:
         with contextlib.suppress(TimeoutError):

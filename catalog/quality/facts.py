@@ -14,7 +14,7 @@ class ImageFacts(Record):
     detected_format: str
     stored_format: str
     size_bytes: int
-    announced_size_bytes: int  # what the source said, or size_bytes where it said nothing
+    announced_size_bytes: int  # as the source announced, or size_bytes if it did not
     stored_size_bytes: int  # as the storage describes its copy
     expected_stored_size_bytes: int  # size_bytes, or the converted file's size
     virtual_size_bytes: int
@@ -23,12 +23,12 @@ class ImageFacts(Record):
     sha256: str
     stored_sha256: str  # as the storage's own description says
     expected_stored_sha256: str
-    expected_checksum: str  # `algorithm:hex`, or the measured one where none was given
+    expected_checksum: str  # `algorithm:hex`, or the measured one if none was given
     measured_checksum: str  # of the same algorithm
-    refusals: dict[str, str]  # findings that keep it out of Ready: rule → sentence
+    refusals: dict[str, str]  # findings that keep the image out of Ready: rule → sentence
 
     def row(self, rules: Iterable[str]) -> dict[str, object]:
-        """Return the columns of the suite: one for each rule with the sentence that refuses, or nothing, and `safety` for all others."""
+        """Return the suite's columns: per rule its refusing sentence or nothing, and `safety` for all other rules."""
         known = {rule: self.refusals.get(rule, "") for rule in rules}
         others = "; ".join(sentence for rule, sentence in self.refusals.items() if rule not in known)
         return {**self.model_dump(exclude={"refusals"}), **known, "safety": others}

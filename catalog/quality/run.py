@@ -1,4 +1,4 @@
-"""Running the suites. Importing this module imports Great Expectations: only the quality agent does."""
+"""Run the suites. Importing this module imports Great Expectations, so only the quality agent does."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ def check_image(facts: ImageFacts) -> QualityReport:
 
 
 def check_catalog(catalog_url: str, docs_folder: Path) -> QualityReport:
-    """Run the catalog suite on the catalog's database itself, and build Data Docs below `docs_folder`."""
+    """Run the catalog suite directly on the catalog's database, and build Data Docs below `docs_folder`."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     context.add_data_docs_site("local", _docs_site(docs_folder))
@@ -80,7 +80,7 @@ def _report(suite: str, checks: list[QualityCheck], docs_url: str | None) -> Qua
 
 
 def _check(result: "ExpectationValidationResult", row: Mapping[str, object] | None = None) -> QualityCheck:
-    """Say what an expectation found. row: the values it was asked about, where there is only one row."""
+    """Return the outcome of an expectation. row: the checked values, if there is only one row."""
     rule, meta = result.expectation_config, result.expectation_config.meta or {}
     columns = [rule.kwargs[k] for k in ("column", "column_A", "column_B") if k in rule.kwargs]
     sentence = str(meta.get("sentence", rule.type))
@@ -93,7 +93,7 @@ def _check(result: "ExpectationValidationResult", row: Mapping[str, object] | No
 def _failed(
     result: "ExpectationValidationResult", sentence: str, given: Mapping[str, object] | None, refused: bool
 ) -> str:
-    """Say what was given and what is allowed; the finding of a rule says so itself."""
+    """Return a sentence with the given and the allowed value; the finding of a rule already has both."""
     if result.exception_info and result.exception_info.get("raised_exception"):
         return f"not so: {sentence}; the check itself failed: {result.exception_info.get('exception_message')}"
     if given is not None and refused:

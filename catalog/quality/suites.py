@@ -1,6 +1,6 @@
-"""The expectations, each with the sentence that a person reads when it fails.
+"""The expectations, each with the sentence shown when it fails.
 
-Importing this module imports Great Expectations (seconds, 240 MB): only the quality agent does.
+Importing this module imports Great Expectations (seconds, 240 MB), so only the quality agent does.
 """
 
 from collections.abc import Sequence
@@ -26,22 +26,22 @@ def said(sentence: str) -> dict[str, Any]:
 
 
 def present(columns: Sequence[str]) -> "list[Expectation]":
-    """Return one not-null expectation per column: most expectations pass over nulls."""
+    """Return a not-null expectation per column, as most expectations ignore nulls."""
     return [gxe.ExpectColumnValuesToNotBeNull(column=c, meta=said(f"{c} is known")) for c in columns]
 
 
 def equal(column: str, other: str, sentence: str) -> "Expectation":
-    """Return the expectation that two measured columns agree."""
+    """Return the expectation that two measured columns are equal."""
     return gxe.ExpectColumnPairValuesToBeEqual(column_A=column, column_B=other, meta=said(sentence))
 
 
 def finds_nothing(column: str, sentence: str) -> "Expectation":
-    """Return the expectation that a rule refused nothing; where it did, its own sentence is the column's value."""
+    """Return the expectation that a rule refused nothing; otherwise the column holds the rule's sentence."""
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[""], meta={**said(sentence), "rule": column})
 
 
 def image_suite() -> gx.ExpectationSuite:
-    """Return the suite that gates Ready: it runs over one row of `ImageFacts`."""
+    """Return the suite that gates Ready; it runs over one row of `ImageFacts`."""
     rules: list[Expectation] = [
         *present(["image_id", "md5", "sha256", "size_bytes", "virtual_size_bytes", "stored_sha256"]),
         gxe.ExpectColumnValuesToMatchRegex(column="name", regex=NAME_PATTERN, meta=said("the name follows the naming rules")),

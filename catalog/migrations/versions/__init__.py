@@ -1,1 +1,1 @@
-"""One file a revision; alembic looks through the folders."""
+"""Schema revisions, one per file; alembic searches the folders."""

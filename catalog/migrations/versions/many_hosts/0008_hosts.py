@@ -1,6 +1,6 @@
-"""Hosts that share a catalog: whose a directory is, signs of life, keys and outcomes that they share.
+"""Several hosts per catalog: owners of directories, heartbeats, shared keys and outcomes.
 
-It only adds, and what it adds may be left out: programs of the revision before go on reading and writing beside newer ones.
+Only adds, and every addition is optional: programs of the previous revision keep reading and writing beside newer ones.
 """
 
 import sqlalchemy as sa

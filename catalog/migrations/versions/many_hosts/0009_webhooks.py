@@ -1,4 +1,4 @@
-"""Webhooks, how far each has come in the log, and what became of each delivery. Only adds: an older program goes on beside it."""
+"""Webhooks, their position in the log, and their deliveries. Only adds: older programs keep working."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Persons and robots, their tokens and sessions; entries of the log name who acted; how runs ended."""
+"""Persons and robots, their tokens and sessions; who acted, in entries of the log; outcomes of runs."""
 
 import sqlalchemy as sa
 from alembic import op

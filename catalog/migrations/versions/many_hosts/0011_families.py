@@ -1,4 +1,7 @@
-"""Families with what each has promoted, watches; builds, labels, parents and recalls of images. Only adds: an older program goes on beside it."""
+"""Families, their promotions and watches; builds, labels, parents and recalls of images.
+
+Only adds: older programs keep working.
+"""
 
 import sqlalchemy as sa
 from alembic import op

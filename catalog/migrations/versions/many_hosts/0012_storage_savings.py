@@ -1,4 +1,4 @@
-"""What an image storage saves, and whether it may keep recipes. Only adds: an older program goes on beside it."""
+"""Savings of image storages, and whether they may keep recipes. Only adds: older programs keep working."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""A command that a build of a family has to run well. Only adds: an older program goes on beside it."""
+"""A command that each build of a family must run successfully. Only adds: older programs keep working."""
 
 import sqlalchemy as sa
 from alembic import op

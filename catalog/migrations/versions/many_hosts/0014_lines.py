@@ -1,6 +1,6 @@
-"""What lists of images are found and sorted by: one narrow row an image. Only adds: an older program goes on beside it.
+"""Lines: one narrow row per image, by which lists are searched and sorted. Only adds: older programs keep working.
 
-It writes images and not their lines, so the database itself notes each image that is written; who knows lines takes the note away.
+An older program writes images without their lines, so triggers note each written image; newer programs remove the note.
 """
 
 import json
@@ -49,7 +49,7 @@ BEGIN
     ON CONFLICT (image_id) DO UPDATE SET image_id = EXCLUDED.image_id;
     RETURN NULL;
 END $$
-"""  # a note that is there is locked: who takes it away waits for what is being written
+"""  # an existing note is locked: its removal waits for the writing transaction
 POSTGRESQL_NOTING = """
 CREATE TRIGGER image_lines_behind AFTER INSERT OR UPDATE ON images
 FOR EACH ROW EXECUTE FUNCTION note_image_line_behind()
@@ -72,7 +72,7 @@ def upgrade() -> None:
 
 
 def _note_what_is_written() -> None:
-    """Begin with the notes: what is written from here on is in one of them, what was before is copied."""
+    """Create the triggers first: they note every later write, and everything written before is copied."""
     image = sa.ForeignKey("images.id", ondelete="CASCADE")
     column = sa.Column("image_id", TEXT, image, primary_key=True, nullable=False)
     op.create_table("image_lines_behind", column, sqlite_with_rowid=False)
@@ -98,7 +98,7 @@ def _labels(cell: object) -> Iterator[str]:
 def _parsed(cell: object) -> Any:
     try:
         return json.loads(cell) if isinstance(cell, str) else cell
-    except ValueError:  # a row that can't be read is found by what can be
+    except ValueError:  # an unreadable row is found by its readable columns
         return None
 
 

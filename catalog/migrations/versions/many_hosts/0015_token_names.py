@@ -1,4 +1,4 @@
-"""What a token is for, in its maker's words. Only adds: an older program goes on beside it."""
+"""Names of tokens, given by their makers. Only adds: older programs keep working."""
 
 import sqlalchemy as sa
 from alembic import op

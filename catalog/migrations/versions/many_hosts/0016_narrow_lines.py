@@ -1,6 +1,6 @@
-"""Lines of lists without their words, as an index; and where each image lies first. Only adds: an older program goes on beside it.
+"""An index of lines without their words, and the first storage of each image. Only adds: older programs keep working.
 
-It knows no first storage, so the database itself keeps it, whoever writes a replica or a line.
+An older program does not know the first storage, so triggers maintain it, whichever program writes a replica or a line.
 """
 
 import sqlalchemy as sa

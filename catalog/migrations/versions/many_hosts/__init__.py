@@ -1,1 +1,1 @@
-"""Revisions since hosts share a catalog, one file each."""
+"""Revisions since several hosts can share a catalog, one file each."""

@@ -1,4 +1,4 @@
-"""Entries of the log that change no record are told from those that do: replaying them could have spoilt a record."""
+"""Mark log entries that change no record, as replaying them could have corrupted a record."""
 
 import sqlalchemy as sa
 from alembic import op

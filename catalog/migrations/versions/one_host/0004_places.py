@@ -1,4 +1,4 @@
-"""Listings of what a storage holds, and by name, are read off an index in their order."""
+"""Indexes in listing order for the images of a storage and for images by name."""
 
 import sqlalchemy as sa
 from alembic import op

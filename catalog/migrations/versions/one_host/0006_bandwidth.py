@@ -1,4 +1,4 @@
-"""Image storages may have a cap on their bandwidth, and a row that all who write to them share it by."""
+"""A bandwidth cap of image storages, and the row by which all writers share it."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Exports remember how their file looked when its digests were proven."""
+"""Exports record the state of their file at the time its digests were verified."""
 
 import sqlalchemy as sa
 from alembic import op
