@@ -139,7 +139,7 @@ def _schedules(row: DeploymentDefinition) -> "list[DeploymentScheduleCreate]":
 
 
 def form(request: type) -> dict[str, Any]:
-    """Return the parameter schema of a flow that takes this request, without importing the flow, which takes seconds."""
+    """Return the parameter schema of a flow with this request, without importing the flow, which takes seconds."""
     from prefect.utilities.callables import parameter_schema
 
     def flow() -> None: ...

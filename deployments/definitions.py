@@ -27,8 +27,8 @@ class Schedule(Record):
 class DeploymentDefinition(Record):
     """One deployment.
 
-    queue: the work queue its runs wait in. single: one run at a time, a second one is cancelled; grace_s: how long a run
-    that died keeps its concurrency slot.
+    queue: the work queue its runs wait in. single: one run at a time, a second one is cancelled; grace_s: how long a
+    run that died keeps its concurrency slot.
     """
 
     name: str

@@ -22,7 +22,7 @@ GRACE_S = 25.0
 
 @contextlib.contextmanager
 def until_told() -> Iterator[None]:
-    """Leave the block cleanly at SIGTERM or Ctrl-C, even if a shell started us in the background with SIGINT ignored."""
+    """Leave the block cleanly at SIGTERM or Ctrl-C, even if a shell ignores SIGINT for background jobs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):

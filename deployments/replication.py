@@ -72,7 +72,10 @@ class ReplicationRule(Record):
 
 
 async def add_rule(rule: ReplicationRule) -> str:
-    """Create a rule on the server, or replace the one of that name; return its deployment's name. Raises InvalidRequest."""
+    """Create a rule on the server, or replace the one of that name; return its deployment's name.
+
+    Raises InvalidRequest.
+    """
     from prefect.client.orchestration import get_client
 
     from deployments.apply import put_deployment, put_work_pool

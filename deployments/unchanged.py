@@ -32,7 +32,10 @@ async def deployments_found(client: "PrefectClient") -> "Mapping[str, Deployment
 
 
 def is_unchanged(found: "DeploymentResponse", said: Mapping[str, object]) -> bool:
-    """Tell whether a deployment equals the arguments of `create_deployment`. A pause by an operator is no difference."""
+    """Tell whether a deployment equals the arguments of `create_deployment`.
+
+    A pause by an operator is no difference.
+    """
     limit = found.global_concurrency_limit
     return (
         all(_json(getattr(found, name)) == _json(said[name]) for name in LIKE)

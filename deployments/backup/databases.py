@@ -1,4 +1,4 @@
-"""Dump a whole database into one file while it is in use, and restore it: SQLite's online backup, PostgreSQL's tools."""
+"""Dump a whole database into a file while it is in use, and restore it: SQLite's online backup, PostgreSQL's tools."""
 
 import os
 import shutil

@@ -91,7 +91,10 @@ def _of_this_host(storages: Iterable[Storage], settings: Settings) -> tuple[Stor
 
 
 def _exports(settings: Settings, change: Change) -> int:
-    """Assign this host to the exports in the home's own folder; return how many. A configured folder counts as shared."""
+    """Assign this host to the exports in the home's own folder; return how many.
+
+    A configured folder counts as shared.
+    """
     if settings.exports is not None:
         return 0
     here = tuple(export for export in change.exports() if export.host is None and _is_below(export, settings))

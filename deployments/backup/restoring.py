@@ -79,7 +79,10 @@ def _put_back(settings: Settings, backup: Backup, files: Path, *, replace: bool)
 
 
 def _target(database: Database, kind: str, what: str, *, replace: bool) -> Database:
-    """Return the database to write. Raises BackupFailed if its kind differs, or if it exists and may not be replaced."""
+    """Return the database to write.
+
+    Raises BackupFailed if its kind differs, or if it exists and may not be replaced.
+    """
     if database.kind != kind:
         raise BackupFailed(what, f"it was in {kind}, the settings here name {database.kind}; name a {kind} database")
     if database.exists() and not replace:

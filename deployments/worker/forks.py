@@ -46,7 +46,10 @@ class Forked:
 
 
 class ForkingParent:
-    """A running process that forks runs. Made by `start`; it takes orders until `retire` and exits after its last run."""
+    """A running process that forks runs.
+
+    Made by `start`; it takes orders until `retire` and exits after its last run.
+    """
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -141,7 +144,7 @@ class ForkingParent:
             answer.set_exception(NotPreloaded(told.error))
 
     def _lost(self) -> None:
-        """Kill what a dead process left behind: the kernel killed its children, this kills the programs they started."""
+        """Kill the programs that a dead process's children started; the kernel killed the children themselves."""
         for forked in self._forked.values():
             with suppress(ProcessLookupError):
                 os.killpg(forked.pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ MOST_FORKED = 1000
 LOOK_S = 1.0
 """How long a fingerprint is trusted before code and settings are looked at again."""
 AGAIN_S = 60.0
-"""Seconds after a failed start before the same code and settings are tried again; until then runs start the slow way."""
+"""Seconds after a failed start until the same code and settings are tried again; runs start the slow way meanwhile."""
 
 log = logging.getLogger("prefect.imagewright.worker")
 

@@ -48,7 +48,10 @@ class Known:
         return Launch(flow_run, answer.operation, self._prepared(answer.configuration, flow_run))
 
     async def environment(self, client: PrefectClient, pool: WorkPool) -> Mapping[str, str]:
-        """Return the environment that all runs share, without each run's own variables. Raises ObjectNotFound, HTTPError."""
+        """Return the environment that all runs share, without each run's own variables.
+
+        Raises ObjectNotFound, HTTPError.
+        """
         return self._prepared(await _configured(client, pool), FlowRun(flow_id=uuid4(), name="any"))
 
     def _prepared(self, configuration: ProcessJobConfiguration, flow_run: FlowRun) -> Mapping[str, str]:

@@ -133,7 +133,7 @@ class Launcher:
             await self._processes.kill(run_id)
 
     async def _leaves(self, run_id: UUID) -> bool:
-        """Tell whether a run ends by itself: one that suspended itself still records its question after it is Suspended."""
+        """Tell whether a run ends by itself: one that suspended itself still records its question afterwards."""
         with anyio.move_on_after(LEAVES_WITHIN_S):
             await self._left[run_id].wait()
         return run_id not in self.running()

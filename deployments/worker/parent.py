@@ -38,7 +38,7 @@ class Parent:
         self._open = True
 
     def serve(self) -> Order | None:
-        """Fork until the worker sends no more orders and the last child has ended; return None, in each child its order."""
+        """Fork until the orders stop and the last child has ended; return None, or the order in a child."""
         self._poll.register(self._channel, select.POLLIN)
         while self._open or self._children:
             for descriptor, _ in self._poll.poll():

@@ -91,7 +91,7 @@ class PreloadedWorker(ProcessWorker):
             group.create_task(_every(self._take_up, self._until_told))
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
-        """Run a flow run that has a slot and release the slot at its end; a run that can't be forked goes the plain way."""
+        """Run a flow run that has a slot, then release the slot. A run that can't be forked goes the plain way."""
         launch = await self._preloaded(flow_run)
         if launch is None:
             await super()._submit_run(flow_run)
@@ -146,7 +146,10 @@ class PreloadedWorker(ProcessWorker):
         return RUNS.validate_python(answer.json())
 
     async def sync_with_backend(self) -> None:
-        """Send the worker's heartbeat and read the pool. Prefect's version keeps a WebSocket per worker, and we have three."""
+        """Send the worker's heartbeat and read the pool.
+
+        Prefect's version keeps a WebSocket per worker, and we have three.
+        """
         self._clock.hear(await self.client.hello())
         self._record_work_pool_snapshot(await self.client.read_work_pool(POOL))
         await self.client.send_worker_heartbeat(POOL, self.name, self.heartbeat_interval_seconds)
