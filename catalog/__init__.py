@@ -20,9 +20,9 @@ def open_catalog(
     """Open the catalog; use it as a context manager.
 
     url: SQLAlchemy URL of SQLite or PostgreSQL, or `memory://` for one that ends with the process; None: the settings.
-    clock: returns timezone-aware UTC; None: the database's own, for SQLite this host's. strict: an unreadable row ends a
-    listing; otherwise the row is logged, named in the catalog's `unreadable`, and left out. Raises CatalogUnavailable,
-    CatalogOutdated, InvalidRequest for any other URL.
+    clock: returns timezone-aware UTC; None: the database's own, for SQLite this host's. strict: an unreadable row ends
+    a listing; otherwise the row is logged, named in the catalog's `unreadable`, and left out. Raises
+    CatalogUnavailable, CatalogOutdated, InvalidRequest for any other URL.
     """
     from catalog.repository.opening import open_at  # imported here so that `import catalog` is cheap
 

@@ -49,7 +49,8 @@ def written_aside(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 def made_aside(target: Path) -> Iterator[Path]:
     """Yield the path of a file to create, which replaces `target` when the block succeeds. Durable.
 
-    For programs that open files themselves. The path is the same each time; what a killed process left is removed first.
+    For programs that open files themselves. The path is the same each time; what a killed process left is removed
+    first.
     """
     aside = target.with_name(f".{target.name}.new")
     aside.unlink(missing_ok=True)

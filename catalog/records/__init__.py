@@ -1,4 +1,4 @@
-"""The one definition of each thing that the catalog keeps or an operation returns.
+"""Records: the single definition of everything that the catalog stores or an operation returns.
 
 Frozen pydantic models. Sizes are bytes, digests bare lower-case hex, times timezone-aware UTC, ids UUID strings.
 Collections of records are pyrsistent maps and vectors, never fields of a record.

@@ -1,4 +1,4 @@
-"""Accounts and work in progress. Part of `catalog.records`, which everybody imports them from."""
+"""Records of accounts and of work in progress. Import them from `catalog.records`."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from catalog.records.record import Record, RetentionPolicy
 
 
 class Account(Record):
-    """What is configured for an account; None means the setting of the whole system applies."""
+    """The configuration of an account; None: the setting of the whole system applies."""
 
     name: str
     projects: tuple[str, ...] = ()
@@ -19,29 +19,32 @@ class Account(Record):
 
 
 class Counted(Record):
-    """What an account's images take, kept up to date with every change. The recycle bin is counted in, and apart."""
+    """The totals of an account's images, updated with every change.
+
+    They include the recycle bin, also counted separately.
+    """
 
     account: str
     images: int = 0
-    size_bytes: int = 0  # logical: sizes of the files added
+    size_bytes: int = 0  # logical: sizes of the added files
     stored_bytes: int = 0  # physical: newly written for the account's replicas
     binned_images: int = 0
     binned_bytes: int = 0
 
 
 class Usage(Counted):
-    """What an account uses now, adds on their way included in `reserved_…` as far as not yet counted."""
+    """An account's current usage; `reserved_…` covers running adds as far as they are not counted yet."""
 
     reserved_images: int = 0
     reserved_bytes: int = 0
 
 
 class Reservation(Record):
-    """Quota and capacity set aside for an image on its way in; replaced, never added, when the add is repeated."""
+    """Quota and capacity reserved for an arriving image; a repeated add replaces it."""
 
     subject: str  # "image:<id>"
     account: str
     storages: tuple[str, ...] = ()
     size_bytes: int = 0
-    landed_bytes: int = 0  # already written, and so already missing from the measured capacity
+    landed_bytes: int = 0  # already written, so the measured capacity is already without them
     created_at: datetime

@@ -1,4 +1,4 @@
-"""Backups: what one holds, and what was restored. Part of `catalog.records`, which everybody imports them from."""
+"""Records of backups, restores and the migration of a home. Import them from `catalog.records`."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ class KeptFile(Record):
 
 
 class Backup(Record):
-    """What a backup holds: its manifest, written last. catalog, prefect: kind of database, empty where there was none."""
+    """The manifest of a backup, written last. catalog, prefect: kind of database, empty if there was none."""
 
     version: int = 1
     name: str
@@ -26,12 +26,15 @@ class Backup(Record):
     schema_revision: str
     prefect: str
     images: int
-    log_sequence: int  # of the catalog's log: later entries are not in it
+    log_sequence: int  # last entry of the catalog's log in the backup
     files: tuple[KeptFile, ...] = ()
 
 
 class BackupReport(Record):
-    """What came of a backup. place: of it; storages: whose bytes are not in it, and stay where they are."""
+    """The result of a backup.
+
+    place: its location; storages: those whose bytes stay in place and are not in the backup.
+    """
 
     place: str
     made_at: datetime
@@ -42,7 +45,7 @@ class BackupReport(Record):
 
 
 class RestoreReport(Record):
-    """What was restored. left: what has to be done by hand."""
+    """The result of a restore. left: steps to do by hand."""
 
     place: str
     made_at: datetime
@@ -52,7 +55,10 @@ class RestoreReport(Record):
 
 
 class MigrationReport(Record):
-    """What came of a home's move to a catalog that hosts share. host: whose its directories are now; left: to be done by hand."""
+    """The result of moving a home to a shared catalog.
+
+    host: owner of its directories now; left: steps to do by hand.
+    """
 
     catalog: str
     host: str

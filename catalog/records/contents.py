@@ -1,4 +1,4 @@
-"""What is inside an image. Part of `catalog.records`, which everybody imports them from."""
+"""Records of an image's contents: packages, users, files, vulnerabilities. Import them from `catalog.records`."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,7 +12,7 @@ PackageKind = Literal["deb", "rpm", "apk"]
 
 
 class Package(Record):
-    """An installed package. source, source_version: what it was built from; empty where they are its own name and version."""
+    """An installed package. source, source_version: its source package; empty if equal to its own name and version."""
 
     kind: PackageKind
     name: str
@@ -23,7 +23,7 @@ class Package(Record):
 
 
 class GuestUser(Record):
-    """Somebody who may come in. password: whether there is one."""
+    """A user of the guest who can log in. password: whether one is set."""
 
     name: str
     uid: int
@@ -33,7 +33,7 @@ class GuestUser(Record):
 
 
 class DirectorySize(Record):
-    """What lies in a directory and below it. size_bytes: of the files' contents; one with several names counts once."""
+    """The total of a directory and its subdirectories. size_bytes: of file contents; a hard-linked file counts once."""
 
     path: str
     files: int
@@ -41,9 +41,10 @@ class DirectorySize(Record):
 
 
 class Contents(Record):
-    """What is inside an image, read from its bytes and never by running them. unread: a sentence for each thing that could not be read.
+    """The contents of an image, read from its bytes without running them.
 
-    cyclonedx: where the bill of materials lies (CycloneDX JSON), on the host that read it; None where nothing was found.
+    unread: a sentence for each part that could not be read. cyclonedx: path of the bill of materials (CycloneDX JSON)
+    on the host that read the image; None if nothing was found.
     """
 
     image_id: str
@@ -62,7 +63,7 @@ class Contents(Record):
 
 
 class ContentsSeen(Record):
-    """What a look inside an image came to, as the log keeps it."""
+    """The result of inspecting an image's contents, as the log keeps it."""
 
     guest_os: str | None = None
     packages: int = 0
@@ -71,7 +72,7 @@ class ContentsSeen(Record):
 
 
 class PackageChange(Record):
-    """A package that differs between two images. before, after: versions; None: it is not there."""
+    """A package that differs between two images. before, after: versions; None: not installed."""
 
     name: str
     before: str | None
@@ -79,7 +80,7 @@ class PackageChange(Record):
 
 
 class FileChange(Record):
-    """A file that differs between two images, in its size or in when it was changed. before, after: bytes; None: it is not there."""
+    """A file whose size or modification time differs between two images. before, after: bytes; None: no such file."""
 
     path: str
     before: int | None
@@ -87,7 +88,7 @@ class FileChange(Record):
 
 
 class DirectoryChange(Record):
-    """A directory that takes more or less than before, with all below it. before, after: bytes."""
+    """A directory whose total size differs between two images. before, after: bytes."""
 
     path: str
     before: int
@@ -97,7 +98,7 @@ class DirectoryChange(Record):
 class Comparison(Record):
     """How the contents of image b differ from those of image a.
 
-    files: those of the largest changes, a thousand at most, of all that were added, removed or changed; directories: two levels deep.
+    files: the thousand largest changes at most, additions and removals included; directories: two levels deep.
     """
 
     a: str
@@ -119,14 +120,15 @@ class Comparison(Record):
 
 
 Severity = Literal["critical", "high", "medium", "low", "none", "unknown"]
-"""From the worst on; unknown: an advisory does not say it in a way that is read here."""
+"""The worst first; unknown: the advisory rates it in no way that is supported here."""
 
 
 class Vulnerability(Record):
-    """A known vulnerability of what is installed. package: as the advisory names it, mostly the source; packages: what is installed of it.
+    """A known vulnerability of an installed package.
 
-    installed: the version that the advisory speaks of; fixed: the first one that is not affected, None where none is known; score: of CVSS, 0 to 10.
-    fails: it is as severe as was asked for, and has a fix.
+    package: the advisory's name, mostly of the source package; packages: the installed packages built from it.
+    installed: the affected version; fixed: the first unaffected one, None if unknown; score: CVSS, 0 to 10. fails: it
+    reaches the requested severity and has a fix.
     """
 
     id: str
@@ -142,11 +144,12 @@ class Vulnerability(Record):
 
 
 class VulnerabilityReport(Record):
-    """What an OSV export says of an image's packages, the worst first.
+    """The vulnerabilities of an image's packages in an OSV export, the worst first.
 
-    source: address of the export, masked; ecosystems: what it calls the image's distribution; advisories: how many of it were read, of_image:
-    how many are about that distribution, withdrawn: how many of these were taken back and left out. skipped: records that could not be read;
-    unread: a sentence for each thing that could not be, of the image and, of the first twenty, of the export.
+    source: address of the export, masked; ecosystems: the export's names of the image's distribution; advisories:
+    number read, of_image: number about that distribution, withdrawn: number of these that were withdrawn and left out.
+    skipped: unreadable records; unread: a sentence for each unreadable part of the image and for the first twenty of
+    the export.
     """
 
     image_id: str

@@ -1,4 +1,4 @@
-"""An entry of the event log, what verifying the log found, and who is told of events (webhooks)."""
+"""Records of the event log, of its verification, and of webhooks."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,36 +11,36 @@ DeliveryStatus = Literal["Pending", "Delivered", "Failed"]
 class Event(Record):
     """One entry of the append-only log.
 
-    A new record stands whole in `after`, a removed one whole in `before`; of a changed one, both name only
-    the fields that changed.
+    For a new record, `after` has all fields; for a removed one, `before` has; for a changed one, both have only the
+    changed fields.
     """
 
     sequence: int
     at: datetime  # never before that of the previous entry
     kind: str  # e.g. "imagewright.image.added"
     subject: str  # e.g. "image:<id>", "image_storage:<name>"
-    image_id: str | None = None  # of the image it is about, also for its replicas, exports, …
+    image_id: str | None = None  # of the image concerned, also for its replicas, exports, …
     actor: str  # the account that acted
     run_id: str | None = None
     identity: str | None = None  # the person or robot; `os:NAME` on a terminal of a host; None: not known
-    door: str | None = None  # where they came in, see `Door`
+    door: str | None = None  # the entry point used, see `Door`
     before: dict[str, object] | None = None
     after: dict[str, object] | None = None
-    note: bool = False  # changes no record: what it says stands for itself
-    previous_hash: str = ""  # hash chain: tampering shows
+    note: bool = False  # True: an entry that changes no record
+    previous_hash: str = ""  # hash chain: reveals tampering
     hash: str = ""
 
 
 class LogVerified(Record):
-    """What a check of the whole event log found: every entry is what was written, and follows from the one before."""
+    """The result of verifying the whole event log: every entry is unchanged and chained to the one before."""
 
     entries: int
-    records: int  # each compared with what the entries say of it
+    records: int  # each compared with its entries
     intact: bool = True
 
 
 class Webhook(Record):
-    """An address that is told of events, each told by a signed request."""
+    """An address that receives events, each by a signed request."""
 
     name: str
     url: str
@@ -51,14 +51,14 @@ class Webhook(Record):
 
 
 class WebhookCursor(Record):
-    """Up to which entry of the log a webhook's deliveries were made out."""
+    """The last log entry for which a webhook's deliveries were created."""
 
     webhook: str
     sequence: int
 
 
 class Delivery(Record):
-    """One event on its way to one webhook, or what became of it. id: the same with every attempt."""
+    """The delivery of one event to one webhook, pending or done. id: the same for every attempt."""
 
     webhook: str
     sequence: int  # of the entry in the log
@@ -68,6 +68,6 @@ class Delivery(Record):
     attempts: int = 0
     tried_at: datetime | None = None
     due_at: datetime
-    response: int | None = None  # status that the address answered last
+    response: int | None = None  # HTTP status of the last answer
     reason: str = ""  # why the last attempt failed
     created_at: datetime

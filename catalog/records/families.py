@@ -1,4 +1,4 @@
-"""Families of images, what each has promoted, and the watches that bring its builds. Part of `catalog.records`."""
+"""Records of image families, their promotions, recalls and life cycle. Import them from `catalog.records`."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,19 +10,19 @@ SignatureRule = Literal["none", "required"]
 HygieneRule = Literal["off", "warn", "refuse"]
 PromotionKind = Literal["promoted", "rolled back"]
 ANY_ARCHITECTURE = "any"
-"""The channel of volume images, which hold data only and fit each architecture."""
+"""The channel of volume images, which hold only data and fit every architecture."""
 
 
 class Family(Record):
-    """Builds of one image, of which one is the latest for each architecture; and the rules that they are held to.
+    """Builds of one image, one of which is the latest for each architecture, and the rules for them.
 
-    keep_last, keep_days: builds beyond both may go; None: no limit. keep_used: what is used stays all the same.
-    deprecate_after_days: from then on a build that is not promoted is deprecated. soak_hours: how long a build is Ready before
-    it is promoted by itself. approval: a person promotes. boot_check: a build has to boot before it is promoted,
-    as far as that. boot_command: a shell command that is run in it once cloud-init is done and has to end well. hygiene: a build is
-    looked into for what many machines must not share, as host keys, and is refused for it or not. signature: the list that has
-    its checksum has to be signed by a key of its watch.
-    image_storages: where its builds have to lie before they are promoted, and where its watches add them.
+    keep_last, keep_days: builds beyond both may be deleted; None: no limit. keep_used: builds in use stay anyway.
+    deprecate_after_days: a build that is not promoted is deprecated at that age. soak_hours: how long a build must be
+    Ready before it is promoted automatically. approval: a person promotes. boot_check: how far a build must boot before
+    it is promoted. boot_command: a shell command that must succeed in the guest once cloud-init is done. hygiene:
+    whether a build is inspected for data that machines must not share, such as host keys, and whether finding any
+    refuses it. signature: the list with its checksum must be signed by a key of its watch. image_storages: where its
+    builds must lie before they are promoted, and where its watches add them.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Family(Record):
 
 
 class Evidence(Record):
-    """What one gate saw of a build."""
+    """The outcome of one gate for a build."""
 
     gate: str  # e.g. "digest", "boot"
     passed: bool
@@ -53,9 +53,9 @@ class Evidence(Record):
 
 
 class Promotion(Record):
-    """One move of a family's latest for an architecture. number: counts them, from 1.
+    """One change of a family's latest for an architecture. number: counted from 1.
 
-    image_id: what is the latest from then on, None for nothing; previous: what was it before.
+    image_id: the new latest image, None for none; previous: the one before.
     """
 
     family: str
@@ -72,7 +72,7 @@ class Promotion(Record):
 
 
 class Channel(Record):
-    """What is the latest of a family for an architecture, and which promotion made it so."""
+    """The latest image of a family for an architecture, and the promotion that made it so."""
 
     family: str
     cpu_architecture: str
@@ -81,19 +81,19 @@ class Channel(Record):
 
 
 class Recalled(Record):
-    """What a recall did with one image, and who uses it."""
+    """The result of a recall for one image, and the image's users."""
 
     image_id: str
     name: str
-    outcome: Literal["recalled", "already recalled", "named"]  # named: it was made of a recalled one, and stays
+    outcome: Literal["recalled", "already recalled", "named"]  # named: made of a recalled image, and stays
     reason: str
     used_by: tuple[str, ...] = ()
 
 
 class RecallReport(Record):
-    """What a recall did: the image first, then what was made of it; and the families that moved back.
+    """The result of a recall: the image first, then the images made of it, and the families that went back.
 
-    unread: why some images could not be looked at for shared chips.
+    unread: why some images could not be checked for shared chips.
     """
 
     image_id: str
@@ -104,7 +104,7 @@ class RecallReport(Record):
 
 
 class LifeCycleItem(Record):
-    """What became of one build by the rules of its family, and why."""
+    """The decision on one build by its family's rules, with the reason."""
 
     image_id: str
     name: str
@@ -115,7 +115,7 @@ class LifeCycleItem(Record):
 
 
 class LifeCycleReport(Record):
-    """What became of each build, by family and architecture, the newest first; and the families that went back by themselves."""
+    """The decision on each build, by family and architecture, newest first; and the families that went back."""
 
     images: tuple[LifeCycleItem, ...] = ()
     rolled_back: tuple[Promotion, ...] = ()

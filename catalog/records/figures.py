@@ -1,4 +1,4 @@
-"""What the catalog comes to, counted in its database: for whoever watches over it."""
+"""Figures for monitoring, counted in the catalog's database."""
 
 from datetime import datetime
 
@@ -7,21 +7,21 @@ from catalog.records.record import Record
 
 
 class StorageFigures(Record):
-    """The replicas of one status on one image storage. Moments: of the proofs that their bytes are whole."""
+    """The replicas of one status on one image storage. Moments: of the verifications of their bytes."""
 
     image_storage: str
     status: str
     replicas: int
     logical_bytes: int  # sizes of the stored files
     stored_bytes: int  # newly written for them when they landed
-    unverified: int  # never proven since they landed
+    unverified: int  # never verified since they landed
     first_verified_at: datetime | None = None
     last_verified_at: datetime | None = None
     first_landed_at: datetime | None = None
 
 
 class Counts(Record):
-    """How many things of one kind there are, and what they take, where that is known."""
+    """The number of things of one kind, and their size if known."""
 
     name: str  # e.g. a status, or "exports"
     count: int
@@ -39,7 +39,7 @@ class DeliveryFigures(Record):
 
 
 class HostFigures(Record):
-    """How a host is, by the clock that its signs of life are counted by."""
+    """The state of a host, by the database's clock."""
 
     name: str
     state: HostState
@@ -48,7 +48,7 @@ class HostFigures(Record):
 
 
 class Figures(Record):
-    """What the catalog comes to at one moment by its own clock. sequence: of the log's last entry."""
+    """All figures at one moment by the catalog's clock. sequence: of the log's last entry."""
 
     at: datetime
     sequence: int

@@ -1,4 +1,4 @@
-"""Hosts: the machines that work on one catalog, and what they hand to each other through it."""
+"""Records of hosts, the machines that share a catalog, and of what they exchange through it."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,10 +12,10 @@ HostState = Literal["Connected", "Silent", "Draining"]
 
 
 class Host(Record):
-    """A machine that runs a worker or a console, as it told when it last gave a sign of life.
+    """A machine that runs a worker or a console, as of its last heartbeat.
 
-    address: URL of its console as other hosts reach it, empty where they don't. storages, primary_storages: names of
-    those that it reaches. versions: of what runs there, by program. state: Silent is never kept, but told by the age of last_seen.
+    address: URL of its console for other hosts, empty if they can't reach it. storages, primary_storages: names of
+    those that it reaches. versions: by program. state: Silent is never stored but derived from the age of last_seen.
     """
 
     name: str
@@ -30,17 +30,17 @@ class Host(Record):
 
 
 class SharedKey(Record):
-    """A key that all hosts of a catalog sign with. value: hex; a secret, in no listing."""
+    """A signing key shared by all hosts of a catalog. value: hex; a secret, in no listing."""
 
     name: str
     value: str
 
 
 class UploadPlace(Record):
-    """Where a file is sent to. id: of the upload, and of the image that is made of it.
+    """Where an upload is stored. id: of the upload, and of the image made of it.
 
-    host: whose folder takes it; or, where a bucket does, what `in_bucket` makes of its image storage. No host has such a name: a
-    program from before there were uploads in buckets says that it was never seen, and touches nothing.
+    host: the host whose folder takes it; for an upload in a bucket, `in_bucket` of its image storage. No host has such
+    a name: a program older than uploads in buckets takes it for an unknown host and touches nothing.
     """
 
     id: str
@@ -48,17 +48,17 @@ class UploadPlace(Record):
 
     @property
     def bucket(self) -> str | None:
-        """The image storage in whose bucket it lies, None where it lies on a host."""
+        """The image storage whose bucket holds the upload, None if a host does."""
         return self.host.removeprefix(IN_BUCKET) if self.host.startswith(IN_BUCKET) else None
 
 
 def in_bucket(image_storage: str) -> str:
-    """Return what stands for a host where a file is sent into the bucket of an image storage."""
+    """Return the value of `host` for an upload in the bucket of an image storage."""
     return f"{IN_BUCKET}{image_storage}"
 
 
 class RunOutcome(Record):
-    """What a run returned that was handed to another host, for who waits for it. result, error: JSON, one of them."""
+    """The outcome of a run handed to another host, for the waiting caller. result, error: JSON, one of them."""
 
     run_id: str
     result: str | None = None

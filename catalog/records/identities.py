@@ -1,6 +1,6 @@
-"""Who may sign in, and what they sign in with. Part of `catalog.records`, which everybody imports them from.
+"""Records of identities and their credentials. Import them from `catalog.records`.
 
-What proves somebody (hashes of passwords and tokens) is kept in records of its own that no log and no listing shows.
+Hashes of passwords and tokens are kept in records of their own, which no log and no listing shows.
 """
 
 from datetime import datetime
@@ -12,19 +12,19 @@ from catalog.records.record import Record
 
 Role = Literal["viewer", "user", "admin"]
 Verb = Literal["read", "use", "add", "change", "administer"]
-"""What is done: reads; makes something of an image that it sees; adds; changes what its account owns; administers."""
+"""Reads; makes something of a visible image; adds; changes what the account owns; administers."""
 IdentityKind = Literal["person", "robot"]
 Door = Literal["console", "API", "command", "Prefect UI", "schedule", "Python"]
-"""Where somebody came in."""
+"""The entry point by which an identity acts."""
 
 
 class Identity(Record):
-    """A person, who signs in with a password, or a robot, which has tokens only."""
+    """A person, who signs in with a password, or a robot, which has only tokens."""
 
     name: str
     kind: IdentityKind = "person"
     account: str
-    projects: tuple[str, ...] = ()  # empty: those of its account
+    projects: tuple[str, ...] = ()  # empty: the account's
     role: Role = "viewer"
     disabled: bool = False
     created_at: datetime
@@ -32,7 +32,7 @@ class Identity(Record):
 
 
 class Scope(Record):
-    """What a token may do of what its identity may. Empty: no limit of that kind."""
+    """The part of its identity's rights that a token has. Empty: no limit of that kind."""
 
     verbs: tuple[Verb, ...] = ()
     images: tuple[str, ...] = ()  # patterns of names, `*` and `?`
@@ -40,39 +40,39 @@ class Scope(Record):
 
 
 class Token(Record):
-    """A token, by which a program is known as an identity. The secret itself is shown once, when it is made."""
+    """A token, which identifies a program as an identity. Its secret is shown once, when it is created."""
 
     id: str
-    name: str = ""  # what it is for, in its maker's words
+    name: str = ""  # its purpose, in its maker's words
     identity: str
     scope: Scope = Field(default_factory=Scope)
     created_by: str = ""
     created_at: datetime
-    expires_at: datetime | None = None  # from then on it is refused
+    expires_at: datetime | None = None  # refused from then on
     revoked_at: datetime | None = None
 
 
 class ListedToken(Token):
-    """A token as it is listed. last_used_at: to the minute."""
+    """A token in listings. last_used_at: to the minute."""
 
     last_used_at: datetime | None = None
 
 
 class NewToken(Token):
-    """A token that was just made, with what is shown this once."""
+    """A new token with its secret, which is shown only once."""
 
     token: str
 
 
 class NewSession(Record):
-    """A session that was just begun, with what is shown this once."""
+    """A new session with its secret, which is shown only once."""
 
     token: str
     expires_at: datetime
 
 
 class SignedIn(Record):
-    """Who is there, by a token or a session that was proven. proof: its name in the log, e.g. `token:<id>`."""
+    """An identity proven by a token or a session. proof: its name in the log, e.g. `token:<id>`."""
 
     identity: Identity
     scope: Scope = Field(default_factory=Scope)
@@ -81,7 +81,7 @@ class SignedIn(Record):
 
 
 class Password(Record):
-    """What proves a person. hash: of Argon2, with its parameters."""
+    """A person's password. hash: Argon2, with its parameters."""
 
     identity: str
     hash: str
@@ -89,7 +89,7 @@ class Password(Record):
 
 
 class TokenSecret(Record):
-    """What proves a token. digest: SHA-256 of the 256 random bits, hex."""
+    """A token's secret. digest: SHA-256 of the 256 random bits, hex."""
 
     token_id: str
     digest: str
@@ -97,7 +97,7 @@ class TokenSecret(Record):
 
 
 class Session(Record):
-    """A person who is signed in. digest: as of a token."""
+    """A person's session. digest: as of a token."""
 
     id: str
     identity: str
@@ -107,7 +107,7 @@ class Session(Record):
 
 
 class Attempts(Record):
-    """Sign-ins that were tried, by whom or from where (`catalog.rules.accounts.sign_in` says how many may be)."""
+    """The number of sign-in attempts by name or address (limits: `catalog.rules.accounts.sign_in`)."""
 
     subject: str
     count: int
@@ -115,6 +115,6 @@ class Attempts(Record):
 
 
 class SeenFrom(Record):
-    """From where a sign-in was tried: what the log notes of it."""
+    """The address of a sign-in attempt, as noted in the log."""
 
     address: str

@@ -1,4 +1,4 @@
-"""An image, its replicas, exports and leftovers."""
+"""Records of images, replicas, exports and leftovers."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ from catalog.records.record import (
 
 
 class ImageStatus(StrEnum):
-    """Where an image is in its life."""
+    """The status of an image."""
 
     CREATING = "Creating"
     DOWNLOADING = "Downloading"
@@ -33,7 +33,7 @@ class ImageStatus(StrEnum):
 
 
 class ReplicaStatus(StrEnum):
-    """Where one image on one image storage is in its life."""
+    """The status of a replica."""
 
     LANDING = "Landing"
     READY = "Ready"
@@ -48,8 +48,8 @@ class Image(Record):
     name: str
     description: str = ""
     image_type: ImageType = "System"
-    format: ImageFormat  # of the file that was added
-    format_stored: ImageFormat  # what the storages keep
+    format: ImageFormat  # of the added file
+    format_stored: ImageFormat  # of the stored file
     media: Media = "Template"
     cpu_architecture: Architecture | None = None
     platform: Platform | None = None
@@ -62,7 +62,7 @@ class Image(Record):
     expected_checksum: str | None = None
     size_bytes: int | None = None  # of the file that was added
     virtual_size_bytes: int | None = None
-    actual_size_bytes: int | None = None  # newly taken on the storage by this image
+    actual_size_bytes: int | None = None  # newly written on the storage for this image
     md5: str | None = None
     sha256: str | None = None
     status: ImageStatus = ImageStatus.CREATING
@@ -80,16 +80,16 @@ class Image(Record):
     family: str | None = None
     build_version: str | None = None  # the publisher's, e.g. "12.5-20240211"
     labels: tuple[str, ...] = ()  # key=value
-    parent: str | None = None  # id of the image that it was made of
-    recalled: str | None = None  # why nothing new may be made of it
+    parent: str | None = None  # id of the image it was made of
+    recalled: str | None = None  # the reason why nothing new may be made of it
     deprecated: bool = False
     replaced_by: str | None = None
-    image_storages: tuple[str, ...] = ()  # where the add was asked to put it
-    version: int = 0  # optimistic: a write names the version it read
+    image_storages: tuple[str, ...] = ()  # those that the add requested
+    version: int = 0  # optimistic locking: a write names the version it read
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
-    expires_at: datetime | None = None  # from then on the next purge puts it into the recycle bin
+    expires_at: datetime | None = None  # then the next purge moves it to the recycle bin
 
 
 class Replica(Record):
@@ -110,7 +110,10 @@ class Replica(Record):
 
 
 class ExportedImage(Record):
-    """A complete file made from a replica. host: on whose disk it lies; None: where its image storage is, or a catalog's only host."""
+    """A complete file made from a replica.
+
+    host: the one whose disk has it; None: its image storage's, or the only host.
+    """
 
     id: str
     image_id: str
@@ -122,12 +125,12 @@ class ExportedImage(Record):
     md5: str
     sha256: str
     host: str | None = None
-    proven: str | None = None  # how its file looked when it had these digests; None: look again by reading it
+    proven: str | None = None  # state of its file when these digests were verified; None: verify by reading it
     created_at: datetime
 
 
 class Leftover(Record):
-    """Raw data kept on the source after an image changed its storage."""
+    """Data kept on the source storage after an image changed its storage."""
 
     id: str
     image_id: str

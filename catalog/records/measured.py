@@ -1,4 +1,4 @@
-"""What was measured of an image: verdict, boot facts, quality, origin. Part of `catalog.records`, which everybody imports them from."""
+"""Records of an image's measurements: verdict, boot facts, quality, origin. Import them from `catalog.records`."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,18 +12,18 @@ class Finding(Record):
     rule: str  # stable id, e.g. "qcow2.backing-file"
     rule_version: int
     severity: Literal["error", "warning", "info"]
-    offset: int | None = None  # bytes from the start of the file, where one place can be named
+    offset: int | None = None  # bytes from the start of the file; None: no single place
     sentence: str
 
     @property
     def described(self) -> str:
-        """The finding as one line for people: sentence, rule, version, offset."""
+        """The finding on one line: sentence, rule, version, offset."""
         place = "" if self.offset is None else f", byte {self.offset}"
         return f"{self.sentence} [{self.rule} v{self.rule_version}{place}]"
 
 
 class Verdict(Record):
-    """What the bytes of a file are, and which rules said so."""
+    """The detected format of a file and the findings of the safety rules."""
 
     format: str  # detected; one of ImageFormat, or vhd, vhdx, vdi, … when refused
     virtual_size_bytes: int
@@ -37,7 +37,7 @@ class Verdict(Record):
 
 
 class Loader(Record):
-    """A UEFI program that firmware, or a boot entry in its memory, would start."""
+    """A UEFI program that the firmware, or a boot entry in its NVRAM, would start."""
 
     machine: str  # e.g. "x86_64"
     path: str  # on its file system, e.g. "EFI/BOOT/BOOTX64.EFI"
@@ -45,21 +45,21 @@ class Loader(Record):
 
     @property
     def fallback(self) -> bool:
-        """Tell whether firmware starts it without a boot entry."""
+        """Tell whether the firmware starts it without a boot entry."""
         return self.path.upper().startswith("EFI/BOOT/BOOT")
 
 
 class BootFacts(Record):
-    """What would boot, read from the bytes."""
+    """What would boot, as read from the bytes."""
 
     partition_table: Literal["gpt", "mbr", "none", "iso", "unknown"] = "unknown"
     bios_boot: bool = False  # MBR boot code, or an El Torito BIOS entry
-    bios_code: bool = False  # code that a BIOS would run, of which can't be told where it leads
+    bios_code: bool = False  # code that a BIOS would run and that is not recognized
     uefi_boot: tuple[str, ...] = ()  # machine types of EFI/BOOT/BOOT*.EFI, e.g. ("x86_64",)
-    loaders: tuple[Loader, ...] = ()  # those, and the ones that vendors install beside them
+    loaders: tuple[Loader, ...] = ()  # the above, and loaders that vendors install beside them
     guest_os: str | None = None  # e.g. "Debian GNU/Linux 12 (bookworm)"
-    guest_at: int | None = None  # where its file system lies on the disk, bytes
-    virtio: bool | None = None  # both drivers below; None: could not be told
+    guest_at: int | None = None  # offset of its file system on the disk, bytes
+    virtio: bool | None = None  # both drivers below; None: unknown
     virtio_disk: bool | None = None
     virtio_network: bool | None = None
     cloud_init: bool | None = None
@@ -91,34 +91,34 @@ class QualityReport(Record):
 
 
 class Conversion(Record):
-    """How the file that one storage keeps was made from the file added. `arguments`: exact, but for the scratch paths."""
+    """How a stored file was converted from the added file. `arguments`: exact except for the scratch paths."""
 
     image_storage: str
     from_format: ImageFormat
     to_format: ImageFormat
-    program: str  # with its version, as it names itself
+    program: str  # name and version as the program prints them
     arguments: tuple[str, ...] = ()
-    sha256: str | None = None  # of the file that came out
+    sha256: str | None = None  # of the converted file
     md5: str | None = None
 
 
 class Origin(Record):
-    """Where the bytes of an image came from, as measured while they arrived. `url` is masked."""
+    """The origin of an image's bytes, as measured during the transfer. `url` is masked."""
 
     url: str
-    address: str | None = None  # really connected to
+    address: str | None = None  # the address actually connected to
     size_bytes: int
     etag: str | None = None
     last_modified: str | None = None
     md5: str
     sha256: str
-    checksum: str = ""  # of the algorithm that was expected
+    checksum: str = ""  # by the algorithm of the expected checksum
     expected_checksum: str | None = None
-    rule_set: str = ""  # of the safety rules that passed it
+    rule_set: str = ""  # version of the safety rules that it passed
     conversions: tuple[Conversion, ...] = ()
 
 
 class Provenance(Record):
-    """The origin of an image as one entry of its log. One field, so that it never looks like a change of the image's."""
+    """The origin of an image in a log entry: a single field, so that it never looks like a change of the image."""
 
     provenance: Origin

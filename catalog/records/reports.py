@@ -1,4 +1,4 @@
-"""What operations say they would do, or did. Part of `catalog.records`, which everybody imports them from."""
+"""Plans and reports of operations. Import them from `catalog.records`."""
 
 from datetime import datetime
 from typing import Literal
@@ -16,7 +16,7 @@ class Action(Record):
 
 
 class Plan(Record):
-    """What an operation would do. Making one changes nothing."""
+    """The actions that an operation would take. Making a plan changes nothing."""
 
     operation: str
     actions: tuple[Action, ...] = ()
@@ -26,10 +26,10 @@ class Plan(Record):
 
 
 class SyncOutcome(Record):
-    """What a sync did for one image."""
+    """The result of a sync for one image."""
 
     image_id: str
-    outcome: Literal["synced", "already there", "failed", "removed", "kept"]  # the last two by `deletion: mirror`
+    outcome: Literal["synced", "already there", "failed", "removed", "kept"]  # the last two with `deletion: mirror`
     chips_total: int = 0
     chips_sent: int = 0
     bytes_sent: int = 0
@@ -37,7 +37,7 @@ class SyncOutcome(Record):
 
 
 class SyncReport(Record):
-    """What a sync did, per image and in sum."""
+    """The result of a sync, per image and in total."""
 
     source: str
     target: str
@@ -47,7 +47,7 @@ class SyncReport(Record):
 
 
 class AddOutcome(Record):
-    """What became of one image of many. id: by which it is known; error: one sentence."""
+    """The result of one image of an add of many. id: of the image; error: one sentence."""
 
     id: str
     name: str
@@ -56,13 +56,13 @@ class AddOutcome(Record):
 
 
 class AddReport(Record):
-    """What an add of many images did, in the order asked."""
+    """The result of an add of many images, in the order requested."""
 
     images: tuple[AddOutcome, ...] = ()
 
 
 class ItemOutcome(Record):
-    """What an operation over several things did for one of them."""
+    """The result of an operation over several things for one of them."""
 
     subject: str
     outcome: Literal["done", "kept", "pending", "failed"]
@@ -71,18 +71,18 @@ class ItemOutcome(Record):
 
 
 class CleanupReport(Record):
-    """What a clean-up deleted and what it kept, with reasons."""
+    """The items that a clean-up deleted and kept, with reasons."""
 
     items: tuple[ItemOutcome, ...] = ()
     bytes_freed: int = 0
 
 
 class ExpungeReport(CleanupReport):
-    """What an expunge deleted; `pending` items are deleted later."""
+    """The items that an expunge deleted; `pending` items are deleted later."""
 
 
 class ReclaimReport(CleanupReport):
-    """What a reclaim freed on one image storage."""
+    """The items that a reclaim freed on one image storage."""
 
     image_storage: str
     chips_kept: int = 0
@@ -90,10 +90,11 @@ class ReclaimReport(CleanupReport):
 
 
 class CompactionReport(CleanupReport):
-    """What a compaction made of image storages: bytes of packs, index and manifests.
+    """The result of compacting image storages: bytes of packs, index and manifests.
 
-    images: done in this run (in a plan: due); images_left: not yet; bytes_read: of the images, what the budget counts.
-    logical_bytes: of all images' files; saved_by_…: of these, by what the storage does, compaction being estimated.
+    images: compacted in this run (in a plan: due); images_left: still to do; bytes_read: of images, limited by the
+    budget. logical_bytes: of all images' files; saved_by_…: the part saved by each technique, that of compaction
+    estimated.
     """
 
     image_storage: str = ""
@@ -110,7 +111,7 @@ class CompactionReport(CleanupReport):
 
 
 class ChipExplained(Record):
-    """Why a piece of an image is where it is. digest: bare hex; sentences: where it lies and what keeps it."""
+    """Where a chip of an image lies and why. digest: bare hex; sentences: its locations and what references it."""
 
     image_storage: str
     digest: str
@@ -118,45 +119,45 @@ class ChipExplained(Record):
 
 
 class VerifyReport(CleanupReport):
-    """What a verification read and proved; `failed` items are damaged."""
+    """The items that a verification read and verified; `failed` items are damaged."""
 
     chips_read: int = 0
     bytes_read: int = 0
 
 
 class ReconcileReport(CleanupReport):
-    """How catalog and storages differed and what was done about it."""
+    """The differences between catalog and storages and their corrections."""
 
 
 class RecoverReport(CleanupReport):
-    """Which stuck runs were started again or ended."""
+    """The stuck runs that were started again or ended."""
 
 
 class BootPoint(Record):
-    """How far a boot has to come. command: run by the guest's shell once cloud-init is done, "" for none; it has to end well."""
+    """How far a boot must get. command: must succeed in the guest's shell once cloud-init is done, "" for none."""
 
     until: BootStage = "boots"
     command: str = ""
 
 
 class BootCheckReport(Record):
-    """What came of booting an image in a virtual machine in its declared mode."""
+    """The result of booting an image in a virtual machine in its declared mode."""
 
     image_id: str
     cpu_architecture: Architecture
     bios_mode: BiosMode
     booted: bool
-    until: BootStage = "boots"  # how far it was to come
-    command: str = ""  # that was run in it once cloud-init was done
-    evidence: str  # what was seen, or why it counts as failed
+    until: BootStage = "boots"  # how far it had to get
+    command: str = ""  # run in the guest once cloud-init was done
+    evidence: str  # what showed the boot, or why it counts as failed
     seconds: float
-    screenshot: str | None = None  # path of a PNG below the home, or None if there was no screen
+    screenshot: str | None = None  # path of a PNG below the home; None: no screen
     console: str = ""  # the last printable characters of the serial console
     checked_at: datetime
 
 
 class CatalogueItem(Record):
-    """What became of one entry of a catalogue as code. changes: field by field."""
+    """The result of one entry of a catalogue as code. changes: field by field."""
 
     section: str
     name: str
@@ -166,6 +167,6 @@ class CatalogueItem(Record):
 
 
 class CatalogueReport(Record):
-    """What applying a catalogue as code did, in its order."""
+    """The result of applying a catalogue as code, in its order."""
 
     items: tuple[CatalogueItem, ...] = ()

@@ -1,4 +1,4 @@
-"""Where images and volumes live: storages, volumes, cached images."""
+"""Records of image storages, primary storages, volumes and cached images."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from catalog.records.record import (
 
 
 class Capacity(Record):
-    """Room on a storage, in bytes."""
+    """Space on a storage, in bytes."""
 
     total_bytes: int
     used_bytes: int
@@ -30,13 +30,13 @@ class ImageStorage(Record):
     sync_network: str | None = None  # CIDR
     capacity_bytes: int | None = None
     reserve_bytes: int = 1 << 30
-    bandwidth_bytes_s: int | None = None  # of all that comes into it; None: no cap
+    bandwidth_bytes_s: int | None = None  # cap on all writes to it; None: no cap
     state: State = "Enabled"
     connection: Connection = "Connected"
-    host: str | None = None  # whose directory it is; None: of no host, or of a catalog's only one
-    shared: bool = False  # a directory that all hosts see, proven by its token
-    recipes: bool = False  # compressed files may be kept as their contents and a recipe
-    logical_bytes: int | None = None  # of all images' files; these six as the last compaction found them
+    host: str | None = None  # owner of the directory; None: no host, or the catalog's only one
+    shared: bool = False  # a directory that all hosts see, as its token proves
+    recipes: bool = False  # compressed files may be stored as their contents and a recipe
+    logical_bytes: int | None = None  # of all images' files; this and the next five as of the last compaction
     kept_bytes: int | None = None  # in packs, index and manifests
     saved_by_dedup_bytes: int | None = None
     saved_by_compression_bytes: int | None = None
@@ -46,7 +46,7 @@ class ImageStorage(Record):
 
 
 class PrimaryStorage(Record):
-    """Where VMs and volumes live."""
+    """A storage for VMs and volumes."""
 
     name: str
     kind: PrimaryKind
@@ -72,7 +72,7 @@ class Volume(Record):
 
 
 class CachedImage(Record):
-    """An image downloaded to a primary storage, from which volumes are made."""
+    """An image downloaded to a primary storage, where volumes are made from it."""
 
     image_id: str
     primary_storage: str

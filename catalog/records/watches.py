@@ -1,4 +1,4 @@
-"""Watches: what publishers put out, followed; and what came of each look. Part of `catalog.records`."""
+"""Records of watches, which follow publishers' builds, and of each check. Import them from `catalog.records`."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,11 +12,12 @@ AddValue = bool | int | str | tuple[str, ...]
 
 
 class Watch(Record):
-    """Where a publisher puts the builds of a family for one architecture, and how each is known and proven.
+    """Where a publisher puts the builds of a family for one architecture, and how each is recognized and verified.
 
-    url: of the file, of the page or folder that lists files, or of the simplestreams index. pattern: of a file's name, with
-    {version} and {arch}, folders before it where they have a version, too. checksums_url, signature_url: absolute, or relative to the file,
-    with {version}, {arch} and {file}. public_keys: armoured; given, only what they signed is taken. add: fields of the add request.
+    url: of the file, of the page or folder that lists files, or of the simplestreams index. pattern: of a file's name,
+    with {version} and {arch}, preceded by folders if these have a version too. checksums_url, signature_url: absolute,
+    or relative to the file, with {version}, {arch} and {file}. public_keys: armoured; if given, only builds that they
+    signed are taken. add: fields of the add request.
     """
 
     name: str
@@ -35,12 +36,12 @@ class Watch(Record):
 
 
 class WatchState(Record):
-    """How far a watch has come: working state, in no log.
+    """The progress of a watch: working state, not in the log.
 
-    etag, last_modified, digest: of the document that is asked for first, when it was last settled; place: the address
-    of the products in a simplestreams index, the version of the newest folder in a listing of folders. builds: how many it listed; newest: their newest version; waiting: id of the image that
-    may yet be promoted.
-    refused: what was refused when it was last looked at, "" for nothing.
+    etag, last_modified, digest: of the document requested first, when it was last settled; place: the address of the
+    products in a simplestreams index, or the version of the newest folder in a listing of folders. builds: how many
+    were listed; newest: their newest version; waiting: id of the image that may yet be promoted. refused: why the last
+    check was refused, "" if it was not.
     """
 
     watch: str
@@ -55,7 +56,7 @@ class WatchState(Record):
 
 
 class Build(Record):
-    """A build that a publisher has put out. checksum: as published, or None where nothing is; signed_by: fingerprints of keys."""
+    """A publisher's build. checksum: as published, None if there is none; signed_by: fingerprints of keys."""
 
     version: str
     url: str
@@ -65,7 +66,10 @@ class Build(Record):
 
 
 class Look(Record):
-    """What one look at a publisher found. refused: why nothing is taken of it; state: what is kept once it is settled."""
+    """The result of one check of a publisher.
+
+    refused: why nothing is taken from it; state: to keep once it is settled.
+    """
 
     watch: str
     seen: int = 0
@@ -76,7 +80,7 @@ class Look(Record):
 
 
 class SignatureSeen(Record):
-    """Whose signature was found good over the list that has a build's checksum."""
+    """The keys with a valid signature over the list that has a build's checksum."""
 
     list_url: str
     checksum: str
@@ -84,7 +88,7 @@ class SignatureSeen(Record):
 
 
 class WatchOutcome(Record):
-    """What a check did for one watch. seen: builds listed; new: builds added; refused: one sentence."""
+    """The result of a check for one watch. seen: builds listed; new: builds added; refused: one sentence."""
 
     watch: str
     seen: int = 0
@@ -93,10 +97,10 @@ class WatchOutcome(Record):
     refused: str | None = None
     image_id: str | None = None
     promoted: bool = False
-    waiting_for: str | None = None  # why a build that is there is not the latest yet
+    waiting_for: str | None = None  # why an added build is not the latest yet
 
 
 class WatchReport(Record):
-    """What a check of watches did, each for itself."""
+    """The results of a check of watches, one per watch."""
 
     watches: tuple[WatchOutcome, ...] = ()

@@ -1,4 +1,4 @@
-"""Work in hand: leases, bandwidth given out, deferred work."""
+"""Records of work in progress: leases, bandwidth, deferred work, outcomes of runs."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from catalog.records.record import Record
 
 
 class Lease(Record):
-    """Who works on an image. The token grows with every taking: a holder with an older one is fenced off."""
+    """The lock of an image. The token grows each time it is taken, which fences off a holder with an older token."""
 
     image_id: str
     holder: str | None = None
@@ -15,14 +15,14 @@ class Lease(Record):
 
 
 class Pacing(Record):
-    """Until when the bandwidth of an image storage is given away to those who write to it."""
+    """The moment up to which the bandwidth of an image storage is assigned to writers."""
 
     image_storage: str
     free_at: datetime
 
 
 class Deferred(Record):
-    """Work that could not be done now and is tried again later."""
+    """Work that could not be done and is retried later."""
 
     id: str
     operation: str  # e.g. "delete replica"
@@ -38,10 +38,10 @@ class Deferred(Record):
 
 
 class Outcome(Record):
-    """How a run of a deployment ended, for whoever asked for it from afar. Kept for some weeks.
+    """How a deployment's run ended, for the remote caller. Kept for some weeks.
 
-    result: JSON of the record or records, None where it failed, or where it was too large to be kept; error: the class,
-    sentence and values of what it failed with.
+    result: JSON of the record or records, None if the run failed or the result was too large to keep; error: class,
+    sentence and values of its error.
     """
 
     run_id: str
