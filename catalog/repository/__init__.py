@@ -1,1 +1,1 @@
-"""The catalog: reading, changing, leases, reservations, visibility."""
+"""The catalog repository: reading, changing, leases, reservations, visibility."""

@@ -1,8 +1,8 @@
-"""The bandwidth of an image storage, shared by everybody who writes to it, in whatever process or host.
+"""Share the bandwidth of an image storage among all its writers, across processes and hosts.
 
-One row a storage says until when its bandwidth is given away. Whoever wants to write takes the next slice of time behind
-that and waits for it, so all of them together stay under the cap, nobody has to be counted, what one leaves another
-uses, and one that died just asks no more.
+One row per storage holds the moment up to which its bandwidth is assigned. A writer takes the next slice of time after
+it and waits for its turn, so all writers together stay under the cap. Writers need not be counted, what one leaves
+others use, and a dead one simply stops asking.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from catalog.store import record_kinds
 from catalog.store.protocol import Store, Transaction
 
 LONGEST = timedelta(seconds=60)
-"""Nobody waits longer: a row that far ahead was left by a clock that was put back."""
+"""The longest wait: a row further ahead was left by a clock that has been set back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What may be written next. wait_s: seconds until then; size_bytes: how much, at once."""
+    """Permission to write. wait_s: seconds to wait first; size_bytes: how much may then be written at once."""
 
     wait_s: float
     size_bytes: int
 
 
 def next_slice(store: Store, image_storage: str, seconds: float) -> Slice | None:
-    """Take the next `seconds` of a storage's bandwidth; None if the storage has no cap, or is not there any more."""
-    with store.reading() as transaction:  # where there is no cap no writer has to wait for another
+    """Take the next `seconds` of a storage's bandwidth; None if the storage has no cap or no longer exists."""
+    with store.reading() as transaction:  # without a cap no writer has to wait for another
         if _cap(transaction, image_storage) is None:
             return None
     with store.writing() as transaction:

@@ -1,4 +1,4 @@
-"""The catalog: reading, and changes in one transaction each."""
+"""The catalog: reading, and changes, each in one transaction."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +21,7 @@ from catalog.store.protocol import Store
 
 
 class Catalog(Reading):
-    """What we know. Thread-safe; close it, or use it as a context manager."""
+    """The catalog. Thread-safe; close it, or use it as a context manager."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime] | None = None) -> None:
         super().__init__(store.reading, clock or self._now_of_store, store.page_size)
@@ -33,9 +33,9 @@ class Catalog(Reading):
             return transaction.now()
 
     def on_behalf_of(self, identity: str | None, door: Door | None) -> Self:
-        """Return the same catalog, whose changes the log says to be this identity's, come in by this door.
+        """Return the same catalog with changes logged as this identity's, by this door.
 
-        What an account sees is then narrowed, or widened, to the projects of the identity, see `viewer`.
+        An account then sees images by the projects of the identity, see `viewer`.
         """
         other = copy(self)
         other._identity, other._door = identity, door  # noqa: SLF001 - of this class
@@ -43,10 +43,10 @@ class Catalog(Reading):
 
     @contextmanager
     def changing(self, actor: str, run_id: str | None = None, *, lease: Lease | None = None) -> Iterator[Change]:
-        """Change records in one transaction: committed at the end of the block, nothing of it on an exception.
+        """Change records in one transaction, committed at the end of the block and rolled back on an exception.
 
-        lease: refuse the change (ImageBusy) if the lock it was made under was taken over.
-        Others that want to change something wait, so keep it short, never move bytes inside and never nest.
+        lease: raise ImageBusy if the lock that the change is made under was taken over.
+        Other writers wait meanwhile, so keep it short, never move bytes inside and never nest.
         """
         with self._store.writing() as transaction:
             if lease is not None:
@@ -55,42 +55,42 @@ class Catalog(Reading):
             yield Change(transaction, self._given or transaction.now, self._page_size, by)
 
     def locked(self, image_id: str, holder: str, *, is_dead: IsDead | None = None) -> AbstractContextManager[Lease]:
-        """Be the only one that works on an image for the block. Raises ImageBusy, naming the holder.
+        """Hold the lock of an image for the block. Raises ImageBusy, naming the holder.
 
-        is_dead: asked about a holder in the way; only a sure True takes over. The same holder may take its lock again:
-        what it did not finish before counts as dead. Give the lease to `changing` where being overtaken would hurt.
+        is_dead: asked about a present holder; the lock is taken over only if it surely is dead. A holder may take its
+        own lock again: its unfinished work counts as dead. Pass the lease to `changing` if a takeover would do harm.
         """
         return held(self._store, image_id, holder, is_dead, self.now())
 
     def locked_together(
         self, image_ids: Sequence[str], holder: str, *, is_dead: IsDead | None = None
     ) -> AbstractContextManager[Together]:
-        """Be the only one that works on many images for the block; those of others are named, not waited for."""
+        """Hold the locks of many images for the block; those held by others are named, not waited for."""
         return held_together(self._store, image_ids, holder, is_dead, self.now())
 
     def forget_leases(self, is_dead: IsDead) -> int:
-        """Remove the leases that nobody living holds and that are of no image any more; return how many."""
+        """Remove leases without a live holder whose image no longer exists; return how many."""
         return forget(self._store, tuple(self._all(record_kinds.LEASE)), is_dead)
 
     def next_slice(self, image_storage: str, seconds: float) -> Slice | None:
-        """Take the next `seconds` of an image storage's bandwidth, behind all others who did; None if it has no cap."""
+        """Take the next `seconds` of an image storage's bandwidth, after all earlier takers; None if it has no cap."""
         return next_slice(self._store, image_storage, seconds)
 
     def outcome(self, run_id: str) -> Outcome | None:
-        """Return how a run ended, None where nobody kept it."""
+        """Return how a run ended, None if its outcome was not kept."""
         return self._get(record_kinds.OUTCOME, run_id)
 
     def keep_outcome(self, outcome: Outcome) -> None:
-        """Keep how a run ended, in place of an earlier end of it."""
+        """Store how a run ended, replacing an earlier outcome of it."""
         keep_outcome(self._store, outcome)
 
     def difference(self, before: Snapshot | datetime, after: Snapshot | datetime) -> Difference:
-        """Return how two snapshots, or two moments, differ. It costs what happened between them."""
+        """Return how two snapshots, or two moments, differ. The cost is that of the entries between them."""
         first = self.snapshot(before) if isinstance(before, datetime) else before
         return difference(first, self.snapshot(after) if isinstance(after, datetime) else after)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._store.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A change: one transaction in which records are saved and the event log grows, or nothing happens at all."""
+"""A change: one transaction that saves records and appends to the event log, all or nothing."""
 
 from catalog import errors
 from catalog.log import events
@@ -29,12 +29,12 @@ from catalog.store.storable import storable
 
 
 class Change(Hosting, IdentityChanges, Promoting):
-    """Reads what it has already written. Every save and removal is logged with who did it, before and after."""
+    """Saves and removes records, each logged with actor, before and after. Reads see the change's own writes."""
 
     def save_image(self, image: Image, event: str | None = None) -> Image:
         """Add an image (version 0) or replace the version that was read; return it with its new version.
 
-        Raises StaleImage if it was changed meanwhile, ImageNotFound if it was removed.
+        Raises StaleImage if the image was changed meanwhile, ImageNotFound if it was removed.
         """
         before = self._transaction.get(record_kinds.IMAGE, (image.id,))
         if before is None and image.version > 0:
@@ -46,7 +46,7 @@ class Change(Hosting, IdentityChanges, Promoting):
         return self._put(record_kinds.IMAGE, before, after, event)
 
     def remove_image(self, image_id: str, event: str = events.IMAGE_EXPUNGED) -> None:
-        """Take an image out of the catalog; the log keeps all of it. Refused while replicas or exports are recorded."""
+        """Remove an image from the catalog; the log keeps all of it. Refused while it has replicas or exports."""
         kept = [f"kept on {r.image_storage}" for r in self.replicas(image_id)]
         kept += [f"exported as {e.id}" for e in self.exports(image_id)]
         if kept:
@@ -68,10 +68,10 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.REPLICA, replica, event)
 
     def remove_replica(self, image_id: str, image_storage: str, event: str | None = None) -> None:
-        """Forget a replica, and how far a proof of it came; a no-op if there is none."""
+        """Remove a replica and the progress of its verification; a no-op if there is none."""
         self._remove(record_kinds.REPLICA, (image_id, image_storage), event)
         for work in tuple(self.pending(image_id=image_id, storage=image_storage)):
-            if work.operation == PROVE_ON:  # what comes back there is proven from its front
+            if work.operation == PROVE_ON:  # a new replica there is verified from its start
                 self.remove_deferred(work.id)
 
     def save_export(self, export: ExportedImage, event: str = events.IMAGE_EXPORTED) -> None:
@@ -80,7 +80,7 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.EXPORT, export, event)
 
     def remove_export(self, export_id: str, event: str | None = None) -> None:
-        """Forget an exported image; a no-op if there is none."""
+        """Remove an exported image; a no-op if there is none."""
         self._remove(record_kinds.EXPORT, (export_id,), event)
 
     def save_leftover(self, leftover: Leftover, event: str | None = None) -> None:
@@ -88,7 +88,7 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.LEFTOVER, leftover, event)
 
     def remove_leftover(self, leftover_id: str, event: str | None = None) -> None:
-        """Forget a leftover; a no-op if there is none."""
+        """Remove a leftover; a no-op if there is none."""
         self._remove(record_kinds.LEFTOVER, (leftover_id,), event)
 
     def save_volume(self, volume: Volume, event: str | None = None) -> None:
@@ -96,7 +96,7 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.VOLUME, volume, event)
 
     def remove_volume(self, volume_id: str, event: str | None = None) -> None:
-        """Forget a volume; a no-op if there is none."""
+        """Remove a volume; a no-op if there is none."""
         self._remove(record_kinds.VOLUME, (volume_id,), event)
 
     def save_cached_image(self, cached: CachedImage, event: str | None = None) -> None:
@@ -104,7 +104,7 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.CACHED, cached, event)
 
     def remove_cached_image(self, image_id: str, primary_storage: str, event: str | None = None) -> None:
-        """Forget a cached copy; a no-op if there is none."""
+        """Remove a cached copy; a no-op if there is none."""
         self._remove(record_kinds.CACHED, (image_id, primary_storage), event)
 
     def save_image_storage(self, storage: ImageStorage, event: str | None = None) -> None:
@@ -116,25 +116,25 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.PRIMARY_STORAGE, storage, event)
 
     def save_account(self, account: Account, event: str | None = None) -> None:
-        """Add or replace what is configured for an account."""
+        """Add or replace the configuration of an account."""
         self._save(record_kinds.ACCOUNT, account, event)
 
     def save_webhook(self, webhook: Webhook, event: str | None = None) -> None:
-        """Add or replace a webhook. A new one is told of what happens from now on."""
+        """Add or replace a webhook. A new one receives events from now on."""
         if self._transaction.get(record_kinds.WEBHOOK_CURSOR, (webhook.name,)) is None:
             last = self._transaction.last_event()
             self.move_webhook(webhook.name, last.sequence if last else 0)
         self._save(record_kinds.WEBHOOK, webhook, event)
 
     def remove_webhook(self, name: str, event: str | None = None) -> None:
-        """Forget a webhook and its deliveries; a no-op if there is none."""
+        """Remove a webhook and its deliveries; a no-op if there is none."""
         for delivery in tuple(self.deliveries(name)):
             self.remove_delivery(delivery)
         self._remove(record_kinds.WEBHOOK_CURSOR, (name,), None)
         self._remove(record_kinds.WEBHOOK, (name,), event)
 
     def move_webhook(self, name: str, sequence: int) -> None:
-        """Record up to which entry of the log deliveries to a webhook were made out; not in the log itself."""
+        """Store the last log entry for which deliveries to a webhook were created; not in the log itself."""
         self._save(record_kinds.WEBHOOK_CURSOR, WebhookCursor(webhook=name, sequence=sequence), None)
 
     def save_delivery(self, delivery: Delivery) -> None:
@@ -142,11 +142,11 @@ class Change(Hosting, IdentityChanges, Promoting):
         self._save(record_kinds.DELIVERY, delivery, None)
 
     def remove_delivery(self, delivery: Delivery) -> None:
-        """Forget a delivery; a no-op if there is none."""
+        """Remove a delivery; a no-op if there is none."""
         self._remove(record_kinds.DELIVERY, (delivery.webhook, delivery.sequence), None)
 
     def record(self, kind: str, subject: str, *, before: Record | None = None, after: Record | None = None) -> Event:
-        """Log a note: an event that changes no record, e.g. a replica that was found damaged."""
+        """Log a note: an event that changes no record, e.g. a replica found damaged."""
         old, new = (storable(said) if said is not None else None for said in (before, after))
         return self._log(kind, subject, old, new, note=True)
 
@@ -160,7 +160,10 @@ class Change(Hosting, IdentityChanges, Promoting):
         location: str = "",
         size_bytes: int = 0,
     ) -> Deferred:
-        """Put work off until later, e.g. `delete replica` of `replica:<image id>@<storage>`; twice is one entry."""
+        """Defer work, e.g.
+
+        `delete replica` of `replica:<image id>@<storage>`. Deferring the same work twice is one entry.
+        """
         identity = work_id(operation, subject, storage, location)
         known = self._transaction.get(record_kinds.DEFERRED, (identity,))
         work = known or Deferred(
@@ -179,11 +182,11 @@ class Change(Hosting, IdentityChanges, Promoting):
         return work
 
     def tried(self, work: Deferred, reason: str) -> Deferred:
-        """Record one more attempt at deferred work that failed."""
+        """Record one more failed attempt at deferred work."""
         after = tried_again(work, reason, self._clock())
         self._save(record_kinds.DEFERRED, after, events.WORK_TRIED)
         return after
 
     def remove_deferred(self, work_id: str) -> None:
-        """Forget deferred work: it was done. A no-op if there is none."""
+        """Remove deferred work that was done; a no-op if there is none."""
         self._remove(record_kinds.DEFERRED, (work_id,), events.WORK_DONE)

@@ -1,4 +1,4 @@
-"""What hosts write down for each other, within a change and so atomically: that they live, and what their runs returned."""
+"""Records that hosts write for each other within a change: heartbeats, run outcomes, upload places, shared keys."""
 
 from datetime import timedelta
 
@@ -10,10 +10,10 @@ from catalog.store import record_kinds
 
 
 class Hosting(Reserving):
-    """Signs of life are no knowledge and not in the log; that a host is drained, or no more, is a note there."""
+    """Writes of hosts. Heartbeats are not logged; draining a host, and ending that, is a note in the log."""
 
     def beat(self, host: Host) -> Host:
-        """Take a host's sign of life, at this moment of the database's clock; one that is drained stays so."""
+        """Record a host's heartbeat at the present moment of the database's clock; a drained host stays drained."""
         known = self._transaction.get(record_kinds.HOST, (host.name,))
         now = self._ticking()
         began, state = (known.created_at, known.state) if known else (now, host.state)
@@ -22,7 +22,7 @@ class Hosting(Reserving):
         return seen
 
     def set_host_state(self, name: str, state: HostState) -> Host:
-        """Drain a host, or end that; noted in the log where it changes. Raises HostNotFound."""
+        """Drain a host, or resume it; a change is noted in the log. Raises HostNotFound."""
         known = self._transaction.get(record_kinds.HOST, (name,))
         if known is None:
             raise HostNotFound(name)
@@ -34,11 +34,11 @@ class Hosting(Reserving):
         return self.host(name)
 
     def save_run_outcome(self, outcome: RunOutcome) -> None:
-        """Keep what a run left that was handed here by another host."""
+        """Store the outcome of a run that another host handed over."""
         self._save(record_kinds.RUN_OUTCOME, outcome, None)
 
     def forget_run_outcomes(self, older_than: timedelta) -> int:
-        """Remove what nobody waits for any more; return how many."""
+        """Remove outcomes that nobody waits for any more; return how many."""
         now = self._ticking()
         old = [o for o in self._all(record_kinds.RUN_OUTCOME) if now - o.created_at > older_than]
         for outcome in old:
@@ -46,15 +46,15 @@ class Hosting(Reserving):
         return len(old)
 
     def save_upload_place(self, place: UploadPlace) -> None:
-        """Keep where a file is sent to."""
+        """Store where an upload is kept."""
         self._save(record_kinds.UPLOAD_PLACE, place, None)
 
     def remove_upload_place(self, upload_id: str) -> None:
-        """Forget where a file was sent to; a no-op where nothing is known."""
+        """Remove the place of an upload; a no-op if none is known."""
         self._remove(record_kinds.UPLOAD_PLACE, (upload_id,), None)
 
     def shared_key(self, name: str, proposed: str) -> str:
-        """Return the key of this name that all hosts sign with, hex; the proposed one becomes it where there is none."""
+        """Return the shared signing key of this name, hex; if there is none, the proposed one becomes it."""
         known = self._transaction.get(record_kinds.SHARED_KEY, (name,))
         if known is None:
             self._save(record_kinds.SHARED_KEY, SharedKey(name=name, value=proposed), None)

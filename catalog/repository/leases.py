@@ -1,8 +1,8 @@
-"""Per-image locks that a dead holder can't keep, without clocks.
+"""Per-image locks, which can be taken over from a dead holder, without clocks.
 
-A lease row names the holder and a token that grows with every taking. Whoever takes a lease over does so because the
-holder is known to be dead, never because time passed; and should it be alive after all, its token is old, so that
-no change it makes under this lease is accepted any more.
+A lease row has the holder and a token that grows each time the lease is taken. A lease is taken over only if its holder
+is known to be dead, never because time passed. Should the holder be alive after all, its token is old, so no further
+change under its lease is accepted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from catalog.store.ballast import freeing_room
 from catalog.store.protocol import Store, Transaction
 
 PASSING = ("sync-", "cache:")
-"""How the locks of work begin that is no image's: their rows go with their holders, the others with their images."""
+"""Prefixes of locks that belong to no image: their rows are deleted with their holders, others with their images."""
 IsDead = Callable[[str], bool]
-"""Told a holder; True only if it surely does nothing any more."""
+"""Tells whether a holder is dead; True only if that is certain."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ class Together(NamedTuple):
 def held_together(
     store: Store, image_ids: Sequence[str], holder: str, is_dead: IsDead | None, now: datetime
 ) -> Iterator[Together]:
-    """Hold the leases of many images for the block, as many as are to be had: two transactions instead of two each."""
+    """Hold the available leases among many images for the block, in two transactions instead of two for each."""
     together = Together({}, {})
     try:
         while left := [i for i in image_ids if i not in together.leases and i not in together.busy]:
@@ -56,9 +56,9 @@ def held_together(
 def _take(
     store: Store, image_ids: Sequence[str], holder: str, is_dead: IsDead | None, now: datetime, together: Together
 ) -> None:
-    """Take what nobody living holds; what somebody took meanwhile is neither taken nor busy.
+    """Take the leases without a live holder; one that somebody took meanwhile is neither taken nor busy.
 
-    Holders are asked about outside of a transaction, where everybody else would wait for the answers.
+    Holders are checked outside of a transaction, which would make all other writers wait for the answers.
     """
     with store.reading() as transaction:
         seen = {image_id: transaction.get(record_kinds.LEASE, (image_id,)) for image_id in image_ids}
@@ -85,7 +85,7 @@ def _write(transaction: Transaction, image_id: str, seen: Lease | None, holder: 
 
 
 def _give_back(store: Store, leases: Iterable[Lease]) -> None:
-    """Free leases unless they were taken over; the tokens stay, so that old ones stay old."""
+    """Release leases unless they were taken over; the tokens stay, so that older ones remain fenced off."""
     with freeing_room(), store.writing() as transaction:
         for lease in leases:
             _free(transaction, lease)
@@ -94,14 +94,14 @@ def _give_back(store: Store, leases: Iterable[Lease]) -> None:
 def _free(transaction: Transaction, lease: Lease) -> None:
     if transaction.get(record_kinds.LEASE, (lease.image_id,)) != lease:
         return
-    if lease.image_id.startswith(PASSING):  # an old holder's lease differs by its holder and moment from a new row
+    if lease.image_id.startswith(PASSING):  # an old holder's lease differs from a new row in holder and moment
         transaction.delete(record_kinds.LEASE, (lease.image_id,))
     else:
         transaction.update(record_kinds.LEASE, lease.model_copy(update={"holder": None}))
 
 
 def forget(store: Store, leases: Sequence[Lease], is_dead: IsDead) -> int:
-    """Remove those of the leases that nobody living holds and that belong to no image in the catalog; return how many."""
+    """Remove those leases that have neither a live holder nor an image in the catalog; return how many."""
     with store.reading() as transaction:
         ownerless = [lease for lease in leases if not _has_image(transaction, lease)]
     dead = [lease for lease in ownerless if lease.holder is None or is_dead(lease.holder)]
@@ -118,7 +118,7 @@ def _is_still(transaction: Transaction, lease: Lease) -> bool:
 
 
 def _has_image(transaction: Transaction, lease: Lease) -> bool:
-    """Tell whether the row belongs to an image that there is, and goes with it."""
+    """Tell whether the row belongs to an existing image, with which it is deleted."""
     if lease.image_id.startswith(PASSING):
         return False
     return transaction.get(record_kinds.IMAGE, (lease.image_id.removeprefix("export:"),)) is not None

@@ -1,4 +1,4 @@
-"""Moving a whole catalog into an empty database: one transaction there, log and records proven on both sides of it."""
+"""Move a whole catalog into an empty database in one transaction, verifying log and records before and after."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,10 +13,11 @@ from catalog.store.sql import SqlStore, SqlTransaction, connect, parse
 
 
 def move(source: str, target: str, settle: Callable[[Change, int], None]) -> None:
-    """Copy one SQL catalog into an empty one and have `settle` change what has to differ there, all or nothing.
+    """Copy one SQL catalog into an empty one and let `settle` adjust the copy, all or nothing.
 
-    settle: takes a change of the new catalog and how many records were copied. Nobody writes either meanwhile; the source stays as it is.
-    Raises InvalidRequest for a target with anything in it, LogDamaged, RecordNotLogged, RecordUnreadable, CatalogUnavailable, CatalogOutdated.
+    settle: takes a change of the new catalog and the number of copied records. Nobody writes to either meanwhile; the
+    source stays as it is. Raises InvalidRequest for a target that is not empty, LogDamaged, RecordNotLogged,
+    RecordUnreadable, CatalogUnavailable, CatalogOutdated.
     """
     old, new = _prepared(source), _prepared(target)
     try:
@@ -36,7 +37,7 @@ def move(source: str, target: str, settle: Callable[[Change, int], None]) -> Non
 
 
 def prove(transaction: SqlTransaction, page_size: int) -> None:
-    """Prove the log's chain, and every record by the log, as a transaction sees them. Raises LogDamaged, RecordNotLogged."""
+    """Verify the log's chain, and every record by the log, within a transaction. Raises LogDamaged, RecordNotLogged."""
     log = LogReading(lambda: nullcontext(transaction), transaction.now, page_size)
     log.verify_events()
     log.verify_tables()

@@ -1,4 +1,4 @@
-"""Opening a catalog: which database, is its schema the one we know, and the storages that a home of one's own begins with."""
+"""Open a catalog: choose the database, check its schema, and add the default storages of a new home."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,7 +15,7 @@ from catalog.store.sql import ALLOWED
 
 
 def open_at(url: str | None, clock: Callable[[], datetime] | None, *, strict: bool) -> Catalog:
-    """Open the catalog at a URL, or where the settings say; see `catalog.open_catalog`."""
+    """Open the catalog at a URL, or at the settings' one; see `catalog.open_catalog`."""
     settings = load_settings()
     privacy.close(settings)
     store = _store(url or settings.catalog_address)
@@ -36,7 +36,7 @@ def _store(url: str) -> Store:
     if url.startswith("memory:"):
         return MemoryStore()
     from catalog.store.schema import prepare
-    from catalog.store.sql import connect, parse  # SQLAlchemy costs 0.2 s: not for memory
+    from catalog.store.sql import connect, parse  # importing SQLAlchemy takes 0.2 s: not for memory
 
     parsed = parse(url)
     if parsed is None:
@@ -47,14 +47,15 @@ def _store(url: str) -> Store:
 
 
 def add_default_storages(catalog: Catalog, now: datetime) -> None:
-    """Record the storages of a home of one's own; a catalog of several hosts has none until somebody registers one.
+    """Record the default storages of a single-host home; a shared catalog has none until one is registered.
 
-    Else the first host that looks into it would leave its own path there for all, and each keep other bytes below it.
+    Otherwise the first host to open it would record its own path for all, and each host would keep other bytes below
+    it.
     """
     home = load_settings().home
     images = ImageStorage(name="default", kind="imagestore", url=(home / "imagestore").as_uri(), created_at=now)
     primary = PrimaryStorage(name="default", kind="local", url=(home / "primary").as_uri(), created_at=now)
     with catalog.changing(actor="system") as change:
-        if not any(change.image_storages()):  # another process may have been first
+        if not any(change.image_storages()):  # another process may have added them first
             change.save_image_storage(images)
             change.save_primary_storage(primary)

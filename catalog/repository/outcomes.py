@@ -1,4 +1,4 @@
-"""How runs ended: kept for whoever asked for them from afar, in no log, and gone by themselves."""
+"""Outcomes of runs, kept for remote callers: not in the log, and removed once they are old."""
 
 from datetime import timedelta
 
@@ -9,11 +9,11 @@ from catalog.store.storable import storable
 
 KEPT = timedelta(days=30)
 SWEPT = 20
-"""Rows that are looked at with each new one: ids of runs are random, so in time all are."""
+"""Rows checked for age with each new one. Ids of runs are random, so in time every row is checked."""
 
 
 def keep_outcome(store: Store, outcome: Outcome) -> None:
-    """Keep how a run ended; of the others, some that are old go."""
+    """Store how a run ended; remove some of the other outcomes that are old."""
     with store.writing() as transaction:
         if transaction.get(record_kinds.OUTCOME, (outcome.run_id,)) is None:
             _sweep(transaction, outcome)

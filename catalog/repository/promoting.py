@@ -1,4 +1,4 @@
-"""Families and their latest, within a change and so atomically: there is never none between the old one and the new."""
+"""Change families and their latest within a change, so atomically: there is never a moment without a latest image."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from catalog.store import record_kinds
 
 
 class Promoting(Writing):
-    """Saves families, and moves what is their latest."""
+    """Saves families and watches, and changes a family's latest image."""
 
     def save_family(self, family: Family, event: str | None = None) -> None:
         """Add or replace a family."""
         self._save(record_kinds.FAMILY, family, event)
 
     def remove_family(self, name: str, event: str | None = None) -> None:
-        """Forget a family, its watches and what it promoted; its images stay. A no-op if there is none."""
+        """Remove a family, its watches and promotions; its images stay. A no-op if there is none."""
         for watch in tuple(self.watches(name)):
             self.remove_watch(watch.name, events.WATCH_DELETED)
         for channel in tuple(self.channels(name)):
@@ -28,21 +28,21 @@ class Promoting(Writing):
         self._remove(record_kinds.FAMILY, (name,), event)
 
     def save_watch(self, watch: Watch, event: str | None = None) -> None:
-        """Add or replace a watch, which begins anew."""
+        """Add or replace a watch; its progress starts anew."""
         self._save(record_kinds.WATCH, watch, event)
         self._remove(record_kinds.WATCH_STATE, (watch.name,), None)
 
     def remove_watch(self, name: str, event: str | None = None) -> None:
-        """Forget a watch; a no-op if there is none."""
+        """Remove a watch; a no-op if there is none."""
         self._remove(record_kinds.WATCH_STATE, (name,), None)
         self._remove(record_kinds.WATCH, (name,), event)
 
     def keep_watch_state(self, state: WatchState) -> None:
-        """Keep how far a watch has come; not in the log."""
+        """Store the progress of a watch; not in the log."""
         self._save(record_kinds.WATCH_STATE, state, None)
 
     def promote(self, family: str, image: Image, reason: str, evidence: Sequence[Evidence] = ()) -> Promotion:
-        """Make an image the latest of a family for its architecture, and keep why."""
+        """Make an image the latest of a family for its architecture, and record why."""
         channel, number = self._next(family, channel_of(image))
         promotion = Promotion(
             family=family, cpu_architecture=channel_of(image), number=number, kind="promoted", image_id=image.id,
@@ -52,7 +52,7 @@ class Promoting(Writing):
         return self._moved(promotion, events.FAMILY_PROMOTED)
 
     def go_back(self, family: str, cpu_architecture: str, to: Image | None, reason: str) -> Promotion:
-        """Make an earlier image the latest again, or nothing, and keep why."""
+        """Make an earlier image the latest again, or none, and record why."""
         channel, number = self._next(family, cpu_architecture)
         promotion = Promotion(
             family=family, cpu_architecture=cpu_architecture, number=number, kind="rolled back",

@@ -1,4 +1,4 @@
-"""Setting quota and room aside for images on their way in, within a change and so atomically."""
+"""Reserve quota and space for arriving images, within a change and so atomically."""
 
 from collections.abc import Mapping
 
@@ -25,10 +25,10 @@ class Reserving(Writing):
         size_bytes: int = 0,
         available: Mapping[str, int] = NOTHING_MEASURED,
     ) -> Reservation:
-        """Set aside one image of `size_bytes` (0: not known yet) for an account, and as much room on each storage.
+        """Reserve one image of `size_bytes` (0: not known yet) for an account, and as much space on each storage.
 
         subject: `image:<id>`. available: storage → measured bytes left after its reserve; others are not checked.
-        Raises QuotaExceeded, CapacityExceeded, and then keeps what was reserved before.
+        Raises QuotaExceeded, CapacityExceeded; an earlier reservation then stays.
         """
         known = self._transaction.get(record_kinds.RESERVATION, (subject,))
         asked = Reservation(
@@ -44,9 +44,10 @@ class Reserving(Writing):
     def reserve_room(
         self, *, subject: str, place: str, size_bytes: int, available_bytes: int, name: str = ""
     ) -> Reservation:
-        """Set room aside for something that counts for no account, e.g. the file of an export; again: replaced.
+        """Reserve space that counts for no account, e.g. for the file of an export; replaces an earlier reservation.
 
-        available_bytes: measured. name: of the place, for people; default: the place. Raises CapacityExceeded if it does not fit beside what others reserved there.
+        available_bytes: measured. name: of the place, for people; default: the place. Raises CapacityExceeded if it
+        does not fit beside the other reservations there.
         """
         others = [r for r in self.reservations() if r.subject != subject]
         try:
@@ -68,9 +69,9 @@ class Reserving(Writing):
         landed_bytes: int | None = None,
         available: Mapping[str, int] = NOTHING_MEASURED,
     ) -> Reservation:
-        """Raise a reservation to `size_bytes` in all, and say how much of it was written already; never lowers either.
+        """Raise a reservation to `size_bytes` in all and set how much of it is written already; never lower either.
 
-        Raises ReservationNotFound, QuotaExceeded, CapacityExceeded, and then keeps what was reserved before.
+        Raises ReservationNotFound, QuotaExceeded, CapacityExceeded; an earlier reservation then stays.
         """
         known = self._transaction.get(record_kinds.RESERVATION, (subject,))
         if known is None:
@@ -81,7 +82,7 @@ class Reserving(Writing):
         return self._set_aside(asked, known, available)
 
     def release(self, subject: str) -> None:
-        """Give back what was reserved: the image counts by itself now, or is gone. A no-op if nothing was."""
+        """Release a reservation: the image counts by itself now, or is gone. A no-op if there is none."""
         self._transaction.delete(record_kinds.RESERVATION, (subject,))
 
     def _set_aside(self, asked: Reservation, known: Reservation | None, available: Mapping[str, int]) -> Reservation:

@@ -1,4 +1,4 @@
-"""Keeping each account's counts beside its images, in the same transaction: a quota never has to sum a million rows."""
+"""Update each account's counts in the transaction that changes its images, so no quota check sums a million rows."""
 
 from catalog.records import Counted, Image, Record, Replica, Usage
 from catalog.rules.accounts.quotas import exchanged, part_of
@@ -9,7 +9,7 @@ ALL = 1 << 30  # an image has a handful of replicas, an account a handful of add
 
 
 def recount(transaction: Transaction, before: Record | None, after: Record | None) -> None:
-    """Bring the counts of the accounts concerned up to date after a record changed."""
+    """Update the counts of the accounts concerned after a record changed."""
     record = after if after is not None else before
     if isinstance(record, Image):
         _recount_image(
@@ -27,7 +27,7 @@ def _recount_image(transaction: Transaction, before: Image | None, after: Image 
     owners = dict.fromkeys(image.owner for image in (before, after) if image is not None)
     for owner in owners:
         out, into = part_of(before, owner), part_of(after, owner)
-        if len(owners) == 2 and before is not None:  # it changed hands, and its replicas with it
+        if len(owners) == 2 and before is not None:  # the image changed its owner, and so did its replicas
             stored = stored_bytes(transaction, before.id)
             out = out.model_copy(update={"stored_bytes": stored if before.owner == owner else 0})
             into = into.model_copy(update={"stored_bytes": 0 if before.owner == owner else stored})
@@ -35,13 +35,13 @@ def _recount_image(transaction: Transaction, before: Image | None, after: Image 
 
 
 def stored_bytes(transaction: Transaction, image_id: str) -> int:
-    """Return what the replicas of an image newly took on their storages."""
+    """Return the bytes newly written for the replicas of an image."""
     query = Query(among={"image_id": (image_id,)})
     return sum(r.stored_bytes for r in transaction.page(record_kinds.REPLICA, query, None, ALL).all())
 
 
 def usage_of(transaction: Transaction, account: str, but: str = "") -> Usage:
-    """Return what an account uses; `but`: the subject of an image that is left out, reserved or counted."""
+    """Return the usage of an account. but: subject of an image to leave out, whether reserved or counted."""
     counts = transaction.get(record_kinds.COUNTED, (account,)) or Counted(account=account)
     if but:
         counts = exchanged(counts, part_of(_subject(transaction, but), account), Counted(account=account))

@@ -1,4 +1,4 @@
-"""Writing rows and the log together: what every saving of a change comes down to."""
+"""Write rows and their log entries together, the common part of every save in a change."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Record)
 
 
 class Writing(Reading):
-    """Writes in one transaction, on behalf of somebody."""
+    """Writes in one transaction, on behalf of an actor."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Writing(Reading):
 
     @property
     def logged(self) -> tuple[Event, ...]:
-        """What this change has logged so far."""
+        """The entries that this change has logged so far."""
         return tuple(self._events)
 
     def _never_back(self) -> datetime:
-        """Return the clock's moment, or the log's last one where the clock was put back since.
+        """Return the clock's moment, or the log's last one if the clock has been set back since.
 
-        What is written now counts as old as the log at the most: a retention never begins before the delete.
+        So nothing is stamped earlier than the log's end, and a retention never begins before the delete.
         """
         self._last = self._last or self._transaction.last_event()
         now = self._ticking()

@@ -1,1 +1,1 @@
-"""Persons and robots: reading and changing them, what proves them, signing in."""
+"""Persons and robots: reading and changing them, their credentials, signing in."""

@@ -1,4 +1,4 @@
-"""Changing who there is: each change is logged, what proves somebody never is."""
+"""Change identities, tokens and sessions. Every change is logged, credentials never."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,11 +16,11 @@ from catalog.store.listing import where
 from catalog.store.record_kinds import RecordKind
 
 SWEPT = 20
-"""Rows of attempts that are looked at with each new one: their names are hashes, so in time all are."""
+"""Rows of attempts checked for age with each new one. Their names are hashes, so in time every row is checked."""
 
 
 class IdentityChanges(Writing):
-    """Persons, robots, their tokens and sessions, within a change."""
+    """Changes of persons, robots, their tokens and sessions."""
 
     def add_identity(self, identity: Identity, password_hash: str | None = None) -> Identity:
         """Add a person or robot. Raises IdentityExists, InvalidRequest."""
@@ -34,7 +34,7 @@ class IdentityChanges(Writing):
         return added
 
     def change_identity(self, name: str, changes: Mapping[str, object], password_hash: str | None = None) -> Identity:
-        """Change some fields, the password or both; a new password or a disabled identity ends its sessions.
+        """Change some fields, the password or both. A new password ends the identity's sessions, as does disabling it.
 
         Raises IdentityNotFound, LastAdministrator, InvalidRequest.
         """
@@ -57,12 +57,12 @@ class IdentityChanges(Writing):
         return [one for one in self.identities() if one.name != name and _administers(one)]
 
     def keep_password(self, name: str, password_hash: str) -> None:
-        """Keep the hash of a password. No log tells of it."""
+        """Store the hash of a password, without a log entry."""
         kept = Password(identity=name, hash=password_hash, changed_at=self._clock())
         self._keep(record_kinds.PASSWORD, kept)
 
     def add_token(self, token: Token, digest: str) -> Token:
-        """Add a token of an identity that is there. Raises IdentityNotFound."""
+        """Add a token of an existing identity. Raises IdentityNotFound."""
         self.identity(token.identity)
         added = token.model_copy(update={"created_at": self._clock()})
         self._save(record_kinds.TOKEN, added, events.TOKEN_CREATED)
@@ -70,7 +70,7 @@ class IdentityChanges(Writing):
         return added
 
     def revoke_token(self, token_id: str) -> Token:
-        """Revoke a token; it is refused from now on. One that was revoked stays as it is. Raises TokenNotFound."""
+        """Revoke a token, which is refused from now on. A no-op for a revoked one. Raises TokenNotFound."""
         known = self.token(token_id)
         token = Token(**{name: getattr(known, name) for name in Token.model_fields})
         if token.revoked_at is None:
@@ -79,11 +79,11 @@ class IdentityChanges(Writing):
         return token
 
     def act_as(self, identity: str) -> None:
-        """Have the log say that what follows is done by whoever proved to be this identity."""
+        """Log what follows in this change as done by this identity, which was proven."""
         self._by = self._by._replace(identity=identity)
 
     def begin_session(self, session: Session, address: str) -> None:
-        """Keep a session; those that have expired go."""
+        """Store a session; remove expired ones."""
         for old in tuple(self._all(record_kinds.SESSION)):
             if old.expires_at <= session.created_at:
                 self._transaction.delete(record_kinds.SESSION, (old.id,))
@@ -91,29 +91,29 @@ class IdentityChanges(Writing):
         self.note_sign_in(events.IDENTITY_SIGNED_IN, session.identity, address)
 
     def end_session(self, session_id: str) -> None:
-        """Forget a session; a no-op if there is none."""
+        """Remove a session; a no-op if there is none."""
         session = self._transaction.get(record_kinds.SESSION, (session_id,))
         if session is not None:
             self._transaction.delete(record_kinds.SESSION, (session_id,))
             self._log(events.IDENTITY_SIGNED_OUT, f"identity:{session.identity}", None, None, note=True)
 
     def end_sessions(self, identity: str) -> None:
-        """Forget all sessions of somebody."""
+        """Remove all sessions of an identity."""
         for session in tuple(self._all(record_kinds.SESSION, where(identity=identity))):
             self._transaction.delete(record_kinds.SESSION, (session.id,))
 
     def note_sign_in(self, event: str, identity: str, address: str) -> None:
-        """Log a sign-in, or one that was refused. identity: empty where nobody has the name."""
+        """Log a sign-in or a refused attempt. identity: empty if nobody has the name."""
         self._log(event, f"identity:{identity}", None, SeenFrom(address=address), note=True)
 
     def note_use(self, token_id: str, at: datetime) -> None:
-        """Keep when a token was used last."""
+        """Store when a token was last used."""
         secret = self._transaction.get(record_kinds.TOKEN_SECRET, (token_id,))
         if secret is not None:
             self._keep(record_kinds.TOKEN_SECRET, secret.model_copy(update={"last_used_at": at}))
 
     def keep_attempts(self, attempts: Attempts) -> None:
-        """Keep how many sign-ins were tried; of the rows behind it, some that count no longer go."""
+        """Store a count of sign-in attempts; remove some of the following rows that no longer count."""
         if self.attempts(attempts.subject) is None:
             for old in tuple(islice(self._all(record_kinds.ATTEMPTS, after=(attempts.subject,)), SWEPT)):
                 if is_old(old, attempts.since):
@@ -121,7 +121,7 @@ class IdentityChanges(Writing):
         self._keep(record_kinds.ATTEMPTS, attempts)
 
     def forget_attempts(self, subjects: Mapping[str, str]) -> None:
-        """Forget what was counted before a sign-in that went well; its address has the others that were tried there."""
+        """Remove the attempts counted before a successful sign-in; its address keeps those of other names."""
         for kind, subject in subjects.items():
             known = self.attempts(subject)
             if known is not None and kind == "address" and known.count > 1:
@@ -130,7 +130,7 @@ class IdentityChanges(Writing):
                 self._transaction.delete(record_kinds.ATTEMPTS, (subject,))
 
     def _keep(self, kind: RecordKind[Record], record: Record) -> None:
-        """Write what no log tells of."""
+        """Write a record without a log entry."""
         if self._transaction.get(kind, kind.key_of(record)) is None:
             self._transaction.insert(kind, record)
         else:

@@ -1,4 +1,4 @@
-"""Persons whom somebody else knows: made at their first sign-in, and each time what their groups come to now."""
+"""Persons of an identity provider: created at their first sign-in, updated from their groups at each sign-in."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,10 +18,10 @@ WHAT = "the sign-in at the provider"
 def sign_in_proven(
     catalog: Catalog, name: str, proof: str, belongs: Mapping[str, object] | None, address: str, hours: float
 ) -> NewSession:
-    """Begin a session of a person that a provider proved.
+    """Begin a session of a person authenticated by a provider.
 
-    proof: tells them from whoever else has their name; belongs: account, role and projects, None where they have no place
-    here. Raises SignInRefused, LastAdministrator, InvalidRequest.
+    proof: distinguishes them from anybody else of the same name; belongs: account, role and projects, None if their
+    groups grant no access. Raises SignInRefused, LastAdministrator, InvalidRequest.
     """
     kept = proofs.foreign(proof)
     reason = _why_not(catalog, name, kept, belongs)
@@ -43,7 +43,7 @@ def sign_in_proven(
 
 
 def _why_not(catalog: Catalog, name: str, kept: str, belongs: Mapping[str, object] | None) -> str:
-    """Return what keeps somebody out, "" where nothing does."""
+    """Return why a person is refused, "" if they are not."""
     if belongs is None:
         return "none of their groups has a place here"
     if not _is_there(catalog, name):
@@ -61,7 +61,7 @@ def _is_there(catalog: Catalog, name: str) -> bool:
 
 
 def _placed(change: Change, name: str, kept: str, belongs: Mapping[str, object]) -> Identity:
-    """Return the person as their groups have them now. Raises SignInRefused where they changed meanwhile."""
+    """Return the person updated from their groups. Raises SignInRefused if the person changed meanwhile."""
     try:
         known = change.identity(name)
     except IdentityNotFound:

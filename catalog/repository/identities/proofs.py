@@ -1,4 +1,4 @@
-"""What proves somebody: passwords by Argon2, tokens and sessions by 256 random bits of which SHA-256 is kept.
+"""Credentials: passwords, kept as Argon2 hashes; tokens and sessions, 256 random bits kept as SHA-256.
 
 A token reads `iw_<id>_<secret>`, a session `iws_<id>_<secret>`: the id finds the row, the secret proves it.
 """
@@ -23,14 +23,14 @@ SESSION: Sort = "iws"
 SECRET_BYTES = 32
 SHAPE = re.compile(r"(iws?)_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 FOREIGN = "foreign:"
-"""How the proof of a person begins whom a provider knows: no password is theirs."""
+"""Prefix of a provider's proof in place of a password hash; no password matches it."""
 NOBODY = hashlib.sha256(secrets.token_bytes(SECRET_BYTES)).hexdigest()
-"""What is compared where there is no row: nothing is this digest."""
+"""Compared if there is no row: no secret has this digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that was just made. text: shown once."""
+    """A new secret. text: shown once."""
 
     id: str
     text: str
@@ -39,25 +39,25 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What somebody gave as their proof."""
+    """A token or session as a client gave it."""
 
     sort: Sort
     id: str
     digest: str
 
     def proves(self, kept: str | None) -> bool:
-        """Tell, in the same time whatever is wrong, whether it is what was kept; None: there is no row."""
+        """Tell, in constant time, whether the secret matches the stored digest; None: there is no row."""
         return hmac.compare_digest(self.digest, kept or NOBODY)
 
 
 def new_secret(sort: Sort) -> Secret:
-    """Return a secret that nobody knows."""
+    """Return a new random secret."""
     name, secret = secrets.token_hex(8), secrets.token_urlsafe(SECRET_BYTES)
     return Secret(name, f"{sort}_{name}_{secret}", _digest(secret))
 
 
 def given(text: str) -> Given | None:
-    """Return what a token says, None for what is none."""
+    """Parse a token or a session, None if it is neither."""
     found = SHAPE.fullmatch(text)
     return Given(TOKEN if found[1] == TOKEN else SESSION, found[2], _digest(found[3])) if found else None
 
@@ -68,15 +68,15 @@ def hashed(password: str) -> str:
 
 
 def foreign(proof: str) -> str:
-    """Return what is kept of a person whom a provider knows, in the place of a password's hash. proof: hex of a digest."""
+    """Return the value stored in place of a password hash for a provider's person. proof: hex of a digest."""
     return FOREIGN + proof
 
 
 def is_right(kept: str | None, password: str) -> bool:
-    """Tell whether a password is the one that was hashed; None: there is none, which takes as long to find out."""
+    """Tell whether a password matches the hash. kept: None if there is no hash, which takes as long."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
-    kept = None if kept is not None and kept.startswith(FOREIGN) else kept  # which takes as long as well
+    kept = None if kept is not None and kept.startswith(FOREIGN) else kept  # a provider's proof takes as long too
     try:
         _hasher().verify(kept or _of_nobody(), _plain(password))
     except (VerificationError, InvalidHashError):

@@ -1,4 +1,4 @@
-"""Reading who there is, which tokens they have, and what proves them, which only `sign_in` asks for."""
+"""Read identities, their tokens, and their credentials, which only `sign_in` uses."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from catalog.store.listing import Listing, where
 
 
 class IdentityReading(Listing):
-    """Persons, robots and tokens."""
+    """Reads persons, robots and tokens."""
 
     def identities(self) -> Iterator[Identity]:
         """List persons and robots by name."""
@@ -23,11 +23,11 @@ class IdentityReading(Listing):
         return found
 
     def has_person(self) -> bool:
-        """Tell whether there is any person: then the one-time link makes none any more."""
+        """Tell whether there is any person; then the one-time link is closed."""
         return any(identity.kind == "person" for identity in self.identities())
 
     def tokens(self, identity: str | None = None) -> Iterator[ListedToken]:
-        """List tokens, newest first, of one identity or all."""
+        """List tokens of one identity or all, newest first."""
         return map(self._listed, self._all(record_kinds.TOKEN, where(identity=identity)))
 
     def token(self, token_id: str) -> ListedToken:
@@ -38,19 +38,19 @@ class IdentityReading(Listing):
         return self._listed(found)
 
     def password_of(self, name: str) -> Password | None:
-        """Return what proves a person, None where nothing does."""
+        """Return a person's password hash, None if there is none."""
         return self._get(record_kinds.PASSWORD, name)
 
     def token_secret(self, token_id: str) -> TokenSecret | None:
-        """Return what proves a token, None where there is none."""
+        """Return the digest of a token's secret, None if there is none."""
         return self._get(record_kinds.TOKEN_SECRET, token_id)
 
     def session(self, session_id: str) -> Session | None:
-        """Return a session, None where there is none."""
+        """Return a session, None if there is none."""
         return self._get(record_kinds.SESSION, session_id)
 
     def attempts(self, subject: str) -> Attempts | None:
-        """Return how many sign-ins were tried, None where none was."""
+        """Return the sign-in attempts of a subject, None if there were none."""
         return self._get(record_kinds.ATTEMPTS, subject)
 
     def _listed(self, token: Token) -> ListedToken:

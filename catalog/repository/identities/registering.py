@@ -1,4 +1,4 @@
-"""What persons and robots are made, changed and given, whoever asks: the service and the commands of this host."""
+"""Create and change persons, robots and tokens, for the service and for the commands of this host."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ def add(
     catalog: Catalog, actor: str, name: str, account: str, *, role: Role, projects: tuple[str, ...] = (),
     kind: IdentityKind | None = None, password: str | None = None, first: bool = False,
 ) -> Identity:  # fmt: skip
-    """Add a person or robot; without a kind, a person if there is a password. first: only while there is no person.
+    """Add a person or robot; without a kind, a person if a password is given. first: refuse if any person exists.
 
     Raises InvalidRequest, IdentityExists.
     """
@@ -40,7 +40,7 @@ def add(
 def change(
     catalog: Catalog, actor: str, name: str, changes: Mapping[str, object], password: str | None = None
 ) -> Identity:
-    """Change the fields given and, if there is one, the password. Raises as `Change.change_identity`."""
+    """Change the given fields and, if given, the password. Raises as `Change.change_identity`."""
     found = catalog.identity(name)
     if password is not None and found.kind == "robot":
         raise InvalidRequest("password", "one", "leave it out for a robot, which has tokens")
@@ -54,7 +54,7 @@ def change(
 def create_token(
     catalog: Catalog, actor: str, by: str, identity: str, scope: Scope, expires_at: datetime | None, name: str = ""
 ) -> NewToken:
-    """Make a token of an identity. by: who makes it; name: what it is for. Raises IdentityNotFound, InvalidRequest."""
+    """Create a token of an identity. by: its maker; name: its purpose. Raises IdentityNotFound, InvalidRequest."""
     check_scope(scope)
     check_token_name(name)
     with catalog.changing(actor) as changing:
@@ -65,7 +65,7 @@ def add_robot(
     catalog: Catalog, actor: str, by: str, name: str, account: str, *, role: Role, scope: Scope,
     expires_at: datetime | None,
 ) -> NewToken:  # fmt: skip
-    """Add a robot and make its first token, both or neither. Raises as `add` and `create_token`."""
+    """Add a robot and its first token, both or neither. Raises as `add` and `create_token`."""
     check_scope(scope)
     check_names(account, ())
     with catalog.changing(actor) as changing:
@@ -80,7 +80,7 @@ def add_robot(
 def _with_token(
     changing: Change, by: str, identity: str, scope: Scope, expires_at: datetime | None, name: str
 ) -> NewToken:
-    """Make a token within a change."""
+    """Create a token within a change."""
     now, secret = changing.now(), proofs.new_secret(proofs.TOKEN)
     if expires_at is not None and expires_at <= now:
         raise InvalidRequest("expires_at", expires_at.isoformat(), "a moment to come")
@@ -97,5 +97,5 @@ def revoke_token(catalog: Catalog, actor: str, token_id: str) -> Token:
 
 
 def first_administrator(catalog: Catalog, name: str, password: str) -> Identity:
-    """Make the first administrator. Raises InvalidRequest where there is a person already."""
+    """Create the first administrator. Raises InvalidRequest if there is a person already."""
     return add(catalog, ADMIN, name, ADMIN, role="admin", kind="person", password=password, first=True)

@@ -1,7 +1,8 @@
-"""Signing in with a password, and being known by a token or a session.
+"""Sign in with a password, and authenticate by a token or a session.
 
-A wrong name takes as long as a wrong password: the same transactions, the same hash, the same sentence. Attempts are counted
-before the password is looked at and in the catalog, so neither many at once nor many hosts get more of them.
+A wrong name takes as long as a wrong password: the same transactions, the same hash, the same sentence. Attempts are
+counted in the catalog, before the password is checked, so neither parallel attempts nor several hosts allow more of
+them.
 """
 
 from contextlib import suppress
@@ -16,7 +17,7 @@ from catalog.repository.identities import proofs
 from catalog.rules.accounts.sign_in import NAME, counted, one_more, wait_s
 
 USED_EVERY = timedelta(minutes=1)
-"""How exactly the last use of a token is kept: a change for each request would have all others wait."""
+"""Precision of a token's last use: a change for each request would make all other writers wait."""
 NOBODY = "nobody"
 
 
@@ -24,7 +25,7 @@ def sign_in(catalog: Catalog, name: str, password: str, address: str, hours: flo
     """Begin a session of a person. hours: how long it lasts. Raises SignInFailed, SignInLimited."""
     _count(catalog, name, address)
     found = _person(catalog, name)
-    kept = catalog.password_of(found.name) if found else catalog.password_of("")  # as long, whoever is asked for
+    kept = catalog.password_of(found.name) if found else catalog.password_of("")  # as long for an unknown name
     right = proofs.is_right(kept.hash if kept else None, password)
     if not right or found is None or kept is None or found.disabled:
         with catalog.changing(found.account if found else NOBODY) as change:
@@ -36,7 +37,7 @@ def sign_in(catalog: Catalog, name: str, password: str, address: str, hours: flo
 
 def _person(catalog: Catalog, name: str) -> Identity | None:
     with suppress(IdentityNotFound):
-        found = catalog.identity(name if NAME.fullmatch(name) else "")  # others are nobody's, and no database takes all
+        found = catalog.identity(name if NAME.fullmatch(name) else "")  # not all text can be looked up
         return found if found.kind == "person" else None
     return None
 
@@ -48,7 +49,7 @@ def _count(catalog: Catalog, name: str, address: str) -> None:
         if not wait:
             for subject in counted(name, address).values():
                 change.keep_attempts(one_more(change.attempts(subject), subject, now))
-            if _wait_s(change, name, address):  # told once, when it begins: what is refused from now on leaves nothing
+            if _wait_s(change, name, address):  # logged once, when the limit is reached; later refusals are not
                 change.note_sign_in(events.IDENTITY_SIGN_IN_LIMITED, "", address)
     if wait:
         raise SignInLimited(wait)
@@ -60,10 +61,10 @@ def _wait_s(change: Change, name: str, address: str) -> int:
 
 
 def _begin(catalog: Catalog, proven: Password, address: str, hours: float, password_hash: str | None) -> NewSession:
-    """Begin a session of whoever proved a password that is still theirs."""
+    """Begin a session of a person, if the verified password is still theirs."""
     secret, who = proofs.new_secret(proofs.SESSION), catalog.identity(proven.identity)
     with catalog.changing(who.account) as change:
-        if change.password_of(who.name) != proven:  # it was changed while it was looked at
+        if change.password_of(who.name) != proven:  # the password changed while it was verified
             raise SignInFailed
         change.act_as(who.name)
         begun = change.now()
@@ -79,7 +80,7 @@ def _begin(catalog: Catalog, proven: Password, address: str, hours: float, passw
 
 
 def signed_in(catalog: Catalog, text: str) -> SignedIn:
-    """Return whom a token or a session proves. Raises NotSignedIn."""
+    """Return the identity that a token or a session proves. Raises NotSignedIn."""
     given = proofs.given(text)
     if given is None:
         raise NotSignedIn
@@ -120,7 +121,7 @@ def _enabled(catalog: Catalog, name: str) -> Identity:
 
 
 def require_password(catalog: Catalog, name: str, password: str) -> None:
-    """Raise SignInFailed, SignInLimited unless it is the present password of a person who is signed in already."""
+    """Raise SignInFailed or SignInLimited unless this is the current password of a signed-in person."""
     _count(catalog, name, f"session of {name}")
     kept = catalog.password_of(name)
     if not proofs.is_right(kept.hash if kept else None, password):
@@ -128,7 +129,7 @@ def require_password(catalog: Catalog, name: str, password: str) -> None:
 
 
 def sign_out(catalog: Catalog, who: SignedIn) -> None:
-    """End the session that somebody is known by; a token stays."""
+    """End a caller's session; a token stays valid."""
     sort, _, session_id = who.proof.partition(":")
     if sort == "session":
         with catalog.changing(who.identity.account) as change:

@@ -1,1 +1,1 @@
-"""Reading the catalog: images and what belongs to them, hosts, the log, figures; and what an account sees."""
+"""Read the catalog: images and their parts, accounts, hosts, the log, figures; and the visibility for an account."""

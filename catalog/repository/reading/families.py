@@ -1,4 +1,4 @@
-"""Reading families, and what each has promoted."""
+"""Read families, their promotions and watches."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from catalog.store.protocol import Query
 
 
 class FamilyReading(Listing):
-    """Families, their channels, and what images were made of which."""
+    """Reads families, channels, promotions, watches, and the descendants of images."""
 
     def families(self) -> Iterator[Family]:
         """List families by name."""
@@ -24,19 +24,19 @@ class FamilyReading(Listing):
         return family
 
     def channels(self, family: str | None = None, *, image_id: str | None = None) -> Iterator[Channel]:
-        """List what is the latest, by family and architecture: of one family, or where it is this image."""
+        """List the latest images by family and architecture: of one family, or those that are this image."""
         return self._all(record_kinds.CHANNEL, where(family=family, image_id=image_id))
 
     def channel(self, family: str, cpu_architecture: str) -> Channel | None:
-        """Return what is the latest for exactly an architecture, None where nothing was ever promoted for it."""
+        """Return the channel of exactly this architecture, None if nothing was ever promoted for it."""
         return self._get(record_kinds.CHANNEL, family, cpu_architecture)
 
     def channel_for(self, family: str, cpu_architecture: str) -> Channel | None:
-        """Return what is the latest for an architecture, be it one that fits any; None where nothing was ever promoted."""
+        """Return the channel of an architecture, or that of any; None if nothing was ever promoted."""
         return self.channel(family, cpu_architecture) or self.channel(family, ANY_ARCHITECTURE)
 
     def promotions(self, family: str, cpu_architecture: str | None = None) -> Iterator[Promotion]:
-        """List what a family promoted and went back from, by architecture, the oldest first."""
+        """List the promotions and rollbacks of a family, by architecture, oldest first."""
         return self._all(record_kinds.PROMOTION, where(family=family, cpu_architecture=cpu_architecture))
 
     def watches(self, family: str | None = None) -> Iterator[Watch]:
@@ -51,11 +51,11 @@ class FamilyReading(Listing):
         return watch
 
     def watch_state(self, name: str) -> WatchState:
-        """Return how far a watch has come."""
+        """Return the progress of a watch."""
         return self._get(record_kinds.WATCH_STATE, name) or WatchState(watch=name)
 
     def made_of(self, image_id: str) -> Iterator[Image]:
-        """List every image that was made of an image, or of one that was: nearest first, each once."""
+        """List all descendants of an image, nearest first, each once."""
         seen = {image_id}
         parents: tuple[str, ...] = (image_id,)
         while parents:

@@ -1,4 +1,4 @@
-"""Reading what the catalog comes to: counted by the database, never listed."""
+"""Read the catalog's figures, counted inside the database without listing records."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,15 +17,15 @@ THINGS: Mapping[str, tuple[RecordKind[Record], str]] = {
     "cached images": (record_kinds.CACHED, "size_bytes"),
     "deferred work": (record_kinds.DEFERRED, "bytes"),
 }
-"""What is counted besides images and replicas, and the field of its bytes."""
+"""Kinds counted besides images and replicas, each with its field of bytes."""
 REPLICA_SUMS = ("size_bytes", "stored_bytes")
 
 
 class FigureReading(Listing):
-    """What there is, in numbers."""
+    """Reads figures."""
 
     def figures(self) -> Figures:
-        """Return what the catalog comes to at one moment. Costs a walk of each table inside the database."""
+        """Return all figures at one moment. The database scans each table for them."""
         at = self._clock()
         with self._reading() as transaction:
             last = transaction.last_event()

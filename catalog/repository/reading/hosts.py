@@ -1,4 +1,4 @@
-"""Reading what hosts tell each other through the catalog."""
+"""Read what hosts exchange through the catalog."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ from catalog.store.listing import Listing, where
 
 
 class HostReading(Listing):
-    """The hosts as they are now, and what runs returned that were handed from one to another."""
+    """Reads hosts, places of uploads, and outcomes of runs handed from one host to another."""
 
     def hosts(self) -> Iterator[Host]:
-        """List the hosts by name; one that gives no sign of life any more is Silent."""
+        """List the hosts by name; one without a recent heartbeat is Silent."""
         now = self.now()
         for host in self._all(record_kinds.HOST):
             yield host.model_copy(update={"state": state_of(host, now)})
@@ -26,28 +26,28 @@ class HostReading(Listing):
         return host.model_copy(update={"state": state_of(host, self.now())})
 
     def why_away(self, name: str) -> str:
-        """Say why a host takes no runs now, "" where it does."""
+        """Return why a host takes no runs now, "" if it does."""
         return away(name, self._get(record_kinds.HOST, name), self.now())
 
     def share_token(self, storage: ImageStorage | PrimaryStorage) -> str | None:
-        """Return the token that proves a shared directory, None where it was never shared."""
+        """Return the token that proves a shared directory, None if it was never shared."""
         key = self._get(record_kinds.SHARED_KEY, share_of(storage))
         return key.value if key else None
 
     def upload_host(self, upload_id: str) -> str | None:
-        """Return the host that a file is sent to, None where nothing says so: each host sees the folder of uploads, or the bucket."""
+        """Return the host of an upload, None if it has none: then each host sees the uploads folder, or the bucket."""
         place = self._get(record_kinds.UPLOAD_PLACE, upload_id)
         return place.host if place and place.bucket is None else None
 
     def upload_bucket(self, upload_id: str) -> str | None:
-        """Return the image storage in whose bucket a file is sent, None where it is in a folder."""
+        """Return the image storage whose bucket holds an upload, None if a folder does."""
         place = self._get(record_kinds.UPLOAD_PLACE, upload_id)
         return place.bucket if place else None
 
     def upload_places(self, host: str) -> Iterator[UploadPlace]:
-        """List what was sent to a host."""
+        """List the uploads on a host."""
         return self._all(record_kinds.UPLOAD_PLACE, where(host=host))
 
     def run_outcome(self, run_id: str) -> RunOutcome | None:
-        """Return what a run left that was handed to another host, None where it left nothing yet."""
+        """Return the outcome of a run handed to another host, None if there is none yet."""
         return self._get(record_kinds.RUN_OUTCOME, run_id)

@@ -1,4 +1,4 @@
-"""Which images a listing has: what people ask, and the store's question for it."""
+"""Filters of image listings, and their translation into a store's query."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,17 +10,18 @@ from catalog.store.protocol import Query
 from catalog.store.record_kinds import Place
 
 AVAILABLE = tuple(status for status in ImageStatus if status is not ImageStatus.DELETED)
-"""Every status but that of the recycle bin: what listings show unless asked otherwise."""
+"""Every status except that of the recycle bin: the default of listings."""
 EQUAL = ("owner", "image_type", "family", "format", "deprecated", "os", "build_version", "cpu_architecture", "parent")
-"""Fields of an image that are compared as they are."""
+"""Fields of an image that are compared for equality."""
 
 
 class ImageFilter(TypedDict, total=False):
-    """What a listing may be asked for; what is left out, or None, asks for nothing.
+    """The filters of a listing; one that is left out, or None, does not filter.
 
-    status: without it all but those in the recycle bin. name_pattern: `*` and `?`; case matters. account: who asks; it sees
-    what is visible to it. image_storage: holds a replica. labels: bears each. changed_since, expired_at: timezone-aware; those changed then or
-    later, those whose expiry is then or was before. after: the last image of the page before, or its place. limit: images at most.
+    status: by default all but the recycle bin. name_pattern: `*` and `?`; case matters. account: the viewer; only
+    images visible to it are listed. image_storage: has a replica there. labels: has all of them. changed_since,
+    expired_at: timezone-aware; changed at that moment or later, expired at it or before. after: the last image of the
+    previous page, or its place. limit: most images.
     """
 
     status: str | tuple[str, ...]
@@ -44,7 +45,10 @@ class ImageFilter(TypedDict, total=False):
 
 
 def query_of(wanted: ImageFilter, viewer: Account | None) -> Query:
-    """Return the question. viewer: the account that asks. Raises InvalidRequest, TypeError for what no listing is asked for."""
+    """Return the store's query.
+
+    viewer: the account that asks. Raises InvalidRequest, TypeError for an unknown filter.
+    """
     _require_known(wanted)
     limit = wanted.get("limit")
     if limit is not None and limit < 0:
@@ -62,7 +66,7 @@ def query_of(wanted: ImageFilter, viewer: Account | None) -> Query:
 
 
 def _require_known(wanted: Mapping[str, object]) -> None:
-    """Refuse a misspelt name: taken for nothing, it would list all images."""
+    """Refuse a misspelt filter: ignored, it would list all images."""
     for name in wanted.keys() - ImageFilter.__annotations__.keys():
         raise TypeError(f"images() has no parameter {name!r}; it has {', '.join(ImageFilter.__annotations__)}")
 

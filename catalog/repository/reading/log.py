@@ -1,4 +1,4 @@
-"""Reading the event log: its entries, any moment, and the proof that log and tables are what was written."""
+"""Read the event log: its entries, the catalog at any moment, and the verification of log and tables."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,49 +16,49 @@ from catalog.store.protocol import Query
 from catalog.store.record_kinds import RECORD_KINDS, RecordKind
 
 BACKUP = "backup:catalog"
-"""Subject of the notes that tell of backups."""
+"""Subject of the notes about backups."""
 TOGETHER = 500  # records compared with the log at a time
 
 
 class LogReading(Listing):
-    """What happened, and whether the log of it can be believed."""
+    """Reads and verifies the event log."""
 
     def events(self, image_id: str | None = None, *, since: int = 0, subject: str | None = None) -> Iterator[Event]:
-        """List the event log, oldest first: of an image with all its replicas, exports, …, or whole.
+        """List the event log, oldest first: the entries of an image with its replicas, exports, …, or all.
 
-        since: sequence number; entries after it.
+        since: sequence number; only entries after it.
         """
         after = (since,) if since else None
         return self._all(record_kinds.EVENT, where(image_id=image_id, subject=subject), after)
 
     def log_position(self) -> int:
-        """Return the sequence number of the newest entry, 0 where there is none."""
+        """Return the sequence number of the newest entry, 0 if there is none."""
         with self._reading() as transaction:
             last = transaction.last_event()
         return last.sequence if last else 0
 
     def entry(self, sequence: int) -> Event:
-        """Return one entry. Raises LogDamaged where the log lacks it."""
+        """Return one entry. Raises LogDamaged if the log lacks it."""
         found = self._get(record_kinds.EVENT, sequence)
         if found is None:
             raise LogDamaged(sequence, "it is not there")
         return found
 
     def last_backup(self) -> datetime | None:
-        """Return when the newest backup that the log tells of was made, None for none."""
+        """Return the moment of the newest backup in the log, None if there is none."""
         return max((event.at for event in self.events(subject=BACKUP)), default=None)
 
     def snapshot(self, at: datetime | None = None) -> Snapshot:
         """Return everything the catalog knew at a moment (inclusive; None: now), from the event log alone.
 
-        It is a view: nothing is read before it is asked for.
+        It is a lazy view: records are read on access.
         """
         with self._reading() as transaction:
             last = transaction.last_event(at)
         return Snapshot(self._reading, self._clock, self._page_size, last.sequence if last else 0)
 
     def read_everything(self) -> tuple[int, tuple[RecordUnreadable, ...]]:
-        """Read every record and every entry of the log; return how many can be read, and what is wrong with the others."""
+        """Read every record and every entry of the log; return the number of readable ones and the others' errors."""
         reading = self.tolerant()
         reading.unreadable = {}
         count = sum(1 for kind in RECORD_KINDS for _ in reading._all(kind))  # noqa: SLF001 - of this class
@@ -69,9 +69,9 @@ class LogReading(Listing):
         return sum(1 for _ in verified(self.events()))
 
     def verify_tables(self) -> int:
-        """Compare every record with what the log says of it, at one moment; return how many there are.
+        """Compare every record with the log at one moment; return the number of records.
 
-        Finds what a whole chain can't show: what was changed past the log, and entries cut off its end. Raises
+        Finds what an intact chain can't show: changes made without the log, and entries cut off its end. Raises
         RecordNotLogged.
         """
         with self._reading() as transaction:
@@ -86,7 +86,7 @@ class LogReading(Listing):
         return logged.total()
 
     def _kept(self, kind: RecordKind[Record], records: Mapping[str, Record]) -> Mapping[str, Record]:
-        """Return what the tables have of these records."""
+        """Return these records as the tables have them."""
         first = dict.fromkeys(kind.key_of(record)[0] for record in records.values())
         kept = self._all(kind, Query(among={kind.key[0]: tuple(first)}))
         return {kind.subject(kind.key_of(record)): record for record in kept}
@@ -97,7 +97,7 @@ class LogReading(Listing):
 
 
 def _batches(log: Snapshot) -> Iterator[tuple[RecordKind[Record], Mapping[str, Record]]]:
-    """Yield what the log tells of, some records of one kind at a time."""
+    """Yield the records according to the log, in batches of one kind."""
     for prefix, pairs in groupby(log.pairs(), key=lambda pair: pair[0].partition(":")[0]):
         while records := dict(islice(pairs, TOGETHER)):
             yield KIND_OF[prefix], records

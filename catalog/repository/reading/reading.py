@@ -1,4 +1,4 @@
-"""Reading the catalog: what `Catalog` and, inside a change, `Change` answer."""
+"""Read the catalog: the queries of `Catalog` and, inside a change, of `Change`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -37,23 +37,23 @@ from catalog.store.record_kinds import Place, RecordKind
 
 R = TypeVar("R", bound=Record)
 FEW = 8
-"""Members of a family that are looked at with one question for its latest: mostly the first is it."""
+"""Members of a family fetched at once to find its latest: mostly the first one is it."""
 ARCHITECTURES = get_args(Architecture)
 
 
 class Reading(AccountReading, FamilyReading, FigureReading, HostReading, IdentityReading, LogReading, WebhookReading):
-    """Answers questions. Listings are iterators that ask for pages underneath; each page is one moment."""
+    """Queries of the catalog. Listings are iterators that fetch pages; each page is one moment."""
 
     def image(self, image_id: str, account: str | None = None) -> Image:
-        """Return an image. Raises ImageNotFound also where the account may not see it; None sees everything."""
-        viewer = self.viewer(account) if account is not None else None  # asked also where there is no image: as long
+        """Return an image. Raises ImageNotFound, also if the account may not see it. account: None sees everything."""
+        viewer = self.viewer(account) if account is not None else None  # before the image: both cases take as long
         image = self._get(record_kinds.IMAGE, image_id)
         if image is None or (viewer is not None and not visible(image, viewer)):
             raise errors.ImageNotFound(image_id)
         return image
 
     def images(self, **wanted: Unpack[ImageFilter]) -> Iterator[Image]:
-        """List images, newest first, that are all that is asked for; see `ImageFilter`.
+        """List the images that pass all filters, newest first; see `ImageFilter`.
 
         Raises InvalidRequest for an unknown status or a negative limit.
         """
@@ -71,9 +71,10 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         count: int = 50,
         **wanted: Unpack[ImageFilter],
     ) -> Sequence[Image]:
-        """Return a page of images that have each of the words, or parts of them, in what they are found by; in an order.
+        """Return a page of the images whose searchable text contains each of the words, in an order.
 
-        What has no value is last, among equals the newest first. Of what is wanted neither `limit`, `after` nor moments count.
+        Images without a value come last; among equals the newest is first. The filters `limit`, `after` and the moments
+        are ignored.
         """
         account = wanted.get("account")
         query = query_of(wanted, self.viewer(account) if account is not None else None)
@@ -96,7 +97,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         yield from self._readable(page)
 
     def listed(self, kind: RecordKind[R], after: Place | None = None, **fields: str | None) -> Iterator[R]:
-        """List records of a kind in its order, those behind a place, whose fields are as given; None: any."""
+        """List records of a kind in its order, after a place, whose fields equal the given ones; None: any."""
         return self._all(kind, where(**fields), after)
 
     def bin(self, account: str | None = None) -> Iterator[Image]:
@@ -104,10 +105,11 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         return self.images(status=ImageStatus.DELETED, account=account)
 
     def latest(self, family: str, cpu_architecture: str = "x86_64", *, account: str | None = None) -> Image:
-        """Return the latest image of a family for an architecture: what was promoted, where anything ever was.
+        """Return the latest image of a family for an architecture: the promoted one, if any ever was.
 
-        If that can't be used any more, it is what was promoted before it. In a family that promoted nothing it is the newest
-        enabled, Ready, not deprecated image. A volume image fits each architecture. Raises ImageNotFound, InvalidRequest.
+        If that is no longer usable, it is the one promoted before. In a family without promotions it is the newest
+        enabled, Ready, not deprecated image. A volume image fits every architecture. Raises ImageNotFound,
+        InvalidRequest.
         """
         if cpu_architecture not in ARCHITECTURES:
             raise errors.InvalidRequest("cpu_architecture", cpu_architecture, f"one of {', '.join(ARCHITECTURES)}")
@@ -118,7 +120,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         return found
 
     def _promoted(self, channel: Channel, account: str | None) -> Image | None:
-        """Return what a channel stands at; the promotion that went before where that can't be used any more."""
+        """Return the image of a channel, or the one promoted before if that is no longer usable."""
 
         def usable(image_id: str) -> bool:
             image = self._get(record_kinds.IMAGE, image_id)
@@ -148,11 +150,11 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         return None
 
     def replicas(self, image_id: str | None = None, *, image_storage: str | None = None) -> Iterator[Replica]:
-        """List replicas of an image, on a storage, or all."""
+        """List the replicas of an image, of a storage, or all."""
         return self._all(record_kinds.REPLICA, where(image_id=image_id, image_storage=image_storage))
 
     def replicas_of(self, image_ids: Sequence[str]) -> Iterator[Replica]:
-        """List the replicas of several images with one question: a page's, not thousands."""
+        """List the replicas of several images with one query: those of a page, not thousands."""
         return self._all(record_kinds.REPLICA, Query(among={"image_id": tuple(image_ids)})) if image_ids else iter(())
 
     def replica(self, image_id: str, image_storage: str) -> Replica:
@@ -208,7 +210,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         return self._all(record_kinds.CACHED, where(primary_storage=primary_storage, image_id=image_id))
 
     def cached_image(self, image_id: str, primary_storage: str) -> CachedImage | None:
-        """Return the cached copy of an image, or None: it was not downloaded there yet."""
+        """Return the cached copy of an image, None if it was not downloaded there yet."""
         return self._get(record_kinds.CACHED, image_id, primary_storage)
 
     def image_storages(self) -> Iterator[ImageStorage]:

@@ -1,4 +1,4 @@
-"""What an account sees of what belongs to images: of those it may not see, nothing exists for it."""
+"""The view of an account: images that it may not see, and everything about them, do not exist for it."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from catalog.rules.accounts.sharing import ADMIN, visible
 
 
 class AccountView:
-    """What one account sees. None, as on this host's own terminal: everything."""
+    """The view of one account. None, as on this host's own terminal: everything."""
 
     def __init__(self, catalog: Reading, account: str | None) -> None:
         self._catalog = catalog
@@ -17,7 +17,7 @@ class AccountView:
         self._known: dict[str, bool] = {}
 
     def of(self, image_id: str | None) -> bool:
-        """Tell whether it sees what belongs to an image; what belongs to none is the administrator's."""
+        """Tell whether the account sees things of an image; things of no image are for administrators only."""
         if self._account is None or self._account.name == ADMIN:
             return True
         if image_id is None:
@@ -34,7 +34,7 @@ class AccountView:
 
 
 def seen_events(catalog: Reading, image_id: str | None, account: str | None) -> Iterator[Event]:
-    """Yield the log as an account sees it. Raises ImageNotFound where it knows nothing of the image."""
+    """Yield the log as an account sees it. Raises ImageNotFound if it may not see the image."""
     view, found = AccountView(catalog, account), False
     for event in catalog.events(image_id):
         if view.of(event.image_id):

@@ -1,4 +1,4 @@
-"""Reading webhooks and what became of their deliveries."""
+"""Read webhooks and their deliveries."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from catalog.store.listing import Listing, where
 
 
 class WebhookReading(Listing):
-    """Who is told of events."""
+    """Reads webhooks and deliveries."""
 
     def webhooks(self) -> Iterator[Webhook]:
         """List webhooks by name."""
@@ -23,7 +23,7 @@ class WebhookReading(Listing):
         return webhook
 
     def webhook_position(self, name: str) -> int:
-        """Return the entry of the log up to which deliveries to a webhook were made out; 0 for one that is not there."""
+        """Return the last log entry for which deliveries to a webhook were created; 0 if there is no such webhook."""
         cursor = self._get(record_kinds.WEBHOOK_CURSOR, name)
         return cursor.sequence if cursor else 0
 
