@@ -1,1 +1,1 @@
-"""The rules of the specification: pure functions and tables."""
+"""The rules of the specification, as pure functions and tables."""

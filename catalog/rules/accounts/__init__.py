@@ -1,1 +1,1 @@
-"""Rules about accounts: sharing, quotas, configuring."""
+"""Rules about accounts: roles, sharing, quotas, configuration, sign-in."""

@@ -1,4 +1,4 @@
-"""What is configured for an account.
+"""Changes of an account's configuration.
 
 | field | not given | back to the default |
 |---|---|---|
@@ -17,9 +17,9 @@ CONFIGURED = (
 
 
 def configured(account: Account, asked: Mapping[str, object], defaults: Collection[str]) -> Account:
-    """Return the account with the fields that were asked for; those that are None stay. defaults: fields to reset.
+    """Return the account with the requested fields; those that are None stay. defaults: fields to reset.
 
-    Raises InvalidRequest for a field that is set and reset at once, and for names that are empty.
+    Raises InvalidRequest for a field that is both set and reset, and for empty names.
     """
     given = {name: value for name, value in asked.items() if value is not None}
     for name in given:

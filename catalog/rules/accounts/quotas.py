@@ -1,4 +1,4 @@
-"""What an account may take, and what a storage has room for.
+"""Quotas of accounts and capacity of storages.
 
 | quota | counts |
 |---|---|
@@ -17,7 +17,7 @@ NO_LIMIT = 0
 
 
 class Limits(Record):
-    """What applies to an account; 0: no limit."""
+    """The limits of an account; 0: no limit."""
 
     images: int = NO_LIMIT
     size_bytes: int = NO_LIMIT
@@ -25,7 +25,7 @@ class Limits(Record):
 
 
 def limits_of(account: Account, settings: Settings) -> Limits:
-    """Return what is configured for the account, else for the whole system."""
+    """Return the account's configured limits, otherwise the whole system's."""
     return Limits(
         images=settings.quota_images if account.quota_images is None else account.quota_images,
         size_bytes=settings.quota_bytes if account.quota_bytes is None else account.quota_bytes,
@@ -34,7 +34,7 @@ def limits_of(account: Account, settings: Settings) -> Limits:
 
 
 def check_quota(usage: Usage, limits: Limits, images: int, size_bytes: int) -> None:
-    """Raise QuotaExceeded if `images` more with `size_bytes` in all do not fit. Reaching a limit exactly fits."""
+    """Raise QuotaExceeded if `images` more, with `size_bytes` in all, do not fit. Reaching a limit exactly fits."""
     asked = (
         ("images", limits.images, usage.images + usage.reserved_images, images),
         ("logical bytes", limits.size_bytes, usage.size_bytes + usage.reserved_bytes, size_bytes),
@@ -46,7 +46,7 @@ def check_quota(usage: Usage, limits: Limits, images: int, size_bytes: int) -> N
 
 
 def check_capacity(storage: str, available_bytes: int, others: Iterable[Reservation], size_bytes: int) -> None:
-    """Raise CapacityExceeded if `size_bytes` more do not fit beside what others reserved and have not written yet.
+    """Raise CapacityExceeded if `size_bytes` more do not fit beside the unwritten part of other reservations.
 
     available_bytes: measured, after the storage's own reserve.
     """
@@ -59,8 +59,8 @@ def check_capacity(storage: str, available_bytes: int, others: Iterable[Reservat
 def counts_itself(image: Image | None) -> bool:
     """Tell whether an image counts by itself.
 
-    One on its way counts through its reservation instead, and one that failed before its bytes were whole not at all:
-    refused adds must not fill a quota.
+    An arriving image counts by its reservation instead. One that failed before its bytes were complete does not count,
+    as refused adds must not fill a quota.
     """
     if image is None or image.status in ("Creating", "Downloading"):
         return False
@@ -68,7 +68,7 @@ def counts_itself(image: Image | None) -> bool:
 
 
 def part_of(image: Image | None, account: str) -> Counted:
-    """Return what an image adds to an account's counts, its replicas left out."""
+    """Return an image's part of an account's counts, without its replicas."""
     if image is None or not counts_itself(image) or image.owner != account:
         return Counted(account=account)
     size, binned = image.size_bytes or 0, image.status == "Deleted"
@@ -82,7 +82,7 @@ def part_of(image: Image | None, account: str) -> Counted:
 
 
 def exchanged(counts: Counted, out: Counted, into: Counted) -> Counted:
-    """Return an account's counts after one part of them was replaced by another."""
+    """Return an account's counts with one part replaced by another."""
     fields = [name for name in Counted.model_fields if name != "account"]
     changed = {name: getattr(counts, name) - getattr(out, name) + getattr(into, name) for name in fields}
     return counts.model_copy(update=changed)

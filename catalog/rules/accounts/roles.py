@@ -1,6 +1,6 @@
-"""What a role may do, for whom, and what the scope of a token leaves of that.
+"""The rights of roles, the accounts they apply to, and the limits that a token's scope adds.
 
-| verb | of operations whose row's rights are | viewer | user | admin |
+| verb | rights in the operation's row | viewer | user | admin |
 |---|---|---|---|---|
 | read | (listings, contents) | yes | yes | yes |
 | use | whoever sees the image | no | yes | yes |
@@ -8,8 +8,9 @@
 | change | owner, admin | no | yes | yes |
 | administer | admin | no | no | yes |
 
-Viewers and users are within their account: what it does not see does not exist for them. An admin sees everything and acts
-for the account that a request names; where it names none, what is added is its own account's, all else is done as `admin`.
+Viewers and users act within their account: what it does not see does not exist for them. An admin sees everything and
+acts for the account that a request names; if it names none, adds go to the admin's own account and all else is done as
+`admin`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ VERBS: Mapping[str, Verb] = {
     "owner, admin": "change",
     "admin": "administer",
 }
-"""Rights of an operation's row → what doing it is."""
+"""Rights in an operation's row → verb."""
 ROLES: Mapping[Role, frozenset[Verb]] = {
     "viewer": frozenset({"read"}),
     "user": frozenset({"read", "use", "add", "change"}),
@@ -33,16 +34,16 @@ ROLES: Mapping[Role, frozenset[Verb]] = {
 
 
 BEYOND: frozenset[Verb] = frozenset({"administer"})
-"""What no token may that is limited to some images: it could make itself one without limits."""
+"""Verbs that a token limited to some images never has: with them it could create a token without limits."""
 
 
 def verb_of(rights: str) -> Verb:
-    """Return what an operation with these rights does; what nobody described is an administrator's."""
+    """Return the verb of an operation with these rights; unknown rights are the administrator's."""
     return VERBS.get(rights, "administer")
 
 
 def may(who: SignedIn, verb: Verb) -> bool:
-    """Tell whether role and scope allow something."""
+    """Tell whether role and scope allow a verb."""
     left = not who.scope.verbs or verb in who.scope.verbs
     beyond = verb in BEYOND and is_limited(who.scope)
     return verb in ROLES[who.identity.role] and left and not beyond
@@ -58,9 +59,9 @@ def require(who: SignedIn, verb: Verb, operation: str) -> None:
 
 
 def require_tokens_of(who: SignedIn, identity: str) -> None:
-    """Raise NotAllowed unless somebody may make tokens of an identity: an administrator of all, a person of their own.
+    """Raise NotAllowed unless the caller may create tokens of an identity: administrators of any, persons of their own.
 
-    One's own are made by a session: what is left of a role by a token, a token that it makes could not be trusted to keep.
+    A person's own tokens need a session: a token created by a limited token might exceed that one's limits.
     """
     if identity == who.identity.name and not may(who, "administer"):
         if not who.proof.startswith("session:"):
@@ -70,32 +71,35 @@ def require_tokens_of(who: SignedIn, identity: str) -> None:
 
 
 def roles_up_to(role: Role) -> tuple[Role, ...]:
-    """Return the roles that a role has all rights of, the least first."""
+    """Return the roles whose rights a role includes, the least first."""
     return tuple(one for one, verbs in ROLES.items() if verbs <= ROLES[role])
 
 
 def scope_of(role: Role, of: Role) -> Scope:
-    """Return what leaves of the rights of one role those of another, also when it is raised later. Raises InvalidRequest for one above."""
+    """Return the scope that limits the role `of` to the rights of `role`, even if the identity's role is raised later.
+
+    Raises InvalidRequest for a role above `of`.
+    """
     if role not in roles_up_to(of):
         raise InvalidRequest("role", role, f"one of {', '.join(roles_up_to(of))}")
     return Scope(verbs=tuple(sorted(ROLES[role])))
 
 
 def role_left(role: Role, scope: Scope) -> Role | None:
-    """Return the role whose rights a scope leaves of a role's, which images apart; None where it is no whole role."""
+    """Return the role that a scope reduces a role to, ignoring limits to images; None if it equals no role."""
     left = ROLES[role] & frozenset(scope.verbs or ROLES[role]) - (BEYOND if is_limited(scope) else frozenset())
     return next((one for one, verbs in ROLES.items() if verbs == left), None)
 
 
 def sees_as(who: SignedIn) -> str:
-    """Return the account with whose eyes somebody reads."""
+    """Return the account by which a caller's visibility is decided."""
     return ADMIN if who.identity.role == ADMIN else who.identity.account
 
 
 def acting_account(who: SignedIn, rights: str, asked: str | None) -> str:
-    """Return the account that a request is made for. asked: what it names, None where it names none.
+    """Return the account that a request acts for. asked: the one it names, None if it names none.
 
-    Raises OtherAccount for another than one's own, but for an admin.
+    Raises OtherAccount if a caller other than an admin names a foreign account.
     """
     own = who.identity.account
     if who.identity.role == ADMIN:
@@ -106,24 +110,24 @@ def acting_account(who: SignedIn, rights: str, asked: str | None) -> str:
 
 
 def is_limited(scope: Scope) -> bool:
-    """Tell whether a scope leaves some images only."""
+    """Tell whether a scope is limited to some images."""
     return bool(scope.images or scope.families)
 
 
 def in_scope(scope: Scope, name: str, family: str | None) -> bool:
-    """Tell whether an image of this name and family is left by a scope: by one of its patterns or families."""
+    """Tell whether a scope includes an image of this name and family, by one of its patterns or families."""
     if not is_limited(scope):
         return True
     return family in scope.families or any(fits(pattern, name) for pattern in scope.images)
 
 
 def sees(scope: Scope, image: Image) -> bool:
-    """Tell whether a scope leaves an image."""
+    """Tell whether a scope includes an image."""
     return in_scope(scope, image.name, image.family)
 
 
 def check_identity(identity: Identity) -> None:
-    """Raise InvalidRequest unless account and role go together."""
+    """Raise InvalidRequest unless account and role are compatible."""
     if identity.account == ADMIN and identity.role != ADMIN:
         raise InvalidRequest("account", ADMIN, f"with role {identity.role} another account: {ADMIN!r} sees everything")
 
@@ -136,9 +140,9 @@ def check_scope(scope: Scope) -> None:
 
 
 def fits(pattern: str, name: str) -> bool:
-    """Tell whether a pattern (`*` any characters, `?` one) matches a name, in time that no pattern can make long.
+    """Tell whether a pattern (`*` any characters, `?` one) matches a name, without exponential backtracking.
 
-    Only the last `*` met is ever gone back to: what an earlier one took more of, the later one can take as well.
+    Backtracks only to the last `*`: whatever an earlier one could absorb, the last one can absorb too.
     """
     at = place = 0
     star, taken = -1, 0

@@ -27,7 +27,7 @@ def _named(image: Image, account: Account) -> bool:
 
 
 def require_owner(image: Image, account: Account, operation: str) -> None:
-    """Raise AccessDenied unless the account may change the image, ImageNotFound if it may not even see it."""
+    """Raise AccessDenied unless the account may change the image, ImageNotFound if it may not see it."""
     if account.name in (ADMIN, image.owner):
         return
     if not visible(image, account):
@@ -36,7 +36,7 @@ def require_owner(image: Image, account: Account, operation: str) -> None:
 
 
 def shared(image: Image, mode: SharingMode, accounts: tuple[str, ...] = (), projects: tuple[str, ...] = ()) -> Image:
-    """Return the image with a new sharing. Raises InvalidRequest unless names are given with mode specified, and only there."""
+    """Return the image with new sharing. Raises InvalidRequest unless names are given exactly with mode specified."""
     if mode == "specified" and not accounts and not projects:
         raise InvalidRequest("accounts", (), "with mode specified, name at least one account or project")
     for parameter, names in (("accounts", accounts), ("projects", projects)):
@@ -54,7 +54,7 @@ def shared(image: Image, mode: SharingMode, accounts: tuple[str, ...] = (), proj
 
 
 def grantees(image: Image) -> frozenset[str]:
-    """Return whom a specified sharing names, as `account:NAME` and `project:NAME`; empty for the other modes."""
+    """Return the names in a specified sharing, as `account:NAME` and `project:NAME`; empty for the other modes."""
     if image.sharing_mode != "specified":
         return frozenset()
     accounts = {f"account:{name}" for name in image.shared_accounts}
@@ -62,7 +62,7 @@ def grantees(image: Image) -> frozenset[str]:
 
 
 def names_of(account: Account) -> frozenset[str]:
-    """Return the names under which sharings may name an account, as `grantees` writes them."""
+    """Return the names by which a sharing may include an account, in the form of `grantees`."""
     return frozenset({f"account:{account.name}"} | {f"project:{name}" for name in account.projects})
 
 

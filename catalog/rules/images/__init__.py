@@ -1,1 +1,1 @@
-"""Rules about images: naming, formats, boot, checksums, transitions, retention."""
+"""Rules about images: names, formats, boot settings, checksums, transitions, retention."""

@@ -1,4 +1,4 @@
-"""Settings of images: which combinations there are.
+"""Valid combinations of image settings.
 
 | medium | raw | qcow2 | vmdk | iso |
 |---|---|---|---|---|
@@ -10,8 +10,8 @@
 | x86_64 | yes, the default | yes | with UEFI |
 | aarch64, mips64el, loongarch64 | no | yes, the default | no |
 
-Elastic bare metal: system images, raw or qcow2, with a BIOS mode (UEFI unless asked otherwise). Volume images have
-none of these settings. What the bytes say against them is in `contradictions`.
+Elastic bare metal: system images, raw or qcow2, with a BIOS mode (UEFI by default). Volume images have none of these
+settings. `contradictions` compares the settings with the bytes.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def media_of(image_type: ImageType, image_format: ImageFormat) -> Media:
 
 
 def settled_bios_mode(asked: BiosMode | None, architecture: Architecture, elastic_baremetal: bool = False) -> BiosMode:
-    """Return the mode asked for, else the default. Whether it is allowed is asked by `check_system_image`."""
+    """Return the requested mode, otherwise the default. `check_system_image` checks whether it is allowed."""
     if asked is not None:
         return asked
     return "UEFI" if elastic_baremetal else MODES[architecture][0]

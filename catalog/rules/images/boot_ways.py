@@ -1,4 +1,4 @@
-"""The ways in which an image boots, out of what its bytes say."""
+"""The ways in which an image can boot, derived from its boot facts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ X86 = "x86_64"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to boot. doubt: it is there, but whether it leads anywhere depends on more than the bytes."""
+    """One way to boot. doubt: present, but whether it works depends on more than the bytes."""
 
     mode: Literal["Legacy", "UEFI"]
     architecture: str
@@ -20,7 +20,7 @@ class Way:
 
     @property
     def proves(self) -> bool:
-        """Tell whether the image was made to boot this way, so that another one was declared by mistake."""
+        """Tell whether the image was made to boot this way, so that declaring another one was a mistake."""
         return not self.doubt or self.mode == "UEFI"
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Way:
 
 
 def ways(facts: BootFacts) -> tuple[Way, ...]:
-    """Return the ways to boot, the sure ones first."""
+    """Return the ways to boot, certain ones first."""
     bios = [Way("Legacy", X86, offset=0, doubt=not facts.bios_boot)] if facts.bios_boot or facts.bios_code else []
     sure = [_by_loader(machine, _first(facts, machine, fallback=True)) for machine in facts.uefi_boot]
     vendors = dict.fromkeys(loader.machine for loader in facts.loaders if not loader.fallback)
@@ -44,7 +44,7 @@ def ways(facts: BootFacts) -> tuple[Way, ...]:
 
 
 def told(found: tuple[Way, ...]) -> str:
-    """Name ways to boot in a sentence; those in doubt only where there are no others."""
+    """Name ways to boot for a sentence; doubtful ones only if there are no others."""
     sure = [way for way in found if not way.doubt]
     return " and ".join(map(str, sure or found))
 

@@ -1,4 +1,4 @@
-"""What a build is known by besides its name: the publisher's version of it, and labels."""
+"""Rules for versions and labels of builds."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ LABEL_RULE = "key=value: of a key 1 to 63 letters, digits and . _ / -, a letter 
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise InvalidRequest for what is no label, for a key given twice, and for more than 64."""
+    """Raise InvalidRequest for an invalid label, a duplicate key, and more than 64 labels."""
     keys = set[str]()
     for label in labels:
         found = LABEL.fullmatch(label)
@@ -28,6 +28,6 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def check_version(version: str, parameter: str = "version") -> None:
-    """Raise InvalidRequest unless a version keeps the rule."""
+    """Raise InvalidRequest for an invalid version."""
     if VERSION.fullmatch(version) is None:
         raise InvalidRequest(parameter, version, VERSION_RULE)

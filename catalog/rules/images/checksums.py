@@ -1,4 +1,4 @@
-"""Checksums that a source publishes: `algorithm:hex`, or `sums:<URL>` of a file that lists them."""
+"""Expected checksums: `algorithm:hex`, or `sums:<URL>` of a file that lists them."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ DIGITS: Mapping[str, int] = MappingProxyType(
         "blake3": 64, "blake2s": 64, "sha224": 56, "sha3_224": 56, "sha1": 40, "md5": 32,
     }
 )  # fmt: skip
-"""Algorithm, as hashlib names it → hexadecimal digits; of several in a list the first here is taken."""
+"""Algorithm, as hashlib names it → number of hex digits. Of several in a list, the first one here is used."""
 SUMS = "sums:"
 CHECKSUM_RULE = (
     "give the algorithm, a colon and the checksum in hex, such as sha256:… (sha512, sha3-512, blake2b, sha384, sha1, "
@@ -47,7 +47,7 @@ class Checksum(Record):
 
 
 class ChecksumList(Record):
-    """A list that has the checksum. url: of the list, with its secrets; empty: in one of the usual places next to the file."""
+    """A list that has the checksum. url: of the list, with its secrets; empty: at a usual place next to the file."""
 
     url: str = Field(default="", repr=False)
 
@@ -60,7 +60,7 @@ class ChecksumList(Record):
 
 
 def algorithm_of(label: str) -> str | None:
-    """Return the algorithm that somebody calls `label` (SHA-256, SHA2-256, SHA3-512, BLAKE2b), None for one not known here."""
+    """Return the algorithm for a label such as SHA-256, SHA2-256, SHA3-512 or BLAKE2b, None if it is unknown."""
     found = _SPELT.fullmatch(label.strip().lower())
     if found is None:
         return None
@@ -72,7 +72,10 @@ def algorithm_of(label: str) -> str | None:
 
 
 def parse_checksum(given: str) -> Checksum:
-    """Read `sha256:…`, as people paste it: case, white space, `=` and `SHA256 (name) = …` don't matter. Raises InvalidRequest."""
+    """Parse `sha256:…` as people paste it: any case, white space, `=`, and `SHA256 (name) = …`.
+
+    Raises InvalidRequest.
+    """
     text = _visible(given)
     found = _BSD.fullmatch(text) or _PAIR.fullmatch(text)
     algorithm = algorithm_of(found["label"]) if found else None
@@ -87,7 +90,7 @@ def parse_checksum(given: str) -> Checksum:
 
 
 def read_expected(given: str | None) -> Checksum | ChecksumList | None:
-    """Read what people expect of a file: a checksum, a list that has it, or nothing. Raises InvalidRequest."""
+    """Parse an expected checksum: a checksum, a list that has it, or nothing. Raises InvalidRequest."""
     if given is None:
         return None
     text = given.strip()
@@ -100,7 +103,7 @@ def read_expected(given: str | None) -> Checksum | ChecksumList | None:
 
 
 def _visible(text: str) -> str:
-    """Drop what nobody sees, such as the spaces and marks that come along when a page is copied."""
+    """Drop invisible characters, such as the spaces and marks that come with text copied from a page."""
     return "".join(c for c in text.lower() if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
 
 

@@ -1,7 +1,7 @@
-"""What the bytes of an image say against what was declared about it: one rule for each, by its name.
+"""Contradictions between an image's bytes and its declaration, one named rule each.
 
-An error needs proof that the image boots, and only otherwise than declared. Where nothing that boots was found, or
-could not be looked for, it stays a warning: boot loaders exist that no inspection knows.
+An error needs proof that the image boots, but only otherwise than declared. If nothing bootable was found, or the
+search was impossible, it is only a warning: some boot loaders are unknown to any inspection.
 
 | rule | severity | what was declared | what the bytes say |
 |---|---|---|---|
@@ -10,10 +10,10 @@ could not be looked for, it stays a warning: boot loaders exist that no inspecti
 | boot.virtio-disk | error | VirtIO | a Windows without the disk driver: it stops at boot |
 | boot.virtio-modules | warning | VirtIO | a Linux without the disk driver, as far as its lists say |
 | boot.virtio-network | warning | VirtIO | a guest without the network driver |
-| boot.vendor-loader | warning | UEFI | a loader that only a boot entry leads to, which does not travel with the disk |
-| boot.code-unknown | warning | Legacy | boot code that nobody here knows |
+| boot.vendor-loader | warning | UEFI | a loader that needs a boot entry, which does not travel with the disk |
+| boot.code-unknown | warning | Legacy | unrecognized boot code |
 | boot.nothing-found | warning | anything | nothing that boots |
-| guest.uefi, guest.platform, guest.os, guest.agent | warning | mode, platform, OS, elastic bare metal | a guest that does not agree |
+| guest.uefi, guest.platform, guest.os, guest.agent | warning | mode, platform, OS, elastic bare metal | a guest that differs |
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ REFUSING: Mapping[str, str] = {
     "boot.architecture": "the image boots on the architecture that was declared",
     "boot.virtio-disk": "a Windows declared for VirtIO has its disk driver",
 }
-"""Rules whose findings keep an image out of Ready, each with what is so where it finds nothing."""
+"""Rules whose findings keep an image out of Ready → the statement that holds if the rule finds nothing."""
 
 
 def contradictions(image: Image, facts: BootFacts) -> tuple[Sentences, Sentences]:
@@ -41,7 +41,7 @@ def contradictions(image: Image, facts: BootFacts) -> tuple[Sentences, Sentences
 
 
 def boot_findings(image: Image, facts: BootFacts) -> tuple[Finding, ...]:
-    """Return why the image cannot boot as declared, and what else does not agree: what is wrong first."""
+    """Return why the image cannot boot as declared, and all other contradictions; errors first."""
     if image.image_type != "System":
         return ()
     found = (*_boot(image, facts), *_drivers(image, facts), *_guest(image, facts))
@@ -70,7 +70,7 @@ def _boot(image: Image, facts: BootFacts) -> Iterator[Finding]:
 
 
 def _goes(image: Image, way: Way) -> bool:
-    """Tell whether a machine as declared takes this way."""
+    """Tell whether a machine as declared boots this way."""
     modes = ("UEFI", "Legacy") if image.enable_csm else (image.bios_mode or way.mode,)
     return way.mode in modes and image.cpu_architecture in (way.architecture, None)
 

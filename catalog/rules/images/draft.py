@@ -1,13 +1,13 @@
-"""What an add asks for, settled and checked before anything is recorded: every rule of the form, in one call.
+"""Settle an add request and check it against every rule of the form, in one call, before anything is recorded.
 
 | field | refused | by |
 |---|---|---|
 | name, description, family | a letter that is not allowed, too long | `naming` |
-| version, labels | what is none | `builds` |
+| version, labels | an invalid one | `builds` |
 | expected_checksum | `sums:` alone for an upload: no list lies next to it | here |
-| credentials | no host that takes them, or a URL that holds a password already | `storages.sources` |
-| BIOS mode, CSM, OS, bare metal | what contradicts each other, or a volume image has not | `boot` |
-| boot_check | an architecture that can't be tried | here |
+| credentials | no host to send them to, or a URL that already has a password | `storages.sources` |
+| BIOS mode, CSM, OS, bare metal | a contradiction, or any of them for a volume image | `boot` |
+| boot_check | an architecture that can't be booted here | here |
 """
 
 from collections.abc import Collection
@@ -24,10 +24,10 @@ from catalog.rules.storages.sources import UPLOAD, check_credentials, scheme_of
 
 
 class Draft(Record):
-    """An image that was asked for. Of a URL's secrets the image knows nothing; `urls` and `expected` have them.
+    """A requested image. `urls` and `expected` have the secrets of URLs, `image` does not.
 
-    urls: of the file, mirrors of each other. secret_in_url: one of them holds a password. credentials: name of a secret.
-    boots: the image is to be booted before it becomes Ready.
+    urls: of the file, mirrors of each other. secret_in_url: one of them has a password. credentials: name of a secret.
+    boots: the image must boot before it becomes Ready.
     """
 
     image: Image
@@ -39,9 +39,9 @@ class Draft(Record):
 
 
 def settled_draft(draft: Draft, tried: Collection[Architecture]) -> Draft:
-    """Return a draft with what follows from what was asked for. Raises InvalidRequest for the first rule of the form that it breaks.
+    """Return a draft with the settings that the form left open. Raises InvalidRequest for the first rule of the form that it breaks.
 
-    tried: architectures that can be booted here.
+    tried: architectures bootable here.
     """
     draft = draft.model_copy(update={"image": settled(draft.image)})
     _check(draft, tried)
@@ -63,7 +63,7 @@ def _check(draft: Draft, tried: Collection[Architecture]) -> None:
 
 
 def _check_neighbour(draft: Draft) -> None:
-    """Refuse `sums:` alone for a file that was sent: no list of checksums lies next to it."""
+    """Refuse `sums:` alone for an upload, which has no list of checksums next to it."""
     beside = isinstance(draft.expected, ChecksumList) and not draft.expected.url
     if beside and any(scheme_of(url) == UPLOAD for url in draft.urls):
         raise InvalidRequest(

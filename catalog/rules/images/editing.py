@@ -1,4 +1,4 @@
-"""What an edit makes of an image: the rules of the add form, and what its bytes say."""
+"""Edits of images, checked against the rules of the add form and against the bytes."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -15,7 +15,10 @@ FindImage = Callable[[str], Image]
 
 
 def with_cleared(asked: Mapping[str, object], clear: Collection[str]) -> Mapping[str, object]:
-    """Return what was asked for with the named fields emptied. Raises InvalidRequest for one that is given as well."""
+    """Return the requested fields with the named ones emptied.
+
+    Raises InvalidRequest for a field both set and cleared.
+    """
     for name in clear:
         if asked[name] is not None:
             raise InvalidRequest("clear", name, f"leave it out where {name} is given")
@@ -23,10 +26,10 @@ def with_cleared(asked: Mapping[str, object], clear: Collection[str]) -> Mapping
 
 
 def edited(image: Image, asked: Mapping[str, object], find: FindImage) -> Image:
-    """Return the image with the fields that were asked for; those that are None are left alone.
+    """Return the image with the requested fields; those that are None stay.
 
-    An empty `family` or `replaced_by` clears it. Raises InvalidRequest for every rule of the add form, and where the
-    bytes can boot only otherwise than asked.
+    An empty `family` or `replaced_by` clears it. Raises InvalidRequest by every rule of the add form, and if the bytes
+    can boot only otherwise than requested.
     """
     given = {name: value for name, value in asked.items() if value is not None}
     values = {name: None if name in CLEARED_BY_EMPTY and not v else v for name, v in given.items()}
@@ -38,7 +41,7 @@ def edited(image: Image, asked: Mapping[str, object], find: FindImage) -> Image:
 
 
 def check_expiry(asked: Mapping[str, object], now: datetime) -> None:
-    """Refuse a moment that is over, or that nobody knows where on Earth. now: timezone-aware UTC. Raises InvalidRequest."""
+    """Refuse a past moment and one without a time zone. now: timezone-aware UTC. Raises InvalidRequest."""
     expires = asked.get("expires_at")
     if isinstance(expires, datetime) and (expires.tzinfo is None or expires <= now):
         raise InvalidRequest("expires_at", expires.isoformat(), "a moment to come, with its time zone")
@@ -65,7 +68,7 @@ def _check_replacement(image: Image, find: FindImage) -> None:
             following = find(following).replaced_by
         except ImageNotFound as error:
             if following != image.replaced_by:
-                return  # an older replacement that is gone meanwhile: nothing to go round in
+                return  # an older replacement that no longer exists: no cycle
             raise InvalidRequest("replaced_by", following, allowed) from error
 
 

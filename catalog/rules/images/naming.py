@@ -1,4 +1,4 @@
-"""Names and descriptions of images, and what their files are called."""
+"""Names and descriptions of images, and the names of their files."""
 
 import re
 import unicodedata
@@ -11,18 +11,18 @@ MAX_DESCRIPTION = 2048
 # ideographic zero, extension A, unified and compatibility ideographs, the supplementary ideographic planes
 _CHINESE = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
 MOST_BYTES, MOST_PLACE_BYTES = 160, 40
-"""Of a file's name: with version, storage, format and what is put around it while it is written below 255."""
+"""Most bytes of name and place in a file name; with version, format and temporary affixes it stays below 255."""
 KEPT = " -_.()+"
 _LETTER = rf"[{_CHINESE}A-Za-z0-9 \-_.():+]"
 _ALLOWED = re.compile(_LETTER)
 NAME_PATTERN = rf"^(?! ){_LETTER}{{1,{MAX_NAME}}}(?<! )\Z"
-"""What `check_name` lets pass, as a regular expression: for whoever judges many names at once."""
+"""Names that `check_name` accepts, as a regular expression, for checking many names at once."""
 _UUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 NAME_RULE = f"1 to {MAX_NAME} Chinese characters, letters, digits, spaces and - _ . ( ) : + with no space at either end"
 
 
 def check_name(name: str, parameter: str = "name") -> None:
-    """Raise InvalidRequest, naming the first character that is not allowed, unless a name keeps the rule."""
+    """Raise InvalidRequest for an invalid name, naming the first character that is not allowed."""
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidRequest(parameter, _short(name), f"give {NAME_RULE}; this has {len(name)} characters")
     for place, character in enumerate(name, start=1):
@@ -33,7 +33,7 @@ def check_name(name: str, parameter: str = "name") -> None:
 
 
 def canonical_id(given: str) -> str:
-    """Return an id as the catalog has it: PowerShell and Windows write UUIDs in capitals and in braces."""
+    """Return an id in the catalog's form: PowerShell and Windows write UUIDs in capitals and in braces."""
     match = _UUID.fullmatch(given.strip())
     return match[1].lower() if match else given.strip()
 
@@ -49,16 +49,16 @@ def check_description(description: str) -> None:
 
 
 def file_name(name: str, version: int, image_format: str, place: str = "") -> str:
-    """Return what the file of an image is called: `debian-12-v3.qcow2`; place: told where two would be called the same.
+    """Return the file name of an image, such as `debian-12-v3.qcow2`. place: added if two names would be equal.
 
-    Whatever the name holds, it is one plain, visible name that every file system and every header takes.
+    Whatever the image's name, the result is a plain, visible name that is valid in every file system and header.
     """
     stem = f"{_plain(name, MOST_BYTES)}-v{version}{f'-{_plain(place, MOST_PLACE_BYTES)}' if place else ''}"
     return f"{stem}.{image_format}"
 
 
 def _plain(text: str, most: int) -> str:
-    """Return a text with nothing that shells, file systems or headers take for more than a letter; not hidden, not empty."""
+    """Return a text without characters special to shells, file systems or headers; never hidden, never empty."""
     kept = "".join(c if c.isalnum() or c in KEPT else "_" for c in unicodedata.normalize("NFC", text))
     short = kept.encode(errors="replace")[:most].decode(errors="ignore")
     return short.strip(" .").lstrip(" .-") or "image"
@@ -69,7 +69,7 @@ def _short(text: str) -> str:
 
 
 def download_name(image: Image, export: ExportedImage) -> str:
-    """Return what an export is offered as: its file's name, which older ones have only of their storage."""
+    """Return the name that an export is downloaded as: its file's name; older exports have only their storage's."""
     name = export.path.rpartition("/")[2]
     if name != f"{export.image_storage}.{export.format}":
         return name

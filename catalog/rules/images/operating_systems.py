@@ -1,4 +1,4 @@
-"""Which operating systems boot in UEFI mode: the guide's table, and reading an OS from what people write.
+"""Operating systems that boot in UEFI mode, by the guide's table, and parsing of free-form OS names.
 
 | OS | UEFI |
 |---|---|
@@ -29,7 +29,7 @@ UEFI_TABLE: tuple[tuple[str, str, str], ...] = (
 )
 """The guide's table: system, mode, versions that boot in it."""
 UEFI_SHELL = ("fs0:", "dir", "cd EFI", "cd BOOT", "BOOTX64.EFI")
-"""What is typed where a virtual machine of Windows stops in the UEFI shell; then a key is pressed in time."""
+"""What to type if a Windows virtual machine stops in the UEFI shell; a key must then be pressed in time."""
 _LINUX: Mapping[str, tuple[str, ...]] = {
     "AlmaLinux": ("8", "9", "10"),
     "CentOS": ("6.10", "7.2", "7.6", "7.9", "8", "Stream 9", "Stream 10"),
@@ -55,7 +55,7 @@ SYSTEMS: Mapping[Platform, Mapping[str, tuple[str, ...]]] = {
     "Windows": _MICROSOFT,
     "Other": _OTHER,
 }
-"""Platform → operating systems with versions, for people to choose from; any other name may be written."""
+"""Platform → operating systems with versions to choose from; any other name may be typed."""
 
 _WINDOWS = r"\bwin(?:dows)?\s*(?:server\s*)?"  # people write Windows 7, Win7, win2k3, WinXP
 _WITH_CSM = re.compile(_WINDOWS + r"(2008\s*r2|2k8\s*r2|7)\b")
@@ -78,12 +78,12 @@ def _old_centos(text: str) -> bool:
     if match is None:
         return False
     major, minor = int(match[1]), match[2]
-    # "CentOS 7" may be any 7: only what is surely too old is refused
+    # "CentOS 7" may be any 7.x: only versions that are certainly too old are refused
     return (major, int(minor)) < _FIRST_UEFI_CENTOS if minor else major < _FIRST_UEFI_CENTOS[0]
 
 
 def os_family(os: str) -> str:
-    """Return the first word of an OS, in lower case: `debian`, `windows`, `centos`; empty where it names none."""
+    """Return the first word of an OS in lower case, such as `debian`, `windows`, `centos`; empty if it has none."""
     words = re.findall(r"[a-z]+", os.lower().replace("microsoft", "").replace("rhel", "red hat"))
     if words[:1] == ["win"] or words[:1] == ["winxp"]:
         return "windows"
@@ -91,6 +91,6 @@ def os_family(os: str) -> str:
 
 
 def known_systems(platform: Platform) -> tuple[str, ...]:
-    """Return the operating systems of a platform, each with each version, as they are written into the form."""
+    """Return the operating systems of a platform with each version, as the form writes them."""
     listed = SYSTEMS[platform].items()
     return tuple(f"{name} {version}".strip() for name, versions in listed for version in versions or ("",))

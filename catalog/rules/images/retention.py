@@ -1,4 +1,4 @@
-"""How long a deleted image stays in the recycle bin.
+"""Retention of deleted images in the recycle bin.
 
 | policy | expunged |
 |---|---|
@@ -22,7 +22,7 @@ class Retention(Record):
 
 
 def retention_of(account: Account, settings: Settings) -> Retention:
-    """Return what is configured for the account, else for the whole system."""
+    """Return the account's configured retention, otherwise the whole system's."""
     days = account.retention_days
     return Retention(
         policy=account.retention_policy or settings.retention_policy,

@@ -1,6 +1,7 @@
-"""The life of an image: one table of what each operation does to it in each status.
+"""The life cycle of an image: one table of the effect of each operation in each status.
 
-A status that an operation does not list refuses it with IllegalTransition. GONE: the record ends, the event log stays.
+In a status that it does not list, an operation raises IllegalTransition. GONE: the record is removed, the event log
+stays.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ _C, _L, _R, _E, _D, _M = (
     ImageStatus.MIGRATING,
 )
 _ALIVE: Mapping[ImageStatus, After] = {s: s for s in (_C, _L, _R, _E, _M)}
-_HELD: Mapping[ImageStatus, After] = {s: s for s in (_R, _M)}  # whole on a storage, also while it moves
+_HELD: Mapping[ImageStatus, After] = {s: s for s in (_R, _M)}  # complete on a storage, also while it moves
 
 TABLE: Mapping[str, Mapping[ImageStatus, After]] = {
     "download": {_C: _L, _L: _L, _E: _L},
@@ -43,7 +44,7 @@ TABLE: Mapping[str, Mapping[ImageStatus, After]] = {
     "finish change of image storage": {_M: _R, _R: _R},
     "give up change of image storage": {_M: _R, _R: _R},
     "cancel": {_C: GONE, _L: GONE},
-    "delete": {_C: GONE, _L: GONE, _R: _D, _E: _D, _D: _D},  # again: done already
+    "delete": {_C: GONE, _L: GONE, _R: _D, _E: _D, _D: _D},  # repeated: done already
     "recover": {_D: _R},
     "expunge": {_D: GONE},
 }
@@ -54,10 +55,10 @@ NEEDS_UNPROTECTED = ("delete",)
 
 
 def status_after(image: Image, operation: str) -> After:
-    """Return the status after an operation, GONE where the record ends.
+    """Return the status after an operation, GONE if the record is removed.
 
-    Raises IllegalTransition if the image's status, a disabled state or its protection refuses the operation.
-    An image that was in Error when it was deleted is in Error again after recovery.
+    Raises IllegalTransition if the image's status, disabled state or protection forbids the operation. An image that
+    was in Error when it was deleted is in Error again after recovery.
     """
     row = TABLE[operation]
     thing = f"image {image.id}"

@@ -1,1 +1,1 @@
-"""Rules of families: how versions are ordered, what a build has to prove, what the latest goes back to."""
+"""Rules of families: order of versions, gates of promotion, rollback, life cycle, watches."""

@@ -1,4 +1,4 @@
-"""How the contents of two images differ."""
+"""Comparison of two images' contents."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from catalog.records import (
 )
 
 FileFacts = Mapping[str, tuple[int, int]]
-"""Of each file, by its path: bytes, and when it was changed (seconds since 1970)."""
+"""Path → size in bytes and modification time (seconds since 1970)."""
 MOST_FILES, LEVELS = 1000, 2
 NOTHING: FileFacts = {}
 
@@ -25,7 +25,7 @@ def compared(
     files_of_a: FileFacts = NOTHING,
     files_of_b: FileFacts = NOTHING,
 ) -> Comparison:
-    """Return what changed from image a to image b. What could not be read of either is said."""
+    """Return the changes from image a to image b, with the parts of either that could not be read."""
     (before, old), (after, new) = a, b
     changes = file_changes(files_of_a, files_of_b)
     gone, come = ({finding.sentence for finding in contents.findings} for contents in (old, new))
@@ -50,7 +50,7 @@ def compared(
 
 
 def summary_of(found: Comparison) -> str:
-    """Say a comparison in a sentence: how many packages and files differ, and the kernels where they do."""
+    """Summarize a comparison in a sentence: how many packages and files differ, and any change of kernels."""
     come, gone = (sum(getattr(one, side) is None for one in found.packages) for side in ("before", "after"))
     said = [f"{len(found.packages)} packages differ ({come} new, {gone} gone)"]
     if found.kernels_before != found.kernels_after:
@@ -60,7 +60,7 @@ def summary_of(found: Comparison) -> str:
 
 
 def file_changes(old: FileFacts, new: FileFacts) -> Sequence[FileChange]:
-    """Return the files that differ in size or in when they were changed, the largest change first."""
+    """Return the files that differ in size or modification time, the largest change first."""
     paths = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     changes = [FileChange(path=path, before=_size(old, path), after=_size(new, path)) for path in paths]
     return sorted(changes, key=lambda one: (-abs((one.after or 0) - (one.before or 0)), one.path))
@@ -71,7 +71,7 @@ def _size(files: FileFacts, path: str) -> int | None:
 
 
 def directory_sizes(files: FileFacts) -> Sequence[DirectorySize]:
-    """Return what lies below each directory of two levels, by path; the root is `/`."""
+    """Return the total of each directory up to two levels deep, by path; the root is `/`."""
     found: dict[str, tuple[int, int]] = {}
     for path, (size, _) in files.items():
         parts = path.split("/")[1:-1][:LEVELS]
@@ -89,7 +89,7 @@ def _directory_changes(old: Sequence[DirectorySize], new: Sequence[DirectorySize
 
 
 def _by_name(packages: Sequence[Package]) -> Mapping[str, str]:
-    """Return the versions of each package by its name; several of one name, such as kernels, together."""
+    """Return the versions of each package by name; several of one name, such as kernels, are joined."""
     found: dict[str, set[str]] = {}
     for package in packages:
         found.setdefault(package.name, set()).add(package.version)

@@ -1,10 +1,10 @@
-"""What a family may be: its name, labels and limits.
+"""Rules for a family's name, labels and limits.
 
 | field | refused |
 |---|---|
-| name | what no image could be called |
-| labels | what is not key=value, a key given twice |
-| keep_last | less than 1: the latest itself would go |
+| name | anything that is no valid image name |
+| labels | anything but key=value, a duplicate key |
+| keep_last | less than 1: the latest itself would be deleted |
 | boot_command | without boot_check cloud-init, which runs it |
 | keep_days, deprecate_after_days, soak_hours | less than 0 |
 """

@@ -1,18 +1,18 @@
-"""What a build has to prove before it is the latest of its family. Each gate leaves a sentence, passed or not.
+"""Gates that a build must pass to become the latest of its family. Each leaves a sentence, passed or not.
 
-| gate | asked | passes |
+| gate | required | passes if |
 |---|---|---|
-| digest | always | the SHA-256 of the bytes is known; an expected checksum was compared with them when they came |
+| digest | always | the SHA-256 of the bytes is known; any expected checksum was compared during the transfer |
 | format | always | no safety rule refused the bytes |
 | quality | always | every check of the suite passed |
-| signature | with `signature`, and where there is one | a key of its watch signed the list that has its checksum |
-| storages | where the family names some | a whole replica lies on each of them |
-| boot | with `boot_check` | it booted in its declared mode, until it asks for a login or cloud-init is done, and the command ends well, where that is asked |
-| hygiene | of a system image, but with `hygiene: off` | with `refuse`, it was looked into whole, and nothing is there that many machines must not share |
-| soak | with `soak_hours`, where nobody decides | it has been Ready for that long |
-| approval | with `approval`, where nobody decides | a person promotes it |
+| signature | with `signature`, and if there is one | a key of its watch signed the list that has its checksum |
+| storages | if the family names some | each of them has a complete replica |
+| boot | with `boot_check` | it booted in its declared mode, as far as the login prompt or the end of cloud-init if required; the command, if any, succeeded |
+| hygiene | for a system image, unless `hygiene: off` | with `refuse`, all of it was inspected and has nothing that machines must not share |
+| soak | with `soak_hours`, unless a person decides | it has been Ready for that long |
+| approval | with `approval`, unless a person decides | a person promotes it |
 
-A person who promotes decides on soak and approval; no person decides on what the bytes show.
+A person who promotes overrides soak and approval, but no gate about the bytes.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,10 +24,11 @@ from catalog.records import BootCheckReport, ContentsSeen, Evidence, Family, Ima
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of a build besides its record.
+    """Facts about a build besides its record.
 
-    boot: the newest boot check that is about its bytes as declared now. contents: what the newest look inside came to. signature: over the list that its checksum was taken from. storages: where it lies whole. ready_at: since when it is
-    Ready, as the log says. by_person: whether somebody asks for the promotion.
+    boot: the newest boot check of its bytes with the current declaration. contents: the newest inspection of its
+    contents. signature: over the list that its checksum came from. storages: those with a complete replica. ready_at:
+    when it became Ready, by the log. by_person: whether a person requests the promotion.
     """
 
     now: datetime
@@ -40,12 +41,12 @@ class Seen:
 
 
 def judged(family: Family, image: Image, seen: Seen) -> tuple[Evidence, ...]:
-    """Return what each gate that the family asks for says of a build, in the order of the table."""
+    """Return the evidence of each gate that the family requires, in the order of the table."""
     return tuple(found for gate in GATES.values() if (found := gate(family, image, seen)) is not None)
 
 
 def failed(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """Return what did not pass."""
+    """Return the evidence of the gates that were not passed."""
     return tuple(one for one in evidence if not one.passed)
 
 
@@ -117,7 +118,7 @@ RANKS = tuple(UNTIL)
 
 
 def reaches(report: BootCheckReport, family: Family) -> bool:
-    """Tell whether a boot was watched as far as a family asks for; one that failed before counts as well."""
+    """Tell whether a boot was watched as far as a family requires; one that failed earlier counts too."""
     if report.booted:
         return RANKS.index(report.until) >= RANKS.index(family.boot_check) and family.boot_command in (
             "",
@@ -152,9 +153,9 @@ GATES: Mapping[str, Callable[[Family, Image, Seen], Evidence | None]] = {
     "soak": _soak,
     "approval": _approval,
 }
-"""Every gate in its order: adding one adds a function and a row."""
+"""All gates in order: a new gate is a function and a row."""
 BY_TIME = ("soak", "approval")
-"""What a build waits for; what fails at any other gate fails for good."""
+"""Gates that a build can still pass later; failing any other gate is final."""
 
 
 def _of(gate: str, passed: bool, sentence: str) -> Evidence:

@@ -1,4 +1,4 @@
-"""What the promotions of a family come to: what is the latest, and what it goes back to."""
+"""The promotion history of a family: its latest image, and the image that a rollback returns to."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,12 +8,12 @@ WHOLE = (ImageStatus.READY, ImageStatus.MIGRATING)
 
 
 def channel_of(image: Image) -> str:
-    """Return the architecture that an image is promoted for; a volume image fits any."""
+    """Return the channel that an image is promoted in: its architecture, or any for a volume image."""
     return image.cpu_architecture or ANY_ARCHITECTURE
 
 
 def why_not(image: Image) -> str:
-    """Say why an image can't be the latest of its family, "" where it can."""
+    """Return why an image can't be the latest of its family, "" if it can."""
     if image.recalled is not None:
         return f"recalled: {image.recalled}"
     if image.status not in WHOLE:
@@ -24,10 +24,10 @@ def why_not(image: Image) -> str:
 
 
 def standing(promotions: Iterable[Promotion]) -> Sequence[str]:
-    """Return the images that were promoted and not gone back from since, the newest last.
+    """Return the promoted images that were not rolled back since, the newest last.
 
-    promotions: of one family and architecture, in their order. What was gone back from counts again only once it is promoted
-    anew; one that was promoted twice stands once.
+    promotions: of one family and architecture, in order. An image that was rolled back counts again only after a new
+    promotion; one that was promoted twice is listed once.
     """
     stands: list[str] = []
     for promotion in promotions:
@@ -41,5 +41,5 @@ def standing(promotions: Iterable[Promotion]) -> Sequence[str]:
 
 
 def goes_back_to(stands: Sequence[str], usable: Callable[[str], bool], but: str | None = None) -> str | None:
-    """Return the newest standing image that can be used, None for none. but: the one that is left."""
+    """Return the newest standing image that is usable, None if there is none. but: the image to go back from."""
     return next((one for one in reversed(stands) if one != but and usable(one)), None)

@@ -1,13 +1,13 @@
-"""What families hand on, as Incus and LXD read it: a tree of its own beside the others', since they ask for more.
+"""Published families as Incus and LXD read them: a simplestreams tree of its own, since they require more.
 
-| they ask for | here |
+| required | provided |
 |---|---|
-| a disk in qcow2, `disk-kvm.img` | system images that lie in qcow2; others are not offered |
-| an archive with `metadata.yaml` (architecture, creation_date, properties), `incus.tar.xz`, for LXD `lxd.tar.xz` | made of the record, the same bytes each time |
-| the SHA-256 of archive and disk together, by which they know an image | `combined_disk-kvm-img_sha256`, made by whoever may read the disk |
-| versions that begin with a day | when the image was added, in UTC |
+| a disk in qcow2, `disk-kvm.img` | system images stored as qcow2; others are not offered |
+| an archive with `metadata.yaml` (architecture, creation_date, properties), `incus.tar.xz`, for LXD `lxd.tar.xz` | made from the record, the same bytes each time |
+| the SHA-256 of archive and disk together, which identifies an image | `combined_disk-kvm-img_sha256`, computed where the disk may be read |
+| versions that begin with a date | the moment the image was added, in UTC |
 
-The archive says only what is never edited, but for the OS: another one makes another image of it.
+The archive has only fields that are never edited, except for the OS: with another OS it is another image.
 """
 
 import io
@@ -33,12 +33,12 @@ FILTERS = [{
     "id": lzma.FILTER_LZMA2, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2, "mode": lzma.MODE_FAST, "mf": lzma.MF_HC3, "nice_len": 64,
     "depth": 16,
 }]  # fmt: skip
-"""All that a preset would choose: each host has to make the same bytes."""
+"""Explicit compressor options instead of a preset, so that every host makes the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A build as Incus is offered it. metadata: the archive; combined: SHA-256 over archive and disk, hex."""
+    """A build as offered to Incus. metadata: the archive; combined: SHA-256 over archive and disk, hex."""
 
     handed: Handed
     metadata: bytes
@@ -46,7 +46,7 @@ class Offered:
 
 
 class _Told(Record):
-    """What an archive says."""
+    """The contents of an archive's metadata."""
 
     architecture: Architecture
     creation_date: int
@@ -54,13 +54,13 @@ class _Told(Record):
 
 
 def is_for_incus(one: Handed) -> bool:
-    """Tell whether Incus takes a build."""
+    """Tell whether Incus can use a build."""
     image = one.image
     return one.format == "qcow2" and image.image_type == "System" and image.cpu_architecture in ARCHITECTURES
 
 
 def metadata_of(one: Handed) -> bytes:
-    """Return the archive of a build that Incus takes."""
+    """Return the metadata archive of a build that Incus can use."""
     image, arch = one.image, one.image.cpu_architecture
     assert arch is not None
     family = image.family or ""
@@ -84,7 +84,7 @@ def _archive(told: _Told) -> bytes:
 
 
 def serial_of(one: Handed) -> str:
-    """Return the version by which Incus knows a build: when it was added."""
+    """Return a build's version for Incus: the moment it was added."""
     return f"{one.image.created_at.astimezone(UTC):%Y%m%d_%H%M%S}"
 
 

@@ -1,19 +1,20 @@
-"""Which builds of a family stay, and which go. The first row that holds decides.
+"""Which builds of a family stay and which are deleted. The first row that applies decides.
 
-| a build | stays or goes |
+| build | stays or goes |
 |---|---|
 | is still arriving | stays |
-| is the latest of its family, or what the latest would go back to | stays |
+| is the latest of its family, or the one a rollback would return to | stays |
 | is protected against deletion | stays |
 | is used, with `keep_used`: a volume, an export or another image was made of it | stays |
 | may yet be promoted: it waits for its gates | stays |
 | is among the newest `keep_last` of its architecture | stays |
 | is younger than `keep_days` | stays |
-| all else, where `keep_last` or `keep_days` says anything | goes |
+| any other, if `keep_last` or `keep_days` is set | goes |
 
-Where the family says neither, all stay. With `deprecate_after_days` a build that stays is deprecated once it is that old,
-unless it is the latest or what that would go back to. Newest is by the publisher's version, else by age. A build that failed, was disabled or
-recalled takes no place among `keep_last`, and goes by `keep_days` only: its reason is what it stays for.
+If neither is set, all stay. With `deprecate_after_days` a build that stays is deprecated once it is that old, unless it
+is the latest or the one a rollback would return to. The newest is the one with the newest publisher's version,
+otherwise the youngest. A build that failed, was disabled or recalled does not count among `keep_last` and is deleted by
+`keep_days` only, so that its reason can be read until then.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,10 +32,10 @@ Fate = Literal["kept", "deprecated", "goes"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a family's builds besides their records.
+    """Facts about a family's builds besides their records.
 
-    latest, before: ids of what is the latest, and of what it would go back to; users: who uses a build, by its id; waiting: ids of
-    builds that may yet be promoted.
+    latest, before: ids of the latest images and of those that a rollback would return to; users: the users of a build,
+    by its id; waiting: ids of builds that may yet be promoted.
     """
 
     now: datetime
@@ -46,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of one build, and why."""
+    """The decision on one build, with the reason."""
 
     image: Image
     fate: Fate
@@ -54,7 +55,7 @@ class Decision:
 
 
 def decided(family: Family, images: Sequence[Image], known: Known) -> tuple[Decision, ...]:
-    """Return what becomes of each build, the newest of each architecture first."""
+    """Return the decision on each build, the newest of each architecture first."""
     return tuple(d for builds in _by_channel(images) for d in _of_channel(family, builds, known))
 
 
@@ -66,7 +67,7 @@ def _by_channel(images: Sequence[Image]) -> Sequence[Sequence[Image]]:
 
 
 def _age(image: Image) -> tuple[object, ...]:
-    """Return what builds are ordered by: those without a version are before all that have one."""
+    """Return the sort key of builds: those without a version come before all others."""
     if image.build_version is None:
         return (0, image.created_at, image.id)
     return (1, order(image.build_version), image.created_at, image.id)
@@ -84,7 +85,7 @@ def _of_channel(family: Family, builds: Sequence[Image], known: Known) -> Sequen
 
 
 def _stays(family: Family, image: Image, known: Known, place: int) -> str:
-    """Return why a build stays, "" where it goes. place: among those of its architecture, from 1."""
+    """Return why a build stays, "" if it goes. place: its rank within its architecture, from 1."""
     users = known.users.get(image.id, ())
     rows = (
         (image.status in ARRIVING, "it is arriving"),

@@ -1,9 +1,9 @@
-"""Patterns by which builds are found among a publisher's files: `os-{version}-{arch}.qcow2`, `{version}/os-{version}.img`.
+"""Patterns that find builds among a publisher's files: `os-{version}-{arch}.qcow2`, `{version}/os-{version}.img`.
 
 | part | stands for |
 |---|---|
 | `{version}` | a version: it begins with a digit, or v and a digit, and names no architecture; the same one each time |
-| `{arch}` | the architecture of the watch, by any of the names that publishers have for it |
+| `{arch}` | the architecture of the watch, by any publisher's name for it |
 | `*` | anything within one name |
 | anything else | itself |
 """
@@ -21,7 +21,7 @@ NAMES: Mapping[Architecture, tuple[str, ...]] = {
     "mips64el": ("mips64el", "mips64le"),
     "loongarch64": ("loongarch64", "loong64"),
 }
-"""Architecture → what publishers call it."""
+"""Architecture → publishers' names for it."""
 OTHERS = ("i386", "i686", "ppc64le", "ppc64el", "s390x", "riscv64", "armhf", "armv7", "arm32")
 LONGEST, MOST_PARTS, MOST_PLACES = 256, 4, 2
 PATTERN_RULE = (
@@ -34,14 +34,14 @@ _ARCHITECTURE_NAMED = re.compile("|".join((*(name for names in NAMES.values() fo
 
 
 class Match(NamedTuple):
-    """What a name says. version: "" where the pattern has none; arch: as the publisher calls it."""
+    """The parts of a matched name. version: "" if the pattern has none; arch: in the publisher's spelling."""
 
     version: str
     arch: str
 
 
 def check_pattern(pattern: str, *, versioned: bool) -> None:
-    """Raise InvalidRequest for what is no pattern. versioned: it has to say where the version stands."""
+    """Raise InvalidRequest for an invalid pattern. versioned: it must contain {version}."""
     parts = pattern.split("/")
     odd = any(_is_odd(part) for part in parts)
     if odd or len(parts) > MOST_PARTS or len(pattern) > LONGEST or (versioned and "{version}" not in parts[-1]):
@@ -55,9 +55,9 @@ def _is_odd(part: str) -> bool:
 
 
 def matched(part: str, name: str, architecture: Architecture, within: str = "") -> Match | None:
-    """Return what a name says that fits one part of a pattern, None for one that does not.
+    """Match a name against one part of a pattern; return None if it does not match.
 
-    within: the version of the folder that it lies in; its own is that one, or goes on from it.
+    within: the version of its folder; its own version must equal or extend that one.
     """
     found = _compiled(part, architecture).fullmatch(name) if len(name) <= LONGEST else None
     if found is None:
@@ -70,13 +70,13 @@ def matched(part: str, name: str, architecture: Architecture, within: str = "") 
 
 
 def goes_on(version: str, within: str) -> bool:
-    """Tell whether a version is that of its folder, or one below it: 40-1.14 in 40, 20240501 in v20240501."""
+    """Tell whether a version equals or extends that of its folder: 40-1.14 in 40, 20240501 in v20240501."""
     own, outer = version.removeprefix("v"), within.removeprefix("v")
     return not outer or own == outer or (own.startswith(outer) and not own[len(outer)].isalnum())
 
 
 def filled(template: str, version: str, arch: str, file: str) -> str:
-    """Return an address with a build's version, architecture and file in it."""
+    """Return an address with a build's version, architecture and file filled in."""
     said = {"{version}": version, "{arch}": arch, "{file}": file}
     return re.sub(r"\{(?:version|arch|file)\}", lambda place: said[place[0]], template)
 

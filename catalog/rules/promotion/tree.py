@@ -1,7 +1,7 @@
-"""What families hand on, as a simplestreams tree (formats index:1.0 and products:1.0): one product a family and architecture.
+"""Published families as a simplestreams tree (index:1.0, products:1.0), one product per family and architecture.
 
-A version is a build that can be used: of a family that promotes one that was promoted and not gone back from, else every one that is
-Ready. The newest version is the latest.
+A version is a usable build: in a family with promotions one that was promoted and not rolled back, otherwise every
+Ready one. The newest version is the latest.
 """
 
 import re
@@ -18,11 +18,11 @@ from catalog.rules.promotion.patterns import NAMES
 INDEX, PRODUCTS = "streams/v1/index.json", "streams/v1/images.json"
 CONTENT_ID = "imagewright:images"
 KINDS: Mapping[str, str] = {"qcow2": "disk1.img", "raw": "disk.raw", "vmdk": "disk.vmdk", "iso": "disk.iso"}
-"""Format of a stored file → what simplestreams clients call such an item (Ubuntu's names)."""
+"""Format of a stored file → the item's name for simplestreams clients (Ubuntu's names)."""
 
 
 class Handed(Record):
-    """A build that is handed on: its image, and the file that the storages keep of it."""
+    """A published build: its image and its stored file."""
 
     image: Image
     format: str
@@ -31,24 +31,24 @@ class Handed(Record):
 
     @property
     def name(self) -> str:
-        """What its file is called."""
+        """The name of its file."""
         return file_name(self.image.name, self.image.version, self.format)
 
     @property
     def path(self) -> str:
-        """Where it lies below the root of the tree, by its digest."""
+        """The path of its file below the root of the tree, by its digest."""
         return entry(self.image.family or "", self.sha256, self.name)
 
 
 def entry(family: str, digest: str, name: str, room: str = "images") -> str:
-    """Return where a file lies below the root of the tree."""
+    """Return the path of a file below the root of the tree."""
     return f"{room}/{quote(family, safe='')}/{digest}/{quote(name, safe='')}"
 
 
 def index_of(
     handed: Sequence[Handed], others: Mapping[str, tuple[str, Sequence[Handed]]] | None = None
 ) -> dict[str, object]:
-    """Return the index of the tree. others: more files of products, by their ids: where each lies, and what it has."""
+    """Return the index of the tree. others: further files of products: id → path and contents."""
     files = {CONTENT_ID: (PRODUCTS, handed), **{name: one for name, one in (others or {}).items() if one[1]}}
     return {
         "format": "index:1.0", "updated": updated(handed), "index": {name: _named(*one) for name, one in files.items()},
@@ -82,7 +82,7 @@ def products_of(handed: Sequence[Handed]) -> dict[str, object]:
 
 
 def product_name(one: Handed) -> str:
-    """Return the name of the product that a build is a version of."""
+    """Return the name of a build's product."""
     return f"imagewright:{one.image.family}:{_arch(one.image)}"
 
 
@@ -91,12 +91,12 @@ def _arch(image: Image) -> str:
 
 
 def _serial(image: Image, taken: Iterable[str]) -> str:
-    """Return the version by which a build is known in its product: two of one version are told apart by when they came."""
+    """Return a build's version in its product; if it is taken, the moment of the add makes it unique."""
     version = re.sub(r"[^0-9A-Za-z.+~:_-]", "-", image.build_version or f"{image.created_at:%Y%m%d.%H%M%S}")
     return f"{version}.{image.created_at:%Y%m%d%H%M%S%f}" if version in taken else version
 
 
 def updated(handed: Sequence[Handed]) -> str:
-    """Return when the newest of some builds changed, as documents say it."""
+    """Return the moment of the latest change among builds, in the documents' format."""
     newest: datetime | None = max((one.image.updated_at for one in handed), default=None)
     return format_datetime(newest) if newest else "Thu, 01 Jan 1970 00:00:00 +0000"

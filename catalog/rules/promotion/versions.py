@@ -1,4 +1,4 @@
-"""The order of versions as publishers give them: 1.10 is after 1.9, 20240507-1740 after 20240507, 3.20_rc2 before 3.20.
+"""The order of publishers' versions: 1.10 is after 1.9, 20240507-1740 after 20240507, 3.20_rc2 before 3.20.
 
 | part of a version | its place among others at the same position |
 |---|---|
@@ -17,14 +17,14 @@ Key = tuple[tuple[int, int, str], ...]
 
 
 def order(version: str) -> tuple[Key, str]:
-    """Return what versions are compared by. Two that are equal by their parts (1.0 and 1-0) are in the order of their text."""
+    """Return the sort key of a version. Versions with equal parts (1.0 and 1-0) are ordered by their text."""
     text = version.lower()
     parts = _PART.findall(re.sub(r"\Av(?=[0-9])", "", text))
     return (*(_place(part) for part in parts), _END), text
 
 
 def is_newer(version: str, than: str) -> bool:
-    """Tell whether a version is after another one."""
+    """Tell whether a version is newer than another one."""
     return order(version) > order(than)
 
 

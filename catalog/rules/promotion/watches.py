@@ -1,14 +1,14 @@
-"""What a watch may be, and which of the builds that a publisher lists is taken.
+"""Rules for watches, and for the lists of builds that they accept from publishers.
 
 | field | refused |
 |---|---|
-| url, checksums_url, signature_url | what is not http(s); a password in it |
+| url, checksums_url, signature_url | any scheme but http(s); a password in it |
 | pattern | a listing without one; a listing's or url's without {version} |
 | public_keys | without a list of checksums that they sign |
-| signature_url | without public_keys, or without checksums_url; none, where a key is cosign's: its signatures lie in files of their own |
+| signature_url | without public_keys, or without checksums_url; missing with a cosign key, whose signatures are files of their own |
 | add | a field that the watch itself decides |
 
-A list is refused, and nothing taken of it, where it has become older than what it was, or less than half as long.
+A list is refused as a whole if it is older than the previous one, or less than half as long.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ DECIDED = (
     "patience_s",
     "boot_check",
 )
-"""Fields of an add that are the watch's to decide."""
+"""Fields of an add that the watch sets itself."""
 SCHEMES = ("http", "https")
 SIGSTORE_KEY = "-----BEGIN PUBLIC KEY-----"
 ANEW = "set the watch again to take it as it is now"
@@ -82,12 +82,12 @@ def _check_signatures(watch: Watch) -> None:
 
 
 def is_sigstore_key(key: str) -> bool:
-    """Tell whether a key is one of cosign's, else it is OpenPGP's."""
+    """Tell whether a key is a cosign key; otherwise it is an OpenPGP key."""
     return key.lstrip().startswith(SIGSTORE_KEY)
 
 
 def why_refused(versions: Sequence[str], state: WatchState) -> str:
-    """Say why a list of builds is not believed, "" where it is. versions: of all that it has."""
+    """Return why a list of builds is refused, "" if it is not. versions: of all listed builds."""
     newest = newest_of(versions)
     if state.newest is None:
         return ""
@@ -101,7 +101,7 @@ def why_refused(versions: Sequence[str], state: WatchState) -> str:
 
 
 def newest_of(versions: Sequence[str]) -> str | None:
-    """Return the newest version, None for none."""
+    """Return the newest version, None if there is none."""
     newest: str | None = None
     for version in versions:
         newest = version if newest is None or is_newer(version, newest) else newest

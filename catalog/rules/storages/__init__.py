@@ -1,1 +1,1 @@
-"""Rules about storages: kinds, sources, registering, drift."""
+"""Rules about storages: kinds, sources, hosts, registering, landings, cache, drift."""

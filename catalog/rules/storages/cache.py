@@ -1,4 +1,4 @@
-"""Which cached images a primary storage may drop.
+"""Eviction of cached images from a primary storage.
 
 | cached image | dropped |
 |---|---|
@@ -13,7 +13,7 @@ from catalog.records import CachedImage, Record
 
 
 class Drop(Record):
-    """A cached image that goes, and why."""
+    """A cached image to drop, with the reason."""
 
     cached: CachedImage
     reason: str
@@ -22,7 +22,7 @@ class Drop(Record):
 def cache_to_drop(
     cached: Iterable[CachedImage], used: Collection[str], gone: Collection[str], budget_bytes: int | None
 ) -> tuple[Drop, ...]:
-    """Return what to drop, in order. used, gone: image ids; budget_bytes: what may stay in all, None: no limit."""
+    """Return the images to drop, in order. used, gone: image ids; budget_bytes: most bytes to keep, None: no limit."""
     by_age = sorted(cached, key=lambda c: (c.last_used_at, c.image_id))
     left = sum(c.size_bytes for c in by_age)
     drops = []

@@ -1,4 +1,4 @@
-"""How the catalog and the storages differ, both ways, and what corrects each difference. Pure: snapshots in, drifts out.
+"""Differences between catalog and storages, both ways, and the correction of each. Pure: snapshots in, drifts out.
 
 | catalog says | storage says | corrected by |
 |---|---|---|
@@ -9,14 +9,14 @@
 | image, no replica here | there, with other digests | `leave`: nobody can say which is right |
 | image that was expunged | there | `delete replica` |
 | nothing | there | `adopt image` |
-| nothing | there, its description is damaged | `leave`: it can't be told what it was |
+| nothing | there, its description is damaged | `leave`: its origin is unknown |
 | leftover | not there | `forget leftover` |
-| nothing | landing that nobody goes on with | `discard landing` |
+| nothing | abandoned landing | `discard landing` |
 | export | no file | `forget export` |
 | no export | file below the exports folder | `delete export file` |
 | image Migrating | nobody at work on it | `end move`: Ready where it was |
 | image Ready | on no storage at all | `mark lost` |
-| nothing | an object other than these is damaged or gone | `repair store`: written anew from what it was derived from |
+| nothing | any other object is damaged or missing | `repair store`: rebuilt from the data it derives from |
 | Connected / Disconnected | does not answer / answers | `set connection`; nothing else is concluded |
 """
 
@@ -47,7 +47,7 @@ Verb = Literal[
 
 
 class Drift(Record):
-    """One difference. subject: image id, landing id, leftover or export id, or file, as the verb needs it."""
+    """One difference. subject: id of an image, landing, leftover or export, or a file, depending on the verb."""
 
     verb: Verb
     subject: str
@@ -57,9 +57,9 @@ class Drift(Record):
 
 
 class Held(Record):
-    """A published replica as its storage describes it; None where the description is damaged.
+    """A published replica as its storage describes it; None if the description is damaged.
 
-    damage: what is wrong with the description, or what is known to be lost of the bytes.
+    damage: of the description, or the known loss of bytes.
     """
 
     image_id: str
@@ -69,7 +69,7 @@ class Held(Record):
 
 
 class Broken(Record):
-    """Objects of a storage that are damaged besides replicas. cure: what is done about it."""
+    """Damaged objects of a storage other than replicas. cure: the correction."""
 
     subject: str
     damage: str
@@ -77,34 +77,34 @@ class Broken(Record):
 
 
 class Inventory(Record):
-    """What one storage holds. unreachable: why it did not answer; then nothing else is known."""
+    """The contents of one storage. unreachable: why it did not answer; then nothing else is known."""
 
     image_storage: str
     held: tuple[Held, ...] = ()
-    landings: tuple[str, ...] = ()  # that nobody goes on with
+    landings: tuple[str, ...] = ()  # abandoned ones
     broken: tuple[Broken, ...] = ()
     unreachable: str = ""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the catalog says about one storage. busy: images that somebody works on; gone: images that were expunged."""
+    """The catalog's view of one storage. busy: images that somebody works on; gone: images that were expunged."""
 
     storage: ImageStorage
     replicas: PMap[str, Replica]  # by image id
     leftovers: PMap[str, Leftover]  # by image id
-    images: PMap[str, Image]  # those that the storage or the catalog names here
+    images: PMap[str, Image]  # those that the storage or the catalog has here
     busy: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
 
 
 def storage_drift(known: Known, found: Inventory) -> tuple[Drift, ...]:
-    """Return the differences between catalog and one storage; images that somebody works on are left alone."""
+    """Return the differences between the catalog and one storage; images that somebody works on are skipped."""
     if found.unreachable:
         return tuple(_connection(known.storage, "Disconnected", found.unreachable))
     held = {one.image_id: one for one in found.held}
     drifts = [*_connection(known.storage, "Connected", "it answers")]
-    drifts += [  # before replicas are made anew: what is lost is to be known then
+    drifts += [  # before replicas are restored, which needs to know what is lost
         Drift(
             verb="repair store",
             subject=b.subject,
@@ -123,7 +123,7 @@ def storage_drift(known: Known, found: Inventory) -> tuple[Drift, ...]:
 
 
 def image_drift(images: Iterable[Image], placed: AbstractSet[str], busy: AbstractSet[str]) -> tuple[Drift, ...]:
-    """Return what is wrong with images by themselves. placed: ids that have any replica row, or are about to get one."""
+    """Return the drifts of images themselves. placed: ids that have any replica row, or are about to get one."""
     drifts = []
     for image in images:
         if image.id in busy:
@@ -136,7 +136,10 @@ def image_drift(images: Iterable[Image], placed: AbstractSet[str], busy: Abstrac
 
 
 def export_drift(exports: Iterable[ExportedImage], files: AbstractSet[str], roots: str) -> tuple[Drift, ...]:
-    """Return the differences between exports and files. files: paths that exist; roots: folder whose files are exports."""
+    """Return the differences between exports and files.
+
+    files: existing paths; roots: folder whose files are exports.
+    """
     known = {export.path: export for export in exports}
     missing = [
         Drift(verb="forget export", subject=export.id, reason=f"its file {path} is gone")
@@ -149,7 +152,7 @@ def export_drift(exports: Iterable[ExportedImage], files: AbstractSet[str], root
 
 
 def actions_of(drifts: Iterable[Drift]) -> tuple[Action, ...]:
-    """Return drifts as the actions of a plan."""
+    """Return the actions of a plan for drifts."""
     return tuple(
         Action(
             verb=d.verb,
@@ -192,7 +195,7 @@ def _replica(row: Replica, held: Held | None) -> Drift | None:
 
 
 def same_bytes(row: Replica, held: Replica) -> bool:
-    """Tell whether two descriptions are of the same file, as far as both were measured."""
+    """Tell whether two descriptions match the same file, as far as both were measured."""
     if row.size_bytes != held.size_bytes or row.format != held.format:
         return False
     return row.sha256 is None or held.sha256 is None or row.sha256 == held.sha256
@@ -214,7 +217,7 @@ def _unlisted_replica(known: Known, one: Held) -> Drift | None:
     if image is None:
         verb, reason = _of_nobody(one, expunged=one.image_id in known.gone)
     elif image.status not in (ImageStatus.READY, ImageStatus.DELETED):
-        return None  # an add that is gone on with publishes again; a move ends first
+        return None  # a resumed add publishes again; a move ends first
     elif one.replica is None:
         verb, reason = "leave", f"{one.damage}; the image does not rely on it"
     elif _is_of(image, one.replica):
@@ -233,7 +236,7 @@ def _of_nobody(one: Held, *, expunged: bool) -> tuple[Verb, str]:
 
 
 def _is_of(image: Image, replica: Replica) -> bool:
-    """Tell whether a replica may be the image's: bit for bit where it has the format that was added."""
+    """Tell whether a replica may be the image's; in the format that was added it must be equal bit for bit."""
     if replica.format != image.format or image.sha256 is None or replica.sha256 is None:
         return True
     return replica.sha256 == image.sha256

@@ -1,4 +1,4 @@
-"""What each kind of storage keeps, where it lies, and which sources it takes: one row a kind.
+"""Kinds of storage, one row each: formats kept, URL schemes, accepted sources.
 
 | | raw | qcow2 | vmdk | iso | a source on the storage's own host |
 |---|---|---|---|---|---|
@@ -19,11 +19,11 @@ ANYWHERE = tuple(scheme for scheme, rules in SCHEMES.items() if not rules.on_hos
 
 @dataclass(frozen=True, slots=True)
 class ImageStorageRules:
-    """What holds for every image storage of a kind.
+    """Rules for all image storages of a kind.
 
-    stored_as: the format kept, by the format added. url_schemes: of its own address. source_schemes: of images added to it.
-    frees_on_delete: deleting a replica frees its bytes at once; otherwise a reclaim does.
-    deduplicates: bytes that it has already take no more room, so how much an image needs is known only once it was written.
+    stored_as: the format kept, by the format added. url_schemes: of its own address. source_schemes: of images added to
+    it. frees_on_delete: deleting a replica frees its bytes at once; otherwise a reclaim does. deduplicates: bytes that
+    it has already take no space, so an image's need is known only once it is written.
     """
 
     stored_as: Mapping[ImageFormat, ImageFormat]
@@ -35,14 +35,17 @@ class ImageStorageRules:
 
 @dataclass(frozen=True, slots=True)
 class PrimaryStorageRules:
-    """What holds for every primary storage of a kind. url_schemes: of its address. volume: what is made over a cached image."""
+    """Rules for all primary storages of a kind.
+
+    url_schemes: of its address. volume: made from a cached image as this.
+    """
 
     url_schemes: tuple[str, ...]
     volume: Literal["overlay", "clone"]
 
 
 def _keeping(*kept: ImageFormat, others: ImageFormat) -> Mapping[ImageFormat, ImageFormat]:
-    """Return what each format is stored as. kept: those that stay what they are."""
+    """Return the stored format of each format. kept: formats that are not converted."""
     return {added: added if added in kept else others for added in get_args(ImageFormat)}
 
 
@@ -55,7 +58,7 @@ KINDS: Mapping[StorageKind, ImageStorageRules] = {
         deduplicates=True,
     ),
     "ceph": ImageStorageRules(
-        stored_as=_keeping("raw", "iso", others="raw"),  # a guest has to boot from a clone of it
+        stored_as=_keeping("raw", "iso", others="raw"),  # a guest must be able to boot from a clone of it
         url_schemes=("rbd",),
         source_schemes=ANYWHERE,
         frees_on_delete=True,
@@ -81,9 +84,9 @@ def check_sources(urls: Sequence[str], storages: Mapping[str, StorageKind]) -> N
 
 
 def check_source(url: str, storages: Mapping[str, StorageKind]) -> None:
-    """Raise InvalidRequest unless every storage may take an image from this address.
+    """Raise InvalidRequest unless every storage accepts images from this address.
 
-    storages: name → kind. The error shows only the scheme: the rest may hold a password.
+    storages: name → kind. The error shows only the scheme, as the rest may hold a password.
     """
     scheme = scheme_of(url)
     if scheme not in SCHEMES:

@@ -1,7 +1,7 @@
-"""Which unpublished landings somebody may still go on with; the others give their space back.
+"""Which unpublished landings may still be resumed; the others are reclaimed.
 
 A landing is named after its image, `<image id>` or `<image id>.<what for>`. Landings of other names belong to work on
-the storage itself (a sync under way, a repair): whoever does that work ends them.
+the storage itself (a running sync, a repair), which ends them.
 """
 
 from uuid import UUID
@@ -12,7 +12,7 @@ ARRIVING = (ImageStatus.CREATING, ImageStatus.DOWNLOADING, ImageStatus.MIGRATING
 
 
 def image_of_landing(landing_id: str) -> str | None:
-    """Return the id of the image that a landing is named after, None where it is not named after one."""
+    """Return the id of the image that a landing is named after, None if it is not named after one."""
     first = landing_id.partition(".")[0]
     try:
         return first if str(UUID(first)) == first else None
@@ -21,10 +21,10 @@ def image_of_landing(landing_id: str) -> str | None:
 
 
 def landing_needed(landing_id: str, image: Image | None, *, whole_here: bool, busy: bool) -> bool:
-    """Tell whether a landing may still be gone on with.
+    """Tell whether a landing may still be resumed.
 
     image: the one it is named after, None if the catalog has none. whole_here: a Ready replica of it is on this storage.
-    busy: somebody who is not dead holds the image's lock.
+    busy: a holder that is not dead has the image's lock.
     """
     if busy or image_of_landing(landing_id) is None:
         return True

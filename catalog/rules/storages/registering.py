@@ -1,4 +1,4 @@
-"""What registering a storage makes of its record.
+"""The record of a storage after it is registered, or registered again.
 
 | field | not given, new storage | not given, registered again | cleared |
 |---|---|---|---|
@@ -6,7 +6,7 @@
 | `kind` | its default | stays | never |
 | all others | their default | stay | their default |
 
-Kind and URL of a storage never change: what it holds would be looked for elsewhere.
+Kind and URL of a storage never change, or its contents would be looked for elsewhere.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,10 +20,10 @@ Storage = TypeVar("Storage", ImageStorage, PrimaryStorage)
 
 
 def kept_fields(asked: Mapping[str, object], given: Collection[str], clear: Collection[str]) -> tuple[str, ...]:
-    """Return the fields that stay as they are on a storage that is registered already.
+    """Return the fields that stay unchanged on a storage that is already registered.
 
-    asked: all fields, defaults filled in. given: names of those that were. Raises InvalidRequest for a field that is
-    given and cleared at once.
+    asked: all fields, defaults filled in. given: names of the fields that were given. Raises InvalidRequest for a field
+    that is both given and cleared.
     """
     for name in clear:
         if name in given and asked[name] is not None:
@@ -32,7 +32,10 @@ def kept_fields(asked: Mapping[str, object], given: Collection[str], clear: Coll
 
 
 def registered(known: Storage | None, asked: Mapping[str, object], kept: Collection[str]) -> Mapping[str, object]:
-    """Return the fields of the storage as it shall be. known: as it is. Raises InvalidRequest for a new one without URL."""
+    """Return the fields of the storage after registering.
+
+    known: before. Raises InvalidRequest for a new one without URL.
+    """
     if known is not None:
         return {**known.model_dump(), **{name: asked[name] for name in asked if name not in kept}}
     if not asked.get("url"):
@@ -41,20 +44,23 @@ def registered(known: Storage | None, asked: Mapping[str, object], kept: Collect
 
 
 def check_directory(url: str) -> None:
-    """Refuse a file URL that is no absolute path: in file://data/images, data would be a host. Raises InvalidRequest."""
+    """Refuse a file URL without an absolute path: in file://data/images, data would be a host.
+
+    Raises InvalidRequest.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file" and (parts.netloc not in {"", "localhost"} or not parts.path.strip("/")):
         raise InvalidRequest("url", url, "file:///dir, three slashes and the directory's whole path")
 
 
 def check_no_secret(field: str, url: str | None) -> None:
-    """Refuse an address with a user or a password in it: listings, plans and the log show it. Raises InvalidRequest."""
+    """Refuse an address with a user or password, as listings, plans and the log show it. Raises InvalidRequest."""
     if url and "@" in urlsplit(url).netloc:
         raise InvalidRequest(field, "an address with a user in it", "no user or password; credentials names a secret")
 
 
 def require_same_place(known: Storage, after: Storage, shown: str) -> None:
-    """Refuse another kind or URL under a name that is taken. shown: the known URL, masked. Raises InvalidRequest."""
+    """Refuse a different kind or URL for a registered name. shown: the known URL, masked. Raises InvalidRequest."""
     if (known.kind, known.url) != (after.kind, after.url):
         raise InvalidRequest("name", after.name, f"a name of its own: it is {known.kind} at {shown}")
 

@@ -1,6 +1,6 @@
-"""From where images come: one row a scheme, and what a secret may be given for.
+"""Sources of images, one row per scheme, and the credentials that each takes.
 
-| scheme | default port | takes of a secret | the file lies |
+| scheme | default port | used from a secret | location of the file |
 |---|---|---|---|
 | http, https | 80, 443 | user, password, token | anywhere |
 | ftp | 21 | user, password | anywhere |
@@ -9,7 +9,7 @@
 | file | none | nothing | on the host of the image storage |
 | upload | none | nothing | with the console |
 
-Which kinds of image storage take which of them is in `kinds`.
+`kinds` has the sources that each kind of image storage accepts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,11 @@ from catalog.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class SchemeRules:
-    """What holds for every source of a scheme.
+    """Rules for all sources of a scheme.
 
-    spelling: how people write its address, empty where they never do. port: the default one, 0 where nothing is connected to.
-    secret_fields: what it can use of a secret. on_host: the file lies on the host of the image storage, which must keep files.
+    spelling: of an address as people write it, empty if they never do. port: the default one, 0 if there is no
+    connection. secret_fields: fields of a secret that it uses. on_host: the file lies on the host of the image storage,
+    which must keep files.
     """
 
     spelling: str
@@ -33,7 +34,7 @@ class SchemeRules:
 
 
 UPLOAD = "upload"
-"""What a person sent to the console."""
+"""The scheme of files uploaded to the console."""
 SCHEMES: Mapping[str, SchemeRules] = {
     "http": SchemeRules("http(s)://host/path", 80, ("user", "password", "token")),
     "https": SchemeRules("http(s)://host/path", 443, ("user", "password", "token")),
@@ -48,15 +49,15 @@ SOURCE_RULE = f"give {', '.join(SPELLINGS[:-1])} or {SPELLINGS[-1]}"
 
 
 def is_address(url: str) -> bool:
-    """Tell whether a text begins as an address that people write."""
+    """Tell whether a text begins like a source address."""
     scheme = scheme_of(url)
     return scheme in SCHEMES and bool(SCHEMES[scheme].spelling) and url[len(scheme) :].startswith("://")
 
 
 def check_credentials(name: str | None, urls: Sequence[str], *, secret_in_url: bool) -> None:
-    """Raise InvalidRequest where a named secret has no host to go to, or competes with what a URL carries.
+    """Raise InvalidRequest if a named secret has no host to go to, or competes with a secret in a URL.
 
-    name: as in the request. secret_in_url: any of the URLs holds a password or token itself.
+    name: as in the request. secret_in_url: any of the URLs has a password or token.
     """
     if name is None:
         return
@@ -68,6 +69,6 @@ def check_credentials(name: str | None, urls: Sequence[str], *, secret_in_url: b
 
 
 def scheme_of(url: str) -> str:
-    """Return the scheme in lower case, empty where there is none."""
+    """Return the scheme in lower case, empty if there is none."""
     head, colon, _ = url.partition(":")
     return head.lower() if colon and head.isalnum() else ""

@@ -1,1 +1,1 @@
-"""Rules about upkeep: recovery, deferred work."""
+"""Rules about upkeep: recovery, deferred work, waiting, queues, webhooks."""

@@ -1,18 +1,19 @@
-"""In which queue of the work pool a run waits for a worker: by what its operation is, and by the host that it must run on."""
+"""The queue of the work pool that a run waits in, by its operation and by the host that it must run on."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
 
 Queue = Literal["recovery", "prompt", "bulk"]
-"""recovery: what brings dead runs back; prompt: what ends at once, or that a person waits for; bulk: all that moves bytes."""
+"""recovery: brings dead runs back; prompt: ends at once, or a person waits for it; bulk: moves bytes."""
 PRIORITY: Mapping[Queue, int] = {"recovery": 1, "prompt": 2, "bulk": 3}
-"""A queue's place in the work pool, 1 first. Each has slots of its own besides: none of them waits for a slower one."""
+"""A queue's priority in the work pool, 1 first. Each also has its own slots, so none waits for a slower one."""
 
 
 def queue_name(queue: Queue, host: str | None = None) -> str:
-    """Return a queue's name in the work pool. host: that the run has to be on, as `IMAGEWRIGHT_HOST` names it; None: any.
+    """Return a queue's name in the work pool. host: required by the run, as `IMAGEWRIGHT_HOST` names it; None: any.
 
-    A host has two queues: `host-NAME` for what moves bytes, and `host-NAME:prompt` for all that must not wait behind it.
+    A host has two queues: `host-NAME` for runs that move bytes, and `host-NAME:prompt` for all that must not wait
+    behind them.
     """
     if host is None:
         return queue
@@ -20,7 +21,7 @@ def queue_name(queue: Queue, host: str | None = None) -> str:
 
 
 def on_host(waits: str | None, host: str) -> str:
-    """Return the queue of a host for what waits in a queue of all hosts. waits: None for Prefect's default one."""
+    """Return the queue of a host that corresponds to a queue of all hosts. waits: None for Prefect's default queue."""
     return queue_name("prompt" if waits in {"recovery", "prompt"} else "bulk", host)
 
 
@@ -30,11 +31,11 @@ def own_queues(host: str) -> tuple[str, ...]:
 
 
 UNNAMED = "default"
-"""Prefect's own queue of a pool: where a run waits that was made beside the deployments."""
+"""Prefect's default queue of a pool, for runs that were not created by our deployments."""
 
 
 def queues_served(queue: Queue, host: str) -> tuple[str, ...]:
-    """Return the queues that the slots of `queue` serve on a host: of all hosts, and its own."""
+    """Return the queues that the slots of `queue` serve on a host: the shared one and the host's own."""
     own = () if queue == "recovery" else (queue_name(queue, host),)
     unnamed = (UNNAMED,) if queue == "bulk" else ()
     return (queue_name(queue), *own, *unnamed)
@@ -46,5 +47,5 @@ def served_on(host: str) -> tuple[str, ...]:
 
 
 def queues_of_all_hosts() -> Mapping[str, int | None]:
-    """Return the names of the queues that are no host's, the most urgent first, each with its priority."""
+    """Return the queues shared by all hosts, the most urgent first, each with its priority."""
     return {queue_name(queue): PRIORITY[queue] for queue in get_args(Queue)}

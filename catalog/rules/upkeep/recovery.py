@@ -1,4 +1,4 @@
-"""What becomes of runs whose process died, and of the images they left on their way: decided here, done elsewhere."""
+"""Decide what to do about runs whose process died and about the images they left unfinished. Pure: it only plans."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -10,10 +10,10 @@ MAX_RECOVERIES = 3
 MOVING = (ImageStatus.CREATING, ImageStatus.DOWNLOADING, ImageStatus.MIGRATING)
 """Statuses in which a run should be working on an image."""
 WAITING = ("SCHEDULED", "PAUSED")
-"""States of a run that has no process and needs none. Running ones that are well hold the image's lock."""
+"""States of a run that has no process and needs none. Healthy running ones hold the image's lock."""
 
 WORK = tuple(f"imagewright.image.{what}" for what in ("adding", "resumed", "waiting", "moving"))
-"""Entries of the log by runs that bring an image on its way; an edit meanwhile is nobody's work on it."""
+"""Events logged by runs that work on an image's arrival; an edit in the meantime is no such work."""
 
 RESTART, END, END_CANCELLED = "restart run", "end run", "end cancelled run"
 STOP = "stop add of image"
@@ -21,20 +21,20 @@ MARK, WITHDRAW, GIVE_UP_MOVE = "mark image resumable", "withdraw image", "give u
 
 
 class SeenRun(Record):
-    """A run that is not well, as the server sees it. An add names its image."""
+    """An unhealthy run, as the server sees it. An add names its image."""
 
     id: str
     name: str
     state: Literal["CRASHED", "RUNNING", "PENDING", "CANCELLING"]
     state_at: datetime
-    state_id: str  # a run whose state is another one by the time something is done about it is left alone
-    last_sign_at: datetime  # when the server heard its last heartbeat, or it came into its state if that is later
-    recoveries: int = 0  # how often it was started again already
-    cancelling: bool = False  # somebody asked, since it was last started, that it be cancelled
+    state_id: str  # a run whose state has changed by the time of the action is left alone
+    last_sign_at: datetime  # last heartbeat, or entry into its state if that is later
+    recoveries: int = 0  # how often it was started again
+    cancelling: bool = False  # its cancellation was requested since it was last started
     image_id: str | None = None
-    waited: bool = False  # it was waiting, without a process, when somebody asked that it be cancelled
-    next_comes: bool = False  # the run of a schedule that brings another one at once
-    image_gone: bool = False  # the image it adds was taken out of the catalog meanwhile
+    waited: bool = False  # it was waiting, without a process, when its cancellation was requested
+    next_comes: bool = False  # the schedule starts another run at once
+    image_gone: bool = False  # the image it adds was removed from the catalog meanwhile
     alive: bool = False  # its process was seen running on this host
 
 
@@ -45,12 +45,12 @@ class SeenImage(Record):
     name: str
     status: ImageStatus
     changed_at: datetime
-    holder_may_live: bool = False  # somebody holds its lock who is not surely dead
+    holder_may_live: bool = False  # its lock has a holder that may be alive
     run_state: str | None = None
 
 
 def run_at_work(events: Iterable[Event]) -> str | None:
-    """Return the run that brought an image on its way last, by the image's events, oldest first."""
+    """Return the run that last worked on an image's arrival. events: of the image, oldest first."""
     worked = [event.run_id for event in events if event.run_id and event.kind in WORK]
     return worked[-1] if worked else None
 
@@ -63,10 +63,10 @@ def plan_recovery(
     *,
     catalog_now: datetime,
 ) -> tuple[Action, ...]:
-    """Return what to do about runs and images that nobody works on any more.
+    """Return the actions for runs and images that nobody works on any more.
 
-    now: by the clock that stamps the runs' states and heartbeats; catalog_now: by the one that stamps the images.
-    A run that was silent for exactly `stale_after_s` counts as dead.
+    now: by the clock of the runs' states and heartbeats; catalog_now: by the clock of the images. A run that was silent
+    for exactly `stale_after_s` counts as dead.
     """
     silence = timedelta(seconds=stale_after_s)
     by_run = tuple(action for run in runs for action in judged_run(run, now, silence))
@@ -76,11 +76,11 @@ def plan_recovery(
 
 
 def judged_run(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action, ...]:
-    """Return what to do about one run; nothing while it may be alive."""
+    """Return the actions for one run; none while it may be alive."""
     if not is_dead(run, now, silence):
         return _stopped(run, now, silence)
     subject = f"run:{run.id}"
-    if run.state == "CANCELLING" or run.cancelling:  # whoever finds it dead first may have made it Crashed
+    if run.state == "CANCELLING" or run.cancelling:  # whoever found it dead first may have set it to Crashed
         ended = Action(verb=END_CANCELLED, subject=subject, reason="its worker died while it was cancelled")
         return (ended, *_withdrawn(run))
     if run.image_gone:
@@ -94,9 +94,9 @@ def judged_run(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action,
 
 
 def is_dead(run: SeenRun, now: datetime, silence: timedelta) -> bool:
-    """Tell whether a run's process is gone: said to be Crashed, or silent for too long and not seen running.
+    """Tell whether a run's process is gone: the run is Crashed, or silent for too long and not seen running.
 
-    That a process which held the image's lock is dead proves nothing: the run may have been started again since.
+    The death of a process that held the image's lock proves nothing, as the run may have been started again since.
     """
     if run.state == "CRASHED" or (run.state == "CANCELLING" and run.waited):
         return True
@@ -104,7 +104,7 @@ def is_dead(run: SeenRun, now: datetime, silence: timedelta) -> bool:
 
 
 def judged_image(image: SeenImage, now: datetime, silence: timedelta) -> tuple[Action, ...]:
-    """Return what to do about an image that no run in need of recovery works on; nothing while anybody may."""
+    """Return the actions for an image that no run to be recovered works on; none while any run may work on it."""
     subject = f"image:{image.id}"
     arriving = image.status is not ImageStatus.MIGRATING
     if image.holder_may_live or image.run_state in WAITING:
@@ -120,12 +120,12 @@ def judged_image(image: SeenImage, now: datetime, silence: timedelta) -> tuple[A
 
 
 def resumable_sentence(image_id: str) -> str:
-    """Say why an add stopped and how to go on with it."""
+    """Return a sentence with why an add stopped and how to continue it."""
     return f"the add stopped because its process died; {_again(image_id)}"
 
 
 def interrupted_sentence(image_id: str) -> str:
-    """Say that a person stopped an add, and how to go on with it."""
+    """Return a sentence that a person stopped an add, and how to continue it."""
     return f"the add was interrupted; {_again(image_id)}"
 
 
@@ -146,7 +146,7 @@ def _given_up(run: SeenRun) -> tuple[Action, ...]:
 
 
 def _stopped(run: SeenRun, now: datetime, silence: timedelta) -> tuple[Action, ...]:
-    """Have a run end itself that its worker should have ended: the worker alone died."""
+    """Return the actions that make a run end itself because its worker, which should end it, has died."""
     if run.state != "CANCELLING" or run.image_id is None or run.image_gone or now - run.state_at < silence:
         return ()
     reason = "its add was cancelled, and no worker ended it"

@@ -1,4 +1,4 @@
-"""Webhooks: which events one is told of, when a delivery is tried again, and how a request is signed (Standard Webhooks 1.0)."""
+"""Webhooks: selection of events, retries of deliveries, and signatures of requests (Standard Webhooks 1.0)."""
 
 import base64
 import binascii
@@ -16,11 +16,11 @@ from catalog.records import Delivery, Event, Webhook
 PAUSES = tuple(
     timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
-"""After the first failure, the second, …: three days in all; then a delivery has failed for good and stays in the log of them."""
+"""Waits after the first failure, the second, …: three days in all, after which a delivery has finally failed."""
 KEPT = timedelta(days=30)
-"""How long what became of a delivery is kept."""
+"""How long the outcome of a delivery is kept."""
 GONE = 410
-"""What an address answers that wants to be told of nothing any more."""
+"""HTTP status of an address that wants no more events."""
 PREFIX, SIGNED = "whsec_", "v1"
 SHORTEST, LONGEST = 24, 64
 PATTERN = re.compile(r"imagewright\.[a-z_.*?]+|\*")
@@ -37,12 +37,12 @@ def check_patterns(patterns: Sequence[str]) -> None:
 
 
 def is_told(webhook: Webhook, event: str) -> bool:
-    """Tell whether a webhook is told of events of this name."""
+    """Tell whether a webhook receives events of this name."""
     return any(fnmatchcase(event, pattern) for pattern in webhook.events)
 
 
 def made_out(webhook: Webhook, event: Event, now: datetime) -> Delivery:
-    """Return the delivery of an event to a webhook, due at once. Its id is the same however often it is made out."""
+    """Return the delivery of an event to a webhook, due at once. Creating it again gives the same id."""
     name = f"{webhook.name}\n{webhook.created_at.isoformat()}\n{event.sequence}"
     return Delivery(
         webhook=webhook.name, sequence=event.sequence, id=f"msg_{uuid5(_NAMES, name)}", event=event.kind, due_at=now,
@@ -51,7 +51,7 @@ def made_out(webhook: Webhook, event: Event, now: datetime) -> Delivery:
 
 
 def delivered(delivery: Delivery, response: int, now: datetime) -> Delivery:
-    """Return a delivery after the address took it."""
+    """Return a delivery after the address accepted it."""
     update = {
         "status": "Delivered",
         "response": response,
@@ -65,7 +65,7 @@ def delivered(delivery: Delivery, response: int, now: datetime) -> Delivery:
 def put_off(
     delivery: Delivery, response: int | None, reason: str, now: datetime, wanted_s: float | None = None
 ) -> Delivery:
-    """Return a delivery after one more attempt that failed. wanted_s: how long the address asked to be left alone."""
+    """Return a delivery after one more failed attempt. wanted_s: the wait that the address requested."""
     attempts = delivery.attempts + 1
     more = attempts <= len(PAUSES)
     pause = max(PAUSES[attempts - 1], timedelta(seconds=wanted_s or 0)) if more else timedelta()
@@ -74,19 +74,19 @@ def put_off(
 
 
 def is_due(delivery: Delivery, now: datetime) -> bool:
-    """Tell whether a delivery is to be tried. The boundary counts as due."""
+    """Tell whether a delivery is due. The boundary counts as due."""
     return delivery.status == "Pending" and delivery.due_at <= now
 
 
 def is_old(delivery: Delivery, now: datetime) -> bool:
-    """Tell whether what became of a delivery is forgotten."""
+    """Tell whether the outcome of a delivery may be removed."""
     return delivery.status != "Pending" and delivery.created_at <= now - KEPT
 
 
 def keys_of(secret: str) -> tuple[bytes, ...]:
-    """Return the keys in a secret's text: `whsec_` and base64 of 24 to 64 bytes; several, the newest first, while one replaces another.
+    """Return the keys in a secret's text: `whsec_` and base64 of 24 to 64 bytes; several while rotating, newest first.
 
-    Raises InvalidRequest, which does not say what was given.
+    Raises InvalidRequest, whose sentence does not repeat the text.
     """
     keys = tuple(_key(word) for word in secret.split())
     if not keys:
@@ -110,7 +110,7 @@ def _no_key() -> InvalidRequest:
 
 
 def signatures(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the value of `webhook-signature`: one signature a key, over id, timestamp (seconds) and body."""
+    """Return the value of `webhook-signature`: one signature per key, over id, timestamp (seconds) and body."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     each = (hmac.new(key, signed, hashlib.sha256).digest() for key in keys)
     return " ".join(f"{SIGNED},{base64.b64encode(digest).decode()}" for digest in each)

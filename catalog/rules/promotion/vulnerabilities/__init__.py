@@ -1,1 +1,1 @@
-"""What is known to be wrong with packages: advisories, the order of versions, and which packages of an image are affected."""
+"""Known vulnerabilities of packages: advisories, order of versions, and matching with an image's packages."""

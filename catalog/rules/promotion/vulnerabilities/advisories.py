@@ -1,8 +1,8 @@
-"""Advisories as an OSV export has them (https://ossf.github.io/osv-schema/), and which versions of a package each is about.
+"""Advisories of an OSV export (https://ossf.github.io/osv-schema/), and the versions of a package that each affects.
 
-A range of type ECOSYSTEM is a line of events in the order of its versions: from `introduced` on a version is affected ("0": from the
-first one), from `fixed` on it is not, after `last_affected` it is not; `limit` ends the line. Ranges of other types are about
-sources, not packages.
+A range of type ECOSYSTEM is a sequence of events in the order of versions: a version is affected from `introduced`
+("0": the first version) until before `fixed`, or up to and including `last_affected`; `limit` ends the range. Ranges of
+other types are about sources, not packages.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from functools import cmp_to_key
 from pydantic import BaseModel, ConfigDict, Field
 
 Order = Callable[[str, str], int]
-"""Compares two versions: -1, 0 or 1. Raises ValueError for what is none."""
+"""Compares two versions: -1, 0 or 1. Raises ValueError for an invalid version."""
 FIRST, NO_LIMIT = "0", "*"
 
 
 class _Said(BaseModel):
-    """Part of an advisory. What is not read here may be anything."""
+    """Part of an advisory. Fields that are not read here may hold anything."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Event(_Said):
-    """A change along a range; one of these is given."""
+    """An event of a range; exactly one of its fields is set."""
 
     introduced: str | None = None
     fixed: str | None = None
@@ -32,26 +32,26 @@ class Event(_Said):
 
     @property
     def version(self) -> str:
-        """Return where it is."""
+        """Return the event's version."""
         return self.introduced or self.fixed or self.last_affected or FIRST
 
 
 class Range(_Said):
-    """A line of events."""
+    """A range: a sequence of events."""
 
     type: str
     events: tuple[Event, ...] = Field((), max_length=10_000)
 
 
 class Score(_Said):
-    """How severe it is, by one way of measuring."""
+    """A severity by one scoring system."""
 
     type: str
     score: str
 
 
 class Name(_Said):
-    """A package. ecosystem: `Debian:12`; name: mostly of the source package."""
+    """A package. ecosystem: e.g. `Debian:12`; name: mostly of the source package."""
 
     ecosystem: str
     name: str
@@ -67,7 +67,7 @@ class Affected(_Said):
 
 
 class Advisory(_Said):
-    """A record of an export. upstream: ids of what it passes on, such as the CVE of a distribution's own advisory."""
+    """A record of an export. upstream: ids of its originals, such as the CVE of a distribution's own advisory."""
 
     id: str = Field(min_length=1, max_length=256)
     aliases: tuple[str, ...] | None = None
@@ -80,13 +80,16 @@ class Advisory(_Said):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A version is affected. fixed: the first version after it that is not; None where none is known."""
+    """A match: a version is affected. fixed: the first later version that is not, None if unknown."""
 
     fixed: str | None
 
 
 def hit(affected: Affected, version: str, order: Order) -> Hit | None:
-    """Return whether a version of the package is affected, None where it is not. Raises ValueError for what is no version."""
+    """Return a hit if a version of the package is affected, otherwise None.
+
+    Raises ValueError for an invalid version.
+    """
     ranges = [one for one in affected.ranges or () if one.type == "ECOSYSTEM"]
     inside = [one for one in ranges if _is_inside(one, version, order)]
     if not inside and version not in (affected.versions or ()):
@@ -110,7 +113,7 @@ def _is_inside(line: Range, version: str, order: Order) -> bool:
 
 
 def _in_order(events: Sequence[Event], order: Order) -> Sequence[Event]:
-    """Return events by their versions; what is introduced at "0" is before all others."""
+    """Return events in the order of versions; `introduced` "0" comes first."""
     begun = [event for event in events if event.introduced == FIRST]
     others = [event for event in events if event.introduced != FIRST and event.limit is None]
 

@@ -7,8 +7,8 @@
 | a letter, a commit (`~1a2b`) | as text |
 | a suffix | alpha, beta, pre, rc, then no suffix, then cvs, svn, git, hg, p |
 
-Where one ends or goes on with another kind of part, the kind that may stand further left is the newer one, but for suffixes before
-a release. By hand, since no library that was found reads all suffixes.
+If one version ends or continues with another kind of part, the kind that may stand further left is newer, except for
+suffixes before a release. Hand-written, since no library was found that reads all suffixes.
 """
 
 import re
@@ -28,7 +28,7 @@ Part = tuple[int, str]
 
 
 def compare(a: str, b: str) -> int:
-    """Return -1, 0 or 1. Raises ValueError for what is no version of Alpine's."""
+    """Compare two versions: -1, 0 or 1. Raises ValueError for an invalid Alpine version."""
     for one, other in zip_longest(_parts(a), _parts(b), fillvalue=(END, "")):
         if one[0] != other[0]:
             return _ended(one, other)
@@ -39,7 +39,7 @@ def compare(a: str, b: str) -> int:
 
 
 def _ended(one: Part, other: Part) -> int:
-    """Compare where the kinds of part differ."""
+    """Compare two versions at the first part whose kinds differ."""
     for (kind, text), sign in ((one, -1), (other, 1)):
         if kind == SUFFIX and SUFFIXES.index(text) < RELEASE:
             return sign

@@ -1,4 +1,4 @@
-"""Which packages of an image an advisory is about.
+"""Match the packages of an image with an advisory.
 
 | `ID` of os-release | ecosystems in an export | names there |
 |---|---|---|
@@ -10,7 +10,8 @@
 | mageia, photon, azurelinux | Mageia:9, Photon OS:5.0, Azure Linux:3 | source packages or packages |
 | wolfi, chainguard | Wolfi, Chainguard | source packages or packages |
 
-A derived distribution is not its parent: it has other versions. What a distribution sells beside (Ubuntu Pro) is no ecosystem of an image.
+A derived distribution does not match its parent, as its versions differ. Paid offers of a distribution (Ubuntu Pro) are
+no ecosystem of an image.
 """
 
 import re
@@ -24,19 +25,19 @@ from catalog.rules.promotion.vulnerabilities.severities import severity_of
 
 MOST_TEXT, MOST_ALIASES = 200, 50
 BY_SOURCE = ("debian", "ubuntu", "alpine")
-"""Where a name is surely that of a source: a package of the same name may be built from another one."""
+"""Distributions whose advisories name only source packages: a binary package of that name may have another source."""
 Installed = Mapping[str, Mapping[tuple[PackageKind, str], Sequence[str]]]
-"""Name in an export → kind and version that is installed → the packages that have it."""
+"""Name in an export → installed kind and version → the packages that have them."""
 
 
 def ecosystems_of(release: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what an export calls the distribution of an os-release; nothing where that is not known."""
+    """Return an export's ecosystems for the distribution of an os-release; empty if it is unknown."""
     named = ECOSYSTEMS.get(release.get("ID", ""))
     return tuple(named(release)) if named else ()
 
 
 def installed(contents: Contents) -> Installed:
-    """Return what is installed, by the names that exports have."""
+    """Return the installed packages by the names used in exports."""
     found: dict[str, dict[tuple[PackageKind, str], set[str]]] = {}
     by_source = contents.os_release.get("ID", "") in BY_SOURCE
     for package in contents.packages:
@@ -52,9 +53,9 @@ def _names(package: Package, *, by_source: bool) -> Iterator[tuple[str, str]]:
 
 
 def found_by(advisory: Advisory, of: Sequence[str], packages: Installed) -> tuple[Vulnerability, ...]:
-    """Return what of an image an advisory is about, one for each version of each package. of: ecosystems of the image.
+    """Return an image's vulnerabilities by an advisory, one per version of a package. of: ecosystems of the image.
 
-    Raises ValueError where a version can't be compared.
+    Raises ValueError if a version can't be compared.
     """
     found: dict[tuple[str, str], Vulnerability] = {}
     for affected in advisory.affected or ():
@@ -82,7 +83,7 @@ def _hits(
 
 
 def _shown(text: str) -> str:
-    """Keep what can be printed of what somebody else wrote."""
+    """Return foreign text with unprintable characters replaced by spaces, cut to MOST_TEXT."""
     return "".join(c if c.isprintable() else " " for c in text[:MOST_TEXT])
 
 
@@ -90,7 +91,10 @@ Named = Callable[[Mapping[str, str]], Iterator[str]]
 
 
 def _suffixed(name: str, form: str, *, also_alone: bool = False) -> Named:
-    """Return what makes `name:release` of an os-release, the release as far as `form` fits its VERSION_ID."""
+    """Return a function that makes `name:release` of an os-release.
+
+    release: the start of VERSION_ID that `form` matches.
+    """
 
     def named(release: Mapping[str, str]) -> Iterator[str]:
         known = re.match(form, release.get("VERSION_ID", ""), re.ASCII)
@@ -133,4 +137,4 @@ ECOSYSTEMS: Mapping[str, Named] = {
     "wolfi": lambda _: iter(("Wolfi",)),
     "chainguard": lambda _: iter(("Chainguard",)),
 }
-"""`ID` of an os-release → what exports call it, the most exact name first."""
+"""`ID` of an os-release → ecosystems in exports, the most specific first."""

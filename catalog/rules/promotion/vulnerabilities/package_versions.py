@@ -1,4 +1,4 @@
-"""The order of versions of packages, as each kind's own program has it."""
+"""The order of package versions, as each package manager defines it."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,15 +6,15 @@ from catalog.records import PackageKind
 from catalog.rules.promotion.vulnerabilities import apk_versions
 
 LONGEST = 256
-"""Characters of a version that is compared: comparing takes time by its length."""
+"""Most characters of a version to compare: the time grows with the length."""
 
 
 def compare(kind: PackageKind, a: str, b: str) -> int:
-    """Return -1 where a is before b, 0 where they are equal, 1 where it is after. Raises ValueError for what is no version of the kind."""
+    """Return -1 if a is before b, 0 if they are equal, 1 if a is after b. Raises ValueError for an invalid version."""
     for version in (a, b):
         if not 0 < len(version) <= LONGEST:
             raise ValueError(f"{version[:20]!r} has not 1 to {LONGEST} characters, as a version has")
-        if not version.isprintable():  # rpm's order would be looked for in its first line alone, and not be found
+        if not version.isprintable():  # rpm's comparison would see only the first line
             raise ValueError(f"{version[:20]!r} has a character that no version has")
     return ORDERS[kind](a, b)
 
@@ -31,10 +31,10 @@ def _rpm(a: str, b: str) -> int:
 
     try:
         found: int = rpm.compare_rpm_versions(a, b)
-    except ValueError as error:  # of the epoch, in words of Python's
+    except ValueError as error:  # of the epoch, with Python's message
         raise ValueError(f"{a!r} or {b!r} has an epoch that is no number") from error
     return found
 
 
 ORDERS: Mapping[PackageKind, Callable[[str, str], int]] = {"deb": _deb, "rpm": _rpm, "apk": apk_versions.compare}
-"""Every kind of package: dpkg's order and rpm's are a library's, which tests hold against the programs; apk's is ours."""
+"""Kind of package → comparison. dpkg's and rpm's come from libraries, tested against the programs; apk's is ours."""

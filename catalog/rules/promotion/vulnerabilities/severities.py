@@ -1,4 +1,4 @@
-"""How severe a vulnerability is: by CVSS, the newest version that is given, else by what Ubuntu says.
+"""The severity of a vulnerability: by the newest CVSS version given, otherwise by Ubuntu's rating.
 
 | score | rating |
 |---|---|
@@ -7,7 +7,7 @@
 | 4.0 | medium |
 | 0.1 | low |
 | 0 | none |
-| nothing that can be read | unknown |
+| none readable | unknown |
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from catalog.records import Severity
 from catalog.rules.promotion.vulnerabilities.advisories import Score
 
 LONGEST = 512
-"""Characters of a vector that is read."""
+"""Most characters of a CVSS vector."""
 FROM: Sequence[tuple[float, Severity]] = (
     (9.0, "critical"),
     (7.0, "high"),
@@ -29,11 +29,11 @@ NEWEST_FIRST: Mapping[str, str] = {"CVSS_V4": "CVSS4", "CVSS_V3": "CVSS3", "CVSS
 """Type in an export → the library's class."""
 SAID = "Ubuntu"
 RANKS: tuple[Severity, ...] = get_args(Severity)
-"""From the worst on."""
+"""The worst first."""
 
 
 def severity_of(scores: Sequence[Score]) -> tuple[Severity, float | None]:
-    """Return rating and score, by the first of the newest way of measuring that can be read; the package's own come first."""
+    """Return rating and score by the first readable vector of the newest CVSS version; the package's own come first."""
     for kind in NEWEST_FIRST:
         for one in scores:
             if one.type == kind and (score := _base_score(kind, one.score)) is not None:
