@@ -15,7 +15,7 @@ from catalog.units import MIB, TIB
 PREFIX, TESTS = "IMAGEWRIGHT_", "IMAGEWRIGHT_TEST_"
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LONGEST_DAYS = 36_500
-"""What a retention can be given: a hundred years; whoever wants longer wants `never`."""
+"""The longest retention: a hundred years. Longer is the policy `never`."""
 
 
 class Settings(BaseSettings):
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     )  # fmt: skip
     @classmethod
     def _unset(cls, value: object, info: ValidationInfo) -> object:
-        """Take an empty variable as one that is not set: as a path it would be the current folder."""
+        """Treat an empty variable as unset; as a path it would be the current folder."""
         return cls.model_fields[str(info.field_name)].default if value == "" else value
 
     @field_validator("host", mode="after")
@@ -235,49 +235,49 @@ class Settings(BaseSettings):
 
     @property
     def speaks_https(self) -> bool:
-        """Whether console and API speak https by themselves."""
+        """Whether console and API serve https themselves."""
         return self.tls_certificate is not None
 
     @property
     def host_name(self) -> str:
-        """Name of this host, default filled in."""
+        """Name of this host, or its default."""
         return self.host or os.uname().nodename
 
     @property
     def catalog_is_shared(self) -> bool:
-        """Whether several hosts may work on the catalog: one in PostgreSQL. SQLite is its only host's."""
+        """Whether several hosts may share the catalog: with PostgreSQL. A SQLite catalog has one host."""
         return self.catalog_address.startswith("postgresql")
 
     @property
     def catalog_address(self) -> str:
-        """SQLAlchemy URL of the catalog, default filled in."""
+        """SQLAlchemy URL of the catalog, or its default."""
         return self.catalog_url or f"sqlite:///{self.home / 'catalog.db'}"
 
     @property
     def scratch_folder(self) -> Path:
-        """Worker-local folder, default filled in."""
+        """Worker-local scratch folder, or its default."""
         return self.scratch or self.home / "scratch"
 
     @property
     def exports_folder(self) -> Path:
-        """Folder of exported files, default filled in."""
+        """Folder of exported files, or its default."""
         return self.exports or self.home / "exports"
 
     @property
     def uploads_folder(self) -> Path:
-        """Folder of files sent to the console, default filled in."""
+        """Folder of files uploaded to the console, or its default."""
         return self.uploads or self.home / "uploads"
 
     @property
     def known_hosts_file(self) -> Path:
-        """Known-hosts file, default filled in."""
+        """SSH known-hosts file, or its default."""
         return self.ssh_known_hosts or self.home / "known_hosts"
 
 
 def load_settings() -> Settings:
-    """Read the environment now: tests and long-lived workers may change it between runs.
+    """Read the settings from the current environment, which tests and long-lived workers may change between runs.
 
-    The same environment is parsed once: that takes 20 ms, and a run asks in each of its steps.
+    An unchanged environment is parsed only once: parsing takes 20 ms, and a run needs settings in each of its steps.
     """
     named = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX) or name == "HOME"}
     return _parsed(tuple(sorted(named.items())), _here())
@@ -289,18 +289,18 @@ def _parsed(_environment: tuple[tuple[str, str], ...], _folder: str) -> Settings
 
 
 OTHERS = frozenset({"ROOT", "SERVER", "TOKEN"})
-"""Variables of ours that are no settings of the catalog's."""
+"""Our variables that are not fields of `Settings`."""
 
 
 def unknown_variables() -> tuple[str, ...]:
-    """Return the variables that begin as ours do and set nothing: misspelt, or of another version."""
+    """Return the variables with our prefix that set nothing: misspelt, or of another version."""
     known = {name.upper() for name in Settings.model_fields} | OTHERS
     ours = (name for name in os.environ if name.startswith(PREFIX))
     return tuple(sorted(name for name in ours if name.removeprefix(PREFIX) not in known and not name.startswith(TESTS)))
 
 
 def _here() -> str:
-    """Return the folder that relative paths are meant from, "" if it is gone."""
+    """Return the base folder of relative paths, "" if it is gone."""
     try:
         return str(Path.cwd())
     except OSError:
@@ -308,12 +308,12 @@ def _here() -> str:
 
 
 def group_named() -> str:
-    """Return the group of `Settings.group`: asked for with each file that is made, so without reading all the others."""
+    """Return `Settings.group`. It is needed for each new file, so no other setting is read."""
     return os.environ.get("IMAGEWRIGHT_GROUP", "")
 
 
 def service_named() -> tuple[str, str]:
-    """Return the address of the service that commands are sent to and the token for it, each "" where it is not set."""
+    """Return the address of the service that commands go to, and its token, each "" if it is not set."""
     return os.environ.get("IMAGEWRIGHT_SERVER", "").strip(), os.environ.get("IMAGEWRIGHT_TOKEN", "").strip()
 
 

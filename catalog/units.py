@@ -1,4 +1,4 @@
-"""The time now, and sizes."""
+"""The current time, HTTP dates, and sizes for people."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,13 +7,19 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def utc_now() -> datetime:
-    """Return the moment by this host's clock, timezone-aware UTC. What the catalog keeps goes by the catalog's (`Catalog.now`)."""
+    """Return the moment by this host's clock, timezone-aware UTC.
+
+    Records of the catalog use its own (`Catalog.now`).
+    """
     return datetime.now(UTC)
 
 
 def date_said(date: str | None) -> datetime | None:
-    """Return the moment of an HTTP server's `Date`, None without one. It is cut to whole seconds, and rounded up here: what is due now is due."""
-    from email.utils import parsedate_to_datetime  # every command imports this module, and most ask no server
+    """Return the moment of an HTTP `Date` header, None without one.
+
+    The header is cut to whole seconds, so it is rounded up: whatever is due now counts as due.
+    """
+    from email.utils import parsedate_to_datetime  # every command imports this module, and most need no date
 
     return parsedate_to_datetime(date) + timedelta(seconds=1) if date else None
 

@@ -1,1 +1,1 @@
-"""Rows in memory, SQLite and PostgreSQL, and their schema."""
+"""Stores of rows in memory, SQLite and PostgreSQL, and their schema."""

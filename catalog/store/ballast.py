@@ -1,7 +1,7 @@
-"""A reserve on the catalog's disk: on a full one, what makes room can still be written down.
+"""A reserve on the catalog's disk, so that deletes can still be recorded when the disk is full.
 
-A file of some MiB lies beside a SQLite catalog. Work that frees room (`freeing_room`) lets go of it when the disk is full;
-it is made again by whoever writes next once there is room. Nothing else takes it: an add on a full disk fails.
+A file of some MiB lies beside a SQLite catalog. Work that frees space (`freeing_room`) removes it when the disk is
+full; the next write with enough space creates it again. Nothing else uses it: an add on a full disk fails.
 """
 
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from catalog.privacy import file_mode
 
-LITTLE_BYTES = 1 << 20  # with less, a change may not fit: some pages of the tables and the write-ahead log
-SHARED_BYTES = 128 << 10  # what SQLite needs to be opened at all: the memory that its processes share, in a file
+LITTLE_BYTES = 1 << 20  # with less, a change may not fit: it writes some pages of the tables and the write-ahead log
+SHARED_BYTES = 128 << 10  # SQLite needs this to open: the file of its shared memory
 _freeing: ContextVar[bool] = ContextVar("freeing", default=False)
 
 
 @contextmanager
 def freeing_room() -> Iterator[None]:
-    """Do work for the block that is allowed to use the reserve, since room is what it gives back."""
+    """Allow the block to use the reserve, because its work frees space."""
     token = _freeing.set(True)
     try:
         yield
@@ -28,7 +28,7 @@ def freeing_room() -> Iterator[None]:
 
 
 def free_bytes(place: Path) -> int:
-    """Return the room that we have on the disk of a folder, -1 where it can't be told."""
+    """Return the free bytes on the disk of a folder, -1 if unknown."""
     try:
         room = os.statvfs(place)
     except OSError:
@@ -46,7 +46,7 @@ class Ballast:
         self._size = size_bytes
 
     def before_use(self) -> None:
-        """Let go of the reserve where that is needed and allowed; make it where there is room. Costs a look at the disk."""
+        """Remove the reserve if that is needed and allowed; create it if there is space. Takes one look at the disk."""
         free = free_bytes(self.folder)
         if 0 <= free < LITTLE_BYTES and _freeing.get():
             self.file.unlink(missing_ok=True)
@@ -56,18 +56,18 @@ class Ballast:
             self._make()
 
     def refuses(self) -> bool:
-        """Tell whether a change has to wait for room: what is left was let go for those who make some."""
+        """Tell whether a change is refused for lack of space: the rest is for work that frees some."""
         return bool(self._size) and not _freeing.get() and 0 <= free_bytes(self.folder) < 2 * SHARED_BYTES
 
     def _nibble(self) -> None:
-        """Give SQLite the room to be opened, for reading too; half of the reserve stays for those who free room."""
+        """Cut enough off the reserve for SQLite to open, even to read; half of it stays for work that frees space."""
         with suppress(OSError):
             size = self.file.stat().st_size
             if size > self._size // 2:
                 os.truncate(self.file, size - SHARED_BYTES)
 
     def _make(self) -> None:
-        with suppress(OSError):  # somebody else makes it, or the disk is filling up just now: there is none, then
+        with suppress(OSError):  # another process creates it, or the disk is filling up: then there is none
             descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file_mode())
             try:
                 os.posix_fallocate(descriptor, 0, self._size)

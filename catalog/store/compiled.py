@@ -1,7 +1,7 @@
-"""SQL that was compiled, shared by all engines of a process which speak to the same kind of database.
+"""A cache of compiled SQL, shared by all engines of a process for the same kind of database.
 
-SQLAlchemy keeps it with each engine. A catalog is opened for each request and by each step of a run: statement after statement would
-be compiled anew, which takes longer than asking the database.
+SQLAlchemy caches per engine. A catalog is opened for each request and by each step of a run, so every statement would
+be compiled again, which takes longer than executing it.
 """
 
 from collections import defaultdict
@@ -13,11 +13,11 @@ from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.util import LRUCache
 
 MOST = 500
-"""Statements that are kept for a kind of database."""
+"""Most statements cached for a kind of database."""
 
 
 class CompiledStatements(MutableMapping[Hashable, Compiled]):
-    """What engines ask with their own dialect in front, answered without: what was compiled for one is right for all of its kind."""
+    """A cache whose keys ignore the engine's own dialect object: a compiled statement fits all engines of its kind."""
 
     def __init__(self) -> None:
         self._kept = defaultdict[Hashable, LRUCache[Hashable, Compiled]](lambda: LRUCache(MOST))

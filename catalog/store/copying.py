@@ -1,4 +1,4 @@
-"""Copying a whole catalog into an empty one: record by record, so that what can't be read is refused and not carried along."""
+"""Copy a whole catalog into an empty one, record by record, so that unreadable rows are refused, not copied."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,23 +12,23 @@ from catalog.store.sql import SqlTransaction
 
 
 class Whole(Listing):
-    """Everything that one transaction sees."""
+    """Reads everything that one transaction sees."""
 
     def __init__(self, transaction: SqlTransaction, page_size: int) -> None:
         super().__init__(lambda: nullcontext(transaction), transaction.now, page_size)
         self._transaction = transaction
 
     def kept(self, kind: RecordKind[Record]) -> Iterator[Record]:
-        """List the records of a kind. Raises RecordUnreadable where a row holds none."""
+        """List the records of a kind. Raises RecordUnreadable at an unreadable row."""
         return self._all(kind)
 
     def filled(self) -> str:
-        """Return the first table that has a row, empty where none has."""
+        """Return the first table that has a row, empty if none has."""
         return next((kind.table for kind in RECORD_KINDS if self._transaction.page(kind, EVERYTHING, None, 1).rows), "")
 
 
 def copy_all(source: SqlTransaction, target: SqlTransaction, page_size: int) -> int:
-    """Copy every record, parents before those that reference them; return how many. Raises RecordUnreadable."""
+    """Copy every record, referenced kinds first; return the number of records. Raises RecordUnreadable."""
     whole = Whole(source, page_size)
     return sum(_copy(whole.kept(kind), kind, target, page_size) for kind in RECORD_KINDS)
 

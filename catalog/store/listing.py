@@ -1,4 +1,4 @@
-"""Asking a store for one record, or for a listing in pages."""
+"""Read one record from a store, or a listing in pages."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,10 +17,10 @@ log = getLogger("imagewright.catalog")
 
 
 class Listing:
-    """Answers questions. Listings are iterators that ask for pages underneath; each page is one moment.
+    """Reads records. Listings are iterators that fetch pages; each page is one moment.
 
-    strict: a row that holds no record ends a listing with RecordUnreadable, as who deletes what is not listed needs it;
-    else it is left out, logged, and named in `unreadable` (by subject).
+    strict: an unreadable row ends a listing with RecordUnreadable, for callers that delete whatever is not listed;
+    otherwise the row is left out, logged, and named in `unreadable` (by subject).
     """
 
     strict = True
@@ -35,13 +35,13 @@ class Listing:
         self.unreadable: dict[str, RecordUnreadable] = {}
 
     def tolerant(self) -> Self:
-        """Return the same catalog, whose listings leave out rows that hold no record: for work on each thing by itself."""
+        """Return the same catalog with listings that leave out unreadable rows, for work on each thing by itself."""
         other = copy(self)
         other.strict = False
         return other
 
     def now(self) -> datetime:
-        """Return the moment by the clock that all users of the catalog share; ages of what it keeps count by it alone."""
+        """Return the moment by the clock that all users of the catalog share; ages of records count by it alone."""
         return self._clock()
 
     def _get(self, kind: RecordKind[R], *key: str | int) -> R | None:
@@ -56,13 +56,13 @@ class Listing:
             yield from self._readable(page)
             if page.rows < limit:
                 return
-            if page.end in (None, after):  # rows without a place fill it: the next one is behind all of them
+            if page.end in (None, after):  # only rows without a place: the next row is after all of them
                 limit *= 2
             else:
                 after, limit = page.end, self._page_size
 
     def _readable(self, page: Page[R]) -> Sequence[R]:
-        """Return the records of a page. Rows that hold none: see `strict`."""
+        """Return the records of a page. For unreadable rows see `strict`."""
         if self.strict:
             return page.all()
         for error in page.unreadable:
@@ -73,5 +73,5 @@ class Listing:
 
 
 def where(**fields: str | None) -> Query:
-    """Return the query for these fields, those that are None left out."""
+    """Return the query for these fields, without those that are None."""
     return Query(among={name: (value,) for name, value in fields.items() if value is not None})

@@ -1,4 +1,4 @@
-"""A store in memory: one immutable map a kind, replaced as a whole at commit."""
+"""A store in memory: one immutable map per kind, replaced as a whole at commit."""
 
 import re
 import threading
@@ -27,7 +27,7 @@ def _is_expired(image: Image, moment: datetime) -> bool:
 
 
 class MemoryTransaction:
-    """Reads and replaces maps that nobody else sees until commit."""
+    """Reads and replaces maps, invisible to others until commit."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -40,7 +40,7 @@ class MemoryTransaction:
         return cast("R | None", self._of(kind.table).get(key))
 
     def page(self, kind: RecordKind[R], query: Query, after: Place | None, limit: int) -> Page[R]:
-        """Sort all that hold and cut the page out: memory is for tests and small catalogs."""
+        """Sort all matching records and cut the page out: memory is for tests and small catalogs."""
         fields, down = kind.order(), kind.newest_first
 
         def place(record: R) -> Place:
@@ -71,7 +71,7 @@ class MemoryTransaction:
         )
 
     def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
-        """Sort all that hold and cut the page out."""
+        """Sort all matching images and cut the page out."""
         held = [cast("Image", one) for one in self._of(IMAGE.table).values() if self._holds(query, one)]
         return in_order(held, order, down=down)[offset : offset + limit]
 
@@ -91,7 +91,7 @@ class MemoryTransaction:
         return tuple(_total(group, groups[group], sums, moments) for group in sorted(groups, key=str))
 
     def last_event(self, until: datetime | None = None) -> Event | None:
-        """Return the newest event (at a moment), or None."""
+        """Return the newest event (until a moment), or None."""
         if until is not None:
             held = [cast("Event", e) for e in self._of(EVENT.table).values() if cast("Event", e).at <= until]
             return max(held, key=lambda event: event.sequence, default=None)
@@ -99,7 +99,7 @@ class MemoryTransaction:
         return cast("Event | None", events.get((len(events),)))  # sequences have no gaps
 
     def now(self) -> datetime:
-        """Return this host's moment."""
+        """Return the moment by this host's clock."""
         return utc_now()
 
     def insert(self, kind: RecordKind[R], record: R) -> None:
@@ -131,11 +131,11 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 class MemoryStore:
-    """Keeps rows as long as the object lives. Writers wait for each other; readers never wait."""
+    """Keeps rows as long as the object exists. Writers wait for each other; readers never wait."""
 
     address = "memory://"
     shared = False
-    page_size = 1 << 30  # a page costs a sort of everything
+    page_size = 1 << 30  # each page sorts everything
 
     def __init__(self) -> None:
         self._rows: Rows = pmap({IMAGE.table: _EMPTY})
@@ -143,16 +143,16 @@ class MemoryStore:
 
     @contextmanager
     def reading(self) -> Iterator[MemoryTransaction]:
-        """Read the newest committed moment."""
+        """Read the last committed moment."""
         yield MemoryTransaction(self._rows)
 
     @contextmanager
     def writing(self) -> Iterator[MemoryTransaction]:
-        """Write aside, then replace everything at once."""
+        """Write to a copy, then replace everything at once."""
         with self._writer:
             transaction = MemoryTransaction(self._rows)
             yield transaction
             self._rows = transaction.rows
 
     def close(self) -> None:
-        """Keep everything: the object itself is the database."""
+        """Do nothing: the object itself is the database."""

@@ -1,4 +1,4 @@
-"""Every kind of record that the catalog keeps: its table, its key, and how the event log names it."""
+"""Every kind of record that the catalog stores: its table, its key, and its subject in the event log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,19 +9,19 @@ from catalog.records import Record
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 Key = tuple[str | int, ...]
-Place = tuple[str | int | datetime, ...]  # values of the order fields: where a page begins
+Place = tuple[str | int | datetime, ...]  # values of the order fields after which a page begins
 
 
 @dataclass(frozen=True)
 class RecordKind(Generic[R_co]):
-    """One kind of record. `logged` kinds are knowledge and in the event log; the others are working state."""
+    """One kind of record. `logged` kinds are in the event log; the others are working state."""
 
     record: type[R_co]
     table: str
     prefix: str  # of the subject in the event log
     key: tuple[str, ...]
     logged: bool = True
-    newest_first: bool = False  # order of listings: (created_at, key) downwards, else key upwards
+    newest_first: bool = False  # order of listings: (created_at, key) descending, else key ascending
     references: str | None = None  # table that `image_id` must be in
     indexes: tuple[tuple[str, ...], ...] = ()
 
@@ -30,7 +30,7 @@ class RecordKind(Generic[R_co]):
         return tuple(getattr(record, field) for field in self.key)
 
     def subject(self, key: Key) -> str:
-        """Return the name of a record in the event log, e.g. `replica:<image id>@<storage>`."""
+        """Return the subject of a record in the event log, e.g. `replica:<image id>@<storage>`."""
         return f"{self.prefix}:{'@'.join(str(part) for part in key)}"
 
     def order(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ EVENT = RecordKind(
     indexes=(("image_id", "sequence"), ("subject", "sequence"), ("at",)),
 )  # fmt: skip
 EVENT_BY_SUBJECT = RecordKind(records.Event, EVENT.table, EVENT.prefix, ("subject", "sequence"), logged=False)
-"""The same entries in another order: how the state of one record after the other is read off the log."""
+"""The entries of the log ordered by subject, to read the state of one record after another."""
 
 RECORD_KINDS: tuple[RecordKind[Record], ...] = (  # parents before those that reference them
     IMAGE, REPLICA, EXPORT, LEFTOVER, VOLUME, CACHED, IMAGE_STORAGE, PRIMARY_STORAGE, ACCOUNT, DEFERRED,

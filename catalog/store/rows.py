@@ -1,4 +1,4 @@
-"""Records out of rows that a database returned; a row that holds none is named and hides no other."""
+"""Convert database rows to records; an unreadable row is named and hides no other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,15 +17,15 @@ R = TypeVar("R", bound=Record)
 
 
 def from_json(text: str) -> object:
-    """Return what JSON holds, `Unparsed` where it is none: one bad cell must not end the answer that it is in."""
+    """Parse JSON; return `Unparsed` for invalid text, so that one bad cell does not end the whole result."""
     try:
-        return pydantic_core.from_json(text)  # reads the log in half the time of json.loads
+        return pydantic_core.from_json(text)  # takes half the time of json.loads for the log
     except ValueError:
         return Unparsed(f"is not JSON: {text[:40]!r}")
 
 
 def record_from(kind: RecordKind[R], row: Mapping[str, object]) -> R:
-    """Return the record that a row holds. Raises RecordUnreadable."""
+    """Return the record of a row. Raises RecordUnreadable."""
     try:
         return kind.record.model_validate(row)
     except ValidationError as error:
@@ -33,12 +33,12 @@ def record_from(kind: RecordKind[R], row: Mapping[str, object]) -> R:
 
 
 def page_from(kind: RecordKind[R], names: Sequence[str], rows: Iterable[Sequence[object]]) -> Page[R]:
-    """Return the page that these rows make, `names` being those of their columns."""
+    """Return the page of these rows. names: of their columns."""
     valid, found = kind.record.model_validate, list[R]()
     bad: list[RecordUnreadable] = []
     last: Mapping[str, object] | None = None
     for values in rows:
-        row = dict(zip(names, values, strict=True))  # mappings() take twice as long
+        row = dict(zip(names, values, strict=True))  # mappings() takes twice as long
         try:
             found.append(valid(row))
             last = row

@@ -1,6 +1,6 @@
-"""Is the database's schema the one we know? Creates it where there is none, upgrades SQLite, refuses the rest.
+"""Check the database's schema: create a missing one, upgrade SQLite's, refuse any other.
 
-The look costs one query; alembic (0.2 s to import) is loaded only when there is something to upgrade.
+The check takes one query; alembic (0.2 s to import) is loaded only if there is something to upgrade.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ _VERSION = sa.Table(
 def prepare(store: SqlStore, *, upgrade_shared: bool = False) -> None:
     """Make the schema ready for use. Raises CatalogOutdated, CatalogUnavailable.
 
-    An older PostgreSQL is left alone unless asked: other hosts may still run the older program. A newer one is used if
-    whoever made it says that programs of ours still may.
+    upgrade_shared: upgrade PostgreSQL too; by default an older one is refused, as other hosts may still run the older
+    program. A newer schema is used if its own record says that this version may.
     """
     file = _file(store.engine)
     try:
@@ -46,7 +46,7 @@ def prepare(store: SqlStore, *, upgrade_shared: bool = False) -> None:
 
 
 def revision(engine: sa.Engine) -> str | None:
-    """Return the revision of a database's schema, None for an empty database."""
+    """Return the schema revision of a database, None for an empty database."""
     with engine.connect() as connection:
         return _revision(connection)
 
@@ -59,7 +59,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def _oldest_reader(engine: sa.Engine, found: str) -> str:
-    """Return the oldest revision whose programs may use a newer schema: that schema's own where nothing is said of it."""
+    """Return the oldest revision whose programs may use a newer schema; without a record, the schema's own."""
     try:
         with engine.connect() as connection:
             said = connection.execute(sa.select(_VERSION.c.readers)).scalar()
@@ -74,7 +74,7 @@ def _bring_up(store: SqlStore) -> str | None:
     with _alone(store.engine) as connection:
         found = _revision(connection)
         if found is None:
-            METADATA.create_all(connection, checkfirst=False)  # there is nothing: all of it is one transaction
+            METADATA.create_all(connection, checkfirst=False)  # an empty database: everything in one transaction
             _VERSION.create(connection)
             connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA, "readers": f"{SCHEMA}:{OLDEST}"})
         elif found < SCHEMA:
@@ -86,10 +86,10 @@ def _bring_up(store: SqlStore) -> str | None:
 
 
 def _require_ours(store: SqlStore) -> None:
-    """Raise CatalogUnavailable where a file has another program's tables. A PostgreSQL database may well be shared."""
+    """Raise CatalogUnavailable if a file has another program's tables. A PostgreSQL database may have some."""
     with store.engine.connect() as connection:
         tables = sa.inspect(connection).get_table_names()
-    if tables and revision(store.engine) is None:  # in this order: another process may create the catalog right now
+    if tables and revision(store.engine) is None:  # in this order, as another process may be creating the catalog
         reason = "it is another program's database; name a new file or one that imagewright made"
         raise CatalogUnavailable(store.address, reason)
 
@@ -112,7 +112,7 @@ def _nobody_else() -> Iterator[None]:
 
 
 def _switch_to_wal(engine: sa.Engine) -> None:
-    """Let readers go on beside a writer. Kept in the file; can't be done inside a transaction, nor by two at once."""
+    """Let readers work during a write. Stored in the file; impossible in a transaction or by two processes at once."""
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("PRAGMA journal_mode=WAL").close()

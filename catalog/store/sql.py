@@ -1,8 +1,8 @@
 """A store in SQLite or PostgreSQL, over SQLAlchemy Core.
 
-One writer at a time, on both: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an advisory lock that the transaction holds.
-The event log is one chain, so its writers would queue anyway; queueing before the first read makes every change
-see all earlier ones, and no change ever has to be retried for a conflict.
+One writer at a time on both: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an advisory lock of the transaction. The event
+log is one chain, so its writers would queue anyway; queueing before the first read lets every change see all earlier
+ones, and no change ever has to be retried for a conflict.
 """
 
 import sqlite3
@@ -33,14 +33,14 @@ from catalog.units import utc_now
 
 R = TypeVar("R", bound=Record)
 log = getLogger("imagewright.catalog")
-WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock of PostgreSQL
+WRITER_LOCK = 0x696D_6167_6577_7269  # "imagewri": the advisory lock in PostgreSQL
 BUSY_TIMEOUT_S = 30
-CACHE_KIB = 32 << 10  # of pages, at most: the inner nodes of every index of a million images stay in it
+CACHE_KIB = 32 << 10  # most KiB of pages: holds the inner nodes of every index of a million images
 FEW = 2000
-"""Images whose names begin alike are found by their names up to here: sorting them costs what walking 50,000 does, the
-most that a page of 100 needs where there are more of them among a million."""
+"""Up to so many images with a common name prefix are found by the index of names. Sorting them costs as much as walking
+50,000 images, the most that a page of 100 takes if there are more of them among a million."""
 MAY_BE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-"""What SQLite says of a full disk where it can't make or enlarge its files beside the database."""
+"""SQLite's errors on a full disk when it can't create or enlarge its files beside the database."""
 OUR_FAULT = (DataError, IntegrityError, ProgrammingError)
 
 
@@ -59,14 +59,14 @@ class SqlTransaction:
         return None if row is None else record_from(kind, dict(row))
 
     def page(self, kind: RecordKind[R], query: Query, after: Place | None, limit: int) -> Page[R]:
-        """Walk an index from `after` on: a page costs the same wherever it is."""
+        """Walk an index from `after`: every page costs the same."""
         by_name = kind.table == IMAGE.table and self._finds_by_name(query)
         statement = page_of(kind, query, after, limit, self._connection.dialect.name, by_name=by_name)
         rows = self._connection.execute(statement)
         return page_from(kind, tuple(rows.keys()), rows)
 
     def lines(self, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int) -> Sequence[str]:
-        """Walk the lines of images, once or twice. Those that are behind are judged from their records."""
+        """Scan the lines of images, once or twice. Noted images are listed by their records."""
         self.found_behind = is_behind(self._connection)
         page = lines_beside if self.found_behind else page_of_lines
         return page(self._connection, query, order, down=down, offset=offset, limit=limit)
@@ -78,22 +78,22 @@ class SqlTransaction:
     def totals(
         self, kind: RecordKind[Record], by: Sequence[str], sums: Sequence[str] = (), moments: Sequence[str] = ()
     ) -> Sequence[Total]:
-        """Count records by the values of fields, in the database."""
+        """Count records grouped by fields, in the database."""
         rows = self._connection.execute(totals_of(kind, by, sums, moments))
         return tuple(total_from(tuple(row), len(by), len(sums)) for row in rows)
 
     def last_event(self, until: datetime | None = None) -> Event | None:
-        """Return the newest event (at a moment), or None."""
+        """Return the newest event (until a moment), or None."""
         table = TABLES[EVENT.table]
         newest = sa.select(table).order_by(table.c.sequence.desc()).limit(1)
-        if until is not None:  # moments never go back, so their index finds it as well
+        if until is not None:  # moments never go back, so the index of moments finds it too
             newest = sa.select(table).where(table.c.at <= until)
             newest = newest.order_by(table.c.at.desc(), table.c.sequence.desc()).limit(1)
         row = self._connection.execute(newest).mappings().first()
         return None if row is None else record_from(EVENT, dict(row))
 
     def now(self) -> datetime:
-        """Return the moment, of this host for SQLite: all its users are on it."""
+        """Return the moment by the database's clock; for SQLite by this host's, as all its users are on it."""
         if self._connection.dialect.name != "postgresql":
             return utc_now()
         return self._connection.execute(sa.select(sa.func.clock_timestamp(type_=UtcTime()))).scalar_one()
@@ -103,9 +103,9 @@ class SqlTransaction:
         self.insert_all(kind, (record,))
 
     def insert_all(self, kind: RecordKind[R], records: Sequence[R]) -> None:
-        """Add records of one kind whose keys are not there yet, together: for a whole catalog one by one takes hours."""
+        """Add records of one kind with new keys, together: one by one a whole catalog takes hours."""
         rows = [row_of(kind, record) for record in records]
-        if rows:  # a single one by itself: as one of many it would cost a round trip more
+        if rows:  # a single row is passed by itself: in a list it would cost one more round trip
             self._connection.execute(sa.insert(TABLES[kind.table]), rows if len(rows) > 1 else rows[0])
         if images := [record for record in records if isinstance(record, Image)]:
             enlist(self._connection, images)
@@ -114,7 +114,7 @@ class SqlTransaction:
                 self._connection.execute(placing(record))
 
     def update(self, kind: RecordKind[R], record: R) -> None:
-        """Replace the record that has this key."""
+        """Replace the record with this key."""
         key = kind.key_of(record)
         self._connection.execute(sa.update(TABLES[kind.table]).where(*_at(kind, key)), row_of(kind, record))
         if isinstance(record, Image):
@@ -134,7 +134,7 @@ class SqlTransaction:
         self._connection.execute(sa.delete(TABLES[kind.table]).where(*_at(kind, key)))
 
     def _finds_by_name(self, query: Query) -> bool:
-        """Tell whether the index of names finds a page at once, or few enough to be sorted."""
+        """Tell whether the index of names finds a page directly, or few enough images to sort."""
         asked = names_asked(query)
         if asked is None or names_in_order(query):
             return asked is not None
@@ -143,7 +143,7 @@ class SqlTransaction:
 
 
 def placing(replica: Replica) -> sa.Insert:
-    """Return the statement that enters a replica where its storage's images are listed."""
+    """Return the statement that adds a replica to the list of its storage's images."""
     images = TABLES[IMAGE.table]
     here = sa.literal(replica.image_storage), images.c.created_at, images.c.id
     image = sa.select(*here).where(images.c.id == replica.image_id)
@@ -156,7 +156,7 @@ def _at(kind: RecordKind[Record], key: Key) -> list[sa.ColumnElement[bool]]:
 
 
 class SqlStore:
-    """Keeps rows in a database that many threads, processes and hosts may share."""
+    """Keeps rows in a database; many threads, processes and hosts may share it."""
 
     page_size = 500
 
@@ -180,18 +180,18 @@ class SqlStore:
                 with connection.begin():
                     yield connection
         except OUR_FAULT:
-            raise  # no waiting helps: a retry would only hide it
+            raise  # waiting does not help: a retry would only hide it
         except DBAPIError as error:
             raise unavailable(self.address, error) from error
 
     def make_ready(self) -> None:
-        """Let go of the reserve on the catalog's disk where what comes next may use it; see `catalog.store.ballast`."""
+        """Free the reserve on the catalog's disk if the next work may use it; see `catalog.store.ballast`."""
         if self._ballast is not None:
             self._ballast.before_use()
 
     @contextmanager
     def reading(self) -> Iterator[SqlTransaction]:
-        """Read one moment of the database. If lists were found behind an older program's writing, they are brought up to date then."""
+        """Read one moment of the database. Lines that lag behind an older program's writes are updated afterwards."""
         with self._connected(writing=False) as connection:
             transaction = SqlTransaction(connection)
             yield transaction
@@ -199,7 +199,10 @@ class SqlStore:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Take noted images in, in batches. No list depends on it: it neither waits for a writer nor fails where nothing may be written."""
+        """Update the lines of noted images in batches.
+
+        Lists don't depend on it: it neither waits for a writer nor needs write access.
+        """
         try:
             while self._take_in() == TOGETHER:
                 pass
@@ -215,7 +218,7 @@ class SqlStore:
 
     @contextmanager
     def writing(self) -> Iterator[SqlTransaction]:
-        """Wait for the writers before, then read and write; commit at the end."""
+        """Wait for earlier writers, then read and write; commit at the end."""
         with self._connected(writing=True) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER_LOCK)))
@@ -227,9 +230,9 @@ class SqlStore:
 
 
 def unavailable(address: str, error: DBAPIError) -> CatalogUnavailable:
-    """Translate a database's own error; only its first line is a sentence."""
+    """Translate a database's own error, of which only the first line is for people."""
     folder = Path(address.removeprefix("sqlite:///")).parent
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest says in which call
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the higher bits say in which call
     if code == sqlite3.SQLITE_FULL or (code in MAY_BE_FULL and 0 <= free_bytes(folder) < LITTLE_BYTES):
         return CatalogFull(address, str(folder), max(0, free_bytes(folder)))
     lines = str(error.orig).splitlines()
@@ -237,7 +240,7 @@ def unavailable(address: str, error: DBAPIError) -> CatalogUnavailable:
 
 
 def parse(url: str) -> sa.URL | None:
-    """Return the URL with its driver filled in, or None if it names no database that we know."""
+    """Return the URL with its driver, or None for an unsupported database."""
     try:
         parsed = sa.make_url(url)
     except ArgumentError:
@@ -249,7 +252,10 @@ def parse(url: str) -> sa.URL | None:
 
 
 def connect(url: sa.URL, reserve_bytes: int = 0) -> SqlStore:
-    """Make a store for a database; nothing is contacted yet. reserve_bytes: kept on SQLite's disk, see `catalog.store.ballast`."""
+    """Create a store for a database without connecting.
+
+    reserve_bytes: on SQLite's disk, see `catalog.store.ballast`.
+    """
     if url.get_backend_name() == "sqlite":
         return SqlStore(_sqlite_engine(url), reserve_bytes)
     return SqlStore(_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True))
@@ -265,7 +271,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own begins too late to be a snapshot
+        connection.isolation_level = None  # we send BEGIN ourselves: the driver begins too late for a snapshot
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")  # a Ready image stays Ready through a power cut
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")

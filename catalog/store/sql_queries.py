@@ -1,9 +1,10 @@
-"""Queries as SQL.
+"""Translate queries to SQL.
 
-A page must cost the same wherever it is and however many images there are, so it is read off an index in order. One
+A page must cost the same wherever it is and however many images there are, so it is read from an index in order. One
 index can't do that for "mine, or shared with everybody, or shared with me", nor for two statuses: such a query becomes
-branches, each of which walks its own index for a page, and the pages are merged. What a storage holds and whom an image is
-shared with are tables of keys in the order of listings. Names are found by what they begin with if those are few.
+several branches, each of which walks its own index for a page, and the pages are merged. The images of a storage and
+the shares of images are tables of keys in the order of listings. Names are found by their prefix if there are few
+matches.
 """
 
 import re
@@ -23,14 +24,14 @@ Condition = sa.ColumnElement[bool]
 Statement = sa.Select[tuple[object, ...]]
 Columns = Sequence[sa.ColumnElement[object]]
 _IMAGES = TABLES[IMAGE.table]
-_SELECTIVE = ("owner", "family")  # fields whose own index finds less than a status would
+_SELECTIVE = ("owner", "family")  # fields whose index matches fewer images than a status does
 _KEYS_ORDER: Mapping[str, str] = {"id": "image_id"}  # names in tables of keys
 LAST = chr(sys.maxunicode)
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A part of the images, in order off one index: their own, or that of a table of keys that the conditions are about."""
+    """A part of the images, read in order from one index: their own, or that of the table of keys in the conditions."""
 
     conditions: tuple[Condition, ...] = ()
     keys: sa.Table | None = None
@@ -45,9 +46,9 @@ def page_of(
     *,
     by_name: bool = False,
 ) -> Statement:
-    """Return the statement for a page: at most `limit` records behind the place `after`, in the kind's order.
+    """Return the statement for a page: at most `limit` records after the place `after`, in the kind's order.
 
-    by_name: the images asked for by name are few enough to be sorted, or are in order by themselves.
+    by_name: the images with matching names are few enough to sort, or already in order.
     """
     table = TABLES[kind.table]
     filters = tuple(filters_of(kind, query, dialect))
@@ -103,19 +104,19 @@ def _branches(query: Query) -> Iterator[Branch]:
 
 
 def _by_place(query: Query) -> bool:
-    """Tell whether to walk what a storage holds: nothing else asked for finds less, as far as can be known."""
+    """Tell whether to walk the images of a storage: no other condition is likely to match fewer."""
     most = ImageStatus.READY.value in query.among.get("status", (ImageStatus.READY.value,))
     return query.stored_on is not None and most and not any(f in query.among for f in _SELECTIVE)
 
 
 def _by_status(query: Query) -> bool:
-    """Tell whether the index of statuses is the one to walk: few statuses, and nothing that finds less."""
+    """Tell whether to walk the index of statuses: few statuses, and no condition that matches fewer images."""
     found_better = any(f in query.among for f in _SELECTIVE)
     return 1 <= len(query.among.get("status", ())) <= 2 and not found_better
 
 
 def _by_name(query: Query, filters: Sequence[Condition]) -> Statement:
-    """Return what the index of names finds; without the hint SQLite would rather walk all images in order."""
+    """Return the query by the index of names; without the hint SQLite would walk all images in order."""
     statement = sa.select(_IMAGES).where(*filters, *_name_range(query.name_pattern))
     if query.visible_to is not None and query.visible_to.name != ADMIN:
         statement = statement.where(_visible(query.visible_to))
@@ -126,19 +127,19 @@ def _visible(account: Account) -> Condition:
     shares = SHARES_TABLE.c
     shared = sa.select(shares.image_id).where(shares.grantee.in_(sorted(names_of(account))))
     own, public = _IMAGES.c.owner == account.name, _IMAGES.c.sharing_mode == "global"
-    # as a case, or SQLite would find each side of the OR by an index of its own, whatever it is told
+    # a CASE, as SQLite would otherwise use a separate index for each side of the OR, whatever the hint
     return sa.case((own | public | _IMAGES.c.id.in_(shared), 1), else_=0) == 1
 
 
 def names_asked(query: Query) -> sa.Select[tuple[int]] | None:
-    """Return the statement for the names that begin as the pattern does; None: it begins with `*` or `?`."""
+    """Return the statement for the names with the pattern's prefix; None: it begins with `*` or `?`."""
     if not _prefix(query.name_pattern):
         return None
     return sa.select(sa.literal(1)).select_from(_IMAGES).where(*_name_range(query.name_pattern))
 
 
 def names_in_order(query: Query) -> bool:
-    """Tell whether images of the name asked for are in order by themselves: it is one name."""
+    """Tell whether the index of names gives matching images in order: the pattern is an exact name."""
     return _is_exact(query.name_pattern) and query.visible_to is None
 
 
@@ -157,9 +158,9 @@ def _prefix(pattern: str) -> str:
 
 
 def _behind(prefix: str) -> str:
-    """Return the first text that is behind all that begin so; both databases order text by code points."""
+    """Return the first text after all texts with this prefix; both databases order text by code points."""
     following = ord(prefix[-1]) + 1
-    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)  # no text has half a surrogate pair
+    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)  # skips surrogates, which no text has
 
 
 def _is_exact(pattern: str) -> bool:
@@ -167,7 +168,7 @@ def _is_exact(pattern: str) -> bool:
 
 
 def filters_of(kind: RecordKind[Record], query: Query, dialect: str) -> Iterator[Condition]:
-    """Yield what must hold for a row, whatever branch it comes from."""
+    """Yield the conditions on a row in any branch."""
     table = TABLES[kind.table]
     for field, values in query.among.items():
         if table is _IMAGES and field == "status":
@@ -181,8 +182,8 @@ def filters_of(kind: RecordKind[Record], query: Query, dialect: str) -> Iterator
 
 
 def no_other_status(column: sa.ColumnElement[object], values: Sequence[str | int]) -> Iterator[Condition]:
-    """Yield the condition for a status, if any is: a row whose status is none of ours is in every list, which names it."""
-    # "none of the others": an IN would tempt SQLite to walk each status and sort them all for every page
+    """Yield the condition for statuses, if any. A row with an unknown status is in every list, so that it is named."""
+    # NOT IN the others, as with IN SQLite would walk each status and sort them all for every page
     others = [status.value for status in ImageStatus if status.value not in values]
     if others:
         yield column.not_in(others)
@@ -209,13 +210,13 @@ def _stored_on(storage: str) -> Condition:
 
 
 def named(pattern: str, dialect: str) -> Condition:
-    """Return the condition that an image's name is as a pattern says."""
+    """Return the condition that an image's name matches a pattern."""
     column = _IMAGES.c.name
     if _is_exact(pattern):
         return column == pattern
     if (
         dialect == "sqlite"
-    ):  # its LIKE ignores case; and it must not see a range of names here, to sort a million of them
+    ):  # SQLite's LIKE ignores case; and it must see no range of names here, or it sorts a million of them
         return (column + "").op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return column.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")

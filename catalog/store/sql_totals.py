@@ -1,4 +1,4 @@
-"""Counting records by the values of fields, as SQL: what a scrape asks for is never listed."""
+"""Count records grouped by fields, as SQL, so that a scrape of metrics never lists records."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ def totals_of(
 
 
 def total_from(row: Sequence[object], by: int, sums: int) -> Total:
-    """Return what a row of that statement says. by, sums: how many fields of each were asked for."""
+    """Return the totals in a row of that statement. by, sums: number of requested fields of each."""
     records, added, ends = row[by], row[by + 1 : by + 1 + sums], row[by + 1 + sums :]
     return Total(
         group=tuple(row[:by]),

@@ -1,4 +1,4 @@
-"""Values that every database can keep: PostgreSQL knows neither NUL nor half of a surrogate pair, SQLite no time zones."""
+"""Values that every database can store: PostgreSQL has no NUL and no lone surrogates, SQLite no time zones."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -12,8 +12,8 @@ _UTC = timedelta(0)
 def storable(record: R) -> R:
     """Return the record with unstorable characters replaced by U+FFFD and moments in UTC.
 
-    The characters come from servers' error messages; a failed image must not stay Downloading because its reason
-    can't be kept. Raises ValueError for a moment without a time zone: guessing one would be worse.
+    Such characters come from servers' error messages; a failed image must not stay Downloading because its reason can't
+    be stored. Raises ValueError for a moment without a time zone: guessing one would be worse.
     """
     values = record.model_dump()
     return type(record).model_validate(_clean(values)) if _unfit(values) else record

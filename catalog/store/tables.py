@@ -1,7 +1,7 @@
-"""The tables of the catalog, derived from the records: no second definition of a field.
+"""The tables of the catalog, derived from the records, so that each field is defined once.
 
-Text, numbers, truth values and times are columns of their own, so that SQL (listings, data quality) can ask for
-them; whatever is nested is JSON. A new field needs a migration beside it: a test compares both.
+Text, numbers, booleans and times are columns, so that SQL (listings, data quality) can query them; nested values are
+JSON. A new field also needs a migration; a test compares both.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,8 @@ from catalog.store.record_kinds import IMAGE, RECORD_KINDS, RecordKind
 
 SCHEMA = "0016"  # newest revision in migrations/versions
 OLDEST = "0008"
-"""The revision whose programs may still use this schema: it stays while revisions only add, so that hosts are upgraded one by one."""
+"""Oldest revision whose programs may still use this schema. It stays while revisions only add, so that hosts can be
+upgraded one by one."""
 SHARES = "image_shares"
 PLACES = "image_places"
 LABELS = "image_labels"
@@ -30,13 +31,16 @@ Column = str | int | float | bool | datetime | list[object] | dict[str, object] 
 
 @dataclass(frozen=True)
 class Unparsed:
-    """What stands for a cell whose text is not of its column's type; no field of a record takes it. told: what it is."""
+    """Stands for a cell whose text does not fit its column's type; no field of a record accepts it.
+
+    told: the defect.
+    """
 
     told: str
 
 
 class UtcTime(sa.TypeDecorator[datetime]):
-    """A timezone-aware moment, kept as UTC; SQLite has no time zones of its own."""
+    """A timezone-aware moment, stored as UTC; SQLite has no time zones."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -50,13 +54,13 @@ class UtcTime(sa.TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Name the zone that SQLite forgot."""
+        """Add the time zone that SQLite does not store."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """Let one cell that holds no moment not end the answer that it is in."""
+        """Return `Unparsed` for an invalid cell, so that it does not end the whole result."""
         process = super().result_processor(dialect, coltype)
 
         def tolerant(value: Any) -> Any:
@@ -68,8 +72,8 @@ class UtcTime(sa.TypeDecorator[datetime]):
         return tolerant
 
 
-_JSON = sa.JSON(none_as_null=True)  # not JSONB: its dialect costs every start 40 ms, and nothing searches inside
-# byte order everywhere: a page must not depend on the language of the database
+_JSON = sa.JSON(none_as_null=True)  # not JSONB: its dialect takes 40 ms to import, and nothing searches inside
+# byte order everywhere: pages must not depend on the database's locale
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TYPES: Mapping[type, sa.types.TypeEngine[object]] = cast(
@@ -113,7 +117,7 @@ def _table(kind: RecordKind[Record]) -> sa.Table:
 
 
 def _keys_table(name: str, found_by: str) -> sa.Table:
-    """Return a table of images in the order of listings, found by something that is not a column of theirs."""
+    """Return a table of image keys in the order of listings, found by a value that is no column of images."""
     return sa.Table(
         name,
         METADATA,
@@ -127,16 +131,16 @@ def _keys_table(name: str, found_by: str) -> sa.Table:
 METADATA = sa.MetaData()
 TABLES: Mapping[str, sa.Table] = {kind.table: _table(kind) for kind in RECORD_KINDS}
 SHARES_TABLE = _keys_table(SHARES, "grantee")
-"""Whom a sharing names, so that "what does this account see" needs no look into JSON."""
+"""Grantee → shared images, so that the images visible to an account are found without reading JSON."""
 PLACES_TABLE = _keys_table(PLACES, "image_storage")
-"""Which images a storage holds: replicas know not how old an image is."""
+"""Storage → its images in the order of listings, which replicas don't give: they lack the age of the image."""
 LABELS_TABLE = _keys_table(LABELS, "label")
-"""Which images bear a label."""
+"""Label → its images."""
 LINES_TABLE = sa.Table(
     "image_lines",
     METADATA,
     sa.Column("created_at", UtcTime(), primary_key=True),
-    # an older program beside ours deletes images and knows no lines
+    # an older program deletes images without their lines
     sa.Column("image_id", _TEXT, sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     *(sa.Column(name, _TEXT, nullable=False) for name in ("words", "name", "system")),
     *(_column(IMAGE, name, IMAGE.record.model_fields[name].annotation) for name in COPIED),
@@ -147,15 +151,15 @@ LINES_TABLE = sa.Table(
     ),  # all but the words
     sqlite_with_rowid=False,
 )
-"""What lists of images are found and sorted by, see `catalog.store.lines`: narrow, and on disk in the order of lists. Where nobody looks for
-words, the index is walked alone: a third of the bytes."""
+"""Lines, by which lists of images are searched and sorted (`catalog.store.lines`): narrow, and on disk in the order of
+lists. A query without words scans only the index, a third of the bytes."""
 BEHIND_TABLE = sa.Table(
     "image_lines_behind",
     METADATA,
     sa.Column("image_id", _TEXT, sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     sqlite_with_rowid=False,
 )
-"""Images whose record was written and their line was not: by a program that knows no lines. The database notes them itself."""
+"""Notes: images whose record was written without their line, by an older program. Triggers write the notes."""
 
 
 @sa.event.listens_for(METADATA, "after_create")

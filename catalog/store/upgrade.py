@@ -1,4 +1,4 @@
-"""Upgrading the schema with alembic."""
+"""Upgrade the schema with alembic."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def revisions() -> "Config":
-    """Return where alembic finds the revisions."""
+    """Return alembic's configuration with the folders of revisions."""
     from alembic.config import Config
 
     config = Config()
@@ -22,7 +22,7 @@ def revisions() -> "Config":
 
 
 def upgrade(connection: sa.Connection, to: str = "head") -> None:
-    """Run the migrations that are missing, inside the connection's transaction."""
+    """Run the missing migrations inside the connection's transaction."""
     from alembic import command
 
     config = revisions()

@@ -1,1 +1,1 @@
-"""What lists of images are found and sorted by, and how SQL keeps it beside the records."""
+"""Lines, by which lists of images are searched and sorted, and their SQL."""

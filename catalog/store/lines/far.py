@@ -1,8 +1,9 @@
-"""A page far down a list, without sorting all that is before it: where it begins is guessed by a sample, then counted.
+"""Fetch a page far down a list without sorting everything before it: guess its start from a sample, then count.
 
-To sort lines takes three times what their walk does, and the last page in the order of a column sorts all. Ids are random, so those that
-begin alike are a sample that an index finds: it says between which two spots the page lies, give or take. What is before the first of
-them is counted, and only what lies between both is sorted. A guess that missed costs its time: then all is sorted.
+Sorting lines takes three times as long as scanning them, and the last page in the order of a column sorts all. Ids are
+random, so ids with a common prefix are a sample that an index finds. The sample gives two lines between which the page
+probably lies. The lines before the first are counted, and only those between both are sorted. A wrong guess costs its
+time, and then everything is sorted.
 """
 
 from collections.abc import Sequence
@@ -17,21 +18,21 @@ from catalog.store.protocol import Query
 from catalog.store.tables import LINES_TABLE
 
 FAR = 5000
-"""Lines before a page that are sorted with it: up to here the walk takes longer."""
+"""Up to this offset, lines before a page are sorted with it: guessing would take longer."""
 SAMPLED, SHARE = "04", 64
-"""Ids below this are the sample: one of so many."""
+"""Ids below this are the sample, one in SHARE."""
 DEVIATIONS = 3
-"""Standard deviations that a guess may be off: one of 400 is further off."""
+"""Standard deviations that a guess may be off; one in 400 guesses is further off."""
 _LINES = LINES_TABLE.c
 Cells = Sequence[object]
-"""A line's cell in the order's column, its moment and its id."""
+"""A line's cell in the sorted column, its creation moment and its id."""
 
 
 def page_of_lines(
     connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int
 ) -> Sequence[str]:
     """Return the ids of a page, see `lines_of`."""
-    if offset > FAR and order != "created_at":  # by time they lie in order
+    if offset > FAR and order != "created_at":  # lines are stored in the order of time
         found = _guessed(connection, query, order, down=down, offset=offset, limit=limit)
         if found is not None:
             return found
@@ -42,7 +43,7 @@ def page_of_lines(
 def _guessed(
     connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int
 ) -> Sequence[str] | None:
-    """Return the ids of a page that lies between the two lines of the sample where it is looked for; None where it does not."""
+    """Return the ids of a page that lies between the two guessed lines of the sample; None if it does not."""
     asked = tuple(conditions(query, connection.dialect.name))
     first, last = _around(_sample(connection, asked, order, down=down), offset, limit)
     here, before = list[Condition](), 0
@@ -55,21 +56,21 @@ def _guessed(
         here.append(_ahead(last, order, down=down))
     if before > offset:
         return None
-    # places first: words are looked for in what is left
+    # the range first: words are searched only within it
     page = sa.select(_LINES.image_id).where(*here, *asked).order_by(*ordering(order, down=down))
     found = tuple(connection.execute(page.offset(offset - before).limit(limit)).scalars())
     return found if len(found) == limit or last is None else None
 
 
 def _sample(connection: sa.Connection, asked: Sequence[Condition], order: LineOrder, *, down: bool) -> Sequence[Cells]:
-    """Return the sample in order, without rows whose moment is none."""
+    """Return the sample in order, without rows whose moment is invalid."""
     cells = sa.select(column_of(order), _LINES.created_at, _LINES.image_id).where(*asked, _LINES.image_id < SAMPLED)
     rows = connection.execute(cells.order_by(*ordering(order, down=down)))
     return [tuple(row) for row in rows if isinstance(row[1], datetime)]
 
 
 def _around(sample: Sequence[Cells], offset: int, limit: int) -> tuple[Cells | None, Cells | None]:
-    """Return the lines of a sample between which a page lies; None: it may lie before the first, or behind the last."""
+    """Return the two lines of a sample around a page; None: it may begin before the first or end after the last."""
     off = DEVIATIONS * (isqrt(offset // SHARE) + 1)
     first, last = offset // SHARE - off, (offset + limit) // SHARE + off
     begins = sample[min(first, len(sample) - 1)] if first >= 0 and sample else None
@@ -77,7 +78,7 @@ def _around(sample: Sequence[Cells], offset: int, limit: int) -> tuple[Cells | N
 
 
 def _ahead(place: Cells, order: LineOrder, *, down: bool) -> Condition:
-    """Return the condition that a line stands before another one."""
+    """Return the condition that a line comes before a place."""
     cell, created_at, image_id = place
     column = column_of(order)
     newer = sa.tuple_(_LINES.created_at, _LINES.image_id) > sa.tuple_(

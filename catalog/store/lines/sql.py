@@ -1,7 +1,7 @@
-"""Lists of images by words and in the order of a column, as SQL over their lines: one walk of a narrow table, whatever is asked for.
+"""Lists of images by words and in the order of a column, as SQL over lines: one scan of a narrow table for any query.
 
-A program that knows no lines may write beside us. The database notes the images that it writes (`NOTES` of `catalog.store.lines.triggers`): they
-are judged from their records, until somebody brings their lines up to date.
+An older program without lines may write at the same time. Triggers note the images that it writes (`NOTES` of
+`catalog.store.lines.triggers`); noted images are listed from their records until their lines are updated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,17 +25,17 @@ _LINES = LINES_TABLE.c
 _IMAGES = TABLES["images"]
 _NOTED = sa.select(BEHIND_TABLE.c.image_id)
 TOGETHER = 500
-"""Records of noted images that are in memory at once."""
+"""Most records of noted images in memory at once."""
 PLACELESS = datetime.min.replace(tzinfo=UTC)
-"""Where a row stands whose moment is none."""
+"""The position of a row whose moment is invalid."""
 
 
 def lines_of(
     query: Query, order: LineOrder, *, down: bool, offset: int, limit: int, dialect: str
 ) -> sa.Select[tuple[str]]:
-    """Return the statement for the ids of a page. What has no value is at the end; among equals the newest is first.
+    """Return the statement for the ids of a page. Images without a value come last; among equals the newest is first.
 
-    Of a query the fields of lines are asked for, and labels, storage, words and who sees; nothing else.
+    Of a query only the fields of lines, labels, storage, words and visibility are used.
     """
     statement = sa.select(_LINES.image_id).where(*conditions(query, dialect))
     return statement.order_by(*ordering(order, down=down)).offset(offset).limit(limit)
@@ -49,20 +49,20 @@ def is_behind(connection: sa.Connection) -> bool:
 def lines_beside(
     connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, offset: int, limit: int
 ) -> Sequence[str]:
-    """Return the ids of a page: of noted images as their records say, of all others by their lines.
+    """Return the ids of a page, listing noted images by their records and all others by their lines.
 
-    To who sees everything, noted rows that hold no record are behind the page, so that they are named. Costs a record for each
-    noted image besides.
+    For a viewer who sees everything, unreadable noted rows follow the page, so that they are named. Reads one record
+    for each noted image.
     """
     noted, unreadable = _noted(connection, query, order)
-    skipped = max(0, offset - len(noted))  # so many lines are before the page, wherever the noted ones stand
+    skipped = max(0, offset - len(noted))  # at least so many lines come before the page, wherever the noted images are
     lines = _spots(connection, query, order, down=down, among=slice(skipped, offset + limit))
     page = sorted_spots((*lines, *noted), order, down=down)[offset - skipped : offset - skipped + limit]
     return (*(spot.image_id for spot in page), *(error.subject.partition(":")[2] for error in unreadable))
 
 
 def _spots(connection: sa.Connection, query: Query, order: LineOrder, *, down: bool, among: slice) -> Iterator[Spot]:
-    """Return where images stand that are not noted, a part of them."""
+    """Return the positions of images that are not noted, for a range of them."""
     statement = sa.select(column_of(order), _LINES.created_at, _LINES.image_id).where(_LINES.image_id.not_in(_NOTED))
     statement = statement.where(*conditions(query, connection.dialect.name))
     statement = statement.order_by(*ordering(order, down=down)).slice(among.start, among.stop)
@@ -71,7 +71,7 @@ def _spots(connection: sa.Connection, query: Query, order: LineOrder, *, down: b
 
 
 def _noted(connection: sa.Connection, query: Query, order: LineOrder) -> tuple[list[Spot], Sequence[RecordUnreadable]]:
-    """Return where the noted images stand of whose records all holds; and those rows that hold none."""
+    """Return the positions of the noted images whose records match, and the unreadable rows."""
     by_columns = filters_of(IMAGE, replace(query, labels=()), connection.dialect.name)
     statement = sa.select(_IMAGES).where(_IMAGES.c.id.in_(_NOTED), *by_columns)
     rows = connection.execute(statement, execution_options={"yield_per": TOGETHER})
@@ -101,10 +101,10 @@ def _first_storages(connection: sa.Connection, order: LineOrder) -> dict[str, st
 
 
 def take_in(connection: sa.Connection, most: int) -> int:
-    """Bring the lines of at most so many noted images up to date; return of how many. One that is being written waits for later."""
+    """Update the lines of up to `most` noted images; return how many. Images being written right now are skipped."""
     notes = _NOTED.limit(most).with_for_update(
         skip_locked=True
-    )  # locked before records are read: no later one is missed
+    )  # locked before the records are read: no later write is missed
     ids = tuple(connection.execute(notes).scalars())
     if not ids:
         return 0
@@ -117,7 +117,7 @@ def take_in(connection: sa.Connection, most: int) -> int:
 
 
 def _take_in_unreadable(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Let lists name rows that hold no record: by name and id, with the columns as they are."""
+    """Write lines for unreadable rows, with name, id and the raw columns, so that lists name them."""
     if not ids:
         return
     image = _IMAGES.c
@@ -136,7 +136,7 @@ def _take_in_unreadable(connection: sa.Connection, ids: Sequence[str]) -> None:
 
 
 def enlist(connection: sa.Connection, images: Sequence[Image]) -> None:
-    """Write what images are found by that were just written; nothing is behind of them."""
+    """Write the lines, shares and labels of just written images and remove their notes."""
     places = [(image, {"image_id": image.id, "created_at": image.created_at}) for image in images]
     rows_of: dict[sa.Table, list[dict[str, object]]] = {
         LINES_TABLE: [line_of(image) for image in images],
@@ -144,19 +144,19 @@ def enlist(connection: sa.Connection, images: Sequence[Image]) -> None:
         LABELS_TABLE: [{"label": label, **place} for image, place in places for label in sorted(set(image.labels))],
     }
     for table, rows in rows_of.items():
-        if rows:  # a single one by itself: as one of many it would cost a round trip more
+        if rows:  # a single row is passed by itself: in a list it would cost one more round trip
             connection.execute(sa.insert(table), rows if len(rows) > 1 else rows[0])
     connection.execute(sa.delete(BEHIND_TABLE).where(BEHIND_TABLE.c.image_id.in_([image.id for image in images])))
 
 
 def unlist(connection: sa.Connection, image_ids: Sequence[str]) -> None:
-    """Take away what images are found by."""
+    """Delete the lines, shares and labels of images."""
     for table in (SHARES_TABLE, LABELS_TABLE, LINES_TABLE):
         connection.execute(sa.delete(table).where(table.c.image_id.in_(image_ids)))
 
 
 def ordering(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[object]]:
-    """Return what lines are sorted by."""
+    """Return the sort expressions of lines."""
     newest = (_LINES.created_at.desc(), _LINES.image_id.desc())
     if order == "created_at":
         return newest if down else (_LINES.created_at.asc(), _LINES.image_id.asc())
@@ -165,17 +165,17 @@ def ordering(order: LineOrder, *, down: bool) -> Sequence[sa.ColumnElement[objec
 
 
 def column_of(order: LineOrder) -> sa.ColumnElement[object]:
-    """Return what has an order's value."""
+    """Return the column of an order."""
     return _LINES.storage if order == "image_storages" else _LINES[order]
 
 
 def is_nothing(column: sa.ColumnElement[object]) -> Condition:
-    """Return the condition that there is no value."""
+    """Return the condition that a column has no value."""
     return column.is_(None) | (sa.cast(column, sa.Text) == "")
 
 
 def conditions(query: Query, dialect: str) -> Iterator[Condition]:
-    """Yield what must hold for a line."""
+    """Yield the conditions on a line."""
     for field, values in query.among.items():
         yield from _among(field, values)
     place = sa.func.instr if dialect == "sqlite" else sa.func.strpos

@@ -1,4 +1,4 @@
-"""What the database itself does beside the writing of images, by dialect: no program can forget it, and an older one need not know it."""
+"""Triggers that keep lines current, by dialect: no program can forget them, and older ones need not know them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ BEGIN
     ON CONFLICT (image_id) DO UPDATE SET image_id = EXCLUDED.image_id;
     RETURN NULL;
 END $$
-"""  # a note that is there is locked: who takes it away waits for what is being written
+"""  # an existing note is locked: its removal waits for the writing transaction
 _POSTGRESQL_NOTING = """
 CREATE TRIGGER image_lines_behind AFTER INSERT OR UPDATE ON images
 FOR EACH ROW EXECUTE FUNCTION note_image_line_behind()
@@ -24,7 +24,8 @@ NOTES: Mapping[str, Sequence[str]] = {
     "sqlite": [_SQLITE_NOTE.format(event=event) for event in ("INSERT", "UPDATE")],
     "postgresql": [_POSTGRESQL_NOTE, _POSTGRESQL_NOTING],
 }
-"""What makes the notes, by dialect; the same as in revision 0014. A revision that makes the table of images anew makes them anew."""
+"""Triggers that write notes, by dialect, as in revision 0014. A revision that recreates the table `images` must
+recreate them."""
 _FIRST = "(SELECT min(image_storage) FROM image_places WHERE image_places.image_id = {of}.image_id)"
 _SQLITE_PLACE = """
 CREATE TRIGGER image_lines_storage_{event} AFTER {event} ON image_places BEGIN
@@ -69,4 +70,4 @@ KEEPING: Mapping[str, Sequence[str]] = {
         _POSTGRESQL_LINE.format(first=_FIRST.format(of="NEW")), _POSTGRESQL_LINES,
     ],
 }  # fmt: skip
-"""What keeps the first storage of lines, by dialect; the same as in revision 0016."""
+"""Triggers that maintain the first storage of lines, by dialect, as in revision 0016."""
