@@ -1,4 +1,4 @@
-"""Put every operation's deployment on the server: `python -m deployments.apply`. Safe to repeat."""
+"""Create or update every operation's deployment on the server: `python -m deployments.apply`. Safe to repeat."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ JOB_TEMPLATE = {
     "job_configuration": {"env": f"{{{{ {_PLACEHOLDER} }}}}"},
     "variables": {
         "type": "object",
-        "properties": {_PLACEHOLDER: {"not": {}, "title": "Nothing to choose here"}},  # Prefect wants it named
+        "properties": {_PLACEHOLDER: {"not": {}, "title": "Nothing to choose here"}},  # Prefect requires a title
         "additionalProperties": False,
     },
 }

@@ -11,7 +11,7 @@ from deployments.definitions import POOL, ROOT, DeploymentDefinition, definition
 from flows.registry import OPERATIONS, Operation
 
 SHARED = ("ChangingRequest", "ImagesRequest", "Request")
-"""What `flows.requests` exports besides the requests of flows."""
+"""Names that `flows.requests` exports besides the requests of flows."""
 
 
 def flow_names() -> str:

@@ -6,7 +6,7 @@ from catalog.records import Record
 
 
 class ImageFacts(Record):
-    """One row: what was declared beside what was measured. Sizes in bytes, digests bare hex."""
+    """One row with declared and measured values. Sizes in bytes, digests bare hex."""
 
     image_id: str
     name: str

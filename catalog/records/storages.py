@@ -20,7 +20,7 @@ class Capacity(Record):
 
 
 class ImageStorage(Record):
-    """Where images are kept: an ImageStore (chips) or a Ceph pool."""
+    """A storage for images: an ImageStore (chips) or a Ceph pool."""
 
     name: str
     kind: StorageKind

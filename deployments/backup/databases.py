@@ -54,7 +54,7 @@ class Sqlite:
         return self.path.exists()
 
     def dump(self, file: Path) -> None:
-        """Copy all pages as of one moment while others write, then prove the copy."""
+        """Copy all pages as of one moment while others write, then verify the copy."""
         read_only = f"{self.path.absolute().as_uri()}?mode=ro"
         try:
             with closing(sqlite3.connect(read_only, uri=True)) as source, closing(sqlite3.connect(file)) as copy:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# oidc_provider.sh: install the OpenID Connect provider of the tests, as its lock has it. Without npm, or a way to it, its tests are skipped.
+# oidc_provider.sh: install the tests' OpenID Connect provider from its lock file. Without npm, or network access to it, its tests are skipped.
 set -eu
 cd "$(dirname "$0")/../.."
 from=tests/services/oidc_provider

@@ -49,7 +49,7 @@ class LogReading(Listing):
         return max((event.at for event in self.events(subject=BACKUP)), default=None)
 
     def snapshot(self, at: datetime | None = None) -> Snapshot:
-        """Return everything the catalog knew at a moment (inclusive; None: now), from the event log alone.
+        """Return the catalog at a moment (inclusive; None: now), from the event log alone.
 
         It is a lazy view: records are read on access.
         """

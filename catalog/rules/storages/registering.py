@@ -66,7 +66,7 @@ def require_same_place(known: Storage, after: Storage, shown: str) -> None:
 
 
 def what_is_done(known: Storage | None, record: Storage, changes: Sequence[Action]) -> str:
-    """Return the beginning of a plan's summary. changes: what `changed_fields` returned."""
+    """Return the beginning of a plan's summary. changes: those of `changed_fields`."""
     if known is None:
         return f"register {record.name} ({record.kind})"
     if not changes:

@@ -1,4 +1,4 @@
-"""The catalog as it begins."""
+"""The initial schema of the catalog."""
 
 import sqlalchemy as sa
 from alembic import op
