@@ -1,4 +1,4 @@
-"""Make a backup: Prefect's database first, then the catalog, so that the catalog has the images of all completed runs."""
+"""Make a backup: Prefect's database first, then the catalog, which then has the images of all completed runs."""
 
 import hashlib
 import json
