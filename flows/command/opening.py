@@ -10,10 +10,11 @@ from catalog.records import Record
 from flows.client.errors import NotOffered
 from flows.command.afar.chosen import service
 from flows.command.output import print_json, print_table
-from flows.command.reader import Reader
 
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
+    from flows.client.reading import ServiceReading
+    from flows.command.here.reading import CatalogReading
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")]
 ImageId = Annotated[str, Parameter(help="Id of the image.")]
@@ -26,8 +27,8 @@ Output = Annotated[
 
 
 @contextmanager
-def opened() -> Iterator[Reader]:
-    """Open what is asked: the service that is named, else this host's catalog."""
+def opened() -> "Iterator[CatalogReading | ServiceReading]":
+    """Open what is asked: the service that is named, else this host's catalog. Both answer the same calls in the same records."""
     if asked := service():
         with asked as client:
             yield client

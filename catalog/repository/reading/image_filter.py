@@ -24,7 +24,7 @@ class ImageFilter(TypedDict, total=False):
     previous page, or its place. limit: most images.
     """
 
-    status: str | tuple[str, ...]
+    status: str | tuple[str, ...] | None
     name_pattern: str
     owner: str | None
     account: str | None
@@ -55,7 +55,7 @@ def query_of(wanted: ImageFilter, viewer: Account | None) -> Query:
         raise InvalidRequest("limit", limit, "0 or more; leave it out for all")
     among = {name: (value,) for name, value in wanted.items() if name in EQUAL and isinstance(value, str | int)}
     return Query(
-        among={**among, "status": _statuses(wanted.get("status", AVAILABLE))},
+        among={**among, "status": _statuses(wanted.get("status"))},
         name_pattern=wanted.get("name_pattern", "*"),
         changed_since=wanted.get("changed_since"),
         expired_at=wanted.get("expired_at"),
@@ -71,8 +71,8 @@ def _require_known(wanted: Mapping[str, object]) -> None:
         raise TypeError(f"images() has no parameter {name!r}; it has {', '.join(ImageFilter.__annotations__)}")
 
 
-def _statuses(status: str | tuple[str, ...]) -> tuple[str, ...]:
-    given = (status,) if isinstance(status, str) else status
+def _statuses(status: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    given = AVAILABLE if status is None else (status,) if isinstance(status, str) else status
     known = tuple(s.value for s in ImageStatus)
     for one in given:
         if one not in known:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from catalog import open_catalog
 from catalog.errors import InvalidRequest, RecordsUnreadable
@@ -30,7 +30,7 @@ from catalog.records import (
     Watch,
     Webhook,
 )
-from catalog.repository.reading.image_filter import AVAILABLE
+from catalog.repository.reading.image_filter import ImageFilter
 from catalog.repository.reading.visibility import AccountView, seen_events
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.settings import load_settings
@@ -58,35 +58,16 @@ def reading_here() -> "Iterator[CatalogReading]":
 
 
 class CatalogReading:
-    """Reads an open catalog. account: only what it sees; None: everything."""
+    """Reads an open catalog, as `flows.client.reading` does a service. account: only what it sees; None: everything."""
 
     def __init__(self, catalog: "Catalog") -> None:
         self.catalog = catalog
 
-    def images(
-        self,
-        *,
-        status: str | None = None,
-        name_pattern: str = "*",
-        owner: str | None = None,
-        account: str | None = None,
-        image_storage: str | None = None,
-        deprecated: bool | None = None,
-        family: str | None = None,
-        os: str | None = None,
-        build_version: str | None = None,
-        cpu_architecture: str | None = None,
-        labels: tuple[str, ...] = (),
-        limit: int | None = None,
-    ) -> Iterable[Image]:
-        """List images, newest first."""
-        if image_storage is not None:
-            self.catalog.image_storage(image_storage)
-        return self.catalog.images(
-            status=status or AVAILABLE, name_pattern=name_pattern, owner=owner, account=account,
-            image_storage=image_storage, deprecated=deprecated, family=family, os=os, build_version=build_version,
-            cpu_architecture=cpu_architecture, labels=labels, limit=limit,
-        )  # fmt: skip
+    def images(self, **wanted: Unpack[ImageFilter]) -> Iterable[Image]:
+        """List images, newest first. Raises StorageNotFound."""
+        if (storage := wanted.get("image_storage")) is not None:
+            self.catalog.image_storage(storage)
+        return self.catalog.images(**wanted)
 
     def image(self, image_id: str, *, account: str | None = None) -> Image:
         """Show an image."""
