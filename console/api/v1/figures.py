@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from catalog.errors import InvalidRequest, OtherAccount
 from catalog.log.difference import Difference
 from catalog.log.lineage import statement
-from catalog.records import Account, Deferred, Delivery, Host, SignedIn, Usage, Webhook
+from catalog.records import Delivery, Host, SignedIn, Usage
 from catalog.rules.accounts.roles import require, sees_as
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.settings import Settings
@@ -41,62 +41,36 @@ class AskedDeliveries(Asked):
     status: Literal["Pending", "Delivered", "Failed"] | None = None
 
 
-def _everything(_visibility: Visibility, _record: object) -> bool:
-    return True
+def _hosts(visibility: Visibility, _asked: Asked, after: Place | None) -> Iterator[Host]:
+    return (host for host in visibility.catalog.hosts() if after is None or host.name > str(after[0]))
 
 
-@router.get("/hosts")
-async def hosts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Host]:
-    """List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs."""
-    require(who, "administer", "list hosts")
-
-    def found(visibility: Visibility, after: Place | None) -> Iterator[Host]:
-        return (host for host in visibility.catalog.hosts() if after is None or host.name > str(after[0]))
-
-    return await catalogs(listing, settings, who, asked, record_kinds.HOST, found, _everything)
+def _deliveries(visibility: Visibility, asked: AskedDeliveries, after: Place | None) -> Iterator[Delivery]:
+    if asked.webhook is not None:
+        visibility.catalog.webhook(asked.webhook)
+    return visibility.catalog.listed(record_kinds.DELIVERY, after, **asked.fields())
 
 
-@router.get("/pending")
-async def pending(asked: Annotated[AskedPending, Query()], who: Who, settings: Here) -> Page[Deferred]:
-    """List work that could not be done yet and is tried again, with the reason."""
-    require(who, "administer", "list what waits")
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.DEFERRED,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.DEFERRED, after, storage=asked.storage), _everything,
-    )  # fmt: skip
-
-
-@router.get("/accounts")
-async def accounts(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Account]:
-    """List the accounts that something is configured for; what is null is as the whole system is set."""
-    require(who, "administer", "list accounts")
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.ACCOUNT,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.ACCOUNT, after), _everything,
-    )  # fmt: skip
-
-
-@router.get("/webhooks")
-async def webhooks(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Webhook]:
-    """List who is told of events, by name."""
-    require(who, "administer", "list webhooks")
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.WEBHOOK,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.WEBHOOK, after), _everything,
-    )  # fmt: skip
-
-
-@router.get("/deliveries")
-async def deliveries(asked: Annotated[AskedDeliveries, Query()], who: Who, settings: Here) -> Page[Delivery]:
-    """List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first."""
-    require(who, "administer", "list deliveries")
-
-    def found(visibility: Visibility, after: Place | None) -> Iterator[Delivery]:
-        if asked.webhook is not None:
-            visibility.catalog.webhook(asked.webhook)
-        return visibility.catalog.listed(record_kinds.DELIVERY, after, webhook=asked.webhook, status=asked.status)
-
-    return await catalogs(listing, settings, who, asked, record_kinds.DELIVERY, found, _everything)
+listing(
+    router, "hosts", "List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs.",
+    record_kinds.HOST, Asked, administers="list hosts", found=_hosts,
+)  # fmt: skip
+listing(
+    router, "pending", "List work that could not be done yet and is tried again, with the reason.",
+    record_kinds.DEFERRED, AskedPending, administers="list what waits",
+)  # fmt: skip
+listing(
+    router, "accounts", "List the accounts that something is configured for; what is null is as the whole system is set.",
+    record_kinds.ACCOUNT, Asked, administers="list accounts",
+)  # fmt: skip
+listing(
+    router, "webhooks", "List who is told of events, by name.", record_kinds.WEBHOOK, Asked, administers="list webhooks"
+)
+listing(
+    router, "deliveries",
+    "List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first.",
+    record_kinds.DELIVERY, AskedDeliveries, administers="list deliveries", found=_deliveries,
+)  # fmt: skip
 
 
 @router.get("/usage")

@@ -1,6 +1,6 @@
 """Reading: the records that the commands print with `--json`, in pages. What an identity may not see does not exist for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query
@@ -11,11 +11,9 @@ from catalog.records import (
     Architecture,
     Event,
     ExportedImage,
-    Family,
     Image,
     ImageFormat,
     ImageStatus,
-    ImageStorage,
     ImageType,
     Leftover,
     Promotion,
@@ -25,17 +23,18 @@ from catalog.records import (
     Volume,
     Watch,
 )
-from catalog.repository.reading.image_filter import AVAILABLE
+from catalog.rules.accounts.roles import require
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.settings import Settings
 from catalog.store import record_kinds
 from catalog.store.record_kinds import Place, RecordKind
-from console.api.v1.pages import MOST, USUAL, Page, cursors, cut
+from console.api.v1.pages import MOST, USUAL, Cursors, Page, cursors, cut
 from console.api.v1.signing import Here, Who, opened
 from console.thread_pools import catalogs
 from console.visibility import Visibility, storage_as_seen
 
 router = APIRouter(tags=["Reading"])
+A = TypeVar("A", bound="Asked")
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 PLAIN = r"^[^\x00]*$"
@@ -53,6 +52,10 @@ class Asked(BaseModel):
     )
     limit: int = Field(USUAL, ge=1, le=MOST, description="Most items of a page.")
     cursor: str | None = Field(None, max_length=4096, description="The `next` of the page before.")
+
+    def fields(self) -> Mapping[str, str | None]:
+        """Return the fields of records that are asked for beyond that."""
+        return self.model_dump(exclude=set(Asked.model_fields))
 
 
 class AskedImages(Asked):
@@ -101,28 +104,49 @@ class AskedPromotions(AskedWatches):
     arch: Architecture | None = None
 
 
-Found = Callable[[Visibility, Place | None], Iterator[R]]
-
-
 def listing(
-    settings: Settings,
-    who: SignedIn,
-    asked: Asked,
+    router: APIRouter,
+    name: str,
+    about: str,
     kind: RecordKind[R],
-    found: Found[R],
-    seen: Callable[[Visibility, R], bool],
+    asked_of: type[A],
+    *,
+    path: str = "",
+    administers: str = "",
+    found: Callable[[Visibility, A, Place | None], Iterator[R]] | None = None,
+    seen: Callable[[Visibility, R], bool] = lambda _visibility, _record: True,
     shown: Callable[[SignedIn, R], R] = lambda _who, record: record,
-) -> Page[R]:
-    """Return a page. found: what there is from a place on; seen: what of it whoever asks sees; shown: how they see it."""
+) -> None:
+    """Add a listing to a router, below its name or another path.
+
+    administers: what only an administrator does; found: what there is from a place on, left out: what has the fields
+    that are asked for; seen: what of it whoever asks sees; shown: how they see it.
+    """
+
+    def page(settings: Settings, who: SignedIn, asked: A) -> Page[R]:
+        ours = _cursors(settings, who, asked, kind.table)
+        place = ours.read(asked.cursor)
+        with opened(settings, who) as catalog:
+            visibility = Visibility(catalog, who, asked.account)
+            there = found(visibility, asked, place) if found else catalog.listed(kind, place, **asked.fields())
+            items, end = cut(there, lambda record: seen(visibility, record), asked.limit, kind)
+        return Page(items=tuple(shown(who, item) for item in items), next=ours.write(end) if end else None)
+
+    async def ask(asked: A, who: Who, settings: Here) -> Page[R]:
+        if administers:
+            require(who, "administer", administers)
+        return await catalogs(page, settings, who, asked)
+
+    ask.__annotations__["asked"] = Annotated[asked_of, Query()]
+    answer = Page.__class_getitem__(kind.record)
+    router.add_api_route(f"/{path or name}", ask, name=name, description=about, response_model=answer)
+
+
+def _cursors(settings: Settings, who: SignedIn, asked: Asked, table: str) -> Cursors:
+    """Return the cursors of a listing for whoever asks. Raises OtherAccount where they ask with the eyes of another."""
     if asked.account is not None and who.identity.role != ADMIN and asked.account != who.identity.account:
         raise OtherAccount(who.identity.name, asked.account, who.identity.account)
-    filters = asked.model_dump_json(exclude={"cursor", "limit"})
-    ours = cursors(settings, kind.table, filters, who.identity.name)
-    place = ours.read(asked.cursor)
-    with opened(settings, who) as catalog:
-        visibility = Visibility(catalog, who, asked.account)
-        items, end = cut(found(visibility, place), lambda record: seen(visibility, record), asked.limit, kind)
-    return Page(items=tuple(shown(who, item) for item in items), next=ours.write(end) if end else None)
+    return cursors(settings, table, asked.model_dump_json(exclude={"cursor", "limit"}), who.identity.name)
 
 
 def one(settings: Settings, who: SignedIn, find: Callable[[Visibility], T]) -> T:
@@ -131,21 +155,76 @@ def one(settings: Settings, who: SignedIn, find: Callable[[Visibility], T]) -> T
         return find(Visibility(catalog, who))
 
 
-@router.get("/images")
-async def images(asked: Annotated[AskedImages, Query()], who: Who, settings: Here) -> Page[Image]:
-    """List images, newest first."""
+def _images(visibility: Visibility, asked: AskedImages, after: Place | None) -> Iterator[Image]:
+    if asked.image_storage is not None:
+        visibility.catalog.image_storage(asked.image_storage)
+    return visibility.catalog.images(
+        status=asked.status or None, name_pattern=asked.name_pattern, owner=asked.owner, account=visibility.account,
+        image_storage=asked.image_storage, image_type=asked.image_type, family=asked.family, format=asked.format,
+        deprecated=asked.deprecated, changed_since=asked.changed_since, os=asked.os, build_version=asked.version,
+        cpu_architecture=asked.arch, labels=asked.label, after=after,
+    )  # fmt: skip
 
-    def found(visibility: Visibility, after: Place | None) -> Iterator[Image]:
-        if asked.image_storage is not None:
-            visibility.catalog.image_storage(asked.image_storage)
-        return visibility.catalog.images(
-            status=asked.status or AVAILABLE, name_pattern=asked.name_pattern, owner=asked.owner, account=visibility.account,
-            image_storage=asked.image_storage, image_type=asked.image_type, family=asked.family, format=asked.format,
-            deprecated=asked.deprecated, changed_since=asked.changed_since, os=asked.os, build_version=asked.version,
-            cpu_architecture=asked.arch, labels=asked.label, after=after,
-        )  # fmt: skip
 
-    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Visibility.sees)
+def _binned(visibility: Visibility, _asked: Asked, after: Place | None) -> Iterator[Image]:
+    return visibility.catalog.images(status=ImageStatus.DELETED, account=visibility.account, after=after)
+
+
+def _events(visibility: Visibility, asked: AskedEvents, after: Place | None) -> Iterator[Event]:
+    after = after or ((asked.since,) if asked.since else None)
+    return visibility.catalog.listed(record_kinds.EVENT, after, image_id=asked.image_id)
+
+
+def _promotions(visibility: Visibility, asked: AskedPromotions, after: Place | None) -> Iterator[Promotion]:
+    return visibility.catalog.listed(record_kinds.PROMOTION, after, family=asked.family, cpu_architecture=asked.arch)
+
+
+def _of_image(visibility: Visibility, record: ExportedImage | Leftover | Event) -> bool:
+    return visibility.of(record.image_id)
+
+
+def _of_family(visibility: Visibility, record: Watch | Promotion) -> bool:
+    return visibility.sees_family(record.family)
+
+
+listing(
+    router, "images", "List images, newest first.", record_kinds.IMAGE, AskedImages, found=_images, seen=Visibility.sees
+)
+listing(
+    router, "recycle_bin", "List the recycle bin, newest image first.", record_kinds.IMAGE, Asked,
+    path="bin", found=_binned, seen=Visibility.sees,
+)  # fmt: skip
+listing(router, "exports", "List exported images, newest first.", record_kinds.EXPORT, AskedOfImage, seen=_of_image)
+listing(
+    router, "leftovers", "List what changes of storage left on their sources, newest first.",
+    record_kinds.LEFTOVER, AskedOfImage, seen=_of_image,
+)  # fmt: skip
+listing(
+    router, "storages", "List image storages by name; under which name their credentials are kept, administrators see.",
+    record_kinds.IMAGE_STORAGE, Asked, shown=storage_as_seen,
+)  # fmt: skip
+listing(
+    router, "volumes", "List volumes, newest first: one's account's own.", record_kinds.VOLUME, AskedOfImage,
+    seen=lambda visibility, volume: visibility.owns(volume.owner, volume.image_id),
+)  # fmt: skip
+listing(
+    router, "events",
+    "List the event log, oldest first: a feed that goes on with `since`, the last sequence number that was read.",
+    record_kinds.EVENT, AskedEvents, found=_events, seen=_of_image,
+)  # fmt: skip
+listing(
+    router, "families", "List families and their rules by name: those that a token's scope leaves.",
+    record_kinds.FAMILY, Asked, seen=lambda visibility, family: visibility.sees_family(family.name),
+)  # fmt: skip
+listing(
+    router, "watches", "List what is watched for new builds, by name: of the families that a token's scope leaves.",
+    record_kinds.WATCH, AskedWatches, seen=_of_family,
+)  # fmt: skip
+listing(
+    router, "promotions",
+    "List what families promoted and went back from, the oldest first: of those that a token's scope leaves.",
+    record_kinds.PROMOTION, AskedPromotions, found=_promotions, seen=_of_family,
+)  # fmt: skip
 
 
 @router.get("/images/{image_id}")
@@ -164,110 +243,16 @@ async def replicas(image_id: Id, who: Who, settings: Here) -> Page[Replica]:
     return Page(items=await catalogs(one, settings, who, found))
 
 
-@router.get("/bin")
-async def recycle_bin(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Image]:
-    """List the recycle bin, newest image first."""
-
-    def found(visibility: Visibility, after: Place | None) -> Iterator[Image]:
-        return visibility.catalog.images(status=ImageStatus.DELETED, account=visibility.account, after=after)
-
-    return await catalogs(listing, settings, who, asked, record_kinds.IMAGE, found, Visibility.sees)
-
-
-@router.get("/exports")
-async def exports(asked: Annotated[AskedOfImage, Query()], who: Who, settings: Here) -> Page[ExportedImage]:
-    """List exported images, newest first."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.EXPORT,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.EXPORT, after, image_id=asked.image_id),
-        lambda visibility, export: visibility.of(export.image_id),
-    )  # fmt: skip
-
-
 @router.get("/exports/{export_id}")
 async def export(export_id: Id, who: Who, settings: Here) -> ExportedImage:
     """Show an exported image."""
     return await catalogs(one, settings, who, lambda visibility: visibility.export(export_id))
 
 
-@router.get("/leftovers")
-async def leftovers(asked: Annotated[AskedOfImage, Query()], who: Who, settings: Here) -> Page[Leftover]:
-    """List what changes of storage left on their sources, newest first."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.LEFTOVER,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.LEFTOVER, after, image_id=asked.image_id),
-        lambda visibility, left: visibility.of(left.image_id),
-    )  # fmt: skip
-
-
-@router.get("/storages")
-async def storages(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[ImageStorage]:
-    """List image storages by name; under which name their credentials are kept, administrators see."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.IMAGE_STORAGE,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.IMAGE_STORAGE, after), lambda _visibility, _storage: True,
-        storage_as_seen,
-    )  # fmt: skip
-
-
-@router.get("/volumes")
-async def volumes(asked: Annotated[AskedOfImage, Query()], who: Who, settings: Here) -> Page[Volume]:
-    """List volumes, newest first: one's account's own."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.VOLUME,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.VOLUME, after, image_id=asked.image_id),
-        lambda visibility, volume: visibility.owns(volume.owner, volume.image_id),
-    )  # fmt: skip
-
-
 @router.get("/volumes/{volume_id}")
 async def volume(volume_id: Id, who: Who, settings: Here) -> Volume:
     """Show a volume."""
     return await catalogs(one, settings, who, lambda visibility: visibility.volume(volume_id))
-
-
-@router.get("/events")
-async def events(asked: Annotated[AskedEvents, Query()], who: Who, settings: Here) -> Page[Event]:
-    """List the event log, oldest first: a feed that goes on with `since`, the last sequence number that was read."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.EVENT,
-        lambda visibility, after: visibility.catalog.listed(
-            record_kinds.EVENT, after or ((asked.since,) if asked.since else None), image_id=asked.image_id
-        ),
-        lambda visibility, event: visibility.of(event.image_id),
-    )  # fmt: skip
-
-
-@router.get("/families")
-async def families(asked: Annotated[Asked, Query()], who: Who, settings: Here) -> Page[Family]:
-    """List families and their rules by name: those that a token's scope leaves."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.FAMILY,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.FAMILY, after),
-        lambda visibility, family: visibility.sees_family(family.name),
-    )  # fmt: skip
-
-
-@router.get("/watches")
-async def watches(asked: Annotated[AskedWatches, Query()], who: Who, settings: Here) -> Page[Watch]:
-    """List what is watched for new builds, by name: of the families that a token's scope leaves."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.WATCH,
-        lambda visibility, after: visibility.catalog.listed(record_kinds.WATCH, after, family=asked.family),
-        lambda visibility, watch: visibility.sees_family(watch.family),
-    )  # fmt: skip
-
-
-@router.get("/promotions")
-async def promotions(asked: Annotated[AskedPromotions, Query()], who: Who, settings: Here) -> Page[Promotion]:
-    """List what families promoted and went back from, the oldest first: of those that a token's scope leaves."""
-    return await catalogs(
-        listing, settings, who, asked, record_kinds.PROMOTION,
-        lambda visibility, after: visibility.catalog.listed(
-            record_kinds.PROMOTION, after, family=asked.family, cpu_architecture=asked.arch
-        ),
-        lambda visibility, promotion: visibility.sees_family(promotion.family),
-    )  # fmt: skip
 
 
 @router.get("/families/{family}/latest")

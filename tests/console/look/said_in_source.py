@@ -127,9 +127,12 @@ class Source:
         )
 
     def _given(self, name: str, scope: Scope) -> set[str]:
-        """Return what callers give for a parameter; a value where it stands in an f-string."""
+        """Return what callers give for a parameter, be it of a function around; a value where it stands in an f-string."""
         names = [a.arg for a in (*scope.function.args.posonlyargs, *scope.function.args.args)] if scope.function else []
         only = [a.arg for a in scope.function.args.kwonlyargs] if scope.function else []
+        around = scope.module.inside.get(id(scope.function))
+        if around is not None and name not in (*names, *only):
+            return self._given(name, replace(scope, function=around))
         asked = f"{name} of {scope.function.name}" if scope.function else ""
         if scope.within or scope.function is None or name not in (*names, *only) or asked in scope.seen:
             return {VALUE}
