@@ -1,8 +1,10 @@
 """Small documents over HTTP, fetched only if they changed (RFC 9110, section 13), under the limits of sources."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from catalog.errors import SourceForbidden, TransferInterrupted
 from catalog.settings import Settings
@@ -55,23 +57,26 @@ class Document(Head):
 
 
 NEW = Known()
+H = TypeVar("H", bound=Head)
 
 
 def fetch(url: str, settings: Settings, most_bytes: int, known: Known = NEW) -> Document | None:
     """Return a document, None if it is the known one. Raises as sources do; SourceForbidden for a larger one."""
-    parsed = parse_url(url)
-    answer = _ask(parsed, settings, known)
-    with closing(answer.wire):
-        if answer.status == UNCHANGED and known != NEW:
-            return None
-        if answer.status not in WHOLE:
-            raise refusal(answer, parsed.masked)
-        data = _body(answer, settings, parsed.masked, most_bytes)
+
+    def whole(answer: Answer, masked: str) -> Document:
+        data = _body(answer, settings, masked, most_bytes)
         return Document(answer.url, _known(answer), len(data), data)
+
+    return _asked(url, settings, known, whole)
 
 
 def look(url: str, settings: Settings, known: Known = NEW) -> Head | None:
     """Return a server's description of a file, None if it is the known one. No body is read."""
+    return _asked(url, settings, known, lambda answer, _: Head(answer.url, _known(answer), length(answer)))
+
+
+def _asked(url: str, settings: Settings, known: Known, read: Callable[[Answer, str], H]) -> H | None:
+    """Return what is read of an answer, None where nothing changed. read: given the answer and the URL without secrets."""
     parsed = parse_url(url)
     answer = _ask(parsed, settings, known)
     with closing(answer.wire):
@@ -80,10 +85,9 @@ def look(url: str, settings: Settings, known: Known = NEW) -> Head | None:
         if answer.status not in WHOLE:
             raise refusal(answer, parsed.masked)
         try:
-            size = length(answer)
+            return read(answer, parsed.masked)
         except Broken as error:
             raise TransferInterrupted(parsed.masked, 0, str(error)) from error
-        return Head(answer.url, _known(answer), size)
 
 
 def _ask(url: SourceUrl, settings: Settings, known: Known) -> Answer:
@@ -93,10 +97,7 @@ def _ask(url: SourceUrl, settings: Settings, known: Known) -> Answer:
 
 
 def _body(answer: Answer, settings: Settings, masked: str, most_bytes: int) -> bytes:
-    try:
-        body = body_of(answer)
-    except Broken as error:
-        raise TransferInterrupted(masked, 0, str(error)) from error
+    body = body_of(answer)
     stream, _ = decoded(HttpStream(answer, body, 0, body.length, settings, masked), answer, 0, settings, masked)
     data = read_up_to(stream, most_bytes + 1)
     if len(data) > most_bytes:
