@@ -7,9 +7,9 @@ from catalog.log import events
 from catalog.records import Action, Family, Plan
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.promotion.families import check_family
-from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.setting import known_one, one_step, whose_and_when
 from tasks.runtime.task import task
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from catalog.errors import ImageNotFound, InvalidRequest
+from catalog.errors import InvalidRequest
 from catalog.log import events
 from catalog.records import Action, Channel, Image, Plan, Promotion
 from catalog.rules.accounts.sharing import require_admin
@@ -107,8 +107,5 @@ def _stands(catalog: "Reading", channel: Channel) -> tuple[str, ...]:
 
 
 def _usable(catalog: "Reading", image_id: str) -> Image | None:
-    try:
-        image = catalog.image(image_id)
-    except ImageNotFound:
-        return None
-    return None if why_not(image) else image
+    image = known_image(catalog, image_id)
+    return None if image is None or why_not(image) else image

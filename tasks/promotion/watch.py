@@ -12,9 +12,9 @@ from catalog.settings import Settings
 from storage.programs.gpgv import KEY, MOST_BYTES, dearmoured
 from storage.sources.registry import open_plain
 from storage.sources.watched.sigstore import public_key
-from tasks.promotion.setting import known_one, one_step, whose_and_when
 from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.setting import known_one, one_step, whose_and_when
 from tasks.runtime.task import task
 
 if TYPE_CHECKING:

@@ -1,25 +1,21 @@
 """Who is told of events."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from catalog.errors import InvalidRequest, SourceForbidden, WebhookNotFound
+from catalog.errors import InvalidRequest, SourceForbidden
 from catalog.log import events
-from catalog.records import Action, Plan, State, Webhook
+from catalog.records import Plan, State, Webhook
 from catalog.rules.accounts.sharing import require_admin
 from catalog.rules.images.naming import check_name
 from catalog.rules.storages.registering import check_no_secret
 from catalog.rules.upkeep.webhooks import check_patterns, keys_of
 from storage.sources.http.post import postable
 from storage.sources.masking import mask
-from tasks.runtime.holders import run_id
-from tasks.runtime.resources import open_resources
+from tasks.runtime.resources import changing, open_resources
 from tasks.runtime.resources import secret as secret_named
 from tasks.runtime.retries import retrying
+from tasks.runtime.setting import known_one, one_step
 from tasks.runtime.task import task
-
-if TYPE_CHECKING:
-    from catalog.repository.reading.reading import Reading
 
 OPERATION = "configure webhooks"
 
@@ -28,8 +24,8 @@ OPERATION = "configure webhooks"
 def set_webhook(name: str, url: str, secret: str, told: Sequence[str], state: State, account: str) -> Webhook:
     """Save a webhook. Idempotent. Raises InvalidRequest for what can't be one, a secret that is none included."""
     _check(name, url, secret, told, account)
-    with open_resources() as (_, catalog), catalog.changing(actor=account, run_id=run_id()) as change:
-        known = _known(change, name)
+    with open_resources() as (_, catalog), changing(catalog, account) as change:
+        known = known_one(change.webhook, name)
         created = known.created_at if known else change.now()
         after = Webhook(name=name, url=url, secret=secret, events=tuple(told), state=state, created_at=created)
         if after != known:
@@ -42,16 +38,15 @@ def plan_webhook(name: str, url: str, secret: str, told: Sequence[str], account:
     """Check a webhook and say what it would be told. Changes nothing."""
     _check(name, url, secret, told, account)
     with open_resources() as (_, catalog):
-        verb = "change" if _known(catalog, name) else "tell"
-    action = Action(verb=verb, subject=f"webhook:{name}", reason=f"{mask(url)} is told of {', '.join(told)}")
-    return Plan(operation=OPERATION, actions=(action,), summary=action.reason)
+        verb = "change" if known_one(catalog.webhook, name) else "tell"
+    return one_step(OPERATION, verb, f"webhook:{name}", f"{mask(url)} is told of {', '.join(told)}")
 
 
 @task(task_run_name="delete webhook {name}", **retrying())
 def delete_webhook(name: str, account: str) -> Webhook:
     """Forget a webhook and what it was not told yet; return it as it was. Raises WebhookNotFound."""
     require_admin(account, OPERATION)
-    with open_resources() as (_, catalog), catalog.changing(actor=account, run_id=run_id()) as change:
+    with open_resources() as (_, catalog), changing(catalog, account) as change:
         known = change.webhook(name)
         change.remove_webhook(name, events.WEBHOOK_DELETED)
     return known
@@ -64,10 +59,8 @@ def plan_deletion(name: str, account: str) -> Plan:
     with open_resources() as (_, catalog):
         catalog.webhook(name)
         waiting = sum(1 for _ in catalog.deliveries(name, status="Pending"))
-    action = Action(
-        verb="delete", subject=f"webhook:{name}", reason=f"{waiting} events that it was not told yet are dropped"
-    )
-    return Plan(operation=OPERATION, actions=(action,), summary=action.reason)
+    reason = f"{waiting} events that it was not told yet are dropped"
+    return one_step(OPERATION, "delete", f"webhook:{name}", reason)
 
 
 def _check(name: str, url: str, secret: str, told: Sequence[str], account: str) -> None:
@@ -80,10 +73,3 @@ def _check(name: str, url: str, secret: str, told: Sequence[str], account: str) 
     except SourceForbidden as error:
         raise InvalidRequest("url", mask(url), error.reason) from error
     keys_of(secret_named(secret))
-
-
-def _known(catalog: "Reading", name: str) -> Webhook | None:
-    try:
-        return catalog.webhook(name)
-    except WebhookNotFound:
-        return None

@@ -20,8 +20,7 @@ from catalog.rules.upkeep.webhooks import (
     signatures,
 )
 from storage.sources.http.post import post
-from tasks.runtime.holders import run_id
-from tasks.runtime.resources import open_resources, secret
+from tasks.runtime.resources import changing, open_resources, secret
 from tasks.runtime.retries import once, retrying
 from tasks.runtime.task import run_logger, task
 
@@ -81,7 +80,7 @@ def _make_out(catalog: "Catalog", webhook: Webhook) -> None:
     new = tuple(islice(catalog.events(since=since), MOST_ENTRIES))
     if not new:
         return
-    with catalog.changing(actor="system", run_id=run_id()) as change:
+    with changing(catalog, "system") as change:
         if change.webhook_position(webhook.name) != since:
             return  # another run did
         now = change.now()
@@ -104,7 +103,7 @@ def _send(catalog: "Catalog", settings: "Settings", webhook: Webhook, delivery: 
         reason = "" if 200 <= response < 300 else f"it answered {response}"
     except ImagewrightError as error:
         reason = str(error)
-    with catalog.changing(actor="system", run_id=run_id()) as change:
+    with changing(catalog, "system") as change:
         now = change.now()
         after = (
             put_off(delivery, response, reason, now, wanted_s) if reason else delivered(delivery, response or 0, now)
@@ -145,6 +144,6 @@ def _forget_old(catalog: "Catalog", name: str) -> None:
     now = catalog.now()
     old = tuple(found for found in islice(catalog.deliveries(name), MOST_SENT) if is_old(found, now))
     if old:
-        with catalog.changing(actor="system", run_id=run_id()) as change:
+        with changing(catalog, "system") as change:
             for delivery in old:
                 change.remove_delivery(delivery)

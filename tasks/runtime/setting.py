@@ -1,20 +1,20 @@
-"""What setting and deleting a named record has in common, be it a family or a watch."""
+"""What setting and deleting a named record has in common, be it a family, a watch or a webhook."""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from catalog.errors import FamilyNotFound, WatchNotFound
+from catalog.errors import NotFound
 from catalog.records import Action, Family, Plan, Watch
 
-R = TypeVar("R", Family, Watch)
+R = TypeVar("R")
 
 
 def known_one(find: Callable[[str], R], name: object) -> R | None:
     """Return the record of a name, None where there is none."""
     try:
         return find(str(name))
-    except (FamilyNotFound, WatchNotFound):
+    except NotFound:
         return None
 
 
