@@ -7,7 +7,7 @@ from datetime import datetime
 from logging import getLogger
 from typing import Self, TypeVar
 
-from catalog.errors import RecordUnreadable
+from catalog.errors import NotFound, RecordUnreadable
 from catalog.records import Record
 from catalog.store.protocol import EVERYTHING, Page, Query, Transaction
 from catalog.store.record_kinds import Place, RecordKind
@@ -47,6 +47,13 @@ class Listing:
     def _get(self, kind: RecordKind[R], *key: str | int) -> R | None:
         with self._reading() as transaction:
             return transaction.get(kind, key)
+
+    def _need(self, kind: RecordKind[R], name: str, missing: type[NotFound]) -> R:
+        """Return the record of a name. Raises what is given for one that is missing."""
+        found = self._get(kind, name)
+        if found is None:
+            raise missing(name)
+        return found
 
     def _all(self, kind: RecordKind[R], query: Query = EVERYTHING, after: Place | None = None) -> Iterator[R]:
         limit = self._page_size

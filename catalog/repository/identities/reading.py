@@ -17,10 +17,7 @@ class IdentityReading(Listing):
 
     def identity(self, name: str) -> Identity:
         """Return a person or robot. Raises IdentityNotFound."""
-        found = self._get(record_kinds.IDENTITY, name)
-        if found is None:
-            raise IdentityNotFound(name)
-        return found
+        return self._need(record_kinds.IDENTITY, name, IdentityNotFound)
 
     def has_person(self) -> bool:
         """Tell whether there is any person; then the one-time link is closed."""
@@ -32,10 +29,7 @@ class IdentityReading(Listing):
 
     def token(self, token_id: str) -> ListedToken:
         """Return one token. Raises TokenNotFound."""
-        found = self._get(record_kinds.TOKEN, token_id)
-        if found is None:
-            raise TokenNotFound(token_id)
-        return self._listed(found)
+        return self._listed(self._need(record_kinds.TOKEN, token_id, TokenNotFound))
 
     def password_of(self, name: str) -> Password | None:
         """Return a person's password hash, None if there is none."""

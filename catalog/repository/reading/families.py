@@ -18,10 +18,7 @@ class FamilyReading(Listing):
 
     def family(self, name: str) -> Family:
         """Return one family. Raises FamilyNotFound."""
-        family = self._get(record_kinds.FAMILY, name)
-        if family is None:
-            raise FamilyNotFound(name)
-        return family
+        return self._need(record_kinds.FAMILY, name, FamilyNotFound)
 
     def channels(self, family: str | None = None, *, image_id: str | None = None) -> Iterator[Channel]:
         """List the latest images by family and architecture: of one family, or those that are this image."""
@@ -45,10 +42,7 @@ class FamilyReading(Listing):
 
     def watch(self, name: str) -> Watch:
         """Return one watch. Raises WatchNotFound."""
-        watch = self._get(record_kinds.WATCH, name)
-        if watch is None:
-            raise WatchNotFound(name)
-        return watch
+        return self._need(record_kinds.WATCH, name, WatchNotFound)
 
     def watch_state(self, name: str) -> WatchState:
         """Return the progress of a watch."""

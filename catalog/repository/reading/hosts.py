@@ -20,9 +20,7 @@ class HostReading(Listing):
 
     def host(self, name: str) -> Host:
         """Return one host as it is now. Raises HostNotFound."""
-        host = self._get(record_kinds.HOST, name)
-        if host is None:
-            raise HostNotFound(name)
+        host = self._need(record_kinds.HOST, name, HostNotFound)
         return host.model_copy(update={"state": state_of(host, self.now())})
 
     def why_away(self, name: str) -> str:

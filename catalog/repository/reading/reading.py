@@ -176,10 +176,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
 
     def exported(self, export_id: str) -> ExportedImage:
         """Return one export. Raises ExportNotFound."""
-        export = self._get(record_kinds.EXPORT, export_id)
-        if export is None:
-            raise errors.ExportNotFound(export_id)
-        return export
+        return self._need(record_kinds.EXPORT, export_id, errors.ExportNotFound)
 
     def leftovers(self, *, image_storage: str | None = None, image_id: str | None = None) -> Iterator[Leftover]:
         """List leftovers, newest first."""
@@ -187,10 +184,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
 
     def leftover(self, leftover_id: str) -> Leftover:
         """Return one leftover. Raises LeftoverNotFound."""
-        leftover = self._get(record_kinds.LEFTOVER, leftover_id)
-        if leftover is None:
-            raise errors.LeftoverNotFound(leftover_id)
-        return leftover
+        return self._need(record_kinds.LEFTOVER, leftover_id, errors.LeftoverNotFound)
 
     def volumes(self, *, image_id: str | None = None, primary_storage: str | None = None) -> Iterator[Volume]:
         """List volumes, newest first."""
@@ -198,10 +192,7 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
 
     def volume(self, volume_id: str) -> Volume:
         """Return one volume. Raises VolumeNotFound."""
-        volume = self._get(record_kinds.VOLUME, volume_id)
-        if volume is None:
-            raise errors.VolumeNotFound(volume_id)
-        return volume
+        return self._need(record_kinds.VOLUME, volume_id, errors.VolumeNotFound)
 
     def cached_images(
         self, *, primary_storage: str | None = None, image_id: str | None = None

@@ -17,10 +17,7 @@ class WebhookReading(Listing):
 
     def webhook(self, name: str) -> Webhook:
         """Return one webhook. Raises WebhookNotFound."""
-        webhook = self._get(record_kinds.WEBHOOK, name)
-        if webhook is None:
-            raise WebhookNotFound(name)
-        return webhook
+        return self._need(record_kinds.WEBHOOK, name, WebhookNotFound)
 
     def webhook_position(self, name: str) -> int:
         """Return the last log entry for which deliveries to a webhook were created; 0 if there is no such webhook."""
