@@ -1,6 +1,5 @@
 """An exported file that lies on its image storage, read from there for whoever downloads it."""
 
-from types import TracebackType
 from typing import Self
 
 from catalog.errors import DigestMismatch
@@ -17,9 +16,7 @@ class KeptReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         """Leave the storage as it is: nothing of it is held."""
 
     def read_at(self, offset: int, size: int) -> bytes:

@@ -1,7 +1,6 @@
 """Prefect's API by plain requests, for who must answer sooner than Prefect is imported (2.5 s), or than its client gives up."""
 
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -83,7 +82,5 @@ class ServerApi:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self._client.close()

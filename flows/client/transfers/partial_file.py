@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from catalog.errors import ChecksumMismatch, InvalidRequest
@@ -44,9 +43,7 @@ class PartialFile:
         self._forget_others()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         os.close(self._fd)
 
     def _opened(self) -> int:
