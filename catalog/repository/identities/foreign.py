@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 
 from catalog.errors import IdentityNotFound, SignInRefused
 from catalog.log import events
-from catalog.records import Identity, NewSession, Session
+from catalog.records import Identity, NewSession
 from catalog.repository.catalog import Catalog
 from catalog.repository.change import Change
 from catalog.repository.identities import proofs
-from catalog.repository.identities.sign_in import NOBODY
+from catalog.repository.identities.sign_in import NOBODY, session_of
 
 WHAT = "the sign-in at the provider"
 
@@ -29,17 +28,9 @@ def sign_in_proven(
         with catalog.changing(NOBODY) as change:
             change.note_sign_in(events.IDENTITY_SIGN_IN_FAILED, name if _is_there(catalog, name) else "", address)
         raise SignInRefused(WHAT, reason)
-    secret = proofs.new_secret(proofs.SESSION)
     with catalog.changing(str(belongs["account"])) as change:
         change.act_as(name)
-        who = _placed(change, name, kept, belongs)
-        begun = change.now()
-        session = Session(
-            id=secret.id, identity=who.name, digest=secret.digest, created_at=begun,
-            expires_at=begun + timedelta(hours=hours),
-        )  # fmt: skip
-        change.begin_session(session, address)
-    return NewSession(token=secret.text, expires_at=session.expires_at)
+        return session_of(change, _placed(change, name, kept, belongs).name, address, hours)
 
 
 def _why_not(catalog: Catalog, name: str, kept: str, belongs: Mapping[str, object] | None) -> str:

@@ -62,21 +62,26 @@ def _wait_s(change: Change, name: str, address: str) -> int:
 
 def _begin(catalog: Catalog, proven: Password, address: str, hours: float, password_hash: str | None) -> NewSession:
     """Begin a session of a person, if the verified password is still theirs."""
-    secret, who = proofs.new_secret(proofs.SESSION), catalog.identity(proven.identity)
+    who = catalog.identity(proven.identity)
     with catalog.changing(who.account) as change:
         if change.password_of(who.name) != proven:  # the password changed while it was verified
             raise SignInFailed
         change.act_as(who.name)
-        begun = change.now()
-        session = Session(
-            id=secret.id, identity=who.name, digest=secret.digest, created_at=begun,
-            expires_at=begun + timedelta(hours=hours),
-        )  # fmt: skip
-        change.begin_session(session, address)
+        session = session_of(change, who.name, address, hours)
         change.forget_attempts(counted(who.name, address))
         if password_hash is not None:
             change.keep_password(who.name, password_hash)
-    return NewSession(token=secret.text, expires_at=session.expires_at)
+    return session
+
+
+def session_of(change: Change, name: str, address: str, hours: float) -> NewSession:
+    """Begin a session of somebody who proved who they are, under a secret of its own."""
+    secret, begun = proofs.new_secret(proofs.SESSION), change.now()
+    ends = begun + timedelta(hours=hours)
+    change.begin_session(
+        Session(id=secret.id, identity=name, digest=secret.digest, created_at=begun, expires_at=ends), address
+    )
+    return NewSession(token=secret.text, expires_at=ends)
 
 
 def signed_in(catalog: Catalog, text: str) -> SignedIn:
