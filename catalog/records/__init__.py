@@ -41,6 +41,7 @@ from catalog.records.figures import Counts, DeliveryFigures, Figures, HostFigure
 from catalog.records.hosts import Host, HostState, RunOutcome, SharedKey, UploadPlace
 from catalog.records.identities import (
     Attempts,
+    DeviceCode,
     Door,
     Identity,
     IdentityKind,
@@ -158,6 +159,7 @@ __all__ = [
     "Delivery",
     "DeliveryFigures",
     "DeliveryStatus",
+    "DeviceCode",
     "DirectoryChange",
     "DirectorySize",
     "Door",

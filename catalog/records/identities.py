@@ -71,6 +71,17 @@ class NewSession(Record):
     expires_at: datetime
 
 
+class DeviceCode(Record):
+    """What somebody types at the provider's page. device: to be given when asking whether they did; seconds from now."""
+
+    device: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str | None = None
+    expires_in: int
+    interval: int = 5
+
+
 class SignedIn(Record):
     """An identity proven by a token or a session. proof: its name in the log, e.g. `token:<id>`."""
 

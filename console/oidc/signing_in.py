@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from authlib.common.security import generate_token
 
 from catalog.errors import InvalidRequest, NoSuchSignIn, ProviderUnavailable, SignInRefused
-from catalog.records import Door, NewSession, Record
+from catalog.records import DeviceCode, Door, NewSession, Record
 from catalog.repository.identities.foreign import sign_in_proven
 from catalog.settings import Settings
 from console.entrance.sealing import Seal, installation_key
@@ -31,17 +31,6 @@ class Begun(Record):
 
     url: str
     kept: str
-
-
-class DeviceCode(Record):
-    """What somebody types at the provider's page. device: to be given when asking whether they did; seconds from now."""
-
-    device: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str | None = None
-    expires_in: int
-    interval: int = 5
 
 
 class OidcSignIn:

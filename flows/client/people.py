@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 
-from catalog.records import Identity, IdentityKind, ListedToken, NewSession, NewToken, Role, Scope, Token
+from catalog.records import DeviceCode, Identity, IdentityKind, ListedToken, NewSession, NewToken, Role, Scope, Token
 from flows.client.connection import Connection, segment
 from flows.client.errors import NO_SUCH_PATH, CodeExpired, NotOffered, ServiceRefused, ServiceUnreachable
 from flows.client.listings import gathered
 from flows.client.parsing import parsed
-from flows.client.records import DeviceCode, WhoAmI
+from flows.client.records import WhoAmI
 
 NOBODY_YET = 202
 """Status of an answer about a code that nobody has typed yet."""

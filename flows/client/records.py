@@ -18,17 +18,6 @@ class WhoAmI(Record):
     expires_at: datetime | None = None
 
 
-class DeviceCode(Record):
-    """What somebody types at the page of an OpenID provider. device: given when asking whether they did; times in seconds."""
-
-    device: str
-    user_code: str
-    verification_uri: str
-    verification_uri_complete: str | None = None
-    expires_in: int
-    interval: int = 5
-
-
 class Progress(Record):
     """How far a run is. total_bytes: None where the size is not known; step: what is being done."""
 

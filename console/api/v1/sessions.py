@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from catalog.errors import SetupClosed
-from catalog.records import Identity, NewSession, Record, Role, Scope, SignedIn
+from catalog.records import DeviceCode, Identity, NewSession, Record, Role, Scope, SignedIn
 from catalog.repository.identities.registering import first_administrator
 from catalog.repository.identities.sign_in import sign_in, sign_out
 from catalog.settings import Settings
 from console.api.v1.signing import Here, Who, address_of, opened
 from console.entrance.proxies import is_local
 from console.entrance.rates import Rates
-from console.oidc.signing_in import DeviceCode, OidcSignIn
+from console.oidc.signing_in import OidcSignIn
 from console.thread_pools import catalogs, passwords
 from flows.requests.identities import Setup, SignIn
 from flows.server.environment import address_file, read_address, write_address
