@@ -17,9 +17,7 @@ from storage.sources.urls import SourceUrl
 class FileSource:
     """A file of this host. Validators: inode, modification time in ns, size."""
 
-    def __init__(
-        self, url: SourceUrl, settings: Settings, _credentials: Credentials, _source_address: str | None
-    ) -> None:
+    def __init__(self, url: SourceUrl, settings: Settings, _credentials: Credentials) -> None:
         self.url, self.settings = url, settings
         self.roots = settings.file_roots
         if url.query:

@@ -31,9 +31,7 @@ OPENERS: Mapping[str, str] = MappingProxyType(
 
 
 class _Maker(Protocol):
-    def __call__(
-        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None, /
-    ) -> PeekableSource: ...
+    def __call__(self, url: SourceUrl, settings: Settings, credentials: Credentials, /) -> PeekableSource: ...
 
 
 def open_source(
@@ -41,7 +39,6 @@ def open_source(
     settings: Settings,
     *,
     credentials: str | None = None,
-    source_address: str | None = None,
     packed_algorithm: str | None = None,
     uploads: Uploads | None = None,
 ) -> PackedSource:
@@ -49,18 +46,14 @@ def open_source(
 
     url: one, or several of the same image (mirrors) separated by white space.
     credentials: the text of a secret: `user:password`, a private key or a JSON object (see `Credentials`); overrides
-    the URL's; of several mirrors only those on the first one's host get it.
-    source_address: local address to connect from. The setting `total_timeout_s` limits the time of all reading
-    together.
+    the URL's; of several mirrors only those on the first one's host get it. The setting `total_timeout_s` limits the
+    time of all reading together.
     uploads: where an upload is searched for; by default the home's folder.
     packed_algorithm: also hash the file as the server has it, if it is packed; see `PackedSource.packed_checksum`.
     Raises SourceForbidden for a scheme or spelling that is not allowed, InvalidRequest for unreadable credentials.
     """
     urls = split_urls(url)
-    mirrors = [
-        open_plain(one, settings, credentials if same_host(one, urls[0]) else None, source_address, uploads)
-        for one in urls
-    ]
+    mirrors = [open_plain(one, settings, credentials if same_host(one, urls[0]) else None, uploads) for one in urls]
     source = timed(_one_of(mirrors), settings.total_timeout_s, mask(url))
     return PackedSource(source, settings, mask(url), packed_algorithm)
 
@@ -89,7 +82,6 @@ def open_plain(
     url: str,
     settings: Settings,
     credentials: str | None = None,
-    source_address: str | None = None,
     uploads: Uploads | None = None,
 ) -> PeekableSource:
     """Return the source at one URL, with its bytes as the server has them. Raises as `open_source`."""
@@ -101,4 +93,4 @@ def open_plain(
         from storage.sources.upload import open_upload
 
         return open_upload(parsed, settings, uploads)
-    return maker(parsed, settings, given, source_address)
+    return maker(parsed, settings, given)

@@ -20,16 +20,14 @@ def open_upload(url: SourceUrl, settings: Settings, uploads: Uploads) -> Peekabl
         bucket = uploads.bucket_of(url.host)
     except UploadNotFound:  # raised when it is read, as for any source
         bucket = None
-    return BucketSource(url, uploads) if bucket else UploadSource(url, settings, Credentials(), None)
+    return BucketSource(url, uploads) if bucket else UploadSource(url, settings, Credentials())
 
 
 class UploadSource(FileSource):
     """A complete upload in the folder; an unfinished one can't be fetched."""
 
-    def __init__(
-        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
-    ) -> None:
-        super().__init__(url, settings, credentials, source_address)
+    def __init__(self, url: SourceUrl, settings: Settings, credentials: Credentials) -> None:
+        super().__init__(url, settings, credentials)
         self.roots = (settings.uploads_folder,)
         self._uploads = Uploads(settings)
 

@@ -26,7 +26,6 @@ def fetch_checksum(
     *,
     sums_url: str | None = None,
     credentials: str | None = None,
-    source_address: str | None = None,
 ) -> Checksum:
     """Return the checksum of the file at `url`, as published at `sums_url` or in a usual place beside the file.
 
@@ -44,7 +43,7 @@ def fetch_checksum(
     for place in [sums_url] if sums_url else candidates(url):
         shared = not (sums_url and carries_secret(sums_url)) and same_host(place, url)
         try:
-            source = open_plain(place, settings, credentials if shared else None, source_address)
+            source = open_plain(place, settings, credentials if shared else None)
             list_name = posixpath.basename(unquote(urlsplit(place).path))
             found = published(source.peek(MAX_BYTES + 1), path, mask(place), list_name)
         except UnknownAlgorithms as error:

@@ -24,11 +24,9 @@ from storage.sources.urls import SourceUrl
 class FtpSource:
     """A file on an FTP server. The path is relative to the login folder; `%2F` at its start makes it absolute."""
 
-    def __init__(
-        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
-    ) -> None:
+    def __init__(self, url: SourceUrl, settings: Settings, credentials: Credentials) -> None:
         self.url, self.settings = url, settings
-        self.policy = policy(settings, source_address)
+        self.policy = policy(settings)
         given = credentials.or_url(url)
         self._user, self._password = given.user or "anonymous", given.password or ""
         self.path = url.decoded_path.removeprefix("/")

@@ -32,7 +32,7 @@ LOOK = 512  # enough to tell how a file is packed
 BLOCK = 64 << 10  # a peek up to this size ends before a receive buffer of normal size would help
 
 
-def open_http(url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None) -> "HttpSource":
+def open_http(url: SourceUrl, settings: Settings, credentials: Credentials) -> "HttpSource":
     """Return the source at an http(s) URL, with a bearer token or user and password if given."""
     given = credentials.or_url(url)
     authorize = None
@@ -40,7 +40,7 @@ def open_http(url: SourceUrl, settings: Settings, credentials: Credentials, sour
         authorize = with_header(f"Bearer {given.token}")
     elif given.user is not None:
         authorize = with_header(basic(given.user, given.password or ""))
-    return HttpSource(url, HttpClient(settings, policy(settings, source_address), authorize, url.origin))
+    return HttpSource(url, HttpClient(settings, policy(settings), authorize, url.origin))
 
 
 class HttpSource:

@@ -71,7 +71,6 @@ class AddressPolicy:
 
     allowed: tuple[Network, ...] = ()
     connect_timeout_s: float = 15.0
-    source_address: str | None = None  # local address to connect from
 
     def refusal(self, address: Address) -> str | None:
         """Return why `address` is refused, or None if it may be connected to."""
@@ -118,8 +117,6 @@ class AddressPolicy:
             sock.settimeout(max(timeout_s, 0.001))
             if brief:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BRIEF_BYTES)
-            if self.source_address:
-                sock.bind((self.source_address, 0))
             sock.connect((str(address), port))
             if not brief and round_trip_s(sock) < NEAR_S:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NEAR_BYTES)
@@ -144,9 +141,9 @@ def round_trip_s(sock: socket.socket) -> float:
     return int.from_bytes(facts[68:72], sys.byteorder) / 1e6  # tcpi_rtt, in microseconds
 
 
-def policy(settings: Settings, source_address: str | None = None) -> AddressPolicy:
+def policy(settings: Settings) -> AddressPolicy:
     """Return the address policy described by `settings`."""
-    return AddressPolicy(_networks(settings.allowed_networks), settings.connect_timeout_s, source_address)
+    return AddressPolicy(_networks(settings.allowed_networks), settings.connect_timeout_s)
 
 
 @lru_cache(maxsize=16)

@@ -29,7 +29,7 @@ _AWS = re.compile(
 """The host names of Amazon's own S3: the bucket may precede, the region is in the name."""
 
 
-def open_s3(url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None) -> "S3Source":
+def open_s3(url: SourceUrl, settings: Settings, credentials: Credentials) -> "S3Source":
     """Return the source at `s3://bucket/key[?endpoint=URL&region=NAME&versionId=ID]`.
 
     credentials: access_key and secret_key (or user and password), optionally endpoint and region, which then take
@@ -39,7 +39,7 @@ def open_s3(url: SourceUrl, settings: Settings, credentials: Credentials, source
     parameters = dict(parse_qsl(url.query))
     if unknown := sorted(set(parameters) - set(_PARAMETERS)):
         raise SourceForbidden(url.masked, f"parameter {unknown[0]!r} is not one of {', '.join(_PARAMETERS)}")
-    keys, rules = _keys(url, credentials), policy(settings, source_address)
+    keys, rules = _keys(url, credentials), policy(settings)
 
     endpoint = _endpoint(url, keys, parameters.get("endpoint"))
 

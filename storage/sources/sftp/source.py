@@ -25,11 +25,9 @@ AHEAD = 32  # pieces requested beyond the one being read: 4 MiB, lost when the p
 class SftpSource:
     """A file on an SSH server, by absolute path; `/~/` at the start means the login folder."""
 
-    def __init__(
-        self, url: SourceUrl, settings: Settings, credentials: Credentials, source_address: str | None
-    ) -> None:
+    def __init__(self, url: SourceUrl, settings: Settings, credentials: Credentials) -> None:
         self.url, self.settings = url, settings
-        self.policy, self.credentials = policy(settings, source_address), credentials.or_url(url)
+        self.policy, self.credentials = policy(settings), credentials.or_url(url)
         self.path = url.decoded_path.removeprefix("/~/")
         if self.credentials.user is None:
             raise SourceForbidden(url.masked, "it names no user; write sftp://user@host/path")

@@ -93,7 +93,7 @@ def _asked(url: str, settings: Settings, known: Known, read: Callable[[Answer, s
 def _ask(url: SourceUrl, settings: Settings, known: Known) -> Answer:
     if url.scheme not in ("http", "https"):
         raise SourceForbidden(url.masked, "only http:// and https:// are watched")
-    return open_http(url, settings, parse_credentials(None), None).client.request("GET", url, known.headers, brief=True)
+    return open_http(url, settings, parse_credentials(None)).client.request("GET", url, known.headers, brief=True)
 
 
 def _body(answer: Answer, settings: Settings, masked: str, most_bytes: int) -> bytes:

@@ -109,11 +109,6 @@ def test_twenty_redirects_are_followed_and_a_loop_is_not(server: FaultyHttp, set
         open_source(server.url + "/loop", settings).probe()
 
 
-def test_a_source_address_is_bound(server: FaultyHttp, settings: Settings) -> None:
-    url = server.serve("/x", Faults(content=BODY))
-    assert fetch(open_source(url, settings, source_address="127.0.0.77")) == BODY
-
-
 def test_names_typed_as_they_are_reach_the_server_escaped(server: FaultyHttp, settings: Settings) -> None:
     server.serve("/%E9%95%9C%E5%83%8F.raw", Faults(content=BODY))
     assert fetch(open_source(f"{server.url}/镜像.raw", settings)) == BODY

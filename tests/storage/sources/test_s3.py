@@ -160,7 +160,7 @@ def test_a_region_that_is_no_region_is_not_asked(server: FaultyHttp, settings: S
 def test_the_default_endpoint_is_that_of_the_region(settings: Settings) -> None:
     from storage.sources.s3.source import S3Source, open_s3
 
-    source = open_s3(parse_url("s3://bucket/k"), settings, Credentials(), None)
+    source = open_s3(parse_url("s3://bucket/k"), settings, Credentials())
     assert isinstance(source, S3Source)
     assert source.url.host == "s3.us-east-1.amazonaws.com"
     assert source.in_region("eu-west-1")[0].host == "s3.eu-west-1.amazonaws.com"
@@ -184,7 +184,7 @@ def test_only_amazons_own_endpoint_moves_with_the_region(
 ) -> None:
     from storage.sources.s3.source import S3Source, open_s3
 
-    source = open_s3(parse_url(f"s3://bucket/k?endpoint={endpoint}"), settings, Credentials(), None)
+    source = open_s3(parse_url(f"s3://bucket/k?endpoint={endpoint}"), settings, Credentials())
     assert isinstance(source, S3Source)
     assert (source.url.host, source.in_region("eu-west-1")[0].host) == (host, moved)
 
