@@ -52,11 +52,6 @@ def fields_changed(before: Record | None, after: Record | None) -> tuple[Fields 
     return {name: old.get(name) for name in changed}, {name: new[name] for name in changed}
 
 
-def subject_of(kind: RecordKind[Record], record: Record) -> str:
-    """Return the subject of a record in the log."""
-    return kind.subject(kind.key_of(record))
-
-
 def verified(events: Iterable[Event]) -> Iterator[Event]:
     """Yield the entries of a whole log while the chain holds. Raises LogDamaged at the first entry that breaks it."""
     sequence, previous = 0, ""

@@ -32,12 +32,6 @@ class Writing(Reading):
         self._identity = by.identity
         self._ticking = clock
         self._last: Event | None = None
-        self._events: list[Event] = []
-
-    @property
-    def logged(self) -> tuple[Event, ...]:
-        """The entries that this change has logged so far."""
-        return tuple(self._events)
 
     def _never_back(self) -> datetime:
         """Return the clock's moment, or the log's last one if the clock has been set back since.
@@ -77,7 +71,6 @@ class Writing(Reading):
         event = entry(self._last, at, kind, subject, self._by, before, after, note)
         self._transaction.insert(record_kinds.EVENT, event)
         self._last = event
-        self._events.append(event)
         return event
 
 

@@ -134,8 +134,8 @@ def error_of(run: Mapping[str, object]) -> str:
     return found["name"] if found and found["name"] in KNOWN_ERRORS else OTHER
 
 
-def _newest(api: ServerApi, wanted: Mapping[str, object], most: int = MOST) -> Iterator[Mapping[str, object]]:
-    for offset in range(0, most, PAGE):
+def _newest(api: ServerApi, wanted: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    for offset in range(0, MOST, PAGE):
         body = {"flow_runs": wanted, "sort": "END_TIME_DESC", "limit": PAGE, "offset": offset}
         found: Sequence[Mapping[str, object]] = api.post("flow_runs/filter", body) or ()
         yield from found

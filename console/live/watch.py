@@ -43,18 +43,13 @@ class Watch:
         self._listening: set[asyncio.Queue[News]] = set()
         self._task: asyncio.Task[None] | None = None
         self._told: dict[str, Seen] = {}
-        self._due, self.looks = 0, 0
+        self._due = 0
         self._looking = asyncio.Lock()
 
     @property
     def runs(self) -> Sequence[Seen]:
         """The runs as they were at the last look."""
         return self._runs.known
-
-    @property
-    def listeners(self) -> int:
-        """How many listen."""
-        return len(self._listening)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[asyncio.Queue[News]]:
@@ -68,10 +63,6 @@ class Watch:
             yield queue
         finally:
             self._listening.discard(queue)
-
-    def poke(self) -> None:
-        """Ask for the runs at the next look: one was just begun."""
-        self._due = 0
 
     async def close(self) -> None:
         """End the watch."""
@@ -103,7 +94,6 @@ class Watch:
             return await self._looked()
 
     async def _looked(self) -> News:
-        self.looks += 1
         events, uploads = await catalogs(self._log.look)
         self._due -= 1
         if self._due <= 0:

@@ -120,11 +120,6 @@ class ForkingParent:
         await self._listening
         await self._process.wait()
 
-    def kill(self) -> None:
-        """Kill the process and its runs."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
-
     async def _listen(self) -> None:
         with suppress(OSError):
             while line := await self._reader.readline():

@@ -25,11 +25,9 @@ def create(connection: Connection, name: str, size_bytes: int) -> None:
 
 
 @contextmanager
-def opened(
-    connection: Connection, name: str, snapshot: str | None = None, *, read_only: bool = True
-) -> Iterator[RbdImage | None]:
+def opened(connection: Connection, name: str, *, read_only: bool = True) -> Iterator[RbdImage | None]:
     """Open an image for the length of the block; yields None if there is none of that name."""
-    image = connection.image(name, snapshot, read_only=read_only)
+    image = connection.image(name, read_only=read_only)
     try:
         yield image
     finally:

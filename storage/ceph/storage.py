@@ -189,16 +189,6 @@ class CephStorage:
             self._record_digests(image_id, digests)
         return digests
 
-    def measure(self, image_id: str, progress: Progress) -> Digests:
-        """Return the digests of the stored file; read and prove all of it if they were never measured."""
-        with closing(self._content(image_id)) as content:
-            digests = read_record(content.image, DIGESTS_KEY, Digests)
-            if digests is not None:
-                return digests
-            digests = export.measure(content, progress, self._wait_s)
-        self._record_digests(image_id, digests)
-        return digests
-
     def measured(self, image_id: str) -> Digests | None:
         """Return the digests of the stored file if it was measured. Raises ImageNotFound."""
         with self._joined() as connection, opened(connection, published_name(image_id)) as image:

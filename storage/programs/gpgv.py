@@ -34,7 +34,7 @@ class Signed:
     reason: str = ""
 
 
-def dearmoured(text: str, kind: str, parameter: str = "public_keys") -> bytes:
+def dearmoured(text: str, kind: str) -> bytes:
     """Return the contents of armoured text, several blocks joined. kind: KEY or SIGNATURE. Raises InvalidRequest."""
     blocks = [found for found in _ARMOUR.finditer(text.strip() + "\n") if found["kind"] == kind]
     try:
@@ -42,7 +42,9 @@ def dearmoured(text: str, kind: str, parameter: str = "public_keys") -> bytes:
     except (binascii.Error, ValueError):
         data = b""
     if not data or len(data) > MOST_BYTES:
-        raise InvalidRequest(parameter, f"{text[:30]!r}…", f"armoured text that begins with -----BEGIN PGP {kind}-----")
+        raise InvalidRequest(
+            "public_keys", f"{text[:30]!r}…", f"armoured text that begins with -----BEGIN PGP {kind}-----"
+        )
     return data
 
 

@@ -39,13 +39,13 @@ def recorded(replica: Replica) -> Digests | None:
     return Digests(size_bytes=replica.size_bytes, md5=replica.md5, sha256=replica.sha256)
 
 
-def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
+def measure_reader(reader: ImageReader) -> Digests:
     """Return size and digests of a stored file, reading and proving all of it."""
     digester = Digester()
     try:
         with stream_of(reader) as stream:
             transfer(
-                stream, (), digester, size_bytes=reader.size_bytes, progress=progress,
+                stream, (), digester, size_bytes=reader.size_bytes, progress=silent,
                 block_bytes=LARGE_BLOCK_BYTES,
             )  # fmt: skip
     finally:
@@ -53,9 +53,9 @@ def measure_reader(reader: ImageReader, progress: Progress = silent) -> Digests:
     return digester.result()
 
 
-def prove(reader: ImageReader, expected: Digests, what: str, progress: Progress = silent) -> None:
+def prove(reader: ImageReader, expected: Digests, what: str) -> None:
     """Read a stored file whole. Raises DigestMismatch naming `what` if it differs from `expected`."""
-    require_equal(what, expected, measure_reader(reader, progress))
+    require_equal(what, expected, measure_reader(reader))
 
 
 def require_equal(what: str, expected: Digests, actual: Digests) -> None:

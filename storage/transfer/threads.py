@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
@@ -75,17 +75,6 @@ class Lane(Generic[T]):
             self._joined = True
             self._items.put(None)
             self._thread.join()
-
-    def drop(self) -> None:
-        """Drop the waiting items; the current one is finished."""
-        while True:
-            try:
-                if self._items.get_nowait() is None:
-                    self._items.put(None)
-                    return
-                self._room.put(None)
-            except Empty:
-                return
 
     def _run(self) -> None:
         while (item := self._items.get()) is not None:

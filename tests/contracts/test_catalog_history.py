@@ -20,10 +20,10 @@ def test_every_change_is_logged_with_who_did_it_before_and_after(catalog: Catalo
     with catalog.changing(actor="bob", run_id="run-1") as change:
         first = change.save_image(image, event="imagewright.image.adding")
         change.save_replica(a_replica(image))
-        assert [e.kind for e in change.logged] == ["imagewright.image.adding", "imagewright.replica.added"]
     with catalog.changing(actor="eve", run_id="run-2") as change:
         change.save_image(first.model_copy(update={"name": "two"}), event="imagewright.image.edited")
     added, replica, edited = catalog.events(image.id)
+    assert [e.kind for e in (added, replica)] == ["imagewright.image.adding", "imagewright.replica.added"]
     assert (added.actor, added.run_id, added.subject) == ("bob", "run-1", f"image:{image.id}")
     assert added.before is None
     assert Image.model_validate(added.after) == first
@@ -72,7 +72,7 @@ def test_saving_what_is_already_there_logs_nothing(catalog: Catalog) -> None:
     with catalog.changing(actor="admin") as change:
         change.save_replica(a_replica(image))
         change.save_replica(a_replica(image))
-        assert len(change.logged) == 1
+    assert [e.kind for e in catalog.events(image.id)][1:] == ["imagewright.replica.added"]
 
 
 def test_the_moment_of_the_log_never_goes_back(catalog: Catalog, clock: Ticking) -> None:

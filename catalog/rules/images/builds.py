@@ -27,7 +27,7 @@ def check_labels(labels: Sequence[str]) -> None:
         raise InvalidRequest("labels", len(labels), f"at most {MOST_LABELS}")
 
 
-def check_version(version: str, parameter: str = "version") -> None:
+def check_version(version: str) -> None:
     """Raise InvalidRequest for an invalid version."""
     if VERSION.fullmatch(version) is None:
-        raise InvalidRequest(parameter, version, VERSION_RULE)
+        raise InvalidRequest("version", version, VERSION_RULE)

@@ -32,11 +32,6 @@ def export(content: Content, expected: Digests | None, target: Path, progress: P
     return digests
 
 
-def measure(content: Content, progress: Progress, wait_s: float) -> Digests:
-    """Read the whole file, prove every object, and return its size and digests."""
-    return _digest(content, -1, progress, wait_s)
-
-
 def _digest(content: Content, descriptor: int, progress: Progress, wait_s: float) -> Digests:
     digester = Digester()
     try:
@@ -48,7 +43,7 @@ def _digest(content: Content, descriptor: int, progress: Progress, wait_s: float
             start, length = read.index * OBJECT_BYTES, object_length(size, read.index)
             block = memoryview(ZEROS)[:length] if read.data is None else memoryview(read.data)
             digester.feed(block)
-            if descriptor >= 0 and read.data is not None:
+            if read.data is not None:
                 _write_runs(descriptor, block, start)
             progress(start + length, size)
         return digester.result()

@@ -115,17 +115,6 @@ class Table:
                     break
                 row += 1
 
-    def entry(self, row: int) -> tuple[bytes, Entry]:
-        """Return (pack name, entry) of one row."""
-        return self.packs[self.pack[row]].tobytes(), Entry(
-            self.digests[row].tobytes(),
-            int(self.codec[row]),
-            int(self.raw[row]),
-            int(self.stored[row]),
-            int(self.offset[row]),
-            int(self.back[row]),
-        )
-
     def take(self, rows: Flags | I8) -> "Table":
         """Return the table of these rows, without the packs that they no longer use."""
         used, pack = np.unique(self.pack[rows], return_inverse=True)

@@ -6,7 +6,6 @@ import pytest
 
 from catalog.errors import DigestMismatch, ImageNotFound, InvalidRequest
 from storage.ceph import CephStorage
-from storage.ceph.layout import DIGESTS_KEY, REPLICA_KEY
 from storage.protocols import Progress
 from tests.services.ceph import CephCluster
 from tests.services.payload import payload, random_bytes
@@ -117,18 +116,6 @@ def test_verifying_in_steps_reads_everything_once(ceph: CephStorage, image: str)
     assert steps >= 3
     assert objects == -(-len(content()) // OBJECT)
     assert read == len(content()) - 2 * OBJECT
-
-
-def test_a_stored_file_that_was_not_measured_is_when_it_is_needed(
-    ceph: CephStorage, cluster: CephCluster, pool: str
-) -> None:
-    land(ceph, "a", content())
-    assert ceph.publish("a", image_record("image"), None).sha256 is None
-    assert ceph.measure("image", SILENT) == digests_of(content())
-    (found,) = ceph.images()
-    assert found.replica.sha256 == digests_of(content()).sha256
-    assert DIGESTS_KEY in cluster.rbd("image-meta", "ls", f"{pool}/imagewright.image.image")
-    assert REPLICA_KEY in cluster.rbd("image-meta", "ls", f"{pool}/imagewright.image.image")
 
 
 def test_a_proof_that_reads_all_of_a_file_measures_it(ceph: CephStorage) -> None:
