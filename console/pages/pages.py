@@ -77,7 +77,7 @@ class Pages:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._uploads, self._usage = settings, open_uploads(settings), StorageUsage(settings)
-        self._readers = OpenReaders(settings)
+        self._readers = OpenReaders()
 
     def routes(self) -> list[Route]:
         """Return the routes."""

@@ -42,7 +42,7 @@ class Published:
     """The endpoints, over a catalog."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._readers = settings, OpenReaders(settings)
+        self._settings, self._readers = settings, OpenReaders()
         self._sums = CombinedSums(settings.home, self._readers)
 
     def routes(self) -> list[Route]:

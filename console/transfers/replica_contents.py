@@ -10,7 +10,6 @@ from catalog.errors import ImageNotFound, ImagewrightError
 from catalog.records import Image, Replica, ReplicaStatus
 from catalog.repository.reading.reading import Reading
 from catalog.rules.images.transitions import status_after
-from catalog.settings import Settings
 from storage.protocols import ImageReader
 from storage.replicas.source import Closable
 from tasks.runtime.resources import open_image_storage, open_resources
@@ -45,8 +44,8 @@ class _Open:
 class OpenReaders:
     """Readers of replicas, shared: each keeps some MiB of what was read last, so twenty of one image cost what one does."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._lock = settings, Lock()
+    def __init__(self) -> None:
+        self._lock = Lock()
         self._open: dict[str, _Open] = {}
 
     @contextmanager

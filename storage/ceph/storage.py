@@ -60,7 +60,7 @@ class CephStorage:
     def __init__(self, record: ImageStorage, settings: Settings, credentials: str | None = None) -> None:
         """Connect to nothing yet. credentials: a keyring's text or a bare key. Raises InvalidRequest for the URL."""
         self.name, self.address = record.name, parse_address(record.url)
-        self._record, self._settings, self._credentials = record, settings, credentials
+        self._record, self._credentials = record, credentials
         self._wait_s = settings.read_timeout_s
 
     def stored_format(self, added: ImageFormat) -> ImageFormat:

@@ -19,13 +19,12 @@ from storage.transfer.transfer import LARGE_BLOCK_BYTES, transfer
 
 
 class Copied(Record):
-    """A complete, proven copy under its landing name. published: it has its final name already."""
+    """A copy that is whole and proven, under its landing name, or published already."""
 
     landing_id: str
     format: ImageFormat
     digests: Digests  # of the file that the target stores
     stored_bytes: int = 0
-    published: bool = False
 
 
 def silent(_done: int, _total: int | None) -> None:

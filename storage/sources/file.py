@@ -18,8 +18,7 @@ class FileSource:
     """A file of this host. Validators: inode, modification time in ns, size."""
 
     def __init__(self, url: SourceUrl, settings: Settings, _credentials: Credentials) -> None:
-        self.url, self.settings = url, settings
-        self.roots = settings.file_roots
+        self.url, self.roots = url, settings.file_roots
         if url.query:
             raise SourceForbidden(url.masked, "a file has no query; write a ? in a name as %3F")
 

@@ -177,7 +177,7 @@ def published_before(target: ImageStorage, replica: Replica, landing_id: str) ->
     if expected is not None and wanted_format(target, replica) == replica.format:
         with suppress(DigestMismatch, ImageNotFound), reader_of(target, replica.image_id) as reader:
             prove(reader, expected, f"{replica.image_id} on {target.name}")
-            return Copied(landing_id=landing_id, format=replica.format, digests=expected, published=True)
+            return Copied(landing_id=landing_id, format=replica.format, digests=expected)
     target.delete(replica.image_id)
     return None
 

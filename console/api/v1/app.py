@@ -124,7 +124,7 @@ def create_api(settings: Settings, oidc: OidcSignIn) -> FastAPI:
     api.state.proxies, api.state.rates = Proxies(settings.trusted_proxies), Rates(settings.api_requests_per_minute)
     api.state.oidc, api.state.device_rates = oidc, Rates(DEVICES_PER_MINUTE)
     api.state.tus = TusServer(settings, f"{PATH}/uploads", DOOR)
-    api.state.readers, api.state.exported = OpenReaders(settings), ExportedFiles(settings)
+    api.state.readers, api.state.exported = OpenReaders(), ExportedFiles(settings)
     for room in ROUTERS:
         api.include_router(room.router)
     api.add_middleware(Bounded)

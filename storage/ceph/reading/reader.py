@@ -55,7 +55,7 @@ class Content:
     ) -> None:
         self.unfolded = unfolded
         self.connection, self.name, self.image, self.rows = connection, name, image, rows
-        self.finished, self.size_bytes = finished, finished.size_bytes
+        self.size_bytes = finished.size_bytes
         self.count = object_count(finished.size_bytes)
 
     def is_hole(self, index: int) -> bool:

@@ -53,9 +53,9 @@ class NumberedLogs:
         """Yield the pieces of a log."""
         yield from self.get_each([info.name for info in self.list(f"{name}{LOG}")])
 
-    def writer(self, aside: str) -> ObjectWriter:
+    def writer(self, _aside: str) -> ObjectWriter:
         """Start an object that stays in memory until it is published."""
-        return _Writer(self, aside)
+        return _Writer(self)
 
     def delete(self, name: str) -> None:
         """Delete an object, and a log with all its pieces."""
@@ -70,8 +70,8 @@ def _piece(name: str, number: int) -> str:
 
 
 class _Writer:
-    def __init__(self, store: NumberedLogs, aside: str) -> None:
-        self._store, self._aside = store, aside
+    def __init__(self, store: NumberedLogs) -> None:
+        self._store = store
         self._parts: list[bytes] | None = []
 
     def write(self, *parts: bytes | memoryview) -> None:
