@@ -11,12 +11,12 @@ import pytest
 from catalog.errors import ImagewrightError, StorageUnavailable
 from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
 from tests.faults.faulty_objects import FaultyObjects
 from tests.faults.gates import PATIENCE_S, GatedObjects
 from tests.storage.imagestore.compacting import PARAMETERS, build, compact, leaning
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image_store, record
 
 T = TypeVar("T")

@@ -16,13 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from catalog.errors import ImagewrightError
 from catalog.records import CompactionReport
 from storage.imagestore.chip_store import ChipStore
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.faults.stepped import PATIENCE_S, SteppedObjects
 from tests.storage.imagestore.compacting import PARAMETERS, add_qcow2, build, compact, compressed, disk
 from tests.storage.imagestore.packing import boot_disk
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, image_store, record
 
 SIZE = 60_000

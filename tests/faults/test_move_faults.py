@@ -14,12 +14,12 @@ from catalog.errors import (
 )
 from catalog.records import Image, ImageStatus, Replica
 from flows.requests import ChangeImageStorage
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.protocols import ObjectStore, ObjectWriter
 from storage.replicas.copy import copy_replica
 from tests.faults.faulty_objects import FaultyObjects
 from tests.flows.moving import World, image_of, in_one_run, noise, read_all
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image_store
 
 DATA = noise(40_000) + bytes(20_000) + noise(5_000, 1)

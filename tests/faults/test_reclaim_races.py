@@ -7,10 +7,10 @@ import pytest
 
 from catalog.errors import ImagewrightError
 from storage.imagestore.chip_store import ChipStore
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.upkeep.reclaim import _apply, survey
 from tests.faults.gates import PATIENCE_S, GatedObjects
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import SMALL, add, image_store, record
 
 KEPT, DROPPED = random.Random(1).randbytes(150_000), random.Random(2).randbytes(150_000)

@@ -9,12 +9,12 @@ import pytest
 
 from catalog.errors import DigestMismatch, StaleLanding, StorageError, StorageRefused, StorageUnavailable
 from storage.imagestore.objects import retrying, s3
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.s3 import S3Objects
 from storage.imagestore.objects.s3_connection import S3Connection
 from storage.protocols import Landing, SourceInfo
 from tests.services.faulty_s3 import Fault, Plan, faulty_s3
 from tests.services.s3 import server
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, image_store, land
 
 DATA = random.Random(1).randbytes(400_000)

@@ -11,7 +11,6 @@ from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format.parameters import Parameters
 from storage.imagestore.objects.cached import CachedObjects
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.throttled import ThrottledObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import Digests, ObjectStore, SourceInfo
@@ -20,6 +19,7 @@ from storage.transfer.digests import Digester
 from storage.transfer.transfer import transfer
 from tests.faults.faulty_objects import FaultyObjects
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SMALL = Parameters(min_bytes=1024, average_bytes=4096, max_bytes=16384, cell_bytes=4096, pack_bytes=64 << 10)

@@ -17,11 +17,11 @@ from catalog.errors import (
 )
 from catalog.records import Image, ImageStatus, Plan, SyncReport
 from flows.requests import ChangeImageStorage, SyncImages
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading.manifests import FOLDER as MANIFESTS
 from storage.replicas.sync_network import local_addresses
 from tests.flows.moving import NOW, World, artifact, in_one_run, noise, read_all
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 
 pytestmark = pytest.mark.prefect
 DATA = noise(120_000)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.protocols import ObjectStore
+from tests.storage.memory_objects import MemoryObjects
 
 README = Path(__file__).parents[3] / "storage" / "imagestore" / "README.md"
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from storage.imagestore.format.parameters import load_parameters
 from storage.imagestore.objects.cached import CachedObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 
 
 def cached(inner: MemoryObjects, folder: Path, limit: int = 1 << 20) -> tuple[CachedObjects, CountingObjects]:

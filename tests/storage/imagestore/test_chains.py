@@ -15,12 +15,12 @@ from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format.codec import CHAIN_BYTES, CHAINED, PLAIN, ZSTD, Codec, Unpacker, digest_of
 from storage.imagestore.format.parameters import Parameters
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading.fetch import plan_runs
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, record
 
 SMALL = Parameters(cell_bytes=4096, min_bytes=1024, average_bytes=4096, max_bytes=16384, pack_bytes=256 << 10)

@@ -17,13 +17,13 @@ from storage.imagestore.format import compacted, pack, parameters
 from storage.imagestore.format.codec import BASES, digest_of
 from storage.imagestore.format.index import Table, as_digests
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.writing.packer import Encoded, Packer
 from storage.protocols import ObjectStore
 from storage.replicas.sync import ship
 from tests.storage.imagestore.compacting import LANDING, PARAMETERS, build, compact, leaning
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, image_store, opener, record
 
 BUILDS = {"1-oldest": build(1), "2-older": build(2), "3-newest": build(3)}

@@ -11,7 +11,6 @@ import pytest
 from catalog.errors import DigestMismatch, ImageNotFound, ObjectMissing, StorageRefused, StorageUnavailable
 from storage.imagestore.format import compacted
 from storage.imagestore.objects.cached import CachedObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore, SourceInfo
@@ -19,6 +18,7 @@ from storage.transfer.digests import Digester
 from storage.transfer.transfer import transfer
 from tests.faults.faulty_objects import FaultyObjects
 from tests.storage.imagestore.damages import DAMAGES, Row, damage, matching, table
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import Bytes, add, image, image_store, land, opener, record
 
 IMAGES = {

@@ -11,10 +11,10 @@ from catalog.records import Replica
 from storage.imagestore.format import finished, manifest
 from storage.imagestore.format.manifest import ENTRY, ManifestHeader, Pieces
 from storage.imagestore.format.seal import sealed
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.pins import read_pins
 from storage.protocols import Digests, ObjectStore
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import NOW, add, image, image_store, land, opener
 
 COUNT = 100

@@ -28,7 +28,6 @@ from storage.imagestore.format import manifest, parameters
 from storage.imagestore.format.members import deflating
 from storage.imagestore.format.members import table as members
 from storage.imagestore.format.members.deflating import DEFLATES, deflated
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.reading.reader import PieceReader
 from storage.imagestore.storage import ImageStore
@@ -46,6 +45,7 @@ from tests.storage.imagestore.compacting import (
     prove,
 )
 from tests.storage.imagestore.packing import boot_disk, boot_image_bytes, member, padded, stored, text
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, image_store, opener
 
 

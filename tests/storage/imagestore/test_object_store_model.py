@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from catalog.errors import ObjectMissing
 from storage.imagestore.objects.cached import CachedObjects
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.protocols import ObjectStore
+from tests.storage.memory_objects import MemoryObjects
 
 names = st.sampled_from(["a", "b/c", "b/d", "landings/1/x", "manifests/i"])
 logs = st.sampled_from(["landings/1/journal", "log"])

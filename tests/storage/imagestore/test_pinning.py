@@ -11,10 +11,10 @@ from catalog.errors import StorageUnavailable
 from storage.imagestore.format import epochs
 from storage.imagestore.format.epochs import Condemned
 from storage.imagestore.format.index import distinct
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.wrapped import WrappedObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import Landing, ObjectInfo, SourceInfo
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image_store
 
 BLOCK = 256 << 10

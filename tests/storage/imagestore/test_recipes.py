@@ -11,7 +11,6 @@ import pytest
 from catalog.errors import DigestMismatch, ImageBusy, ImageNotFound, InvalidRequest, StorageRefused
 from catalog.units import utc_now
 from storage.imagestore.format import manifest, parameters, recipe
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.reading import manifests
 from storage.imagestore.storage import ImageStore
 from storage.imagestore.upkeep import recipes
@@ -28,6 +27,7 @@ from tests.storage.imagestore.compacting import (
     opened,
     prove,
 )
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image, image_store, opener
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from catalog.errors import InvalidRequest
 from storage.imagestore.objects.directory import DirectoryObjects
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import ObjectStore
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import add, image_store
 
 DATA, GONE = random.Random(1).randbytes(120_000), random.Random(2).randbytes(90_000)

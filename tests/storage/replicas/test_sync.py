@@ -11,7 +11,6 @@ from catalog.errors import CapacityExceeded, StaleLanding, StorageRefused
 from catalog.records import Image
 from storage.imagestore.format.pack import RECORD
 from storage.imagestore.format.parameters import Parameters
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.objects.s3 import S3Objects
 from storage.imagestore.objects.s3_connection import S3Connection
 from storage.imagestore.storage import ImageStore
@@ -23,6 +22,7 @@ from tests.flows.moving import image_of, noise, read_all
 from tests.services.proxy import proxy
 from tests.services.s3 import server
 from tests.storage.imagestore.counted import CountingObjects
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import image_store, land
 
 LANDING = "sync-11111111-1111-1111-1111-111111111111"

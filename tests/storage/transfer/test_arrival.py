@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import StorageUnavailable
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.protocols import ObjectStore, SourceInfo
 from storage.transfer.arrival import Arrival, Arrived
 from storage.transfer.receive_buffer import ReceiveBuffer
 from storage.transfer.transfer import NOTE_BYTES
 from tests.faults.faulty_objects import FaultyObjects
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import Bytes, image_store
 from tests.storage.transfer.test_receive_buffer import INFO, RING, content, left_by_a_dead_process
 

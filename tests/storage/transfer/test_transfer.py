@@ -6,13 +6,13 @@ import tracemalloc
 import pytest
 
 from catalog.errors import CapacityExceeded, UnsafeImage
-from storage.imagestore.objects.memory import MemoryObjects
 from storage.imagestore.storage import ImageStore
 from storage.protocols import Landing, SourceInfo
 from storage.transfer.bandwidth import SteadyPace
 from storage.transfer.digests import Digester
 from storage.transfer.transfer import transfer
 from tests.services.payload import payload
+from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import Bytes, image, image_store
 
 
