@@ -37,14 +37,9 @@ def name_of(number: int) -> str:
     return f"{PREFIX}{number:012d}"
 
 
-def numbers(objects: ObjectStore) -> list[int]:
-    """Return the numbers of all epochs kept, ascending."""
-    return [int(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.NUMBER)]
-
-
 def newest(objects: ObjectStore) -> int:
     """Return the newest epoch's number, 0 if there is none."""
-    return max(numbers(objects), default=0)
+    return max(names.numbers(objects, PREFIX), default=0)
 
 
 def create(objects: ObjectStore, number: int, condemned: Condemned) -> bool:
@@ -91,6 +86,6 @@ def _of_verdict(objects: ObjectStore, number: int) -> Condemned:
 def finish(objects: ObjectStore, number: int) -> None:
     """Record that an epoch's sweep is done, and drop older numbers."""
     objects.put(name_of(number), DONE)
-    for old in numbers(objects):
+    for old in names.numbers(objects, PREFIX):
         if old < number:
             objects.delete(name_of(old))

@@ -8,6 +8,7 @@ Version 3 has members there (`format/members/table.py`), and may have a recipe: 
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,3 +147,9 @@ def decode(location: str, data: bytes) -> tuple[ManifestHeader, Pieces]:
 
 # startswith compares at memory speed without a copy (12-16 GB/s; a memoryview's == reaches 0.5).
 ZEROS = bytes(4 << 20)
+
+
+def zeros(size: int) -> Iterator[memoryview]:
+    """Yield views that are so many zeros together."""
+    for at in range(0, size, len(ZEROS)):
+        yield memoryview(ZEROS)[: size - at]

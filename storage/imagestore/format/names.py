@@ -22,6 +22,11 @@ def listed(objects: ObjectStore, prefix: str, pattern: str) -> Iterator[ObjectIn
             yield info
 
 
+def numbers(objects: ObjectStore, prefix: str) -> list[int]:
+    """Return the numbers that objects below `prefix` are named by, ascending."""
+    return [int(info.name.removeprefix(prefix)) for info in listed(objects, prefix, NUMBER)]
+
+
 def require_image(image_id: str) -> None:
     """Raise InvalidRequest for an id that listings would ignore: a reclaim would delete the image's chips."""
     if not re.fullmatch(IMAGE, image_id):

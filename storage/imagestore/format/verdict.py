@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.records import Record
-from storage.imagestore.format import names
 from storage.imagestore.format.index import U8
 from storage.imagestore.format.seal import read_if_whole, sealed
 from storage.protocols import ObjectStore
@@ -44,11 +43,6 @@ class Verdict:
 def name_of(epoch: int) -> str:
     """Return the object name."""
     return f"{PREFIX}{epoch:012d}"
-
-
-def numbers(objects: ObjectStore) -> list[int]:
-    """Return the epochs of all verdicts kept, ascending."""
-    return [int(info.name.removeprefix(PREFIX)) for info in names.listed(objects, PREFIX, names.NUMBER)]
 
 
 def record_verdict(objects: ObjectStore, epoch: int, verdict: Verdict) -> None:

@@ -11,6 +11,7 @@ from storage.imagestore.format import damage_marks as damage
 from storage.imagestore.format import epochs, index, pack, parameters, verdict
 from storage.imagestore.format.index import U1, U8, Flags, Table, joined_by_size
 from storage.imagestore.format.manifest import ManifestHeader, Pieces
+from storage.imagestore.format.names import numbers
 from storage.imagestore.format.pack import RECORD, object_name
 from storage.imagestore.format.seal import unsealed
 from storage.imagestore.reading import manifests
@@ -53,7 +54,8 @@ def repair(chips: ChipStore) -> None:
 
 def _reclaims(objects: ObjectStore) -> Iterator[Ailment]:
     """Yield unreadable notes of reclaims; their decisions are made anew."""
-    notes = [*map(epochs.name_of, epochs.numbers(objects)[-1:]), *map(verdict.name_of, verdict.numbers(objects))]
+    newest, judged = numbers(objects, epochs.PREFIX)[-1:], numbers(objects, verdict.PREFIX)
+    notes = [*map(epochs.name_of, newest), *map(verdict.name_of, judged)]
     broken = [name for name in notes if not _readable(objects, name)]
     if broken:
         cure = "the reclaim that it belonged to is ended; nothing that an image needs is freed by it"

@@ -19,6 +19,7 @@ from storage.imagestore.chip_store import ChipStore
 from storage.imagestore.format import epochs, pack, verdict
 from storage.imagestore.format.epochs import Condemned
 from storage.imagestore.format.index import I8, U1, U8, Table, distinct, let_go, member
+from storage.imagestore.format.names import numbers
 from storage.imagestore.format.pack import object_name
 from storage.imagestore.format.parameters import keep_copy
 from storage.imagestore.format.verdict import Scope, Verdict
@@ -162,7 +163,7 @@ def finish_interrupted(chips: ChipStore) -> None:
     newest = epochs.newest(chips.objects)
     if newest:
         _carry_out(chips, newest)
-    for number in verdict.numbers(chips.objects):
+    for number in numbers(chips.objects, verdict.PREFIX):
         if number < newest or epochs.condemned(chips.objects, number) is None:
             chips.objects.delete(verdict.name_of(number))
 

@@ -12,7 +12,7 @@ from storage.formats.blocks import MalformedDisk
 from storage.formats.qcow2.compressed import Clusters, compressed_clusters
 from storage.formats.qcow2.disk import unpacker
 from storage.imagestore.format.index import I8, U1
-from storage.imagestore.format.manifest import ZEROS
+from storage.imagestore.format.manifest import zeros
 from storage.imagestore.format.recipe import (
     CHECK_BYTES,
     COMPRESS,
@@ -134,12 +134,7 @@ def _contents(reader: ImageReader, apart: Apart) -> Iterator[memoryview]:
     unpacked = (one for group in in_order(work, groups, workers=WORKERS, room=AHEAD) for one in group)
     at = 0
     for number, block in zip(apart.table.numbers[order].tolist(), unpacked, strict=True):
-        yield from _zeros(number * size - at)
+        yield from zeros(number * size - at)
         yield block
         at = (number + 1) * size
-    yield from _zeros(apart.recipe.contents_bytes - at)
-
-
-def _zeros(size: int) -> Iterator[memoryview]:
-    for at in range(0, size, len(ZEROS)):
-        yield memoryview(ZEROS)[: size - at]
+    yield from zeros(apart.recipe.contents_bytes - at)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.imagestore.format.manifest import ZEROS
+from storage.imagestore.format.manifest import zeros
 from storage.imagestore.format.members.table import MEMBER, SPAN, Members, MemberTable, deflate
 from storage.imagestore.reading.member_reader import segments
 from storage.imagestore.upkeep.members.search import Found, Inflating, Search, survey
@@ -72,13 +72,13 @@ def stream(reader: ImageReader, unpacked: Unpacked) -> Iterator[memoryview]:
     yield from _front(reader, unpacked.table)
     at, places = reader.size_bytes, unpacked.table.places
     for number, one in enumerate(unpacked.found):
-        yield from _zeros(places[number] - at)
+        yield from zeros(places[number] - at)
         at = places[number]
         rows = slice(*unpacked.table.first_span[number : number + 2].tolist())
         for block in _own(_contents(reader, one), unpacked.table.spans[rows].tolist()):
             yield block
             at += len(block)
-    yield from _zeros(places[-1] - at)
+    yield from zeros(places[-1] - at)
     yield memoryview(unpacked.table.encode())
 
 
@@ -86,7 +86,7 @@ def _front(reader: ImageReader, table: MemberTable) -> Iterator[memoryview]:
     for begin, end, hole in reader.extents():
         for start, stop, number in segments(table, begin, end):
             if hole or number is not None:
-                yield from _zeros(stop - start)
+                yield from zeros(stop - start)
                 continue
             for at in range(start, stop, BLOCK_BYTES):
                 yield memoryview(reader.read_at(at, min(BLOCK_BYTES, stop - at)))
@@ -104,8 +104,3 @@ def _own(contents: Iterator[bytes], spans: Sequence[tuple[int, int, int]]) -> It
                 yield part
             waiting -= len(part)
             left = left[len(part) :]
-
-
-def _zeros(size: int) -> Iterator[memoryview]:
-    for at in range(0, size, len(ZEROS)):
-        yield memoryview(ZEROS)[: size - at]
