@@ -1,8 +1,9 @@
-"""Files written aside and renamed, locked files, folders synced to disk."""
+"""Files written aside and renamed, locked files, folders synced to disk, and the room that is there."""
 
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -124,3 +125,8 @@ def locked(path: Path, flags: int = os.O_RDONLY, *, wait: bool = True) -> Iterat
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that are free where a folder is or will be made."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free

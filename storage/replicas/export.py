@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Container
 from pathlib import Path
 
@@ -88,11 +87,6 @@ def sweep_exports(folder: Path, known: Container[str]) -> None:
 def disk_of(folder: Path) -> str:
     """Return the name under which room for exports on this host's disk is reserved."""
     return f"exports on {os.uname().nodename}, disk {folder.stat().st_dev}"
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free bytes for a folder that exists or will be made."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def room_needed(storage: ImageStorage, replica: Replica, wanted: ImageFormat, enough: int) -> int:

@@ -2,16 +2,15 @@
 
 import logging
 import platform
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog import open_catalog
 from catalog.errors import ImagewrightError
+from catalog.files import free_bytes
 from catalog.records import Host
 from catalog.rules.storages.hosts import BEAT_S, bound_to
 from catalog.settings import Settings
@@ -69,15 +68,11 @@ def this_host(catalog: "Reading", settings: Settings) -> Host:
         address=settings.host_address,
         storages=tuple(s.name for s in catalog.image_storages() if bound_to(s) in (None, here)),
         primary_storages=tuple(s.name for s in catalog.primary_storages() if bound_to(s) in (None, here)),
-        free_scratch_bytes=_free_bytes(settings.scratch_folder),
+        free_scratch_bytes=free_bytes(settings.scratch_folder),
         versions={"python": platform.python_version(), **dict(_versions())},
         last_seen=moment,
         created_at=moment,
     )
-
-
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from prefect.logging import get_logger
 
 from catalog.errors import ImageNotFound, InvalidRequest, StorageError
+from catalog.files import free_bytes
 from catalog.log import events
 from catalog.records import Action, ExportedImage, Image, ImageFormat, Plan, Replica
 from catalog.rules.images.naming import file_name
@@ -18,7 +19,7 @@ from catalog.rules.images.transitions import status_after
 from catalog.settings import Settings
 from storage.abilities import KeepsExports
 from storage.protocols import Digests
-from storage.replicas.export import disk_of, free_bytes, make_export_folder, room_needed, sweep_exports, write_export
+from storage.replicas.export import disk_of, make_export_folder, room_needed, sweep_exports, write_export
 from storage.replicas.proven_files import looks, settled_look
 from tasks.images.kept_exports import is_kept, is_there, keeps
 from tasks.images.proven_export import matching_exports, proven_export
