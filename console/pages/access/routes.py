@@ -111,17 +111,15 @@ class AccessPages:
 
     async def change(self, request: Request) -> Response:
         """Change role, account, projects, or whether somebody is kept out."""
-        name = request.path_params["name"]
-        return await self._done(
-            request, ChangeForm, lambda catalog, who, asked: _changed(catalog, who, name, asked.asked())
-        )
+        return await self._set(request, ChangeForm)
 
     async def reset_password(self, request: Request) -> Response:
         """Give a person another password."""
+        return await self._set(request, PasswordForm)
+
+    async def _set(self, request: Request, model: type[ChangeForm | PasswordForm]) -> Response:
         name = request.path_params["name"]
-        return await self._done(
-            request, PasswordForm, lambda catalog, who, asked: _changed(catalog, who, name, asked.asked())
-        )
+        return await self._done(request, model, lambda catalog, who, asked: _changed(catalog, who, name, asked.asked()))
 
     async def change_password(self, request: Request) -> Response:
         """Give oneself another password."""
