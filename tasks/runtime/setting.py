@@ -1,4 +1,4 @@
-"""What setting and deleting a named record has in common, be it a family, a watch or a webhook."""
+"""What setting and deleting a named record has in common, be it a family, a watch, a webhook or a storage."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from catalog.errors import InvalidRequest, ObjectMissing, StorageNotFound
+from catalog.errors import InvalidRequest, ObjectMissing
 from catalog.records import Action, ImageStorage, Plan
 from catalog.rules.images.naming import check_name
 from catalog.rules.storages.kinds import KINDS
@@ -22,6 +22,7 @@ from storage.registry import place_of
 from storage.sources import mask
 from tasks.runtime.resources import changing, open_image_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.setting import known_one
 from tasks.runtime.task import task
 from tasks.storages.hosts import share, with_host
 
@@ -82,10 +83,7 @@ def _decided(
 ) -> tuple[ImageStorage | None, ImageStorage]:
     """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
     check_name(str(fields["name"]))
-    try:
-        known: ImageStorage | None = catalog.image_storage(str(fields["name"]))
-    except StorageNotFound:
-        known = None
+    known = known_one(catalog.image_storage, fields["name"])
     record = ImageStorage.model_validate({"created_at": catalog.now(), **registered(known, fields, kept)})
     record = with_host(record, settings)
     if known:

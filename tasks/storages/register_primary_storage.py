@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from catalog.errors import InvalidRequest, PrimaryStorageNotFound
+from catalog.errors import InvalidRequest
 from catalog.records import Action, Plan, PrimaryStorage
 from catalog.rules.images.naming import check_name
 from catalog.rules.storages.hosts import bound_to
@@ -18,6 +18,7 @@ from catalog.settings import Settings
 from storage.sources import mask
 from tasks.runtime.resources import changing, open_primary_storage, open_resources
 from tasks.runtime.retries import retrying
+from tasks.runtime.setting import known_one
 from tasks.runtime.task import task
 from tasks.storages.hosts import share, with_host
 
@@ -66,10 +67,7 @@ def _decided(
 ) -> tuple[PrimaryStorage | None, PrimaryStorage]:
     """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
     check_name(str(fields["name"]))
-    try:
-        known: PrimaryStorage | None = catalog.primary_storage(str(fields["name"]))
-    except PrimaryStorageNotFound:
-        known = None
+    known = known_one(catalog.primary_storage, fields["name"])
     record = PrimaryStorage.model_validate({"created_at": catalog.now(), **registered(known, fields, kept)})
     record = with_host(record, settings)
     if known:
