@@ -32,6 +32,13 @@ class Visibility:
             raise ImageNotFound(image_id)
         return image
 
+    def latest(self, family: str, architecture: str) -> Image:
+        """Return the latest image of a family that is seen. Raises ImageNotFound, InvalidRequest."""
+        image = self.catalog.latest(family, architecture, account=self.account)
+        if not self.sees(image):
+            raise ImageNotFound("latest", f"of family {family!r} for {architecture}")
+        return image
+
     def sees(self, image: Image) -> bool:
         """Tell whether the token's scope leaves an image that the account sees."""
         return sees(self.who.scope, image)

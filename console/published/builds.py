@@ -18,9 +18,7 @@ Stored = Sequence[tuple[Sequence[Replica], Handed]]
 
 def latest(visibility: Visibility, family: str, arch: str) -> Handed:
     """Return the latest of a family. Raises FamilyNotFound, ImageNotFound."""
-    image = visibility.catalog.latest(family, arch, account=visibility.account)
-    if not visibility.sees(image):
-        raise ImageNotFound("latest", f"of family {family!r} for {arch}")
+    image = visibility.latest(family, arch)
     replicas, handed = _stored(visibility.catalog, image)
     if handed is None:
         raise ImageNotFound(image.id, "by its digest: a storage converted it, and it was not measured yet")

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from catalog.errors import ImageNotFound, OtherAccount
+from catalog.errors import OtherAccount
 from catalog.records import (
     Architecture,
     Event,
@@ -258,11 +258,4 @@ async def volume(volume_id: Id, who: Who, settings: Here) -> Volume:
 @router.get("/families/{family}/latest")
 async def latest(family: Id, who: Who, settings: Here, arch: Architecture = "x86_64") -> Image:
     """Show the latest image of a family for an architecture: what was promoted, else the newest enabled, Ready one."""
-
-    def found(visibility: Visibility) -> Image:
-        image = visibility.catalog.latest(family, arch, account=visibility.account)
-        if not visibility.sees(image):
-            raise ImageNotFound("latest", f"of family {family!r} for {arch}")
-        return image
-
-    return await catalogs(one, settings, who, found)
+    return await catalogs(one, settings, who, lambda visibility: visibility.latest(family, arch))
