@@ -130,12 +130,6 @@ class Arrival:
             failed=dict(self._failed),
         )
 
-    def discard(self) -> None:
-        """Delete all landings and their bytes."""
-        self.close()
-        for _, landing in self._running():
-            landing.discard()
-
     def close(self) -> None:
         """Stop all background work; kept bytes can be resumed. Raises only once everything was closed."""
         with ExitStack() as closing:

@@ -326,7 +326,7 @@ def test_things_are_found_by_what_they_belong_to(catalog: Catalog) -> None:
     assert list(catalog.replicas(image_storage="second")) == []
     assert catalog.replica(image.id, "default") == replica
     assert list(catalog.exports()) == [export]
-    assert catalog.export(image.id) == catalog.export(image.id, "default") == export
+    assert list(catalog.exports(image.id, image_storage="default")) == [export] == [catalog.exported(export.id)]
     assert list(catalog.leftovers(image_storage="old")) == [leftover] == [catalog.leftover("l")]
     assert list(catalog.volumes(image_id=image.id)) == [volume] == [catalog.volume("v")]
     assert catalog.cached_image(image.id, "default") == cached
@@ -339,7 +339,7 @@ def test_things_are_found_by_what_they_belong_to(catalog: Catalog) -> None:
     [
         (lambda c: c.image("x"), errors.ImageNotFound),
         (lambda c: c.replica("x", "default"), errors.ImageNotFound),
-        (lambda c: c.export("x"), errors.ExportNotFound),
+        (lambda c: c.exported("x"), errors.ExportNotFound),
         (lambda c: c.leftover("x"), errors.LeftoverNotFound),
         (lambda c: c.volume("x"), errors.VolumeNotFound),
         (lambda c: c.image_storage("x"), errors.StorageNotFound),

@@ -168,12 +168,6 @@ class Reading(AccountReading, FamilyReading, FigureReading, HostReading, Identit
         """List exported images, newest first."""
         return self._all(record_kinds.EXPORT, where(image_id=image_id, image_storage=image_storage))
 
-    def export(self, image_id: str, image_storage: str | None = None) -> ExportedImage:
-        """Return the newest export of an image. Raises ExportNotFound."""
-        for export in self.exports(image_id, image_storage=image_storage):
-            return export
-        raise errors.ExportNotFound(image_id)
-
     def exported(self, export_id: str) -> ExportedImage:
         """Return one export. Raises ExportNotFound."""
         return self._need(record_kinds.EXPORT, export_id, errors.ExportNotFound)

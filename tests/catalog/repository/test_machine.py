@@ -223,7 +223,7 @@ class Catalogs(RuleBasedStateMachine):
     def look(self, image_id: str, account: str) -> None:
         self.everywhere(lambda catalog: catalog.image(image_id, account))
         self.everywhere(lambda catalog: list(catalog.replicas(image_id)))
-        self.everywhere(lambda catalog: catalog.export(image_id))
+        self.everywhere(lambda catalog: list(catalog.exports(image_id)))
 
     @precondition(lambda self: self.turn % 5 == 0)
     @rule(back=st.integers(0, 60))

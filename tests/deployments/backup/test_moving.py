@@ -74,7 +74,7 @@ def test_every_record_is_there_and_what_lies_here_is_of_this_host(
         assert {storage.name: storage.host for storage in catalog.image_storages()} == {
             "default": "first", "disk": "first", "far": None,
         }  # fmt: skip
-        assert catalog.export(exported.image_id).host == "first"
+        assert next(catalog.exports(exported.image_id)).host == "first"
         assert (catalog.verify_events(), catalog.verify_tables()) == (after["events"], catalog.verify_tables())
         with catalog.changing(actor="bob") as change:
             assert change.shared_key("console", "00") == b"k".hex() * 32
