@@ -9,7 +9,7 @@ export function size(bytes) {
   return `${unit ? bytes.toFixed(1) : Math.round(bytes)} ${UNITS[unit]}`;
 }
 
-export function duration(seconds) {
+function duration(seconds) {
   if (seconds < 60) return t("{seconds} s", { seconds: Math.max(1, Math.round(seconds)) });
   if (seconds < 3600) return t("{minutes} min", { minutes: Math.round(seconds / 60) });
   return t("{hours} h {minutes} min", { hours: Math.floor(seconds / 3600), minutes: Math.round((seconds % 3600) / 60) });
