@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from catalog.errors import ImagewrightError, InvalidRequest, NotFound
 from catalog.records import Architecture, ImageStorage, Platform, Record
-from catalog.rules.images.boot import CSM_ARCHITECTURE, ELASTIC_FORMATS, MODES
+from catalog.rules.images.combinations import CSM_ARCHITECTURE, ELASTIC_FORMATS, MODES
 from catalog.rules.images.operating_systems import known_systems, uefi_support
 from catalog.rules.storages.sources import UPLOAD
 from catalog.units import utc_now

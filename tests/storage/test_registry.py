@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import get_args
 
 from catalog.records import ImageFormat, PrimaryKind, StorageKind, VolumeFormat
-from catalog.rules.images.boot import MEDIA
+from catalog.rules.images.combinations import MEDIA
 from catalog.rules.storages.kinds import KINDS, PRIMARY_KINDS
 from catalog.rules.storages.sources import SCHEMES, UPLOAD
 from flows.requests import AddSystemImage

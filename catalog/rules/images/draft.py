@@ -16,9 +16,9 @@ from pydantic import Field
 
 from catalog.errors import InvalidRequest
 from catalog.records import Architecture, Image, Record
-from catalog.rules.images.boot import check_image, settled
 from catalog.rules.images.builds import check_labels, check_version
 from catalog.rules.images.checksums import SUMS, Checksum, ChecksumList
+from catalog.rules.images.combinations import check_image, settled
 from catalog.rules.images.naming import check_description, check_name
 from catalog.rules.storages.sources import UPLOAD, check_credentials, scheme_of
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from catalog.errors import ImageNotFound, InvalidRequest
 from catalog.records import Image
-from catalog.rules.images.boot import check_image, contradictions
+from catalog.rules.images.combinations import check_image, contradictions
 from catalog.rules.images.naming import check_description, check_name
 
 BOOT_SETTINGS = ("os", "platform", "virtio", "bios_mode", "enable_csm")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from catalog.errors import InvalidRequest
 from catalog.records import Image
-from catalog.rules.images.boot import MEDIA, MODES, check_image, media_of, settled_bios_mode
 from catalog.rules.images.checksums import DIGITS, ChecksumList, algorithm_of, parse_checksum, read_expected
+from catalog.rules.images.combinations import MEDIA, MODES, check_image, media_of, settled_bios_mode
 from catalog.rules.images.naming import MAX_DESCRIPTION, MAX_NAME, NAME_PATTERN, check_description, check_name
 from catalog.rules.images.operating_systems import os_family, uefi_support
 from catalog.rules.storages.kinds import KINDS, check_source, check_sources

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import InvalidRequest
-from catalog.rules.images.boot import check_image
+from catalog.rules.images.combinations import check_image
 from catalog.rules.images.naming import canonical_id
 from flows import requests
 from tests.catalog.samples import an_image
