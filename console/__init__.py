@@ -1,1 +1,1 @@
-"""The web page for images: list, add by URL or upload, manage, download. Beside the Prefect UI, on the same machine."""
+"""The web console: list images, add them by URL or upload, manage and download them. It runs beside the Prefect UI."""

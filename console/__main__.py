@@ -26,7 +26,7 @@ def main() -> None:
     except OtherCatalog as error:
         sys.exit(f"imagewright: {error}")
 
-    with loading(for_good=True):  # what follows reads the environment when it is imported
+    with loading(for_good=True):  # these modules read the environment when imported
         from prefect.settings import get_current_settings
 
         from console.app import create_app

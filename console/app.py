@@ -50,18 +50,21 @@ STATIC = Path(__file__).parent / "static"
 
 
 def answered_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names that the console is reached by: those of its setting, and the one that other hosts use."""
+    """Return the console's host names: those of its setting, and the one that other hosts use."""
     reached = urlsplit(settings.host_address).netloc
     return (*settings.console_hosts, *([host_name(reached)] if reached else []))
 
 
 def create_app(settings: Settings, auth: str = "") -> Starlette:
-    """Return the application. auth: `user:password` of the operators; empty: they are asked for none while there is no person."""
+    """Return the application.
+
+    auth: `user:password` of the operators; empty: no password is needed while there is no person.
+    """
     proxies, oidc, live = Proxies(settings.trusted_proxies), OidcSignIn(settings), Live(settings)
 
     @asynccontextmanager
     async def beside(_app: Starlette) -> AsyncIterator[None]:
-        """Begin what waits for the Prefect server for as long as the console runs."""
+        """Run the background work for as long as the console runs."""
         going_on = asyncio.create_task(Adding(settings).go_on())
         yield
         going_on.cancel()
@@ -107,7 +110,7 @@ def create_app(settings: Settings, auth: str = "") -> Starlette:
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:
-    """Say that there is nothing, to programs as they read it: a path with a line feed in it reaches no mount."""
+    """Answer an HTTPException, to programs as a problem: e.g. a path with a line feed, which matches no mount."""
     assert isinstance(error, HTTPException)
     if is_api(request.url.path):
         return await problems.plain(request, error)
@@ -115,6 +118,6 @@ async def _nowhere(request: Request, error: Exception) -> Response:
 
 
 def _health(settings: Settings) -> Health:
-    """Return what tells how the service is, and asks the Prefect server that this process was started for."""
+    """Return the health endpoints, which ask the Prefect server that this process was started for."""
     api = get_current_settings().api
     return Health(settings, api.url or "", api.auth_string.get_secret_value() if api.auth_string else "")

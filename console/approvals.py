@@ -1,4 +1,4 @@
-"""Runs that wait for a person: what they ask, and the answer, given where the work was asked for."""
+"""Runs that wait for a person's approval: their questions, and the answers given in the console."""
 
 import asyncio
 import json
@@ -35,15 +35,18 @@ from flows.registry import OPERATIONS
 from flows.requests.sentences import sentence
 
 ASKING = tuple(row.deployment for row in OPERATIONS.values() if row.asks)
-"""The flows whose runs ask."""
+"""The flows whose runs ask questions."""
 IDENTITY = re.compile(r"(?<=image )[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 SHOWN = 20
-"""Waiting runs that a page shows at most."""
+"""Most waiting runs on a page."""
 MAX_ANSWER = 4096
 
 
 class Question(Record):
-    """What a run waits for. text: the list, images by name; count: of what is listed, which has to be typed."""
+    """The question of a waiting run.
+
+    text: the list, with images by name; count: of its items, which the person must type.
+    """
 
     run_id: UUID
     text: str
@@ -51,7 +54,7 @@ class Question(Record):
 
 
 class Answer(Record):
-    """What a person says to it, as `flows.clean_leftovers.Approval` takes it."""
+    """A person's answer, as `flows.clean_leftovers.Approval` takes it."""
 
     decision: Literal["approve", "reject"]
     typed_count: int = 0
@@ -64,7 +67,7 @@ def routes() -> list[Route]:
 
 
 async def waiting(who: SignedIn) -> tuple[Question, ...]:
-    """Return what is asked now of runs that somebody may answer, newest first; nothing if the server does not answer."""
+    """Return the open questions of runs that a visitor may answer, newest first; none if the server does not answer."""
     paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
     try:
         async with asyncio.timeout(GLANCE_S), get_client() as client:
@@ -74,18 +77,18 @@ async def waiting(who: SignedIn) -> tuple[Question, ...]:
                 limit=SHOWN,
             )
             asked = [await question_of(client, run) for run in found if may_answer(who, run)]
-    except (*UNREACHABLE, ValueError):  # ValueError: no server is named
+    except (*UNREACHABLE, ValueError):  # ValueError: no server is configured
         return ()
     return tuple(question for question in asked if question is not None)
 
 
 def may_answer(who: SignedIn, run: FlowRun) -> bool:
-    """Tell whether somebody may say what a waiting run is to do: whoever sees it and may do such things."""
+    """Tell whether a visitor may answer a waiting run: they see the run and may do the operation."""
     return sees_run(who, run) and may(who, "change")
 
 
 async def question_of(client: PrefectClient, run: FlowRun) -> Question | None:
-    """Return what a run asks, None where it asks nothing. Raises as the client does."""
+    """Return a run's question, None if it has none. Raises the client's errors."""
     keys = run.state.state_details.run_input_keyset if run.state is not None else None
     if run.state is None or not run.state.is_paused() or not keys or "description" not in keys:
         return None
@@ -98,7 +101,7 @@ async def question_of(client: PrefectClient, run: FlowRun) -> Question | None:
 
 
 def _named(text: str) -> str:
-    """Return a text with images by their names, as plans have them."""
+    """Return a text with images by name, as in plans."""
     with open_catalog() as catalog:
 
         def name(found: re.Match[str]) -> str:
@@ -111,7 +114,7 @@ def _named(text: str) -> str:
 
 
 async def answer(request: Request) -> Response:
-    """Give a waiting run its answer: 200, it goes on. A count that is not that of the list is refused here, and the run waits on."""
+    """Answer a waiting run: 200, and the run continues. A wrong count is refused here, and the run keeps waiting."""
     try:
         body = await body_of(request, MAX_ANSWER)
         run_id, said = UUID(request.path_params["id"]), Answer.model_validate_json(body)

@@ -1,6 +1,6 @@
-"""Whether somebody may ask for an operation: by the rights of its row, their role, the scope of their token, and the images named.
+"""Authorise operations: by the rights of the row, the caller's role, their token's scope, and the images named.
 
-Asked before a run is begun, in the words of the flows, which ask again by the account that was put in.
+The check precedes the run and raises the flows' errors; the flows check again by the account set here.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def allowed(who: SignedIn, row: Operation, asked: R) -> R:
-    """Return a request with the account that it is made for. Raises NotAllowed, OtherAccount."""
+    """Return a request with its account filled in. Raises NotAllowed, OtherAccount."""
     require(who, verb_of(row.rights), row.deployment)
     named = getattr(asked, "account", None) if "account" in asked.model_fields_set else None
     account = acting_account(who, row.rights, named)
@@ -36,7 +36,7 @@ def allowed(who: SignedIn, row: Operation, asked: R) -> R:
 
 
 def checked(settings: Settings, who: SignedIn, row: Operation, asked: R, door: Door) -> R:
-    """Return a request as it may be made by whoever comes by a door. The operators' is as they sent it.
+    """Check a caller's request and return it with its account; the operators' requests are returned as sent.
 
     Raises as `allowed` and `check_subjects`.
     """
@@ -49,14 +49,14 @@ def checked(settings: Settings, who: SignedIn, row: Operation, asked: R, door: D
 
 
 def _under(account: str, asked: BaseModel) -> BaseModel:
-    """Return a request that another one holds, for its account where it names none itself."""
+    """Return a nested request, with the outer one's account if it names none itself."""
     return asked if "account" in asked.model_fields_set else asked.model_copy(update={"account": account})
 
 
 def check_subjects(visibility: Visibility, who: SignedIn, row: Operation, asked: BaseModel) -> None:
-    """Raise what keeps somebody from doing this with what a request names: what they don't see does not exist.
+    """Check the images, volumes and leftovers that a request names; those that the caller may not see are not found.
 
-    Of several images, some that are not there stop no others: the run says so of each.
+    Of several images, missing ones stop no others: the run reports each of them.
     """
     _check_images(visibility, who, row, asked)
     for volume_id in _ids(asked, "volume_id"):
@@ -82,7 +82,7 @@ def _check_images(visibility: Visibility, who: SignedIn, row: Operation, asked: 
 
 
 def _usable(visibility: Visibility, row: Operation, image_id: str) -> Image:
-    """Return an image that somebody may do this with. Raises ImageNotFound, AccessDenied."""
+    """Return an image that the caller may do this with. Raises ImageNotFound, AccessDenied."""
     image = visibility.image(image_id)
     if verb_of(row.rights) == "change":
         require_owner(image, visibility.catalog.viewer(visibility.account), row.title.lower())
@@ -90,7 +90,7 @@ def _usable(visibility: Visibility, row: Operation, image_id: str) -> Image:
 
 
 def _check_name(who: SignedIn, row: Operation, asked: BaseModel) -> None:
-    """Raise NotAllowed unless what is added, by a token for some images only, is one of them."""
+    """Raise NotAllowed unless a token limited to some images may add these."""
     for one in held(asked) or (asked,):
         name, family = getattr(one, "name", ""), getattr(one, "family", None)
         if not isinstance(one, AddImage) or not in_scope(who.scope, name, family):

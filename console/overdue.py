@@ -1,4 +1,4 @@
-"""What every page says when runs whose process died are not recovered: asked beside the pages, which never wait for it."""
+"""The warning on every page that dead runs are not being recovered, checked in the background so that no page waits."""
 
 import time
 from contextvars import copy_context
@@ -12,13 +12,13 @@ FRESH_S = 60.0
 
 
 class Overdue:
-    """Remembers the last answer and asks again, in a thread of its own, when it is older than a minute."""
+    """Caches the last answer and asks again, in a thread of its own, when it is older than a minute."""
 
     def __init__(self) -> None:
         self._lock, self._due_at, self._sentence = Lock(), 0.0, ""
 
     def __call__(self) -> str:
-        """Return the sentence to show, empty for none."""
+        """Return the sentence to show, "" for none."""
         with self._lock:
             if time.monotonic() >= self._due_at:
                 self._due_at = time.monotonic() + FRESH_S

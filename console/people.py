@@ -1,6 +1,6 @@
-"""What whoever asks may do about persons, robots and tokens: the same by the API and on the page of access.
+"""Manage persons, robots and tokens, for the API and the page *Access*.
 
-An administrator's, but for one's own password and one's own tokens. All take an open catalog, on behalf of who asks.
+Only administrators may, except for one's own password and tokens. All functions take a catalog opened for the caller.
 """
 
 from catalog.errors import InvalidRequest, TokenNotFound
@@ -46,7 +46,7 @@ def add_robot(catalog: Catalog, who: SignedIn, asked: AddRobot) -> NewToken:
 
 
 def change_identity(catalog: Catalog, who: SignedIn, name: str, asked: ChangeIdentity) -> Identity:
-    """Change a person or robot. Their own password everybody may change who gives the present one.
+    """Change a person or robot. Everyone may change their own password if they give the present one.
 
     Raises NotAllowed, SignInFailed, SignInLimited, IdentityNotFound, LastAdministrator, InvalidRequest.
     """
@@ -63,20 +63,20 @@ def change_identity(catalog: Catalog, who: SignedIn, name: str, asked: ChangeIde
 
 
 def disable_identity(catalog: Catalog, who: SignedIn, name: str) -> Identity:
-    """Keep a person or robot out. Raises NotAllowed, IdentityNotFound, LastAdministrator."""
+    """Disable a person or robot. Raises NotAllowed, IdentityNotFound, LastAdministrator."""
     require(who, "administer", "disable identities")
     return registering.change(catalog, who.identity.account, name, {"disabled": True})
 
 
 def tokens(catalog: Catalog, who: SignedIn, identity: str | None) -> tuple[ListedToken, ...]:
-    """List tokens, newest first: one's own, or those of others for an administrator. Raises NotAllowed."""
+    """List tokens, newest first: the caller's own, or for an administrator those of others. Raises NotAllowed."""
     if identity != who.identity.name:
         require(who, "administer", "list tokens of others")
     return tuple(catalog.tokens(identity))
 
 
 def token(catalog: Catalog, who: SignedIn, token_id: str) -> ListedToken:
-    """Return a token that somebody may look at; of others there is none. Raises TokenNotFound."""
+    """Return a token that the caller may see. Raises TokenNotFound, also for any other one."""
     found = catalog.token(token_id)
     if found.identity != who.identity.name and not may(who, "administer"):
         raise TokenNotFound(token_id)
@@ -84,7 +84,7 @@ def token(catalog: Catalog, who: SignedIn, token_id: str) -> ListedToken:
 
 
 def create_token(catalog: Catalog, who: SignedIn, asked: CreateToken) -> NewToken:
-    """Make a token; what it is, is shown this once. Raises NotAllowed, IdentityNotFound, InvalidRequest."""
+    """Create a token, whose secret is shown only now. Raises NotAllowed, IdentityNotFound, InvalidRequest."""
     require_tokens_of(who, asked.identity)
     return registering.create_token(
         catalog, who.identity.account, _maker(who), asked.identity, asked.scope, asked.expires_at, asked.name
@@ -92,11 +92,11 @@ def create_token(catalog: Catalog, who: SignedIn, asked: CreateToken) -> NewToke
 
 
 def revoke_token(catalog: Catalog, who: SignedIn, token_id: str) -> Token:
-    """Revoke a token: an administrator any, whoever has one that. Raises TokenNotFound."""
+    """Revoke a token: any one for an administrator, else the caller's own. Raises TokenNotFound."""
     token(catalog, who, token_id)
     return registering.revoke_token(catalog, who.identity.account, token_id)
 
 
 def _maker(who: SignedIn) -> str:
-    """Return who a token says that made it; "" for the operators, whose name a person may have."""
+    """Return the name to record as a token's creator; "" for the operators, whose name a person may have."""
     return caller_of(who).identity or ""

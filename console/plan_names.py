@@ -1,4 +1,4 @@
-"""The subjects of a plan as people know them: by name, with enough of the id to tell two of one name apart."""
+"""Name the subjects of a plan for people, with enough of the id to distinguish two of the same name."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ def named_plan(catalog: Reading, plan: Plan) -> Plan:
 
 
 def subject_name(catalog: Reading, subject: str) -> str:
-    """Return `replica:43b16fec-…@far` as `replica debian-12 (43b16fec…) on far`; what is not known as it is."""
+    """Return `replica:43b16fec-…@far` as `replica debian-12 (43b16fec…) on far`; unknown subjects unchanged."""
     kind, _, rest = subject.partition(":")
     identity, _, place = rest.partition("@")
     try:
@@ -38,4 +38,4 @@ FOUND: Mapping[str, Callable[[Reading, str], tuple[str, str]]] = {
     "leftover": lambda catalog, identity: _image(catalog, catalog.leftover(identity).image_id),
     "volume": lambda catalog, identity: (catalog.volume(identity).name, identity),
 }
-"""Kind of subject → name and id of what it is about."""
+"""Kind of subject → a function that returns its name and id."""

@@ -1,4 +1,4 @@
-"""Runs as whoever asked for them sees them: state, progress, and what came of them; and ending one."""
+"""Runs for the API: state, progress and outcome; and cancellation."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ class RunState(Record):
 
 @asynccontextmanager
 async def server() -> AsyncIterator[PrefectClient]:
-    """Yield a client of the Prefect server, for a while. Raises ServerUnavailable."""
+    """Yield a client of the Prefect server, with a time limit. Raises ServerUnavailable."""
     try:
         async with asyncio.timeout(LIMIT_S), get_client() as client:
             yield client
@@ -77,7 +77,7 @@ async def found_run(client: PrefectClient, run_id: UUID) -> FlowRun:
 
 
 async def state_of(client: PrefectClient, settings: Settings, run: FlowRun) -> RunState:
-    """Return where a run is."""
+    """Return the state of a run."""
     flow, state = await client.read_flow(run.flow_id), run.state
     shown = RunState(
         run=run.id, operation=flow.name, account=account_of(run), state=(state.name or state.type.value) if state else "Scheduled",
@@ -101,7 +101,7 @@ def _result(outcome: Outcome | None) -> object:
 
 
 def _error(outcome: Outcome | None, message: str) -> dict[str, object]:
-    """Return what a run failed with; of one that died before it could say so, what its state says."""
+    """Return a run's error; if it died before it could store one, its state's message."""
     return (outcome.error if outcome else None) or {"type": "RunFailed", "detail": message or "it ended by itself"}
 
 
@@ -126,7 +126,7 @@ def _told(artifact: Artifact) -> Progress | None:
 
 
 async def cancel(client: PrefectClient, run: FlowRun) -> None:
-    """End a run: at once where no worker has begun it, else by the worker. A no-op for one that has ended."""
+    """Cancel a run: at once if no worker has begun it, else through the worker. A no-op for an ended run."""
     state = run.state
     if state is not None and state.is_final():
         return

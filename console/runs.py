@@ -1,4 +1,4 @@
-"""Runs: starting one with a checked request, planning one, how one ended, how far images on their way are."""
+"""Runs for pages: start one with a checked request, plan one, report how one ended and how far arriving images are."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ from tasks.runtime.runs.acting import tags_of
 from tasks.runtime.task import without_runs
 
 MAX_BODY = 16 << 20
-"""Bytes of a request at the most: the ids of some hundred thousand images."""
+"""Most bytes of a request: the ids of some hundred thousand images."""
 STATUSES: Mapping[type[ImagewrightError], int] = {
     NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, AccessDenied: 403, ServerUnavailable: 503,
     TookTooLong: 503,
@@ -53,7 +53,7 @@ OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w
 
 
 class Progress(Record):
-    """How far an image on its way is. percent: 0 to 100."""
+    """The progress of an arriving image. percent: 0 to 100."""
 
     percent: float
     sentence: str
@@ -78,19 +78,19 @@ async def begin(request: Request) -> Response:
         started = await start(flow, asked.model_dump(mode="json", exclude_unset=True), tags=tags_of(caller_of(who)))
     except (ValidationError, ImagewrightError, LookupError) as error:
         return refused(error)
-    url = started.url if who.identity.role == ADMIN else ""  # its page is the operators'
+    url = started.url if who.identity.role == ADMIN else ""  # the page in the Prefect UI is the operators'
     return JSONResponse(started.model_copy(update={"url": url}).model_dump(mode="json"), 202)
 
 
 def check_add(asked: requests.AddSystemImage | requests.AddVolumeImage) -> None:
-    """Raise what the form is wrong about, so that it is said there instead of on an image that failed."""
+    """Raise the errors of an add's form, so that they appear there instead of on a failed image."""
     draft = draft_image(asked, str(uuid4()), utc_now()).image
     with open_catalog() as catalog:
         check_places(catalog, draft)
 
 
 async def plan(request: Request) -> Response:
-    """Say what a run would do; nothing is changed."""
+    """Answer with what a run would do; change nothing."""
     try:
         flow, asked = await _asked(request, visitor_of(request))
         if "plan_only" not in type(asked).model_fields:
@@ -100,12 +100,12 @@ async def plan(request: Request) -> Response:
         return refused(error)
     if not isinstance(found, Plan):
         return JSONResponse({"summary": str(found)})
-    said = await plans(told_plan, found, language_of(request))  # there may be as many actions as images
+    said = await plans(told_plan, found, language_of(request))  # there may be an action per image
     return JSONResponse(said.model_dump(mode="json"))
 
 
 def _planned(flow: str, asked: BaseModel) -> object:
-    """Return the plan of a flow, its subjects by their names. It is asked for at every change of a form: no run is made of it."""
+    """Return the plan of a flow with named subjects, without a run: forms ask for it at every change."""
     with without_runs():
         found = getattr(flows, flow).fn(asked.model_copy(update={"plan_only": True}))
     if not isinstance(found, Plan):
@@ -115,7 +115,7 @@ def _planned(flow: str, asked: BaseModel) -> object:
 
 
 async def ended(request: Request) -> Response:
-    """Say where a run is: {"state", "finished", "failed", "message"}."""
+    """Answer with a run's state: {"state", "finished", "failed", "message"}."""
     try:
         async with asyncio.timeout(LIMIT_S), get_client() as client:
             run, who = await client.read_flow_run(UUID(request.path_params["id"])), visitor_of(request)
@@ -140,7 +140,7 @@ async def ended(request: Request) -> Response:
 
 
 async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
-    """Return how far images are, by id; nothing of those that no run brings in, or if the server does not answer."""
+    """Return the progress of images by id; none for images without a run, or if the server does not answer."""
     if not image_ids:
         return {}
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"add-{image_id}" for image_id in image_ids]))
@@ -159,7 +159,7 @@ async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
 
 
 async def failures_of(runs: Sequence[str]) -> dict[str, str]:
-    """Return why runs ended badly, by id; nothing of others, or if the server does not answer."""
+    """Return the errors of failed runs by id; none for other runs, or if the server does not answer."""
     if not runs:
         return {}
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run) for run in runs]))
@@ -180,7 +180,7 @@ def _percent(data: object) -> float:
 
 
 async def _asked(request: Request, who: SignedIn) -> tuple[str, BaseModel]:
-    """Return the flow that a request is for, and what it asks as whoever sends it may. Raises as `console.authority.checked`."""
+    """Return the flow and the checked request of an HTTP request. Raises as `console.authority.checked`."""
     flow = request.path_params["flow"]
     if flow not in OPERATIONS:
         raise LookupError(f"no flow {flow!r}")
@@ -190,7 +190,7 @@ async def _asked(request: Request, who: SignedIn) -> tuple[str, BaseModel]:
 
 
 def refused(error: Exception) -> JSONResponse:
-    """Say what is wrong with a request, or who does not answer."""
+    """Answer with what is wrong with a request, or what does not answer."""
     if isinstance(error, ValidationError):
         return JSONResponse({"error": sentence(error)}, 422)
     if isinstance(error, LookupError):

@@ -1,7 +1,7 @@
-"""What every request passes: the name it was sent to, who it comes from, and proof that our own page sent it.
+"""Check every request: its host name, its visitor, and that our own page sent it.
 
-A page of somebody else in the same browser can send forms to loopback. It can't set headers of its own without asking first, and
-nobody answers that question; it can't leave out its origin; and a name that was rebound to 127.0.0.1 is not one of ours.
+Another site's page in the same browser can send forms to loopback. But it can't set custom headers without a preflight,
+which is never answered; it can't omit its origin; and a name rebound to 127.0.0.1 is not one of our host names.
 """
 
 import secrets
@@ -36,24 +36,24 @@ HEADERS = {
 HTTPS_ONLY = "max-age=31536000"
 
 OPEN = ("/download/", "/setup", "/static/", "/login", "/look")
-"""What begins so asks for no sign-in: links are signed, the one-time link proves itself, style sheets are no secret, and how pages look is anybody's choice."""
+"""Prefixes of paths without sign-in: signed links, the setup link with its token, public style sheets and looks."""
 OPERATORS_DOOR = "/operators"
-"""Where a browser is asked for the operators' password although there are persons: once given, it is sent for all pages."""
+"""The path that asks for the operators' password even if there are persons: the browser then sends it everywhere."""
 OF_ADMINISTRATORS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What tells of all accounts; see `console/health/access.py` for who needs no sign-in there."""
+"""Paths that show all accounts' data; `console/health/access.py` decides who needs no sign-in there."""
 BY_TOKEN = ("/api/v1", "/storages", "/f", "/simplestreams")
-"""What programs ask: they are known by a token and by nothing that a browser sends by itself."""
+"""Paths for programs, which prove themselves by a token and by nothing that a browser sends by itself."""
 
 
 class Persons(Protocol):
-    """Those who sign in with a name."""
+    """Persons who sign in by name."""
 
     async def signed_in(self, request: HTTPConnection) -> SignedIn | None:
-        """Return whose session a request's cookie names, None where it names none."""
+        """Return the person of a request's session, None if there is none."""
         ...
 
     async def are_there(self) -> bool:
-        """Tell whether there is any person: while there is none, nobody is sent to the page where they sign in."""
+        """Tell whether there is any person: while there is none, nobody is sent to the sign-in page."""
         ...
 
     async def note_limit(self, address: str) -> None:
@@ -62,7 +62,7 @@ class Persons(Protocol):
 
 
 class Nobody:
-    """No persons: the operators are alone."""
+    """No persons, only the operators."""
 
     async def signed_in(self, request: HTTPConnection) -> SignedIn | None:  # noqa: ARG002
         """Return nobody."""
@@ -82,9 +82,10 @@ def is_api(path: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware. hosts: names that the console answers to; auth: `user:password` of the operators, or empty for none.
+    """ASGI middleware. hosts: host names of the console; auth: `user:password` of the operators, "" for none.
 
-    open_to: tells of a request that it needs no sign-in. Whoever comes is noted in the scope (`console.entrance.visitors`).
+    open_to: tells whether a request needs no sign-in. The visitor is recorded in the scope
+    (`console.entrance.visitors`).
     """
 
     def __init__(
@@ -100,12 +101,12 @@ class Guard:
         self._persons, self._proxies, self._guesses = persons or Nobody(), proxies or Proxies(()), Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse with a sentence, or pass on and add headers to the answer."""
+        """Refuse with a sentence, or pass the request on and add headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         https = self._proxies.is_https(scope)
-        scope["scheme"] = "https" if https else "http"  # what addresses in answers begin with
+        scope["scheme"] = "https" if https else "http"  # prefix of addresses in answers
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -133,17 +134,15 @@ class Guard:
             return await self._unwelcome(scope, headers, who) or self._forged(scope, headers)
         except SignInLimited as error:
             return _refused(429, str(error), {"Retry-After": str(error.retry_after_s)})
-        except ImagewrightError:  # which names what lies behind us: nobody is known yet who may hear that
+        except ImagewrightError:  # it would name what is behind us, and the visitor is not known yet
             return _refused(503, "the catalog is unavailable: nobody can be known; try again")
 
     async def _visitor(self, request: HTTPConnection, headers: Headers) -> SignedIn | None:
-        """Return who comes, and note it; None for nobody known. Raises SignInLimited."""
-        who = await self._persons.signed_in(
-            request
-        )  # first: a browser goes on sending a password that it was once given
+        """Return the visitor and record them; None if unknown. Raises SignInLimited."""
+        who = await self._persons.signed_in(request)  # first, as a browser keeps sending a password that was once typed
         who = who or await self._operators(request, headers.get("Authorization", ""))
         if who is None and not self._auth and not await self._persons.are_there():
-            who = OPERATORS  # there is nothing that anybody could be asked for
+            who = OPERATORS  # there is no credential to ask for
         if who is not None:
             let_in(request.scope, who)
         return who
@@ -167,7 +166,7 @@ class Guard:
             return False
 
     async def _unwelcome(self, scope: Scope, headers: Headers, who: SignedIn | None) -> Response | None:
-        """Ask who does not say who they are, and refuse who may not come here."""
+        """Ask an unknown visitor to sign in, and refuse one who may not come here."""
         if who is None:
             return await self._asked(scope, headers)
         if scope["path"] in OF_ADMINISTRATORS and who.identity.role != ADMIN:
@@ -175,19 +174,19 @@ class Guard:
         return None
 
     async def _asked(self, scope: Scope, headers: Headers) -> Response:
-        """Send a person to the page where they sign in; ask programs, and whoever is alone here, for the operators' password."""
+        """Send persons to the sign-in page; ask programs, or anyone while there are none, for the operators' password."""
         there = await self._persons.are_there()
         by_page = "Sec-Fetch-Mode" in headers or OURS in headers or TUS in headers
         if there and scope["path"] != OPERATORS_DOOR:
             if scope["method"] == "GET" and "text/html" in headers.get("Accept", ""):
                 return RedirectResponse(f"/login?next={quote(_place(scope), safe='')}", HTTPStatus.SEE_OTHER)
-            if by_page:  # the browser would ask the person for a password that is not theirs
+            if by_page:  # else the browser would ask the person for a password that they don't have
                 return _refused(401, "sign in again: this session is over")
         challenge = {"WWW-Authenticate": 'Basic realm="Imagewright"'} if self._auth else {}
         return _refused(401, "give user and password", challenge)
 
     def _forged(self, scope: Scope, headers: Headers) -> Response | None:
-        """Refuse what changes something and was not sent by a page of ours, or by a program."""
+        """Refuse changes that were sent neither by our own page nor by a program."""
         if scope["method"] in SAFE:
             return None
         if OURS not in headers and TUS not in headers:
@@ -197,7 +196,7 @@ class Guard:
         return self._foreign(scope, headers)
 
     def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
-        """Refuse what a page of another origin sends: it is to learn nothing by trying."""
+        """Refuse requests from a page of another origin, which must learn nothing by trying."""
         origin = headers.get("Origin")
         if origin is None or origin.partition("://")[2].lower() == self._proxies.host_of(scope).lower():
             return None

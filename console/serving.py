@@ -1,4 +1,4 @@
-"""The console's server: one way to run it, whoever starts it."""
+"""Run the console's server."""
 
 import os
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     import uvicorn
 
 MOST_CONNECTIONS = 1000
-"""Whoever comes when there are so many is told at once to come again."""
+"""Past this many connections, a new one is told at once to try again."""
 UPLOADS = ("/uploads/", "/api/v1/uploads/")
 STREAMS = ("/live",)
 PATIENCE: Mapping[str, float] = {"IMAGEWRIGHT_CONNECT_TIMEOUT_S": 5, "IMAGEWRIGHT_READ_TIMEOUT_S": 10, "IMAGEWRIGHT_RETRIES": 0}  # fmt: skip
-"""What the console's own process waits for a source or storage at most: a person waits for it. It transfers nothing."""
+"""Timeouts of the console's own process for sources and storages: a person waits, and it transfers nothing."""
 
 
 def be_impatient() -> None:
-    """Shorten what this process waits for others; shorter settings of the user stay."""
+    """Shorten this process's timeouts; shorter settings of the user stay."""
     for name, most in PATIENCE.items():
         given = os.environ.get(name, "")
         try:
             shorter = float(given) < most
-        except ValueError:  # not set; or wrong, which the settings say
+        except ValueError:  # not set, or invalid, which the settings report
             shorter = False
         if not shorter:
             os.environ[name] = str(most)
@@ -40,7 +40,7 @@ def run(app: ASGIApp, host: str, port: int, settings: Settings) -> None:
 
 
 def config(app: ASGIApp, host: str, port: int, settings: Settings) -> "uvicorn.Config":
-    """Return how the application is served: by https where the settings name a certificate."""
+    """Return uvicorn's configuration, with https if the settings name a certificate."""
     import uvicorn
 
     from flows.server.slow_clients import Watched
@@ -54,7 +54,7 @@ def config(app: ASGIApp, host: str, port: int, settings: Settings) -> "uvicorn.C
         http=Watched.with_patience(settings.console_patience_s, UPLOADS, STREAMS),
         ws="none",
         limit_concurrency=MOST_CONNECTIONS,
-        proxy_headers=False,  # whom to believe the settings say: uvicorn believes whoever connects from loopback
+        proxy_headers=False,  # the settings name the trusted proxies: uvicorn would trust any client on loopback
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
         log_config=log_config(settings),

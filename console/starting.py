@@ -1,4 +1,4 @@
-"""Starting a flow's deployment: a run that a worker takes up."""
+"""Start a flow's deployment as a run for a worker."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from flows.registry import OPERATIONS
 from tasks.hosts.routing import queue_for
 
 LIMIT_S = 15.0
-"""How long the server is waited for: a person waits for the answer."""
+"""Longest wait for the server: a person waits for the answer."""
 GLANCE_S = 2.0
-"""How long a page waits for what it can do without."""
+"""Longest wait of a page for something optional."""
 SILENT = "the Prefect server does not answer"
 UNREACHABLE = (httpx.HTTPError, PrefectException, TimeoutError)
 
@@ -51,9 +51,10 @@ async def start(
     *,
     exact: bool = False,
 ) -> Started:
-    """Schedule a run of a flow, named as in `flows`. key: asked for again with it, the same run comes back.
+    """Schedule a run of a flow, named as in `flows`. key: a repeated call with it returns the same run.
 
-    tags: of a new run; see `tasks.runtime.runs.acting`. exact: the key is one request's alone. Raises ServerUnavailable, KeyReused.
+    tags: of a new run; see `tasks.runtime.runs.acting`. exact: the key is for one request only. Raises
+    ServerUnavailable, KeyReused.
     """
     name = flow_name.replace("_", "-")
     queue = await asyncio.to_thread(_queue, flow_name, request)
@@ -80,7 +81,7 @@ async def start(
 
 
 def _queue(flow_name: str, request: Mapping[str, object]) -> str | None:
-    """Return the queue of the host that has to do it, None for the one that all serve; the run itself finds the others."""
+    """Return the queue of the host that must do it, None for the common queue; the run may still be handed over."""
     row = OPERATIONS[flow_name]
     with suppress(ImagewrightError, ValidationError):
         return queue_for(row.bytes_at, row.queue, row.request.model_validate(dict(request)), load_settings())

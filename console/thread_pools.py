@@ -1,6 +1,6 @@
-"""Threads for what waits for others: few, and nobody waits for them for long. What needs nobody else never waits behind them.
+"""Bounded thread pools for work that waits for other systems, so that it never blocks work that doesn't.
 
-Starlette has one pool for everything, the style sheet included: 40 plans for a source that never answers emptied it.
+Starlette has one pool for everything, the style sheet included: 40 plans for a source that never answered exhausted it.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ class TookTooLong(ImagewrightError):
 
 
 class Waiting:
-    """A pool of threads. What takes longer than `limit_s` is given up; its thread is free again when it ends by itself."""
+    """A pool of threads. A call longer than `limit_s` is given up; its thread is free once the call ends by itself."""
 
     def __init__(self, what: str, threads: int, queue: int, limit_s: float) -> None:
-        """Begin with no thread.
+        """Create the pool without threads.
 
-        what: that is waited for, as the subject of a sentence. threads: at once; queue: how many more may wait for one.
+        what: the work, as the subject of a sentence. threads: most at once; queue: most calls that wait for one.
         """
         self._what, self._limit_s, self._most = what, limit_s, threads + queue
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=what.replace(" ", "-"))
         self._asked = 0
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `function` returns. Raises what it raises, or TookTooLong."""
+        """Call `function` in a thread and return its result. Raises its errors, or TookTooLong."""
         if self._asked >= self._most:
             raise TookTooLong(self._what, f"waits for others, as {self._asked} more do")
         called = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
@@ -54,12 +54,12 @@ class Waiting:
 
 
 plans = Waiting("the plan", threads=8, queue=32, limit_s=20)
-"""What asks sources and storages."""
+"""For calls of sources and storages."""
 rooms = Waiting("the check of the storages", threads=8, queue=32, limit_s=20)
-"""What asks storages how much room they have, before an upload."""
+"""For checks of a storage's room before an upload."""
 catalogs = Waiting("the catalog", threads=16, queue=500, limit_s=20)
-"""What asks the catalog: an SQLite file, or a server."""
+"""For queries of the catalog, an SQLite file or a server."""
 passwords = Waiting("the sign-in", threads=2, queue=64, limit_s=20)
-"""What hashes passwords: 64 MiB and a tenth of a second of a processor each."""
+"""For password hashing: 64 MiB and a tenth of a second of a core each."""
 stores = Waiting("the image storage", threads=8, queue=200, limit_s=120)
-"""What reads and writes objects of a store for another site."""
+"""For reading and writing a store's objects for another site."""

@@ -1,4 +1,4 @@
-"""What an identity sees: the images its account may see that its token's scope leaves, and what belongs to them."""
+"""What an identity sees: images that both its account and its token's scope allow, and things that belong to them."""
 
 import json
 from contextlib import suppress
@@ -16,7 +16,7 @@ NO_IMAGE = "00000000-0000-0000-0000-000000000000"
 
 
 class Visibility:
-    """What whoever asks may see. account: with whose eyes; an administrator may borrow those of any."""
+    """The view of a caller. account: whose view it is; an administrator may take any account's."""
 
     def __init__(self, catalog: Catalog, who: SignedIn, account: str | None = None) -> None:
         require(who, "read", "read")
@@ -26,7 +26,7 @@ class Visibility:
         self._known: dict[str, bool] = {}
 
     def image(self, image_id: str) -> Image:
-        """Return an image that is seen. Raises ImageNotFound, in the same words whether there is one or not."""
+        """Return a visible image. Raises ImageNotFound, with the same sentence whether the image exists or not."""
         image = self.catalog.image(image_id, account=self.account)
         if not self.sees(image):
             raise ImageNotFound(image_id)
@@ -40,15 +40,15 @@ class Visibility:
         return image
 
     def sees(self, image: Image) -> bool:
-        """Tell whether the token's scope leaves an image that the account sees."""
+        """Tell whether the token's scope allows an image that the account sees."""
         return sees(self.who.scope, image)
 
     def sees_family(self, family: str) -> bool:
-        """Tell whether a family is seen: by everybody whose scope is not limited to other things."""
+        """Tell whether a family is visible: to all but callers whose scope is limited to other things."""
         return not is_limited(self.who.scope) or family in self.who.scope.families
 
     def of(self, image_id: str | None) -> bool:
-        """Tell whether what belongs to an image is seen; what belongs to none is the administrators'."""
+        """Tell whether things of an image are visible; things without an image are visible to administrators only."""
         if not is_limited(self.who.scope):
             return self._view.of(image_id)
         if image_id is None:
@@ -64,7 +64,7 @@ class Visibility:
             return False
 
     def export(self, export_id: str) -> ExportedImage:
-        """Return an export that is seen. Raises ExportNotFound, after as many questions whether there is one or not."""
+        """Return a visible export. Raises ExportNotFound, after the same number of queries whether it exists or not."""
         found: ExportedImage | None = None
         with suppress(ExportNotFound):
             found = self.catalog.exported(export_id)
@@ -73,20 +73,20 @@ class Visibility:
         return found
 
     def volume(self, volume_id: str) -> Volume:
-        """Return a volume that is seen. Raises VolumeNotFound, as `export` does."""
+        """Return a visible volume. Raises VolumeNotFound, as `export` does."""
         found = self.catalog.volume(volume_id)
         if not self.owns(found.owner, found.image_id):
             raise VolumeNotFound(volume_id)
         return found
 
     def owns(self, owner: str, image_id: str) -> bool:
-        """Tell whether something that has an owner of its own, as a volume, is seen."""
+        """Tell whether a thing with an owner of its own, such as a volume, is visible."""
         mine = self.account in (ADMIN, owner)
         return mine and (not is_limited(self.who.scope) or self.of(image_id))
 
 
 def storage_as_seen(who: SignedIn, storage: ImageStorage) -> ImageStorage:
-    """Return an image storage as somebody sees it: only administrators see the names of secrets, and what of addresses may be one."""
+    """Return an image storage as a caller sees it; only administrators see names of secrets, and secrets in addresses."""
     if may(who, "administer"):
         return storage
     endpoint = mask(storage.endpoint) if storage.endpoint else storage.endpoint
@@ -94,6 +94,6 @@ def storage_as_seen(who: SignedIn, storage: ImageStorage) -> ImageStorage:
 
 
 def sees_upload(who: SignedIn, upload: Upload) -> bool:
-    """Tell whether a file that is sent is of somebody's account, and becomes an image that the scope of their token leaves."""
+    """Tell whether an upload belongs to the caller's account and becomes an image that their token's scope allows."""
     said = json.loads(upload.request)
     return upload.is_for(sees_as(who)) and in_scope(who.scope, str(said.get("name", "")), said.get("family"))

@@ -6,7 +6,7 @@ checkers see is in `__init__.pyi`, which `python -m deployments.generate` writes
 
 
 def __getattr__(name):  # the types are in the stub
-    if name.startswith("_"):  # asked by Python itself, before there is anything to load
+    if name.startswith("_"):  # Python itself asks for these before anything is loaded
         raise AttributeError(f"module 'flows' has no attribute {name!r}")
     from flows.registry import OPERATIONS
 

@@ -1,4 +1,4 @@
-"""The entry of the `imagewright` command: it answers Ctrl-C before anything that takes time is loaded."""
+"""The entry point of the `imagewright` command: it handles Ctrl-C before it loads anything slow."""
 
 import gc
 import os
@@ -10,10 +10,10 @@ from flows.interrupts import hear_again
 
 
 def main() -> None:
-    """Load the command and run it. Ctrl-C is one line and exit 130 at any moment, while loading and leaving as well."""
+    """Load the command and run it. Ctrl-C gives one line and exit 130 at any moment, also while loading and exiting."""
     _fill_descriptors()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        _run()  # whoever started us, such as nohup, does not want us to hear it
+        _run()  # the parent, e.g. nohup, wants SIGINT ignored
         return
     signal.signal(signal.SIGINT, _leave)
     hear_again()
@@ -22,12 +22,12 @@ def main() -> None:
             _run()
         finally:
             signal.signal(signal.SIGINT, _leave)
-    except KeyboardInterrupt:  # it came between the command's own answer and that line
+    except KeyboardInterrupt:  # raised between the command's own handler and that line
         _leave(signal.SIGINT, None)
 
 
 def _fill_descriptors() -> None:
-    """Open what a caller closed (`>&-`) to nowhere: otherwise the catalog gets the number that messages are written to."""
+    """Open standard streams that the caller closed (`>&-`) on /dev/null: else the catalog's file would be stderr."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -38,7 +38,7 @@ def _fill_descriptors() -> None:
 
 
 def _run() -> None:
-    gc.disable()  # all that is loaded stays: looking through it again and again is a tenth of the time it takes
+    gc.disable()  # all loaded objects stay: collecting meanwhile takes a tenth of the loading time
     from flows.command.app import run
 
     gc.freeze()
@@ -49,7 +49,7 @@ def _run() -> None:
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """End at once: nothing is under way that would have to be put in order, and an import may swallow an exception."""
+    """Exit at once: there is nothing to clean up yet, and an import may swallow an exception."""
     os.write(2, b"imagewright: interrupted\n")
     os._exit(INTERRUPTED)
 

@@ -1,6 +1,6 @@
-"""Signals that have to be heard: one that falls into a callback of the garbage collector is lost in Python, and is sent again here.
+"""Resend signals that Python loses when they arrive during a callback of the garbage collector.
 
-Python prints such an exception as "Exception ignored in" and goes on: a Ctrl-C or a cancellation would do nothing.
+Python prints such an exception as "Exception ignored in" and continues: a Ctrl-C or a cancellation would do nothing.
 """
 
 import os
@@ -12,7 +12,7 @@ AGAIN_S = 0.05
 
 
 def hear_again() -> None:
-    """Have the signal behind an exception that was ignored be sent to this process once more, until it is heard."""
+    """Send the signal behind an ignored exception to this process again, until it takes effect."""
     before = sys.unraisablehook
 
     def ignored(what: "sys.UnraisableHookArgs") -> None:
@@ -26,7 +26,7 @@ def hear_again() -> None:
 
 
 def _signal_of(error: BaseException) -> int | None:
-    """Return the signal that an exception stands for: Ctrl-C, or what Prefect raises for the one that ends a run."""
+    """Return the signal behind an exception: SIGINT, or the one behind Prefect's TerminationSignal."""
     if isinstance(error, KeyboardInterrupt):
         return signal.SIGINT
     return error.signal if type(error).__name__ == "TerminationSignal" and hasattr(error, "signal") else None

@@ -1,4 +1,4 @@
-"""The operations, one row each: what its request's decorator says, and what follows from it everywhere else."""
+"""The operations, one row each, given by the decorator of their request; everything else is derived from the rows."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,20 +19,25 @@ Button = Literal[
     "image", "export", "leftover", "image storage", "primary storage", "volume", "upload",
     "family", "latest", "build", "account", "images", "bin", "storages", "primary", "families",
 ]  # fmt: skip
-"""Where the console offers an operation: on each line of a kind, or (the last five) once above a tab. latest: of a family; build: not yet its latest."""
+"""Where the console offers an operation: on each line of a kind, or (the last five) once above a tab.
+
+latest: of a family; build: not yet its latest."""
 BytesAt = Literal[
     "", "none", "named storages", "own storage", "a replica", "exports", "all of the image", "primary storage",
     "primary storage and a replica", "volume", "each host",
 ]  # fmt: skip
-"""Where the bytes lie that an operation touches: what decides which host does it (`tasks/hosts/places.py`)."""
+"""Which bytes an operation touches; this decides which host does it (`tasks/hosts/places.py`)."""
 R = TypeVar("R", bound=BaseModel)
 ONE_TRANSACTION = "none: one transaction"
-"""The lock of what takes none: it ends at once, whatever the image weighs."""
+"""The lock of an operation without one: it takes no time, whatever the image's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """When a deployment runs by itself. line: cron in UTC; slug: by which the server knows it; request: its fields."""
+    """A deployment's schedule.
+
+    line: cron in UTC; slug: its name on the server; request: fields of the run's request.
+    """
 
     line: str
     slug: str
@@ -41,10 +46,10 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What a form begins with: the fields of a record that the request has, too, as they are when it is opened.
+    """A form's first values: the present values of a record's fields that the request has too.
 
-    of: the record that `image_id` or `name` of the request names. named: fields of the request that the record has under
-    another name. fixed: fields that are never changed.
+    of: kind of the record that `image_id` or `name` of the request names. named: fields of the request → their names in
+    the record, if different. fixed: fields that never change.
     """
 
     of: Literal["image", "image storage", "primary storage", "family", "account"]
@@ -54,15 +59,15 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A row.
+    """The row of an operation.
 
-    module: where the flow is defined, under the row's name. run: name of a run, the request's fields in braces.
-    rights, lock, left: for the README; left is what a death in the middle leaves. single: one run at a time, another is cancelled; grace_s: how long the place of
-    a run that died is kept (None: the server's default). defaults: fields of a run that gives none.
-    queue: where its runs wait for a worker. transition: of an image, by `catalog.rules.images.transitions`: offered where that takes it. irreversible: asked a
-    second time, always or only with `field=value`. adds: the type of image that it brings in; asks: a run of it may
-    wait for a person's answer; present: what its form begins with.
-    bytes_at: "" is not said yet, and taken as none.
+    module: defines the flow, under the row's name. run: name of a run, with the request's fields in braces. rights,
+    lock, left: for the README; left: what a death in the middle leaves. single: only one run at a time, a second one is
+    cancelled; grace_s: how long a dead run keeps its slot (None: the server's default). defaults: fields of a run whose
+    request gives none. queue: in which its runs wait for a worker. transition: the image's, in
+    `catalog.rules.images.transitions`; the operation is offered where it is allowed. irreversible: a second question is
+    asked, always or only with `field=value`. adds: type of the image that it adds; asks: its runs may wait for a
+    person's answer; present: first values of its form. bytes_at: "" means not specified, and counts as none.
     """
 
     name: str
@@ -87,12 +92,12 @@ class Operation:
 
     @property
     def deployment(self) -> str:
-        """Return the name of the flow and its deployment, and the subcommand."""
+        """Return the name of flow, deployment and subcommand."""
         return self.name.replace("_", "-")
 
     @property
     def title(self) -> str:
-        """Return what a button says."""
+        """Return the text of a button."""
         return self.name.replace("_", " ").capitalize()
 
     @property
@@ -102,7 +107,7 @@ class Operation:
 
     @property
     def about(self) -> str:
-        """Return what it does, in the request's own words."""
+        """Return the description of the operation: the request's docstring."""
         return cleandoc(self.request.__doc__ or "")
 
     def load(self) -> Callable[..., Any]:
@@ -113,13 +118,13 @@ class Operation:
 
 
 class Operations(Mapping[str, Operation]):
-    """Every row by its flow's name. The first look at them loads the requests, and nothing of Prefect."""
+    """Every row by its flow's name. The first access imports the requests, and nothing of Prefect."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Operation] = {}
 
     def add(self, row: Operation) -> None:
-        """Take a row in. Raises ValueError for a name that is taken: one of the two could never be called."""
+        """Add a row. Raises ValueError for a taken name: one of the two could never be called."""
         known = self._rows.get(row.name)
         if known is not None and known.request.__module__ != row.request.__module__:
             raise ValueError(f"{row.name} is an operation of {known.module} already")
@@ -143,7 +148,7 @@ OPERATIONS = Operations()
 
 
 def row_of(request: type[BaseModel]) -> Operation:
-    """Return the row that a request class bears."""
+    """Return the row of a request class."""
     return next(row for row in OPERATIONS.values() if row.request is request)
 
 
@@ -167,9 +172,9 @@ def operation(
     queue: Queue | None = None,
     bytes_at: BytesAt = "",
 ) -> Callable[[type[R]], type[R]]:
-    """Give a request class its row, see `Operation`. The flow is named as the class, in small letters with underscores.
+    """Give a request class its row, see `Operation`. The flow's name is the class's, in lower case with underscores.
 
-    queue: left out, `prompt` for what is one transaction and `bulk` for all else.
+    queue: defaults to `prompt` for one transaction, to `bulk` for all else.
     """
 
     def register(request: type[R]) -> type[R]:

@@ -1,1 +1,1 @@
-"""What programs ask the service."""
+"""The HTTP API for programs."""

@@ -1,1 +1,1 @@
-"""Who comes, from where, how often, and whose runs they see: what all other rooms ask."""
+"""Identify visitors, limit their requests, and decide whose runs they see; used by all other rooms."""

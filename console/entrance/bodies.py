@@ -1,4 +1,4 @@
-"""The body of a request, no more of it than it may have."""
+"""Read a request's body up to a limit."""
 
 from starlette.requests import Request
 

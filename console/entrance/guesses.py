@@ -1,6 +1,6 @@
-"""Wrong passwords of the operators, counted by address: somebody who tries many is told to wait.
+"""Limit guesses of the operators' password: an address that tries many wrong ones has to wait.
 
-Only different ones count: a page that was left open repeats an old password every two seconds and guesses nothing.
+Only different passwords count: a page left open repeats an old one every two seconds, which is no guessing.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from catalog.errors import SignInLimited
 from catalog.rules.accounts.sign_in import MOST, WINDOW
 
 ADDRESSES = 10_000
-"""Addresses that are remembered; past this many the one that began first is forgotten."""
+"""Most addresses remembered; past this the one that began first is forgotten."""
 WRONG = MOST["address"]
 
 
 class Guesses:
-    """What was tried in the last quarter of an hour. now: seconds of a clock that only goes on."""
+    """Wrong passwords of the last quarter of an hour, by address. now: a monotonic clock, seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._salt = now, secrets.token_bytes(16)
         self._tried: dict[str, tuple[float, set[bytes]]] = {}
 
     def check(self, address: str) -> None:
-        """Raise SignInLimited where an address has tried too many: it is told so for the right one, too."""
+        """Raise SignInLimited if an address has tried too many passwords, even if the present one is right."""
         since, tried = self._tried.get(address, (0.0, set[bytes]()))
         left = since + WINDOW.total_seconds() - self._now()
         if len(tried) >= WRONG and left > 0:
             raise SignInLimited(max(1, math.ceil(left)))
 
     def note(self, address: str, guess: str) -> bool:
-        """Remember a wrong one; tell whether it is the one after which the address has to wait."""
+        """Record a wrong password; tell whether it is the one after which the address has to wait."""
         since, tried = self._tried.pop(address, (self._now(), set[bytes]()))
         if since + WINDOW.total_seconds() <= self._now():
             since, tried = self._now(), set()

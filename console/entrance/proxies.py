@@ -1,4 +1,4 @@
-"""What a request says of its way here: believed only of proxies that the settings name, read from the nearest one back."""
+"""Read forwarding headers of a request, only from proxies that the settings trust, nearest proxy first."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -11,11 +11,11 @@ from catalog.errors import InvalidRequest
 
 HANDED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 SITE_BITS = 64
-"""Of an IPv6 address, what tells one subscriber from another: the rest they choose at will."""
+"""Bits of an IPv6 address that identify a subscriber, who can choose the rest freely."""
 
 
 class Proxies:
-    """The proxies in front of the service. Raises InvalidRequest for what is no network."""
+    """The proxies in front of the service. Raises InvalidRequest for an invalid network."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         given = tuple(networks)
@@ -26,7 +26,7 @@ class Proxies:
             raise InvalidRequest("IMAGEWRIGHT_TRUSTED_PROXIES", ",".join(given), allowed) from error
 
     def address_of(self, request: HTTPConnection) -> str:
-        """Return the address that a request comes from, by which sign-ins are limited."""
+        """Return a request's client address, by which sign-ins are limited."""
         address = request.client.host if request.client else ""
         for told in _backwards(request.headers.getlist("X-Forwarded-For")):
             if not self._is_proxy(address):
@@ -35,17 +35,17 @@ class Proxies:
         return _site(address)
 
     def is_https(self, scope: Scope) -> bool:
-        """Tell whether the browser speaks https: to us, or to a proxy that hands on to us."""
+        """Tell whether the browser speaks https, to us or to a trusted proxy."""
         if scope.get("scheme") == "https":
             return True
         return self._told(scope, "X-Forwarded-Proto").lower() == "https"
 
     def host_of(self, scope: Scope) -> str:
-        """Return the name and port that the browser asked for, where a proxy asks for another."""
+        """Return the host and port that the browser asked for, if a proxy asks us for another."""
         return self._told(scope, "X-Forwarded-Host") or Headers(scope=scope).get("Host", "")
 
     def _told(self, scope: Scope, header: str) -> str:
-        """Return what the nearest proxy says, "" where it is none of ours."""
+        """Return the nearest proxy's value of a header, "" if the proxy is not trusted."""
         client = scope.get("client")
         if not client or not self._is_proxy(str(client[0])):
             return ""
@@ -60,7 +60,7 @@ class Proxies:
 
 
 def _backwards(headers: Iterable[str]) -> Iterator[str]:
-    """Yield what a list of lists says, the nearest one's word first."""
+    """Yield the items of several lists, the nearest proxy's first."""
     for header in reversed(list(headers)):
         for one in reversed(header.split(",")):
             yield one.strip()
@@ -77,7 +77,7 @@ def _site(address: str) -> str:
 
 
 def is_local(request: HTTPConnection) -> bool:
-    """Tell whether a request was made on this machine, and not handed on by a proxy here."""
+    """Tell whether a request was made on this machine, and not forwarded by a proxy here."""
     handed_on = any(name in request.headers for name in HANDED_ON)
     try:
         return not handed_on and request.client is not None and ip_address(request.client.host).is_loopback

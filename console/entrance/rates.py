@@ -1,4 +1,4 @@
-"""How many requests an identity may make: a bucket each, that fills as fast as they may be made."""
+"""Limit the requests of each identity by a token bucket."""
 
 import math
 import time
@@ -8,11 +8,11 @@ from catalog.errors import TooManyRequests
 
 MINUTE_S = 60.0
 IDENTITIES = 10_000
-"""Buckets that are remembered; of more, the one that was used longest ago is forgotten, which is a full one."""
+"""Most buckets remembered; past this the least recently used one, a full one, is forgotten."""
 
 
 class Rates:
-    """The buckets of one process. per_minute: what a bucket holds, and what flows into it in a minute; 0: no limit."""
+    """The buckets of one process. per_minute: capacity of a bucket, and its refill per minute; 0: no limit."""
 
     def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         self._per_minute, self._now = per_minute, now

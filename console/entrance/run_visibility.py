@@ -1,4 +1,4 @@
-"""Whose runs are: those of other accounts do not exist."""
+"""Decide who sees a run: runs of other accounts are not found."""
 
 from prefect.client.schemas.objects import FlowRun
 
@@ -15,12 +15,12 @@ def account_of(run: FlowRun) -> str:
 
 
 def started_by(run: FlowRun) -> Caller:
-    """Return who started a run."""
+    """Return the identity that started a run."""
     return of_run(run)
 
 
 def sees_run(who: SignedIn, run: FlowRun) -> bool:
-    """Tell whether somebody sees a run: of their account; by a token for some images only, one that it began itself."""
+    """Tell whether a caller sees a run: their account's; with a token limited to some images, only their own."""
     if is_limited(who.scope) and started_by(run).identity != who.identity.name:
         return False
     return who.identity.role == ADMIN or account_of(run) == who.identity.account

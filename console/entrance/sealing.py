@@ -1,4 +1,4 @@
-"""What is given away to be brought back: encrypted, proven to be ours, good for one purpose and for a while."""
+"""Seal values that clients bring back: encrypted, authenticated, for one purpose, with an expiry."""
 
 import json
 import secrets
@@ -21,19 +21,19 @@ KEY_NAME = "console"
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """The seal of one purpose. key: 32 bytes; about: what it is good for."""
+    """The seal for one purpose. key: 32 bytes; about: the purpose."""
 
     key: bytes
     about: bytes
 
     def write(self, said: Mapping[str, str], until: float) -> str:
-        """Return what nobody can read or change. until: seconds since 1970."""
+        """Return a sealed value, which clients can neither read nor change. until: seconds since 1970."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = AESGCM(self.key).encrypt(nonce, json.dumps({"until": until, "said": dict(said)}).encode(), self.about)
-        return urlsafe_b64encode(nonce + sealed).decode().rstrip("=")  # in a cookie it would have to be quoted
+        return urlsafe_b64encode(nonce + sealed).decode().rstrip("=")  # padding would have to be quoted in a cookie
 
     def read(self, text: str) -> Mapping[str, str] | None:
-        """Return what was said; None for what is not ours, not for this, or too old."""
+        """Return the value; None if it is not ours, for another purpose, or expired."""
         try:
             raw = urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
             plain = json.loads(AESGCM(self.key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], self.about))
@@ -43,10 +43,10 @@ class Seal:
 
 
 def installation_key(settings: Settings) -> bytes:
-    """Return the installation's key, made when it is first asked for; hosts that share a catalog have it there."""
+    """Return the installation's key, created on first use; hosts that share a catalog keep it there."""
     file = settings.home / "console.key"
     if not settings.catalog_is_shared:
         return made_once(file, secrets.token_bytes(KEY_BYTES))
-    proposed = file.read_bytes() if file.exists() else secrets.token_bytes(KEY_BYTES)  # links that were given stay good
+    proposed = file.read_bytes() if file.exists() else secrets.token_bytes(KEY_BYTES)  # existing links stay valid
     with open_catalog(settings.catalog_address) as catalog, catalog.changing(actor="system") as change:
         return bytes.fromhex(change.shared_key(KEY_NAME, proposed.hex()))

@@ -1,4 +1,4 @@
-"""Who comes through the console's door: a person by their session, or the operators by the password of Prefect's API."""
+"""Visitors of the console: a person with a session, or the operators with the password of Prefect's API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DOOR: Door = "console"
 KEY = "imagewright.visitor"
-"""Where an ASGI scope holds who comes."""
+"""Key of the visitor in an ASGI scope."""
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 OPERATORS = SignedIn(
     identity=Identity(
@@ -28,21 +28,21 @@ OPERATORS = SignedIn(
     ),
     proof="password:operators",
 )
-"""Whoever has the password of Prefect's API may do everything there, and so here. No row of the catalog is theirs."""
+"""Anyone with the password of Prefect's API may do everything there, and so here. They have no row in the catalog."""
 
 
 def is_operator(who: SignedIn) -> bool:
-    """Tell whether somebody came by the password of the operators; a person may have their name."""
+    """Tell whether a visitor used the operators' password; a person may have the same name."""
     return who.proof == OPERATORS.proof
 
 
 def let_in(scope: Scope, who: SignedIn) -> None:
-    """Note who a request comes from."""
+    """Record a request's visitor in its scope."""
     scope[KEY] = who
 
 
 def visitor_of(request: HTTPConnection) -> SignedIn:
-    """Return who a request comes from. Raises NotSignedIn where nobody looked: no route is open by being forgotten."""
+    """Return a request's visitor. Raises NotSignedIn if none is recorded, so that no route is open by mistake."""
     who = request.scope.get(KEY)
     if not isinstance(who, SignedIn):
         raise NotSignedIn
@@ -50,19 +50,19 @@ def visitor_of(request: HTTPConnection) -> SignedIn:
 
 
 def named_visitor(request: HTTPConnection) -> SignedIn | None:
-    """Return the person that a page greets, None for the operators and on pages that ask for no sign-in."""
+    """Return the person whose name a page shows, None for the operators and on pages without sign-in."""
     who = request.scope.get(KEY)
     return who if isinstance(who, SignedIn) and not is_operator(who) else None
 
 
 def caller_of(who: SignedIn) -> Caller:
-    """Return on whose behalf a run is begun here."""
+    """Return the caller on whose behalf a run is started here."""
     return Caller(None if is_operator(who) else who.identity.name, DOOR)
 
 
 @contextmanager
 def opened(settings: Settings, who: SignedIn | None = None, door: Door = DOOR) -> "Iterator[Catalog]":
-    """Open the catalog on behalf of whoever asks, by a door."""
+    """Open the catalog on behalf of a visitor who came by a door."""
     name = None if who is None or is_operator(who) else who.identity.name
     with open_catalog(settings.catalog_address) as catalog:
         yield catalog.on_behalf_of(name, door)

@@ -1,1 +1,1 @@
-"""Whether all is well: health, readiness and metrics, for machines that ask again and again."""
+"""Health, readiness and metrics, for monitoring that polls."""

@@ -1,4 +1,4 @@
-"""Who may ask how all is without a sign-in: by the address that the connection comes from, and by nothing that it says."""
+"""Allow monitoring without sign-in by the address of the connection, never by the request's headers."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from catalog.errors import InvalidRequest
 
 PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-"""Who sends one of these came through a proxy, whose own address says nothing of who asks; what stands in them anybody can write."""
+"""Headers of requests through a proxy, whose address says nothing about the client; anyone can forge their values."""
 
 
 class Watchers:
-    """The networks whose members may ask. Raises InvalidRequest for what is no network."""
+    """The networks that may monitor. Raises InvalidRequest for an invalid network."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         given = tuple(networks)
@@ -25,7 +25,7 @@ class Watchers:
             raise InvalidRequest("IMAGEWRIGHT_MONITORING_NETWORKS", ",".join(given), allowed) from error
 
     def may_ask(self, scope: Scope) -> bool:
-        """Tell whether a request needs no sign-in: it only asks how all is, and comes straight from one of the networks."""
+        """Tell whether a request needs no sign-in: it only monitors, and comes directly from one of the networks."""
         if scope["path"] not in PATHS or scope["method"] not in ("GET", "HEAD"):
             return False
         headers = Headers(scope=scope)
@@ -36,7 +36,7 @@ class Watchers:
     def _contains(self, host: str) -> bool:
         try:
             address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:  # a socket of this machine has no address
+        except ValueError:  # a Unix socket has no address
             return False
         mapped = getattr(address, "ipv4_mapped", None)
         address = mapped or address

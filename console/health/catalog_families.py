@@ -1,4 +1,4 @@
-"""The figures of the catalog as families of metrics: a row each."""
+"""The catalog's figures as families of metrics, a row each."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ Parts = Sequence[StorageFigures]
 
 
 def families(figures: Figures | None) -> Iterator[Metric]:
-    """Yield every family, without samples where nothing is known."""
+    """Yield every family, without samples if nothing is known."""
     yield from _images(figures)
     yield from _replicas(figures)
     yield from _storages(figures)
@@ -75,7 +75,7 @@ def _deliveries(figures: Figures | None) -> Iterator[Metric]:
 
 
 def _hosts(figures: Figures | None) -> Iterator[Metric]:
-    """Yield how many hosts are in each state, the ones that none is in included, and how each is."""
+    """Yield the number of hosts in each state, zeros included, and the state of each host."""
     count = gauge("imagewright_hosts", "Hosts by state.", "state")
     silent = gauge("imagewright_host_last_seen_age_seconds", "Since a host's last sign of life.", "host", "state")
     scratch = gauge("imagewright_host_scratch_available_bytes", "Free where a host keeps what is on its way.", "host")

@@ -1,4 +1,4 @@
-"""What the catalog comes to, and what its log tells since this process began: counted by its database, never listed."""
+"""Metrics of the catalog's contents, and of its log since this process began, counted by the database."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -19,19 +19,19 @@ from console.health.remembered import Known, Remembered
 FRESH_S = 10.0
 WAIT_S = 3.0
 MOST_ENTRIES = 20_000
-"""Entries of the log that one look counts; the next one goes on behind them."""
+"""Most entries of the log counted in one look; the next one continues."""
 BROUGHT: Mapping[str, str] = {
     events.REPLICA_ADDED: "land",
     events.IMAGE_SYNCED: "sync",
     events.REPLICA_ADOPTED: "adopt",
     events.IMAGE_EXPORTED: "export",
 }
-"""Entries that tell of a file which is whole now → what brought it; an add and a move both land one."""
+"""Kinds of entries about a completed file → the operation; both an add and a move land one."""
 MEASURES = ("size_bytes", "stored_bytes")
 
 
 class CatalogMetrics:
-    """A collector of prometheus_client. What the log tells is counted by whoever asks first, and once."""
+    """A collector of prometheus_client. Each entry of the log is counted once, by the first scrape."""
 
     def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
         self._settings, self._seen = settings, -1
@@ -50,7 +50,7 @@ class CatalogMetrics:
         registry.register(self)
 
     def known(self) -> Known[tuple[Figures, datetime | None]]:
-        """Return the last figures and when the newest backup was made."""
+        """Return the last figures and the time of the newest backup."""
         return self._known.known(WAIT_S)
 
     def _look(self) -> tuple[Figures, datetime | None]:
@@ -60,7 +60,7 @@ class CatalogMetrics:
             return figures, catalog.last_backup()
 
     def _count(self, catalog: Catalog, newest: int) -> None:
-        """Count the entries since the last look; the first look begins at the log's end: counters begin with their process."""
+        """Count the log's entries since the last look; the first look starts at the log's end."""
         if self._seen < 0:
             self._seen = newest
         for event in itertools.islice(catalog.events(since=self._seen), MOST_ENTRIES) if newest > self._seen else ():
@@ -70,7 +70,7 @@ class CatalogMetrics:
             self._seen = event.sequence
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures as families; those that are not known have no samples."""
+        """Yield the figures as families; unknown ones have no samples."""
         known = self.known()
         yield up("catalog", known)
         figures, backed_up_at = known.value or (None, None)
@@ -82,7 +82,7 @@ class CatalogMetrics:
 
 
 def brought(event: Event) -> Iterator[tuple[str, str, int]]:
-    """Yield operation, measure and bytes of a file that an entry tells of; nothing for other entries."""
+    """Yield operation, measure and bytes of the file of an entry; nothing for other entries."""
     operation, after = BROUGHT.get(event.kind), event.after or {}
     for measure in MEASURES if operation else ():
         count = after.get(measure)

@@ -1,4 +1,4 @@
-"""Is the service alive, and ready: what is asked every few seconds and answered in sentences."""
+"""Liveness and readiness checks, asked every few seconds and answered in sentences."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from console.health.storage_metrics import StorageMetrics
 
 
 class Check(Record):
-    """What was looked at. needed: nothing works without it."""
+    """The result of a check. needed: nothing works without this part."""
 
     check: str
     ok: bool
@@ -19,14 +19,14 @@ class Check(Record):
 
 
 class Readiness(Record):
-    """Whether requests can be served; a storage that is away is told, and is no reason to send nobody here."""
+    """Whether requests can be served; an unavailable storage is reported, but does not make the service unready."""
 
     ready: bool
     checks: tuple[Check, ...]
 
 
 def readiness(catalog: CatalogMetrics, runs: RunMetrics, storages: StorageMetrics) -> Readiness:
-    """Return what is known now. Takes no longer than the waits for what was never asked."""
+    """Return the present checks. It takes no longer than the waits for first measurements."""
     checks = (_needed("catalog", catalog.known()), _needed("prefect", runs.known()), *_storages(storages))
     return Readiness(ready=all(check.ok for check in checks if check.needed), checks=checks)
 

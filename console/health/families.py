@@ -1,4 +1,4 @@
-"""Families of metrics, made anew for each scrape. One of which nothing is known has a name and no samples."""
+"""Families of metrics, built for each scrape. An unknown figure has a name and no samples."""
 
 from prometheus_client.core import GaugeMetricFamily
 
@@ -8,12 +8,12 @@ PREFIX = "imagewright_"
 
 
 def gauge(name: str, about: str, *labels: str) -> GaugeMetricFamily:
-    """Return an empty family of values that go up and down."""
+    """Return an empty family of gauges."""
     return GaugeMetricFamily(name, about, labels=labels)
 
 
 def up(part: str, known: Known[object]) -> GaugeMetricFamily:
-    """Return whether a part of the service was heard of, and is not in trouble now."""
+    """Return whether a part of the service is known and has no trouble now."""
     family = gauge(f"{PREFIX}{part}_up", f"1: {part} answered when it was last asked, 0: it did not.")
     family.add_metric((), float(known.value is not None and not known.trouble))
     return family

@@ -1,4 +1,4 @@
-"""What costs something to find out: measured beside the requests, and remembered, so that none waits for what is away."""
+"""Cache costly measurements, made in a background thread, so that no request waits for something unavailable."""
 
 import time
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from catalog.errors import ImagewrightError
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 LATE_S = 20.0
-"""A measurement that takes longer is told as trouble, although an older value is known."""
+"""A measurement that takes longer counts as trouble, even if an older value is known."""
 REST = 10
-"""Between two measurements lies ten times what one took: asking never costs more than a tenth of a core."""
+"""Pause between two measurements, in durations of one: measuring never costs more than a tenth of a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T_co]):
-    """The last value, None before there is one; its age in seconds; why the last measurement gave none, empty if it did."""
+    """The last value, None before the first one; its age in seconds; why the last measurement failed, else ""."""
 
     value: T_co | None
     age_s: float
@@ -27,7 +27,7 @@ class Known(Generic[T_co]):
 
 
 class Remembered(Generic[T]):
-    """A measurement that is made again, in a thread of its own, when it is asked for and older than `fresh_s`."""
+    """A measurement that is repeated, in a thread of its own, when it is requested and older than `fresh_s`."""
 
     def __init__(self, measure: Callable[[], T], fresh_s: float) -> None:
         self._measure, self._fresh_s, self._lock = measure, fresh_s, Lock()
@@ -37,11 +37,11 @@ class Remembered(Generic[T]):
 
     @property
     def asked(self) -> bool:
-        """Tell whether a measurement has ended before: who asks later needs not wait for the next."""
+        """Tell whether a measurement has ended before, so that later requests need not wait."""
         return self._due_at > 0
 
     def known(self, wait_s: float) -> Known[T]:
-        """Return what is known. wait_s: how long a measurement under way is waited for."""
+        """Return the last measurement. wait_s: longest wait for one in progress."""
         with self._lock:
             if self._running is None and time.monotonic() >= self._due_at:
                 self._running, self._begun_at = Event(), time.monotonic()
@@ -51,7 +51,7 @@ class Remembered(Generic[T]):
         return Known(self._value, self._age(), self._trouble or (self._silence() if silent else ""))
 
     def _silence(self) -> str:
-        """Say that a measurement under way takes long; one that was made before may take its time."""
+        """Return a sentence if the measurement in progress takes too long; a repeated one may take a while."""
         waited = time.monotonic() - self._begun_at
         return f"it has not answered for {waited:.0f} s" if waited > LATE_S or not self.asked else ""
 

@@ -17,7 +17,7 @@ from console.thread_pools import Waiting
 
 
 class Health:
-    """What is told of the service. prefect_url, auth: of Prefect's API."""
+    """The endpoints. prefect_url, auth: of Prefect's API."""
 
     def __init__(self, settings: Settings, prefect_url: str, auth: str) -> None:
         self._registry = CollectorRegistry()
@@ -39,15 +39,15 @@ class Health:
         ]
 
     async def alive(self, _request: Request) -> Response:
-        """Say that the process answers: nothing is asked of anybody."""
+        """Answer that the process is alive, without any check."""
         return JSONResponse({"alive": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether requests can be served: 200, or 503, with a sentence for each part."""
+        """Answer whether requests can be served: 200 or 503, with a sentence for each part."""
         found = await self._asked(readiness, self._catalog, self._runs, self._storages)
         return JSONResponse(found.model_dump(mode="json"), 200 if found.ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        """Return everything in the text format that the scraper prefers."""
+        """Return all metrics in the text format that the scraper prefers."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(await self._asked(encode, self._registry), media_type=content_type)

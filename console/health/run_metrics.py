@@ -1,7 +1,7 @@
-"""What Prefect's server says of runs: each run is a short process of its own, so nobody else knows how it ended and when.
+"""Metrics of runs from Prefect's server: each run is a short process of its own, so only the server knows how it ended.
 
-Counters and histograms begin with this process; each look reads the runs that ended since the last one, newest first, and no more than
-`MOST` of them. Gauges are counts that the server makes.
+Counters and histograms start with this process; each look reads the runs that ended since the last one, newest first,
+and at most `MOST` of them. Gauges are counts made by the server.
 """
 
 import re
@@ -22,7 +22,7 @@ FRESH_S = 10.0
 WAIT_S = 3.0
 PAGE, MOST = 200, 2000
 OVERLAP = timedelta(seconds=30)
-"""Of two looks: a run's end is written a little after the moment it names."""
+"""Overlap of two looks: a run's end is written a little after its time stamp."""
 LIVE = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 BUCKETS_S = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200)
@@ -33,7 +33,11 @@ SCHEDULED = tuple(row.deployment for row in OPERATIONS.values() if row.schedules
 
 
 class RunFigures(Record):
-    """How runs are now. states: live ones by state; due: that should have begun; ages: seconds since each schedule's run was last completed."""
+    """Present figures of runs.
+
+    states: live runs by state; due: runs that should have begun; ages: seconds since the last completed run of each
+    schedule.
+    """
 
     states: dict[str, int]
     due: int
@@ -67,7 +71,7 @@ class RunMetrics:
     def _look(self) -> RunFigures:
         with ServerApi(self._url, self._auth) as api:
             api.get("health")
-            now = api.clock.now()  # the server's, which stamps the runs
+            now = api.clock.now()  # the server's clock, which stamps the runs
             if self._since is None:
                 self._completed = dict(_last_completed(api))
             self._count_ended(api, self._since or now)
@@ -88,7 +92,7 @@ class RunMetrics:
             if at is None or str(run["id"]) in self._seen or at < since - OVERLAP:
                 continue
             self._seen[str(run["id"])] = at
-            if self._since is not None:  # what ended before this process began is none of its counters
+            if self._since is not None:  # runs that ended before this process began don't count
                 self._take(self._flow_of(api, str(run["flow_id"])), run, at)
         self._seen = {run: at for run, at in self._seen.items() if at >= since - 2 * OVERLAP}
 
@@ -101,7 +105,7 @@ class RunMetrics:
             self._failures.labels(flow, error_of(run) if state == "FAILED" else state.lower()).inc()
 
     def _flow_of(self, api: ServerApi, flow_id: str) -> str:
-        """Return a flow's name; one that is not ours is `other`, so that labels stay few."""
+        """Return a flow's name, `other` for a foreign one, so that labels stay few."""
         if flow_id not in self._flows:
             found = api.get(f"flows/{flow_id}") or {}
             name = str(found.get("name", OTHER))
@@ -109,7 +113,7 @@ class RunMetrics:
         return self._flows[flow_id]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges; the counters are collectors of their own."""
+        """Yield the gauges; the counters are separate collectors."""
         known = self.known()
         yield up("prefect", known)
         states = gauge("imagewright_runs", "Runs that have not ended, by state.", "state")
@@ -127,7 +131,7 @@ class RunMetrics:
 
 
 def error_of(run: Mapping[str, object]) -> str:
-    """Return the class of the error that a run failed with, `other` where it is none of ours."""
+    """Return the class of a run's error, `other` if it is none of ours."""
     state = run.get("state")
     message = state.get("message") if isinstance(state, dict) else None
     found = ERROR.search(str(message or ""))
@@ -144,7 +148,7 @@ def _newest(api: ServerApi, wanted: Mapping[str, object]) -> Iterator[Mapping[st
 
 
 def _last_completed(api: ServerApi) -> Iterator[tuple[str, datetime]]:
-    """Yield when each scheduled flow was last completed: a question each, asked once."""
+    """Yield when each scheduled flow was last completed, with one query per flow."""
     done = {"state": {"type": {"any_": ["COMPLETED"]}}}
     for flow in SCHEDULED:
         body = {"flow_runs": done, "flows": {"name": {"any_": [flow]}}, "sort": "END_TIME_DESC", "limit": 1}

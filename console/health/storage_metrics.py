@@ -1,4 +1,4 @@
-"""Room and chips of each image storage and primary storage: measured beside the requests, each by itself."""
+"""Metrics of room and chips of each image storage and primary storage, measured in the background, each separately."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,11 +17,11 @@ from tasks.runtime.resources import open_image_storage, open_primary_storage
 FRESH_S = 30.0
 WAIT_S = 1.0
 UNBOUNDED = 1 << 61
-"""A storage whose medium has no bounds reports more than this."""
+"""A storage on a medium without bounds reports more than this."""
 
 
 class Room(Record):
-    """What a storage says of itself. chips: None where it keeps none."""
+    """A storage's figures. chips: None for a storage without chips."""
 
     capacity: Capacity
     chips: int | None = None
@@ -40,7 +40,7 @@ def primary_room(record: PrimaryStorage, settings: Settings) -> Room:
 
 
 class StorageMetrics:
-    """A collector of prometheus_client: what was last known of each storage; one that is away holds up nobody."""
+    """A collector of prometheus_client: each storage's last figures; an unavailable storage delays no scrape."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._lock = settings, Lock()
@@ -48,7 +48,7 @@ class StorageMetrics:
         self._records = Remembered(self._registered, FRESH_S)
 
     def rooms(self) -> Iterator[tuple[str, str, Known[Room]]]:
-        """Yield kind (`image`, `primary`), name and what is known of each storage in use."""
+        """Yield kind (`image`, `primary`), name and figures of each storage in use."""
         images, primaries = self._records.known(WAIT_S).value or ((), ())
         for record in images:
             if record.state == "Enabled":
@@ -61,13 +61,13 @@ class StorageMetrics:
             return tuple(catalog.image_storages()), tuple(catalog.primary_storages())
 
     def _of(self, record: ImageStorage | PrimaryStorage, measure: Callable[[], Room]) -> Known[Room]:
-        key = record.model_dump_json()  # changed, it is another place
+        key = record.model_dump_json()  # changed: it is another place now
         with self._lock:
             remembered = self._known.setdefault(key, Remembered(measure, FRESH_S))
         return remembered.known(WAIT_S if not remembered.asked else 0.0)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what is known; bounds and chips only of those that have them."""
+        """Yield the known figures; bounds and chips only of storages that have them."""
         is_up = gauge("imagewright_storage_up", "1: the storage answered when it was last asked.", "kind", "storage")
         total = gauge("imagewright_storage_capacity_bytes", "Size of the storage.", "kind", "storage")
         used = gauge("imagewright_storage_used_bytes", "Bytes used on it, by whomever.", "kind", "storage")

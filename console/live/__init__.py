@@ -1,1 +1,1 @@
-"""What pages are told as it happens: which things changed, and how far runs are."""
+"""Live updates of pages: what has changed, and the progress of runs."""

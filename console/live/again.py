@@ -1,4 +1,4 @@
-"""Beginning again a run that failed, and taking back one that has a way back: by the request that it had, checked anew."""
+"""Repeat a failed run, and undo a reversible one, by its own request, checked anew."""
 
 import asyncio
 from uuid import UUID
@@ -26,12 +26,12 @@ from tasks.runtime.runs.acting import tags_of
 
 
 async def again(request: Request) -> Response:
-    """Begin a run again that failed: 202 with the new one. A second press finds the run that the first began."""
+    """Repeat a failed run: 202 with the new run. A second press finds the run that the first one started."""
     return await _begun(request, "again")
 
 
 async def undo(request: Request) -> Response:
-    """Take back what a run did that ended well: 202 with the run that does so."""
+    """Undo a successful run: 202 with the run that does it."""
     return await _begun(request, "undo")
 
 
@@ -50,7 +50,7 @@ async def _begun(request: Request, what: str) -> Response:
 
 
 async def _ended(request: Request) -> tuple[FlowRun, Operation]:
-    """Return a run that somebody sees. Raises LookupError, ServerUnavailable."""
+    """Return an ended run that the visitor sees. Raises LookupError, ServerUnavailable."""
     try:
         async with asyncio.timeout(LIMIT_S), get_client() as client:
             run = await client.read_flow_run(UUID(request.path_params["id"]))

@@ -1,4 +1,4 @@
-"""Operations that people began, as the tray shows them: what each is about, how far it is, how fast, and what can be done next."""
+"""Runs of operations as the tray shows them: subject, progress, rate, and what can be done next."""
 
 from collections import deque
 from uuid import UUID
@@ -13,17 +13,17 @@ from console.runs import OUR_ERROR
 from flows.registry import OPERATIONS, Operation
 
 WINDOW_S = 20.0
-"""The rate is that of so many seconds: shorter it jumps, longer it lags."""
+"""Seconds over which a rate is measured: shorter it jumps, longer it lags."""
 ADDS = "add-"
-"""How the progress of an add is called: with the id of its image."""
+"""Prefix of an add's progress artifact, before the image's id."""
 IDS = TypeAdapter(tuple[UUID, ...])
 
 
 class Job(Record):
     """A run as the tray shows it.
 
-    about: names of what it works on; done, total: bytes, None where nobody knows; rate: bytes a second; left_s: seconds to go;
-    percent: 0 to 100; images: ids; again, undo: addresses to ask, empty where that can't be.
+    about: names of its subjects; done, total: bytes, None if unknown; rate: bytes per second; left_s: seconds to go;
+    percent: 0 to 100; images: ids; again, undo: addresses to request, "" if impossible.
     """
 
     id: str
@@ -47,14 +47,14 @@ class Job(Record):
 
 
 class Pace:
-    """How fast bytes move: samples of one run, by the clock of whoever looks."""
+    """The rate of one run, from samples by this process's clock."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
 
     def take(self, now: float, done: int) -> None:
-        """Note how much is done."""
-        if self._samples and done < self._samples[-1][1]:  # another step began
+        """Add a sample. done: bytes."""
+        if self._samples and done < self._samples[-1][1]:  # another step has begun
             self._samples.clear()
         self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[0][0] > WINDOW_S:
@@ -62,18 +62,18 @@ class Pace:
 
     @property
     def rate(self) -> int | None:
-        """Bytes a second, None while two looks are lacking."""
+        """Bytes per second, None before the second sample."""
         (begun, first), (now, last) = (self._samples[0], self._samples[-1]) if self._samples else ((0.0, 0), (0.0, 0))
         return int((last - first) / (now - begun)) if now > begun else None
 
 
 def row_of_run(flow_name: str) -> Operation | None:
-    """Return the operation that a flow of Prefect is, None for one that is not ours."""
+    """Return the operation of a Prefect flow, None for a foreign one."""
     return OPERATIONS.get(flow_name.replace("-", "_"))
 
 
 def job_of(run: FlowRun, row: Operation) -> Job:
-    """Return a run as far as it says so itself."""
+    """Return a run as a job, as far as the run itself tells."""
     state, final = run.state, run.state is not None and run.state.is_final()
     return Job(
         id=str(run.id),
@@ -89,7 +89,7 @@ def job_of(run: FlowRun, row: Operation) -> Job:
 
 
 def images_of(run: FlowRun) -> tuple[str, ...]:
-    """Return the images that a run was asked to work on; whoever starts it writes what they like there."""
+    """Return the ids of images in a run's request, which may contain anything."""
     request = run.parameters.get("request")
     asked = request if isinstance(request, dict) else {}
     named = [asked["image_id"]] if asked.get("image_id") else asked.get("image_ids") or []
@@ -100,14 +100,14 @@ def images_of(run: FlowRun) -> tuple[str, ...]:
 
 
 def asked_name(run: FlowRun) -> str:
-    """Return the name of what a run adds or changes, as it was asked for."""
+    """Return the name in a run's request."""
     request = run.parameters.get("request")
     said = request.get("name") if isinstance(request, dict) else ""
     return said[:128] if isinstance(said, str) else ""
 
 
 def with_progress(job: Job, artifact: Artifact, pace: Pace, now: float) -> Job:
-    """Return a run with how far it is, and how long it will take at the pace it has."""
+    """Return a job with its progress, rate and remaining time."""
     said = artifact.metadata_ or {}
     done, total = said.get("done_bytes", ""), said.get("total_bytes", "")
     percent = float(artifact.data) if isinstance(artifact.data, int | float) else None
@@ -122,7 +122,7 @@ def with_progress(job: Job, artifact: Artifact, pace: Pace, now: float) -> Job:
 
 
 def is_own(who: SignedIn, run: FlowRun) -> bool:
-    """Tell whether a run was begun by whoever looks; the operators are one another's."""
+    """Tell whether the visitor started a run; the operators count as one visitor."""
     caller = started_by(run)
     if is_operator(who):
         return caller.identity is None and caller.door == DOOR

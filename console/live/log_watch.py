@@ -1,4 +1,4 @@
-"""What is new in the catalog's log, and among the uploads: asked once for all who look."""
+"""Watch the catalog's log and the uploads for changes, once for all open pages."""
 
 import itertools
 import time
@@ -14,15 +14,15 @@ from storage.uploads import Uploads
 from tasks.runtime.uploads import open_uploads
 
 MOST = 500
-"""Entries that one look reads; the next one goes on behind them."""
+"""Most entries read in one look; the next one continues."""
 BUCKETS_EVERY_S = 4.0
-"""How often buckets are asked, each time with a handful of requests for each upload; the folder is looked at each time."""
+"""Seconds between looks at buckets, which take a handful of requests per upload; the folder is read at every look."""
 REOPEN_S = 60.0
-"""How long a catalog stays open between looks: to open it costs ten times a look, but one that was restored is another file."""
+"""How long a catalog stays open: opening costs ten times a look, but a restored catalog is another file."""
 
 
 class LogWatch:
-    """A place in the log. Used by one thread at a time."""
+    """A position in the log. Use it from one thread at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._near, self._uploads = settings, Uploads(settings), open_uploads(settings)
@@ -34,7 +34,10 @@ class LogWatch:
         self._opened = 0.0
 
     def look(self) -> tuple[Sequence[Event], bool]:
-        """Return the entries since the last look, none at the first, and whether an upload changed. Raises as the catalog does."""
+        """Return the entries since the last look, none at the first, and whether an upload changed.
+
+        Raises the catalog's errors.
+        """
         try:
             new = self._new_events(self._open())
         except ImagewrightError:
@@ -43,7 +46,7 @@ class LogWatch:
         return new, self._uploads_changed()
 
     def close(self) -> None:
-        """Close the catalog; the next look opens it anew."""
+        """Close the catalog; the next look reopens it."""
         opened, self._catalog = self._catalog, None
         if opened is not None:
             opened.close()

@@ -1,12 +1,12 @@
-"""`/live`: server-sent events for pages, instead of each asking for its whole table every two seconds.
+"""`/live`: server-sent events for pages, which otherwise would fetch their whole table every two seconds.
 
 | event | data | when |
 |---|---|---|
-| `hello` | `{}` | a stream begins: what the page shows may be older |
-| `changed` | `{"images": [ids]}`, `{"uploads": true}` | the catalog's log has new entries about what is seen; an upload moved |
-| `runs` | a list of runs (`console/live/jobs.py`) | at first all that are known, then those that are otherwise |
+| `hello` | `{}` | a stream begins: the page may be out of date |
+| `changed` | `{"images": [ids]}`, `{"uploads": true}` | the log has new entries about visible things; an upload moved |
+| `runs` | a list of runs (`console/live/jobs.py`) | at first all known runs, then those that changed |
 
-A stream ends after a minute, and the browser begins the next: whoever was signed out hears no more.
+A stream ends after a minute, and the browser opens the next: a visitor who was signed out gets no more events.
 """
 
 import asyncio
@@ -30,28 +30,28 @@ from console.thread_pools import catalogs
 
 PATH = "/live"
 LIFE_S, ALIVE_S = 60.0, 15.0
-"""How long a stream is; how long it says nothing at most, so that no proxy takes it for dead."""
+"""Length of a stream; longest silence in it, so that no proxy takes it for dead."""
 MOST, MOST_OF_ONE = 500, 100
-"""Streams at once: of all, and of one identity. Pages of one browser share one."""
+"""Most streams at once: in all, and of one identity. Pages of one browser share one."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Told:
-    """What one page was told of runs, and in which language."""
+    """The runs sent to one page, and its language."""
 
     def __init__(self, words: Words) -> None:
         self.words = words
         self._jobs: dict[str, object] = {}
 
     def new(self, jobs: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-        """Return the runs that the page does not know as they are now; from here on it does."""
+        """Return the runs that are new or changed for the page, and mark them as sent."""
         found = [job for job in jobs if self._jobs.get(str(job["id"])) != job]
         self._jobs |= {str(job["id"]): job for job in found}
         return found
 
 
 class Live:
-    """The stream of news, and what is done with a run that ended."""
+    """The endpoints of the stream, and of repeating and undoing runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self.watch = settings, Watch(settings)
@@ -66,7 +66,7 @@ class Live:
         ]
 
     async def stream(self, request: Request) -> Response:
-        """Tell what happens, as long as somebody listens: 503 where too many do."""
+        """Stream events until the client leaves: 503 if there are too many streams."""
         who = visitor_of(request)
         name = who.identity.name
         if len(self._names) >= MOST or self._names.count(name) >= MOST_OF_ONE:
@@ -81,7 +81,7 @@ class Live:
             async with self.watch.listening() as queue:
                 async for frame in self._frames(who, t, queue):
                     yield frame
-        except ImagewrightError:  # the catalog does not answer: the browser asks again
+        except ImagewrightError:  # the catalog does not answer: the browser reconnects
             return
         finally:
             self._names.remove(who.identity.name)
@@ -112,7 +112,7 @@ class Live:
         return [*frames, *([_frame("runs", runs)] if runs else [])]
 
     async def _runs(self, who: SignedIn, news: News, told: Told) -> list[dict[str, object]]:
-        """Return the runs that this page was not told of as they are now."""
+        """Return the runs that are new or changed for this page."""
         found = await catalogs(jobs_for, self._settings, who, news.runs, told.words) if news.runs else []
         return told.new(found)
 

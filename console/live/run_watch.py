@@ -1,4 +1,4 @@
-"""Runs that are going on, asked of the Prefect server once for all who look."""
+"""Watch current runs on the Prefect server, once for all open pages."""
 
 import time
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ from flows.server.clock import ServerClock
 
 GOING_ON = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
 MOST = 200
-"""Runs that are followed at once; of more, the newest."""
+"""Most runs followed at once, the newest ones."""
 KEPT = timedelta(minutes=15)
-"""How long a run that ended is told of."""
+"""How long an ended run is shown."""
 MOST_KEPT = 100
 OVERLAP = timedelta(seconds=10)
-"""How far a look goes back behind the one before: clocks of hosts differ, and a run is written a moment after it ended."""
+"""Overlap of two looks: clocks of hosts differ, and a run is written a moment after it ended."""
 
 
 class Seen(Job):
-    """A run with what decides who sees it. run: as the server has it; name: that its request gives."""
+    """A job with the facts that decide who sees it. run: the server's record; name: in its request."""
 
     run: FlowRun
     name: str = ""
 
 
 class RunWatch:
-    """What runs there are, and how far; every look asks two or three questions, whoever many look."""
+    """Current runs and their progress; a look takes two or three requests, however many pages are open."""
 
     def __init__(self) -> None:
         self._client: PrefectClient | None = None
@@ -46,23 +46,23 @@ class RunWatch:
 
     @property
     def known(self) -> Sequence[Seen]:
-        """The runs of the last look: those going on, and those that ended a while ago."""
+        """The runs of the last look: current ones, and recently ended ones."""
         return tuple(self._known.values())
 
     @property
     def busy(self) -> bool:
-        """Tell whether any run is going on."""
+        """Tell whether any run is in progress."""
         return any(not one.finished for one in self._known.values())
 
     async def look(self) -> None:
-        """Look again. A server that does not answer leaves what is known."""
+        """Look again. If the server does not answer, the known runs stay."""
         try:
             await self._look(await self._server())
-        except (*UNREACHABLE, ValueError):  # ValueError: no server is named
+        except (*UNREACHABLE, ValueError):  # ValueError: no server is configured
             await self.close()
 
     async def close(self) -> None:
-        """End the connection; the next look makes one anew."""
+        """Close the connection; the next look opens a new one."""
         self._client = None
         opened, self._open = self._open, AsyncExitStack()
         try:
@@ -105,7 +105,7 @@ class RunWatch:
         )
 
     async def _ended(self, client: PrefectClient, going: set[str]) -> Sequence[FlowRun]:
-        """Return those that ended since the last look, also such as began since; at the first, since a while ago."""
+        """Return runs that ended since the last look, even if they began since; at the first look, recent ones."""
         now = self._clock.now()
         recent = filters.FlowRunFilterEndTime(after_=self._looked - OVERLAP if self._looked else now - KEPT)
         found = await client.read_flow_runs(
@@ -141,7 +141,7 @@ class RunWatch:
         return self._flows[flow_id]
 
     def _forget(self) -> None:
-        """Leave out what ended long ago."""
+        """Remove runs that ended long ago."""
         before = self._clock.now() - KEPT
         ended = [one for one in self._known.values() if one.finished]
         old = [one for one in ended if one.run.end_time is not None and one.run.end_time < before]

@@ -1,4 +1,4 @@
-"""What of all that happened somebody is told: of the images that they see, and the runs of their account."""
+"""Select the news for a visitor: changes of images that they see, and runs of their account."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,16 +19,16 @@ from console.visibility import Visibility
 from flows.registry import OPERATIONS
 
 MOST = 50
-"""Images that one message names; of more it says only that there are many."""
+"""Most images named in one message; of more it only says that there are many."""
 OF_EVERYBODY = ("image_storage", "primary_storage")
-"""Kinds of things without an image that everybody sees in the lists."""
+"""Kinds of things without an image that every visitor sees in the lists."""
 SHARING = frozenset({"sharing_mode", "shared_accounts", "shared_projects", "owner"})
 
 
 def changed_images(settings: Settings, who: SignedIn, events: Sequence[Event]) -> tuple[str, ...] | None:
-    """Return the images that changed and are seen; None where nothing changed that somebody sees.
+    """Return the changed images that the visitor sees; None if nothing visible changed.
 
-    An image that was unshared is not named to whoever saw it before; that a list may be shorter they are told.
+    An unshared image is not named to a visitor who saw it before; they are only told that a list may be shorter.
     """
     with opened(settings, who) as catalog:
         view = Visibility(catalog, who)
@@ -45,7 +45,7 @@ def _is_of_all(who: SignedIn, event: Event) -> bool:
 
 
 def _is_seen(view: Visibility, event: Event) -> bool:
-    """Tell whether an image is seen, or was until it vanished: the log holds the last of it."""
+    """Tell whether an image is visible, or was until it was deleted: the log has its last record."""
     if view.of(event.image_id):
         return True
     if not event.subject.startswith("image:") or event.after is not None or not event.before:
@@ -58,7 +58,10 @@ def _is_seen(view: Visibility, event: Event) -> bool:
 
 
 def jobs_for(settings: Settings, who: SignedIn, runs: Iterable[Seen], t: Words) -> list[dict[str, object]]:
-    """Return the runs that somebody sees, in their language, by the names of what they work on; `own` tells which they began themselves."""
+    """Return the jobs that a visitor sees, in their language, with the names of their subjects.
+
+    own: the visitor started it.
+    """
     mine = [one for one in runs if sees_run(who, one.run)]
     if not mine:
         return []
@@ -88,7 +91,7 @@ def _told(view: Visibility, who: SignedIn, seen: Seen, t: Words) -> dict[str, ob
 
 
 def _not_added(view: Visibility, job: Job, name: str) -> list[Image]:
-    """Return the image of an add that failed before a byte moved: its run does not name it."""
+    """Return the image of an add that failed before any transfer: its run does not name the image."""
     if not (job.failed and OPERATIONS[job.operation].adds and name):
         return []
     failed = view.catalog.images(status="Error", name_pattern=name, account=view.account)

@@ -1,4 +1,4 @@
-"""What can be done next with a run that ended: again what failed, back what has a way back, where the images still allow it."""
+"""What can be done after a run has ended: repeat a failed one, undo a reversible one, if the images still allow it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,11 +14,11 @@ BACK: Mapping[str, str] = {
     "enable_image": "disable_image",
     "disable_image": "enable_image",
 }
-"""Operation → the one that takes back all that it did."""
+"""Operation → the one that undoes it completely."""
 
 
 def undo_of(job: Job, images: Sequence[Image], t: Words) -> dict[str, object]:
-    """Return where a run that ended well is taken back, and what the button says; nothing where there is no way back."""
+    """Return the address that undoes a successful run, and the button's text; nothing if it can't be undone."""
     back = BACK.get(job.operation)
     if back is None or not images or not all(allowed(image, OPERATIONS[back].transition) for image in images):
         return {}
@@ -26,7 +26,7 @@ def undo_of(job: Job, images: Sequence[Image], t: Words) -> dict[str, object]:
 
 
 def again_of(job: Job, images: Sequence[Image]) -> str:
-    """Return where a run that failed is begun again: an add goes on with its image, which keeps what came."""
+    """Return the address that repeats a failed run: an add resumes its image, which keeps the bytes received."""
     if not OPERATIONS[job.operation].adds:
         return f"/api/runs/{job.id}/again"
     failed = [image for image in images if image.status == "Error"]

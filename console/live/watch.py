@@ -1,4 +1,4 @@
-"""One watcher of log and runs for a process, however many pages are open; it rests while nobody looks."""
+"""One watcher of log and runs per process, however many pages are open; it stops while there are none."""
 
 import asyncio
 import logging
@@ -13,16 +13,19 @@ from console.live.run_watch import RunWatch, Seen
 from console.thread_pools import catalogs
 
 LOOK_S = 1.0
-"""Between two looks."""
+"""Seconds between two looks."""
 IDLE_LOOKS = 3
-"""While no run is going on the Prefect server is asked at every so many looks only."""
+"""While no run is in progress, only every so many looks ask the Prefect server."""
 BEHIND = 100
-"""News that a page may lag behind; one that takes no more is told that it lost some."""
+"""Most news queued for a page; if it falls further behind, they are dropped and it is told so."""
 log = logging.getLogger("imagewright.console")
 
 
 class News:
-    """What a look found. events: new entries of the log; runs: those that are otherwise than before; lost: others came in between."""
+    """The result of a look.
+
+    events: new entries of the log; runs: new or changed ones; lost: earlier news were dropped.
+    """
 
     __slots__ = ("events", "lost", "runs", "uploads")
 
@@ -36,7 +39,7 @@ class News:
 
 
 class Watch:
-    """The watcher. It looks while anybody listens."""
+    """The watcher. It looks while there are listeners."""
 
     def __init__(self, settings: Settings) -> None:
         self._log, self._runs = LogWatch(settings), RunWatch()
@@ -53,10 +56,10 @@ class Watch:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[asyncio.Queue[News]]:
-        """Yield what happens from now on."""
+        """Yield a queue of the news from now on."""
         queue: asyncio.Queue[News] = asyncio.Queue(BEHIND)
         if self._task is None or self._task.done():
-            await self._look()  # so that what was known before is not taken for what is now
+            await self._look()  # so that old runs are not taken for present ones
             self._task = asyncio.create_task(self._go_on())
         self._listening.add(queue)
         try:
@@ -90,7 +93,7 @@ class Watch:
         await self._runs.close()
 
     async def _look(self) -> News:
-        async with self._looking:  # two pages that come first at once
+        async with self._looking:  # two first pages may arrive at once
             return await self._looked()
 
     async def _looked(self) -> News:

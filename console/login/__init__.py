@@ -1,1 +1,1 @@
-"""Coming in with a browser."""
+"""Sign-in with a browser."""

@@ -1,6 +1,6 @@
-"""The cookie that a session is known by in a browser: no script reads it, no other site has it sent.
+"""The cookie of a session: no script can read it, and no other site can have it sent.
 
-Over https its name begins with `__Host-`, by which browsers take it from nobody but this host, and over https only.
+Over https its name begins with `__Host-`, so browsers accept it from this host only, and over https only.
 """
 
 from starlette.requests import HTTPConnection
@@ -13,12 +13,15 @@ SECURE = f"__Host-{NAME}"
 
 
 def session_in(request: HTTPConnection, *, https: bool) -> str:
-    """Return what a browser sends as its session, "" for nothing. What could have been set over http is nothing over https."""
+    """Return a browser's session token, "" for none.
+
+    Over https, a cookie that could have been set over http does not count.
+    """
     return request.cookies.get(SECURE) or ("" if https else request.cookies.get(NAME, ""))
 
 
 def keep(answer: Response, session: NewSession, hours: float, *, https: bool) -> None:
-    """Have a browser keep a session for as long as it lasts."""
+    """Set the cookie of a session, for as long as the session lasts."""
     answer.set_cookie(
         SECURE if https else NAME, session.token, max_age=int(hours * 3600), path="/", secure=https, httponly=True,
         samesite="strict",
@@ -26,6 +29,6 @@ def keep(answer: Response, session: NewSession, hours: float, *, https: bool) ->
 
 
 def forget(answer: Response, *, https: bool) -> None:
-    """Have a browser forget its session."""
+    """Delete the cookie of a session."""
     for name in (SECURE, NAME) if https else (NAME,):
         answer.delete_cookie(name, path="/", secure=https, httponly=True, samesite="strict")

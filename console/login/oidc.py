@@ -1,6 +1,6 @@
-"""Signing in with a browser at somebody else's page: there, and back with what proves it.
+"""Sign-in with a browser at an OpenID provider's page: the way there and back.
 
-What is brought back is bound to the browser that went: by a cookie that only it has, for ten minutes.
+The answer is bound to the browser that started the sign-in, by a cookie that is valid for ten minutes.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ PATH = "/login/oidc"
 BACK = f"{PATH}/callback"
 COOKIE = "imagewright-oidc"
 PER_MINUTE = 60
-"""Times that an address may go there or come back: each may make us ask the provider."""
+"""Requests of an address to go there or come back: each may make us ask the provider."""
 STATUSES: Mapping[type[ImagewrightError], int] = {NoSuchSignIn: 404, TooManyRequests: 429}
 
 
@@ -38,7 +38,7 @@ class OidcPages:
         return [Route(PATH, self.go), Route(BACK, self.back)]
 
     async def go(self, request: Request) -> Response:
-        """Send a browser to the provider. next: where it goes afterwards, a path of ours."""
+        """Redirect a browser to the provider. next: where it goes afterwards, a path of this site."""
         https = self._proxies.is_https(request.scope)
         place = f"{'https' if https else 'http'}://{self._proxies.host_of(request.scope)}{BACK}"
         try:
@@ -47,15 +47,15 @@ class OidcPages:
         except ImagewrightError as error:
             return _told(request, error)
         answer = RedirectResponse(begun.url, 303)
-        # Lax: the provider's page is another site, and what it sends back has to bring this along.
+        # Lax: the provider's page is another site, and its redirect back must send this cookie.
         answer.set_cookie(COOKIE, begun.kept, max_age=BROWSER_S, path=PATH, secure=https, httponly=True, samesite="lax")
         return answer
 
     async def back(self, request: Request) -> Response:
-        """Let in whom the provider proved.
+        """Begin the session of a person whom the provider has identified.
 
-        It answers a page that goes on by itself: the cookie of the session is sent with nothing that another site began, and
-        a redirect would still be part of that.
+        It answers with a page that moves on by itself: the session's cookie is not sent with requests that another site
+        began, and a redirect would still count as one.
         """
         said = {name: request.query_params[name] for name in ("state", "code", "iss") if name in request.query_params}
         try:

@@ -1,4 +1,4 @@
-"""Signing in and out with a browser: a page, a session on the server, a cookie."""
+"""Sign-in and sign-out with a browser: a page, a session on the server, a cookie."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ START = "/"
 
 
 class SignInPages:
-    """The endpoints. oidc: how the sign-in by somebody else's page is called, "" where there is none."""
+    """The endpoints. oidc: name of the sign-in by an OpenID provider, "" if there is none."""
 
     def __init__(self, settings: Settings, proxies: Proxies, oidc: str = "") -> None:
         self._settings, self._proxies, self._oidc = settings, proxies, oidc
@@ -42,12 +42,12 @@ class SignInPages:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Ask for name and password. next: where to go then, a path of ours."""
+        """Show the sign-in page. next: where to go afterwards, a path of this site."""
         shown = {"next": place_of(request.query_params.get("next", "")), "oidc": self._oidc}
         return TEMPLATES.TemplateResponse(request, "login.html", shown)
 
     async def operators(self, _request: Request) -> Response:
-        """Let those in who gave the operators' password, which the guard asked for: the browser sends it from now on."""
+        """Redirect visitors who gave the guard the operators' password: the browser sends it from now on."""
         return RedirectResponse(START, 303)
 
     async def enter(self, request: Request) -> Response:
@@ -55,7 +55,7 @@ class SignInPages:
         try:
             asked = SignIn.model_validate_json(await body_of(request, MAX_BODY))
             session = await passwords(self._begun, asked, self._proxies.address_of(request))
-        except ValidationError:  # which would repeat what was typed
+        except ValidationError:  # its message would repeat the input
             return JSONResponse({"error": "name and password have to be given, at most 256 and 4096 characters"}, 422)
         except InvalidRequest as error:
             return JSONResponse({"error": str(error)}, 422)
@@ -73,7 +73,7 @@ class SignInPages:
             )
 
     async def leave(self, request: Request) -> Response:
-        """End the session: on the server, then in the browser."""
+        """End the session, on the server and in the browser."""
         await self._end_former(request)
         answer = Response(status_code=204)
         forget(answer, https=self._is_https(request))
@@ -81,7 +81,7 @@ class SignInPages:
         return answer
 
     async def _end_former(self, request: Request) -> None:
-        """End the session that a browser had, if it had one."""
+        """End a browser's previous session, if any."""
         if token := session_in(request, https=self._is_https(request)):
             await catalogs(self._ended, token)
 
@@ -104,7 +104,7 @@ def _refused(error: ImagewrightError) -> Response:
 
 
 def place_of(asked: str) -> str:
-    """Return where somebody goes after the sign-in: a path of ours, whatever was asked for."""
+    """Return where to go after the sign-in: always a path of this site."""
     try:
         parts = urlsplit(asked)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Persons as the guard knows them: by the session that their browser's cookie names."""
+"""Persons identified by the session in their browser's cookie, for the guard."""
 
 from starlette.requests import HTTPConnection
 
@@ -14,19 +14,19 @@ from console.thread_pools import catalogs
 
 
 class SessionPersons:
-    """Those whose sessions the catalog keeps."""
+    """Persons with sessions in the catalog."""
 
     def __init__(self, settings: Settings, proxies: Proxies) -> None:
         self._settings, self._proxies = settings, proxies
-        self._seen_one = bool(settings.oidc_issuer)  # whose persons are made as they come
+        self._seen_one = bool(settings.oidc_issuer)  # its persons are created at their first sign-in
 
     async def signed_in(self, request: HTTPConnection) -> SignedIn | None:
-        """Return whose session a request's cookie names, None where it names none that is known."""
+        """Return the person of a request's session, None if there is no valid session."""
         token = session_in(request, https=self._proxies.is_https(request.scope))
         return await catalogs(self._known, token) if token else None
 
     async def are_there(self) -> bool:
-        """Tell whether there is any person. Nobody is ever removed, so a yes stays one."""
+        """Tell whether there is any person. Persons are never removed, so a true answer is final."""
         if not self._seen_one:
             self._seen_one = await catalogs(self._is_there_one)
         return self._seen_one
@@ -41,7 +41,7 @@ class SessionPersons:
                 who = signed_in(catalog, token)
             except NotSignedIn:
                 return None
-        return who if who.proof.startswith("session:") else None  # a robot's token is no person's session
+        return who if who.proof.startswith("session:") else None  # a robot's token is not a session
 
     def _is_there_one(self) -> bool:
         with opened(self._settings) as catalog:

@@ -1,4 +1,4 @@
-"""The page of the one-time link. What the link proves is in its fragment, which no browser sends and no log keeps."""
+"""The page of the one-time setup link. Its token is in the fragment, which no browser sends and no log records."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,5 +15,5 @@ def routes() -> list[Route]:
 
 
 async def page(request: Request) -> Response:
-    """Ask for the name and password of the first administrator; the service says whether the link is good for it."""
+    """Show the form for the first administrator's name and password; the API checks the link's token."""
     return TEMPLATES.TemplateResponse(request, "setup.html")

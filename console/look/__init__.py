@@ -1,1 +1,1 @@
-"""How pages are shown: the templates they share, their language, light or dark, icons."""
+"""The look of pages: shared templates, language, light or dark, icons."""

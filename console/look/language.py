@@ -1,6 +1,7 @@
-"""The language of a page: sentences are written in English, which is the key to their other wording.
+"""The language of a page: the English sentences are the keys of their translations.
 
-One table, `static/words-zh.json`, serves templates and scripts; `tests/console/look/test_words.py` finds what it lacks.
+One table, `static/words-zh.json`, serves templates and scripts; `tests/console/look/test_words.py` finds missing
+entries.
 """
 
 import json
@@ -14,7 +15,7 @@ from starlette.requests import Request
 Language = Literal["en", "zh-CN"]
 COOKIE = "imagewright-language"
 NAMES: Mapping[Language, str] = {"en": "English", "zh-CN": "中文"}
-"""Each language in its own words, in the order they are offered in."""
+"""Each language's own name, in the order offered."""
 WORDS = Path(__file__).parents[1] / "static" / "words-zh.json"
 
 ONE: Mapping[str, str] = {
@@ -24,7 +25,7 @@ ONE: Mapping[str, str] = {
     "{count} leftovers take room": "{count} leftover takes room",
     "{count} pieces of work wait for a storage": "{count} piece of work waits for a storage",
 }
-"""English patterns as they are said of one; Chinese has one form for all numbers."""
+"""English patterns in the singular; Chinese has one form for all numbers."""
 
 
 def english(pattern: str, values: Mapping[str, object]) -> str:
@@ -34,28 +35,28 @@ def english(pattern: str, values: Mapping[str, object]) -> str:
 
 
 class Said(str):
-    """An English sentence made of a pattern and values, so that it can be said in another language."""
+    """An English sentence with its pattern and values, so that it can be translated."""
 
     __slots__ = ("pattern", "values")
     pattern: str
     values: Mapping[str, object]
 
     def __new__(cls, pattern: str, **values: object) -> Self:
-        """Return the sentence. pattern: with `{name}` where values go."""
+        """Return the sentence. pattern: text with `{name}` for each value."""
         made = super().__new__(cls, english(pattern, values))
         made.pattern, made.values = pattern, values
         return made
 
 
 class Words:
-    """Says things in one language: `t` of the templates."""
+    """Translates into one language: `t` of the templates."""
 
     def __init__(self, language: Language) -> None:
         self.language = language
         self._table = chinese() if language == "zh-CN" else {}
 
     def __call__(self, text: str, **values: object) -> str:
-        """Return a sentence in this language, in English where it has no wording: names and errors are said as they are."""
+        """Return a sentence in this language, or unchanged if it has no translation, such as names and errors."""
         if isinstance(text, Said):
             values = {name: self(value) if isinstance(value, str) else value for name, value in text.values.items()}
             text = text.pattern
@@ -66,13 +67,13 @@ class Words:
 
 @cache
 def chinese() -> Mapping[str, str]:
-    """Return the wording in Chinese, by the one in English."""
+    """Return the Chinese translations by their English sentences."""
     table: dict[str, str] = json.loads(WORDS.read_text(encoding="utf-8"))
     return table
 
 
 def language_of(request: Request) -> Language:
-    """Return the language of whoever asks: the one they chose, else the first of the browser's that we speak."""
+    """Return a visitor's language: the one they chose, else the first supported one of their browser."""
     chosen = request.cookies.get(COOKIE)
     if chosen in NAMES:
         return "zh-CN" if chosen == "zh-CN" else "en"
@@ -83,7 +84,7 @@ def language_of(request: Request) -> Language:
 
 
 def _by_preference(header: str) -> list[str]:
-    """Return the languages of an Accept-Language, most wanted first, without their regions."""
+    """Return the languages of an Accept-Language header, most preferred first, without regions."""
     found: list[tuple[float, str]] = []
     for part in header.split(","):
         name, _, said = part.strip().partition(";q=")

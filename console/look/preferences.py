@@ -1,4 +1,4 @@
-"""Language, and light or dark: kept in cookies that say nothing about anybody, set by links, so that they work without a script."""
+"""Language, and light or dark: kept in anonymous cookies and set by links, so that they work without scripts."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ THEMES: Mapping[str, tuple[str, str]] = {
     "light": ("sun", "Light"),
     "dark": ("moon", "Dark"),
 }
-"""What can be chosen, each with its icon and what it is called."""
+"""The choices, each with its icon and name."""
 YEAR_S = 365 * 24 * 3600
 
 
@@ -25,13 +25,13 @@ def routes() -> list[Route]:
 
 
 def theme_of(request: Request) -> str:
-    """Return `light` or `dark` where somebody chose it, empty where the system decides."""
+    """Return the chosen `light` or `dark`, "" if the system decides."""
     chosen = request.cookies.get(THEME_COOKIE, "")
     return chosen if chosen in THEMES else ""
 
 
 async def choose(request: Request) -> Response:
-    """Keep what was chosen and go back to the page it was chosen on."""
+    """Save the choice and go back to the page on which it was made."""
     answer = RedirectResponse(_place(request.query_params.get("next", "")), 303)
     https = request.url.scheme == "https"
     for cookie, parameter, allowed in (
@@ -45,7 +45,7 @@ async def choose(request: Request) -> Response:
 
 
 def _place(asked: str) -> str:
-    """Return where to go back to: a path of ours, never another site."""
+    """Return where to go back to: a path of this site, never another site."""
     parts = urlsplit(asked)
     ours = asked.startswith("/") and not asked.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return asked if ours and asked.isprintable() else "/"

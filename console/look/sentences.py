@@ -1,9 +1,10 @@
-"""Sentences that flows and errors make of values, said in Chinese: they come finished, and are known again by their templates.
+"""Translate finished sentences of flows and errors into Chinese by matching them with templates.
 
-A template is English with `{name}` where a value goes, which is repeated as it is; `{count:d}` are digits, `{owner:one}` has no
-blank in it, `{given:part}` has no `; ` in it, `{state:word}` is a word of the pages, `{why:said}` a sentence of its own, `{users:list}`
-several after commas. What fits no template stays as it is; of sentences beside each other each may have such a `; ` within itself. Between two values stands always something fixed, which is looked for from the left and never looked for again: whatever a name
-holds, a template costs one pass over the text.
+A template is English with `{name}` for a value, which is repeated as it is; `{count:d}` are digits, `{owner:one}` has
+no blank in it, `{given:part}` has no `; ` in it, `{state:word}` is a word of the pages, `{why:said}` is a nested
+sentence, `{users:list}` are several after commas. Text that fits no template stays as it is. Several sentences are
+joined by `; `, which may also occur within a sentence. Between two values there is always fixed text, searched once
+from the left: whatever a name contains, a template costs one pass over the text.
 """
 
 import json
@@ -19,27 +20,27 @@ FOLDER = Path(__file__).parent / "wordings"
 VALUE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 DIGITS = "[0-9]{1,30}+"
 LONGEST = 4096
-"""Characters of a sentence that is looked up."""
+"""Most characters of a sentence that is looked up."""
 DEEPEST = 7
-"""Sentences within sentences: an add of several, that is refused, for a finding, of a kind of file."""
+"""Most nesting of sentences: an add of several, refused, for a finding, about a kind of file."""
 LISTED = re.compile(", | or | and ")
 MOST = 50
-"""Sentences beside each other: more nobody reads."""
+"""Most sentences joined: nobody reads more."""
 JOINED = 4
-"""Parts between two AND that one sentence has at most."""
+"""Most parts, separated by AND, of one sentence."""
 KEPT = 512
-"""Sentences that are kept as they were said."""
+"""Translations cached."""
 LOOSE = 6
-"""A template with fewer letters of its own fits much: it is one only where the sentences within it are known as well."""
+"""A template with fewer fixed letters fits too much: it counts only if its nested sentences are known as well."""
 AND = "; "
-"""What joins sentences."""
+"""Joins sentences."""
 BESIDE, LISTED_BY = "\N{FULLWIDTH SEMICOLON}", "\N{IDEOGRAPHIC COMMA}"
-"""What joins sentences, and parts of a list, in Chinese."""
+"""Join sentences, and items of a list, in Chinese."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a template that may hold anything. kind: as in the template."""
+    """A value of a template. kind: as in the template."""
 
     name: str
     kind: str
@@ -55,9 +56,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence as it is known again.
+    """A sentence with values.
 
-    fixed: what stands around its values, one more than there are values; longest: the longest part of it that never differs.
+    fixed: the texts around the values, one more than there are values; longest: the longest of them.
     """
 
     english: str
@@ -68,12 +69,12 @@ class Template:
 
     @property
     def letters(self) -> int:
-        """Letters that are fixed: of two templates that fit, the one with more of them is meant."""
+        """The number of fixed letters: of two fitting templates, the one with more of them is meant."""
         return sum(map(str.isalpha, VALUE.sub("", self.english)))
 
     def found_in(self, text: str) -> Mapping[str, str] | None:
-        """Return the values of a sentence, None where it is another."""
-        if self.longest not in text:  # nearly all: nothing else is looked for in them
+        """Return the values of a sentence, None if it does not fit."""
+        if self.longest not in text:  # true of nearly all texts: the quick exit
             return None
         at = self.fixed[0].match(text)
         found = dict(at.groupdict()) if at else {}
@@ -91,13 +92,13 @@ class Template:
 
 
 def _by_beginning(ordered: Sequence[Template]) -> Mapping[str, Sequence[Template]]:
-    """Return templates by the first letter of the texts that they fit; those that fit any under the empty one."""
+    """Return templates by the first letter of the texts that they fit; under "" those that begin with a value."""
     firsts = {one.english[0] for one in ordered} - {"{"}
     return {first: [one for one in ordered if one.english[0] in (first, "{")] for first in (*firsts, "")}
 
 
 def template(english: str, other: str) -> Template:
-    """Return the template of a row of the table."""
+    """Return the template of a table's row."""
     pieces, values, end = [""], [], 0
     for one in VALUE.finditer(english):
         pieces[-1] += re.escape(english[end : one.start()])
@@ -113,7 +114,7 @@ def template(english: str, other: str) -> Template:
 
 
 class Sentences:
-    """Templates that a text may be one of."""
+    """A set of templates."""
 
     def __init__(self, rows: Mapping[str, str]) -> None:
         self._whole = {english: other for english, other in rows.items() if not VALUE.search(english)}
@@ -122,7 +123,7 @@ class Sentences:
         self._kept = lru_cache(KEPT)(self._looked_up)
 
     def said(self, text: str, depth: int = 0) -> str | None:
-        """Return a text in Chinese; None where it is none of these sentences, nor several of them."""
+        """Return a text in Chinese; None if it is not one or several of these sentences."""
         return self._kept(text, depth) if 0 < len(text) <= LONGEST and depth <= DEEPEST else None
 
     def _looked_up(self, text: str, depth: int) -> str | None:
@@ -137,7 +138,7 @@ class Sentences:
         return None
 
     def _with(self, one: Template, found: Mapping[str, str], depth: int) -> str | None:
-        """Return a sentence with its values; None where it says little itself and what it joins is not known."""
+        """Return a sentence with its values; None for a loose template whose nested sentences are unknown."""
         values = dict(found)
         for value in one.values:
             if value.kind == "word":
@@ -152,7 +153,7 @@ class Sentences:
         return one.other.format_map(values)
 
     def _listed(self, text: str, depth: int) -> str:
-        """Return what stands in a list, as it is where any of it is not known: a name may have a comma in it."""
+        """Return a list translated, or unchanged if any item is unknown: a name may contain a comma."""
         if whole := self._alone(text, depth + 1):
             return whole
         parts = LISTED.split(text)
@@ -160,7 +161,7 @@ class Sentences:
         return LISTED_BY.join(map(str, said)) if all(said) else text
 
     def _several(self, parts: Sequence[str], depth: int) -> str | None:
-        """Return what sentences beside each other say: from the end on, each the shortest behind which all is known."""
+        """Translate joined sentences: from the end on, each the shortest one after which all is known."""
         if not 1 < len(parts) <= MOST:
             return None
         rest = {len(parts): ""}
@@ -174,7 +175,7 @@ class Sentences:
 
 
 def rows_of(*names: str) -> dict[str, str]:
-    """Return the tables of these names in one: `errors`, or a part of `plans` or `findings`."""
+    """Return the tables of these names as one: `errors`, or a part of `plans` or `findings`."""
     return {english: other for name in names for english, other in _tables()[name].items()}
 
 
@@ -192,5 +193,5 @@ def _parts(name: str) -> Mapping[str, Mapping[str, str]]:
 
 @cache
 def sentences_of(*names: str) -> Sentences:
-    """Return what knows the sentences of these tables."""
+    """Return the templates of these tables."""
     return Sentences(rows_of(*names))

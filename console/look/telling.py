@@ -1,4 +1,4 @@
-"""What flows and errors say, in the language of whoever looks: only here, where it leaves for a page. Nothing that is kept changes."""
+"""Translate sentences of flows and errors for a page's visitor, on their way there: stored texts never change."""
 
 import json
 from collections.abc import Callable
@@ -12,25 +12,25 @@ from console.look.language import Language, language_of
 from console.look.sentences import sentences_of
 
 SENTENCES = ("errors", "text", "verb", "finding", "kind", "check")
-"""The tables that sentences are said by: an error names operations and findings, a plan says what keeps it from doing more, a gate
+"""The tables of sentences in use: an error names operations and findings, a plan says why it does no more, a gate
 what a check found."""
 LONGEST = 1 << 16
-"""Bytes of an answer that is looked at: a sentence has fewer."""
+"""Most bytes of an answer that is examined: a sentence has fewer."""
 REFUSED = 400
 
 
 def told(text: str, language: Language) -> str:
-    """Return a sentence of an error or a run in a language; what we have no wording for as it is."""
+    """Return a sentence of an error or a run in a language, unchanged if it has no translation."""
     return text if language == "en" else sentences_of(*SENTENCES).said(text) or text
 
 
 def told_lines(text: str, language: Language) -> str:
-    """Return a list with a sentence in each line, as a run that waits asks with, in a language."""
+    """Return a waiting run's list, one sentence per line, in a language."""
     return "\n".join(told(line, language) for line in text.split("\n"))
 
 
 def told_plan(plan: Plan, language: Language) -> Plan:
-    """Return a plan in a language; names and other values in it stay."""
+    """Return a plan in a language; names and other values stay."""
     if language == "en":
         return plan
     actions = tuple(map(_told_action, plan.actions))
@@ -44,13 +44,13 @@ def _told_action(action: Action) -> Action:
 
 
 class InTheirLanguage:
-    """ASGI middleware: the `error` of an answer to a page is said in its language. apart: tells of a path that programs ask it."""
+    """ASGI middleware: translate the `error` of an answer to a page. apart: tells whether a path is for programs."""
 
     def __init__(self, app: ASGIApp, apart: Callable[[str], bool]) -> None:
         self._app, self._apart = app, apart
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; hold back only what refuses, as JSON, somebody whose language is not the one it is written in."""
+        """Pass the request on; hold back only a refusal in JSON for a visitor with another language than English."""
         if scope["type"] != "http" or self._apart(scope["path"]) or language_of(Request(scope)) == "en":
             await self._app(scope, receive, send)
             return
@@ -58,7 +58,7 @@ class InTheirLanguage:
 
 
 class _Answer:
-    """One answer on its way to a page in Chinese."""
+    """An answer to a page in Chinese."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -85,7 +85,7 @@ class _Answer:
 
 
 def _is_refusal(start: Message) -> bool:
-    """Tell whether an answer is a short one that says what is wrong."""
+    """Tell whether an answer is a short refusal."""
     headers = Headers(raw=start["headers"])
     length = headers.get("Content-Length", "")
     short = length.isdigit() and int(length) <= LONGEST

@@ -1,4 +1,4 @@
-"""The templates that all pages share, and what each of them knows."""
+"""The templates shared by all pages, and their common variables."""
 
 import re
 from pathlib import Path
@@ -21,17 +21,17 @@ ICON = Markup('<svg class="icon" aria-hidden="true"><use href="/static/icons.svg
 
 
 def icon(name: str) -> Markup:
-    """Return an icon of `static/icons.svg`; beside a word, or under a name of its own: readers of screens pass it over."""
+    """Return an icon of `static/icons.svg`, hidden from screen readers: it has a word beside it or a label."""
     return ICON.format(name)
 
 
 def happened(kind: str) -> str:
-    """Return the name of an event as people read it, e.g. `image added`."""
+    """Return an event's name for people, e.g. `image added`."""
     return kind.removeprefix("imagewright.").replace("_", " ").replace(".", " ")
 
 
 def _known(request: Request) -> dict[str, object]:
-    """Return what every page knows. person: whom it is shown to by name; None for the operators."""
+    """Return the variables of every page. person: the visitor's name; None for the operators."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     language = language_of(request)
     return {
@@ -44,10 +44,10 @@ def _known(request: Request) -> dict[str, object]:
 
 
 class Unindented(Extension):
-    """Leaves out the indentation of templates, which is for who reads them: a quarter of a list of 50 rows."""
+    """Removes the indentation of templates, a quarter of the bytes of a list of 50 rows."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 (Jinja's names)
-        """Return a template without the blanks that its lines begin with; what values bring in is not touched."""
+        """Return a template without its lines' leading blanks; inserted values are not touched."""
         return INDENTED.sub("", source)
 
 

@@ -1,1 +1,1 @@
-"""Signing in at an OpenID Connect provider: by its page in a browser, or by a code that is typed there."""
+"""Sign-in at an OpenID Connect provider: by its page in a browser, or by a code typed there."""

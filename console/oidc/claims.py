@@ -1,4 +1,4 @@
-"""What an ID token proves: whose it is, if the provider signed it for us, for this sign-in, and it is of now."""
+"""Verify ID tokens: signed by the provider, for us, for this sign-in, and not expired."""
 
 import hashlib
 import hmac
@@ -13,14 +13,14 @@ from catalog.errors import SignInRefused
 from catalog.rules.accounts.sign_in import NAME
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-"""Signatures by a key of the provider's alone: none at all, or one by a secret that we hold as well, proves nothing."""
+"""Signatures by a private key of the provider: no signature, or one by a secret that we know too, proves nothing."""
 LEEWAY_S = 60
 WHAT = "the sign-in at the provider"
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Whose token is taken. nonce: of this sign-in, None for a device code, which has none."""
+    """The expected claims. nonce: of this sign-in, None for a device code, which has none."""
 
     issuer: str
     client_id: str
@@ -29,7 +29,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody as a provider knows them. proof: tells them from everybody else who has, or will have, their name."""
+    """A person as the provider knows them.
+
+    proof: distinguishes them from anyone else who has or will have the same name.
+    """
 
     name: str
     groups: tuple[str, ...]
@@ -65,7 +68,7 @@ def _check_party(claims: Mapping[str, object], expected: Expected) -> None:
 
 
 def person_in(claims: Mapping[str, object], name_claim: str, groups_claim: str) -> Person:
-    """Return whom claims name. Raises SignInRefused where their name can be none here."""
+    """Return the person of the claims. Raises SignInRefused if the name is not valid here."""
     name, groups = claims.get(name_claim), claims.get(groups_claim, ())
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise SignInRefused(WHAT, f"its claim {name_claim!r} is no name of 1 to 64 letters, digits and . _ @ + -")

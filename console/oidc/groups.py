@@ -1,4 +1,4 @@
-"""Which account, projects and role the groups of a provider come to."""
+"""Map the groups of a provider to account, projects and role."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ALLOWED = "GROUP=ACCOUNT:ROLE or GROUP=ACCOUNT:ROLE:PROJECT+PROJECT, ROLE one of
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the members of a group belong."""
+    """The place of a group's members."""
 
     group: str
     account: str
@@ -24,7 +24,7 @@ class Place:
 
 
 def places_of(rules: Iterable[str]) -> tuple[Place, ...]:
-    """Return what the setting says. Raises InvalidRequest."""
+    """Parse the setting. Raises InvalidRequest."""
     return tuple(map(_place, rules))
 
 
@@ -40,6 +40,6 @@ def _place(rule: str) -> Place:
 
 
 def place_for(places: Sequence[Place], groups: Iterable[str]) -> Place | None:
-    """Return the first place that one of somebody's groups leads to, None for nobody's."""
+    """Return the first place of a person's groups, None if no group has one."""
     mine = frozenset(groups)
     return next((place for place in places if place.group in mine), None)

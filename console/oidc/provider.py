@@ -1,4 +1,4 @@
-"""The provider: where it says its pages are, the keys it signs with, and what it answers."""
+"""The OpenID provider: its endpoints, its signing keys, and its answers."""
 
 import json
 import time
@@ -18,14 +18,14 @@ from storage.sources.network.wire import tls_context
 
 FRESH_S, ANSWER_S = 3600.0, 10.0
 SOONEST_S = 60.0
-"""How often keys are asked for at most, however many tokens name one that is not known."""
+"""Shortest time between two fetches of keys, however many tokens name an unknown one."""
 MOST_BYTES = 1 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DISCOVERY = "/.well-known/openid-configuration"
 
 
 class Provider:
-    """The one that the settings name. Raises InvalidRequest where they name none that can be trusted."""
+    """The provider in the settings. Raises InvalidRequest if its address can't be trusted."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self.issuer = settings, settings.oidc_issuer
@@ -37,7 +37,10 @@ class Provider:
             raise InvalidRequest("IMAGEWRIGHT_OIDC_CLIENT_ID", "", "the name by which the provider knows us")
 
     async def page(self, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
-        """Return the address of its page, for one sign-in. PKCE by SHA-256. Raises ProviderUnavailable, NoSuchSignIn."""
+        """Return the address of the provider's page for one sign-in, with PKCE by SHA-256.
+
+        Raises ProviderUnavailable, NoSuchSignIn.
+        """
         client = OAuth2Client(
             None, self._settings.oidc_client_id, redirect_uri=redirect_uri, scope=self._settings.oidc_scopes,
             code_challenge_method="S256",
@@ -47,7 +50,7 @@ class Provider:
         return str(url)
 
     async def endpoint(self, name: str) -> str:
-        """Return one of its addresses. Raises ProviderUnavailable, NoSuchSignIn for one that it does not have."""
+        """Return an endpoint's address. Raises ProviderUnavailable, NoSuchSignIn if the provider does not have it."""
         found = (await self._known()).get(name)
         if not isinstance(found, str):
             raise NoSuchSignIn(name.removesuffix("_endpoint").replace("_", " "))
@@ -56,7 +59,7 @@ class Provider:
         return found
 
     async def claims_in(self, token: object, nonce: str | None = None) -> Mapping[str, object]:
-        """Return the claims of the ID token in what it answered. Raises SignInRefused, ProviderUnavailable."""
+        """Return the claims of the ID token in an answer. Raises SignInRefused, ProviderUnavailable."""
         text = token.get("id_token") if isinstance(token, Mapping) else None
         if not isinstance(text, str):
             raise SignInRefused(WHAT, "it brought no ID token")
@@ -64,13 +67,13 @@ class Provider:
         await self._renew_keys(FRESH_S)
         try:
             return verified(text, self._keys, expected)
-        except SignInRefused:  # perhaps it signs with a new key
+        except SignInRefused:  # the provider may sign with a new key
             if not await self._renew_keys(SOONEST_S):
                 raise
             return verified(text, self._keys, expected)
 
     async def told(self, endpoint: str, **form: str) -> Mapping[str, object]:
-        """Return what one of its endpoints answers to us, errors of OAuth included. Raises ProviderUnavailable, NoSuchSignIn."""
+        """Return an endpoint's answer, OAuth errors included. Raises ProviderUnavailable, NoSuchSignIn."""
         secret, name = self._settings.oidc_client_secret, self._settings.oidc_client_id
         url = await self.endpoint(endpoint)
         if secret is None:
@@ -78,7 +81,7 @@ class Provider:
         return await self._asked("POST", url, form, httpx.BasicAuth(quote(name), quote(secret.get_secret_value())))
 
     async def _known(self) -> Mapping[str, object]:
-        """Return what it says of itself. Raises ProviderUnavailable, also where it says to be another."""
+        """Return the provider's metadata. Raises ProviderUnavailable, also if they name another issuer."""
         if not self._facts or time.monotonic() - self._facts_at > FRESH_S:
             facts = await self._asked("GET", self.issuer.rstrip("/") + DISCOVERY)
             if facts.get("issuer") != self.issuer:
@@ -87,7 +90,7 @@ class Provider:
         return self._facts
 
     async def _renew_keys(self, older_than_s: float) -> bool:
-        """Fetch its keys where those known are older; tell whether they were."""
+        """Fetch the provider's keys if the known ones are old enough; tell whether they were."""
         if time.monotonic() - self._keys_at < older_than_s:
             return False
         found = await self._asked("GET", await self.endpoint("jwks_uri"))
@@ -101,7 +104,7 @@ class Provider:
     async def _asked(
         self, method: str, url: str, form: Mapping[str, str] | None = None, auth: httpx.BasicAuth | None = None
     ) -> dict[str, object]:
-        """Return the object that it answers. Raises ProviderUnavailable."""
+        """Return the JSON object of an answer. Raises ProviderUnavailable."""
         verify, accept = tls_context(self._settings.ca_file), {"Accept": "application/json"}
         try:
             async with (
@@ -122,7 +125,7 @@ class Provider:
 
 
 def _is_private(url: str) -> bool:
-    """Tell whether nobody on the way reads or changes what is asked there."""
+    """Tell whether requests to an address can't be read or changed on the way."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -135,5 +138,5 @@ def _reason(error: Exception) -> str:
 
 
 def _word(said: object) -> str:
-    """Return what it said, fit to be shown."""
+    """Return a text of the provider, made safe to show."""
     return "".join(c if c.isprintable() else " " for c in str(said))[:80]

@@ -1,4 +1,4 @@
-"""Coming in by a provider: begun by sending somebody to it, ended by what it brings back."""
+"""Sign-in by an OpenID provider: send the browser there, and take the answer that comes back."""
 
 import hmac
 import secrets
@@ -20,21 +20,21 @@ from console.oidc.provider import Provider
 from console.thread_pools import catalogs
 
 BROWSER_S = 600
-"""How long somebody may take at the provider's page."""
+"""How long a person may take at the provider's page."""
 TOKENS = "token_endpoint"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING = ("authorization_pending", "slow_down")
 
 
 class Begun(Record):
-    """A sign-in that goes on at the provider. url: of its page; kept: what the browser brings back."""
+    """A sign-in that continues at the provider. url: of its page; kept: sealed state that the browser brings back."""
 
     url: str
     kept: str
 
 
 class OidcSignIn:
-    """Sign-ins at the provider of the settings."""
+    """Sign-ins at the provider in the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._places = settings, places_of(settings.oidc_groups)
@@ -43,12 +43,12 @@ class OidcSignIn:
 
     @property
     def title(self) -> str:
-        """What its button says, "" where there is none."""
+        """The text of its button, "" if there is none."""
         host = urlsplit(self._settings.oidc_issuer).hostname or ""
         return (self._settings.oidc_title or host) if self._provider else ""
 
     async def begin(self, redirect_uri: str, then: str) -> Begun:
-        """Send a browser to the provider. then: where it goes afterwards. Raises ProviderUnavailable, NoSuchSignIn."""
+        """Begin a sign-in with a browser. then: where it goes afterwards. Raises ProviderUnavailable, NoSuchSignIn."""
         provider = self._there("a provider's page")
         state, nonce, verifier = generate_token(32), secrets.token_urlsafe(32), generate_token(64)
         url = await provider.page(redirect_uri, state, nonce, verifier)
@@ -56,7 +56,7 @@ class OidcSignIn:
         return Begun(url=url, kept=(await self._seal("browser")).write(kept, time.time() + BROWSER_S))
 
     async def end(self, kept: str, said: Mapping[str, str], address: str) -> tuple[NewSession, str]:
-        """Return the session of whoever came back, and where they go. Raises SignInRefused, ProviderUnavailable."""
+        """Return the session of a person who came back, and where to go. Raises SignInRefused, ProviderUnavailable."""
         provider, known = self._there("a provider's page"), (await self._seal("browser")).read(kept)
         if known is None or not hmac.compare_digest(said.get("state", "").encode(), known["state"].encode()):
             raise SignInRefused(WHAT, "it was not begun in this browser, or took too long")
@@ -72,7 +72,7 @@ class OidcSignIn:
         return await self._session(claims, address, "console"), known["then"]
 
     async def begin_device(self) -> DeviceCode:
-        """Have the provider make a code that somebody types at its page. Raises ProviderUnavailable, NoSuchSignIn."""
+        """Have the provider issue a code that a person types at its page. Raises ProviderUnavailable, NoSuchSignIn."""
         provider = self._there("a device code")
         said = await provider.told("device_authorization_endpoint", scope=self._settings.oidc_scopes)
         try:
@@ -83,7 +83,10 @@ class OidcSignIn:
             raise ProviderUnavailable(provider.issuer, "it makes no device code for us") from error
 
     async def end_device(self, device: str, address: str) -> NewSession | None:
-        """Return the session of whoever typed a code, None where nobody did yet. Raises SignInRefused, ProviderUnavailable."""
+        """Return the session of the person who typed a code, None if nobody has yet.
+
+        Raises SignInRefused, ProviderUnavailable.
+        """
         provider, known = self._there("a device code"), (await self._seal("device")).read(device)
         if known is None:
             raise SignInRefused(WHAT, "this code has expired, or was not made here")
@@ -120,7 +123,10 @@ class OidcSignIn:
 
 
 def _granted(said: Mapping[str, object], issuer: str) -> Mapping[str, object]:
-    """Return an answer that grants something. Raises SignInRefused, ProviderUnavailable where it does not know us."""
+    """Return an answer if it grants access.
+
+    Raises SignInRefused, ProviderUnavailable if the provider does not know us.
+    """
     if said.get("error") in ("invalid_client", "unauthorized_client"):
         raise ProviderUnavailable(issuer, "it does not take our client id and secret")
     if "error" in said:

@@ -1,1 +1,1 @@
-"""What people see: tabs, rows, details, forms."""
+"""The console's pages: tabs, rows, details, forms."""

@@ -1,4 +1,4 @@
-"""Which operations are offered where: the operations' rows say it, the rules of images decide."""
+"""Decide which operations are offered where, by the operations' rows and the rules of images."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -16,7 +16,7 @@ class Offering(Protocol):
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """Flows that it offers."""
+        """Flows offered on the line."""
         ...
 
 
@@ -26,9 +26,9 @@ EACH: Mapping[str, tuple[str, ...]] = {
     "change_image_storage": ("image_id", "source"),
     "delete_exported_image": ("image_id", "image_storage", "image_format"),
 }
-"""Asked for one thing each, and often wanted for several: the same is begun for each, differing in these fields."""
+"""Operations on one thing, often wanted for several: a run is started for each, differing in these fields."""
 ORDER = tuple(TABLE)
-"""A menu is ordered as the table of transitions is: what ends an image comes last."""
+"""Order of a menu, that of the table of transitions: operations that end an image come last."""
 
 
 def offered(place: Button) -> tuple[str, ...]:
@@ -37,15 +37,15 @@ def offered(place: Button) -> tuple[str, ...]:
 
 
 def offered_of(image: Image) -> tuple[str, ...]:
-    """Return the flows offered of an image: what would be taken, and would change something."""
+    """Return the flows offered for an image: those that are allowed and would change something."""
     rows = sorted((r for r in OPERATIONS.values() if r.transition), key=lambda row: ORDER.index(row.transition))
     return tuple(row.name for row in rows if allowed(image, row.transition)) + offered("image")
 
 
 def many(flow: str) -> str:
-    """Return how an operation is asked for several things at once.
+    """Return how an operation is requested for several lines at once.
 
-    `together`: in one run; names of fields: a run each, which differ in them; empty: for one only.
+    `together`: in one run; names of fields: a run per line, differing in these fields; "": for one line only.
     """
     row = OPERATIONS[flow]
     if any(field in row.request.model_fields for field in ("image_ids", "leftover_ids")) and row.transition != "":
@@ -54,15 +54,15 @@ def many(flow: str) -> str:
 
 
 def manies(rows: Iterable[Offering]) -> Mapping[str, str]:
-    """Return, for each flow that lines of a list offer for several at once, how it is asked for; see `many`."""
+    """Return, for each flow that a list offers for several lines at once, how it is requested; see `many`."""
     flows = dict.fromkeys(flow for row in rows for flow in row.actions)
     return {flow: how for flow in flows if (how := many(flow))}
 
 
 def shortened(given: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what a line's forms begin with, without what an image's line says already: its name and id, and what is empty.
+    """Return the first values of a line's forms without empty ones and, for an image, without its name and ids.
 
-    `subject` of `static/forms.js` says it again.
+    `subject` of `static/forms.js` adds these from the line.
     """
     if "image_ids" not in given:
         return given
@@ -70,20 +70,20 @@ def shortened(given: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def previewed(flow: str) -> bool:
-    """Tell whether the plan is shown before one can go on: whatever moves or deletes bytes that are there."""
+    """Tell whether the plan is shown first: for operations that move or delete existing bytes."""
     row = OPERATIONS[flow]
     moves = (row.room == "replicas" and row.transition) or row.transition in ("delete", "expunge") or row.irreversible
     return bool(moves) and "plan_only" in row.request.model_fields and not row.adds
 
 
 def permitted(who: SignedIn, flow: str, owner: str | None = None) -> bool:
-    """Tell whether somebody may do something with what an account owns. owner: None where nothing has one."""
+    """Tell whether a visitor may run a flow on something of an owner. owner: None for things without one."""
     verb = verb_of(OPERATIONS[flow].rights)
     return may(who, verb) and (verb != "change" or owner in (None, sees_as(who)) or who.identity.role == ADMIN)
 
 
 def allowed(image: Image, transition: str) -> bool:
-    """Tell whether an operation would be taken, and would change something."""
+    """Tell whether an operation is allowed and would change something."""
     if {"enable": "Enabled", "disable": "Disabled"}.get(transition) == image.state:
         return False
     if transition == "delete" and image.status == "Deleted":

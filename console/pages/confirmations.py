@@ -1,4 +1,4 @@
-"""What can't be undone, so that a second question names what goes."""
+"""Second questions before irreversible operations, which name what will be deleted."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,9 @@ from flows.registry import OPERATIONS
 
 
 def confirmation_of(visibility: Visibility, settings: Settings, flow: str, given: Mapping[str, object]) -> str | None:
-    """Return when a flow asks a second time: empty for always, `field=value` for only then, None for never.
+    """Return when a flow asks a second question: "" for always, `field=value` for only then, None for never.
 
-    given: what its form begins with. What ends images asks only where one of them would not rest in the recycle bin.
+    given: first values of its form. A flow that ends images asks only if one of them would not go to the recycle bin.
     """
     row, ids = OPERATIONS[flow], given.get("image_ids")
     if row.irreversible:
@@ -25,7 +25,7 @@ def confirmation_of(visibility: Visibility, settings: Settings, flow: str, given
 
 
 def _vanishes(visibility: Visibility, settings: Settings, image_id: str, transition: str) -> bool:
-    """Tell whether an operation is the end of an image: it is still arriving, or its owner's are expunged at once."""
+    """Tell whether an operation ends an image: it is still arriving, or its owner's images are expunged at once."""
     try:
         image = visibility.image(image_id)
         after = status_after(image, transition)

@@ -1,4 +1,4 @@
-"""Everything that is known about one image."""
+"""All details of an image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,12 +17,12 @@ from storage.uploads import Uploads
 
 SHOWN_EVENTS, SHOWN_CHILDREN, SHORTEST_ID = 100, 50, 6
 APART = {"image_storages", "verdict", "boot", "quality", "warnings", "error", "md5", "sha256", "name", "description"}
-"""What has a place of its own on the page."""
+"""Fields with a place of their own on the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest to be compared. of: which file it is of."""
+    """A digest for comparison. of: the file it belongs to."""
 
     of: str
     place: str
@@ -32,9 +32,9 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """An image with what belongs to it. events: newest first, the last hundred; beside: what was declared beside what was found.
+    """An image with its details. events: the last hundred, newest first; beside: declared facts beside found ones.
 
-    difference: what changed between two entries of its log, where somebody asks; made_of_it: images, nearest first.
+    difference: changes between two entries of its log, if requested; made_of_it: images made from it, nearest first.
     """
 
     image: Image
@@ -54,7 +54,10 @@ class Details:
 def details_of(
     visibility: Visibility, uploads: Uploads, image_id: str, query: Mapping[str, str] | None = None
 ) -> Details:
-    """Return an image's details. query: `since` and `until`, two entries of its log. Raises ImageNotFound, also for one not seen."""
+    """Return an image's details. query: `since` and `until`, entries of its log.
+
+    Raises ImageNotFound, also for an unseen one.
+    """
     image, catalog = visibility.image(image_id), visibility.catalog
     events = tuple(catalog.events(image_id))
     (row,) = image_rows(visibility, uploads, [image])
@@ -68,7 +71,7 @@ def details_of(
 
 
 def whole_id(visibility: Visibility, part: str) -> str | None:
-    """Return the id that a shortened one stands for; None where none does, or several do."""
+    """Return the full id of a shortened one; None if no image or several fit."""
     part = part.rstrip("….").lower()
     if len(part) < SHORTEST_ID:
         return None
@@ -82,7 +85,7 @@ def _digests(image: Image, replicas: Sequence[Replica]) -> Iterator[Digest]:
         if value:
             yield Digest("the file that was added", image.format, algorithm, value)
     for replica in replicas:
-        if replica.sha256 != image.sha256:  # it was converted, so a digest of what was added proves nothing
+        if replica.sha256 != image.sha256:  # the file was converted, so the digest of the added file proves nothing
             for algorithm, value in (("MD5", replica.md5), ("SHA-256", replica.sha256)):
                 if value:
                     yield Digest("as stored", f"{replica.image_storage}, {replica.format}", algorithm, value)
@@ -127,7 +130,7 @@ def _children(visibility: Visibility, catalog: Reading, image_id: str) -> Iterat
 
 
 def _difference(events: Sequence[Event], query: Mapping[str, str]) -> Difference | None:
-    """Return what changed after one entry up to another; None where nobody asks."""
+    """Return the changes after one entry up to another; None if not requested."""
     since, until = query.get("since", ""), query.get("until", "")
     if not (since.isascii() and since.isdigit() and until.isascii() and until.isdigit()):
         return None
@@ -136,7 +139,7 @@ def _difference(events: Sequence[Event], query: Mapping[str, str]) -> Difference
 
 
 def _facts(image: Image) -> tuple[tuple[str, str], ...]:
-    """Return every field that says something and has no place of its own on the page; where it lies, the replicas say."""
+    """Return every set field that has no place of its own on the page; the replicas show where the image is."""
     return tuple(_flat("", image.model_dump(exclude=APART)))
 
 

@@ -1,4 +1,4 @@
-"""A picture of an image's file: where it has data and where holes; and of the disk inside: its partitions and what fills them."""
+"""Draw an image's file, with data and holes, and the disk inside, with its partitions and their contents."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ WIDTH, COLUMNS, NARROWEST = 800, 400, 3
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A stretch of the file. height: 0 to 1, how much of it is data."""
+    """A section of the file. height: 0 to 1, the share of data in it."""
 
     x: float
     height: float
@@ -19,7 +19,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A part of the disk. x, width: of WIDTH; number: from 1 on; guest: what runs in it, as far as it is known."""
+    """A part of the disk. x, width: out of WIDTH; number: from 1; guest: its operating system, if known."""
 
     x: float
     width: float
@@ -30,7 +30,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The picture. storage, format: which file it is; data_bytes: of its size_bytes; table, virtual_bytes: of the disk inside."""
+    """The picture. storage, format: of the file; data_bytes: out of size_bytes; table, virtual_bytes: of the disk."""
 
     storage: str
     format: str
@@ -43,7 +43,7 @@ class Disk:
 
 
 def disk_of(image: Image, replica: Replica, extents: Iterable[tuple[int, int, bool]], layout: Layout | None) -> Disk:
-    """Draw the file that a storage keeps, of some extents, (start, end, is_hole) each, and the disk inside."""
+    """Draw a storage's file from extents, (start, end, is_hole) each, and the disk inside."""
     size_bytes = replica.size_bytes
     filled, data, column = [0] * COLUMNS, 0, max(1, -(-size_bytes // COLUMNS))
     for start, end, is_hole in extents:
@@ -68,7 +68,7 @@ def _fill(filled: list[int], column: int, start: int, end: int) -> None:
 
 
 def _drawn(image: Image, layout: Layout) -> Iterable[Drawn]:
-    """Yield the parts of a disk as they are drawn: the smallest is seen as well."""
+    """Yield the parts of a disk for drawing, each wide enough to be seen."""
     boot, scale = image.boot, WIDTH / max(1, layout.size_bytes)
     for number, part in enumerate(layout.parts, 1):
         guest = boot.guest_os if boot and boot.guest_at == part.start else None

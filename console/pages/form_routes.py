@@ -1,4 +1,4 @@
-"""What forms ask while they are filled in, and what the digests of an image are."""
+"""Endpoints for forms while they are filled in, and for the digests of an image."""
 
 import json
 
@@ -34,7 +34,7 @@ class FormRoutes:
         ]
 
     async def rules(self, request: Request) -> Response:
-        """Say what the fields of a form are with what stands in it now, and what of it is not allowed; nothing is begun."""
+        """Return the fields of a form for its present input, and what is not allowed; start nothing."""
         flow, who = request.path_params["flow"], visitor_of(request)
         if flow not in OPERATIONS or not permitted(who, flow):
             return JSONResponse({"error": f"no form of {flow!r}"}, 404)
@@ -54,7 +54,7 @@ class FormRoutes:
             return guides(Visibility(catalog, who), flow, said, t, sent=sent)
 
     async def digests(self, request: Request) -> Response:
-        """Say what was proven of the file that an image came as: `proven` once it is Ready, its bytes and SHA-256."""
+        """Return the proven facts of an image's original file: `proven` once it is Ready, its bytes and SHA-256."""
         found = await catalogs(self._digests, request.path_params["id"], visitor_of(request))
         return JSONResponse(found)
 
@@ -62,7 +62,7 @@ class FormRoutes:
         try:
             with opened(self._settings, who) as catalog:
                 image = Visibility(catalog, who).image(image_id)
-        except ImageNotFound:  # it may not be there yet; a page asks again when it is
+        except ImageNotFound:  # the image may not exist yet; the page asks again later
             return {"proven": False}
         proven = image.status is ImageStatus.READY and image.sha256 is not None
         return {"proven": proven, "size_bytes": image.size_bytes, "sha256": image.sha256}

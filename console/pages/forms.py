@@ -1,4 +1,4 @@
-"""Forms from request models: the same titles, order, help and choices as in the Prefect UI, with no second definition."""
+"""Build forms from request models: the same titles, order, help and choices as in the Prefect UI."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,29 +13,29 @@ from flows.requests.form import ZONE
 
 Kind = Literal["text", "number", "checkbox", "choice", "choices", "list", "date", "password"]
 FIXED = ("image_id", "image_ids", "volume_id", "leftover_ids")
-"""Fields that say which thing is meant: shown, not edited, where the row says it."""
+"""Fields that name the form's subject: shown, but not edited, if the line gives them."""
 NAMED = ("image_id", "image_ids", "volume_id")
-"""Those of which the dialog's title says the names: nobody reads their ids."""
+"""Those whose names are in the dialog's title: nobody reads the ids."""
 IMAGE_STORAGE = ("image_storage", "image_storages", "source", "target")
 PRIMARY_STORAGE = ("primary_storage",)
 RARE = 12
-"""Position from which on the fields of an add are for few."""
+"""Position from which on the fields of an add are rarely used."""
 LAST = 80
-"""Position from which on fields are for few: account, plan."""
+"""Position from which on fields are rarely used: account, plan."""
 NAME = "name"
-"""Says which storage is meant, where its name is not what changes."""
+"""Names the storage in forms that don't change the name."""
 CLEARING = ("clear", "defaults")
-"""Fields that name those to be emptied, or to be as the whole system has them."""
+"""Fields that name other fields to be cleared, or to be set to the system's defaults."""
 OF_ADMINISTRATORS = ("account", "credentials")
 NOT_KNOWN: Mapping[str, tuple[str, ...]] = {}
 NOTHING: Mapping[str, object] = {}
 
 
 class Field(Record):
-    """An input. options: of a choice; value: what stands there at first; chosen: of several choices.
+    """An input. options: of a choice; value: its first value; chosen: of several choices.
 
-    present: that is how it is, so it is sent only if it was changed; clears: the field that it is named in once emptied;
-    only_with: `field=value` without which it is not sent; hidden: what another input says; rare: asked for further down.
+    present: the value is the present one, so it is sent only if changed; clears: the field that names it once emptied;
+    only_with: `field=value` without which it is not sent; hidden: another input gives it; rare: shown further down.
     """
 
     name: str
@@ -62,8 +62,8 @@ def fields_of(
 ) -> tuple[Field, ...]:
     """Return a request's inputs in their order.
 
-    given: values to begin with, by field name. names: fields that name something registered, with what there is.
-    present: how what is changed is now, by field name.
+    given: first values, by field name. names: fields that name something registered, with the registered names.
+    present: present values of the fields, by field name.
     """
     schema = model.model_json_schema()
     required = schema.get("required", ())
@@ -82,7 +82,7 @@ def fields_of(
 
 
 def _with_present(field: Field, fields: Sequence[Field], present: Mapping[str, object]) -> Field:
-    """Return the field with what it means that the form shows how things are: emptying an input empties its field."""
+    """Return the field for a form that shows present values: emptying its input clears it."""
     clearing, clearable = next(((f.name, f.options) for f in fields if f.name in CLEARING), ("", ()))
     update = {
         "present": field.name in present,
@@ -94,17 +94,17 @@ def _with_present(field: Field, fields: Sequence[Field], present: Mapping[str, o
 
 
 def fills_in(who: SignedIn, field: str) -> bool:
-    """Tell whether somebody is asked for a field: their account is known, and secrets of the host are an administrator's."""
+    """Tell whether a form shows a field: the visitor's account is known, and only administrators name secrets."""
     return who.identity.role == ADMIN or field not in OF_ADMINISTRATORS
 
 
 def storage_names(image: tuple[str, ...], primary: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
-    """Return, for each field that names a storage, the names of those that are registered."""
+    """Return, for each field that names a storage, the registered names."""
     return {**dict.fromkeys(IMAGE_STORAGE, image), **dict.fromkeys(PRIMARY_STORAGE, primary)}
 
 
 def _named(facts: Mapping[str, Any], known: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return a field's facts with the known names as its choices."""
+    """Return a field's schema with the known names as its choices."""
     if not known:
         return facts
     if facts.get("type") == "array":
@@ -132,7 +132,7 @@ def _field(name: str, facts: Mapping[str, Any], given: Mapping[str, object], *, 
 
 
 def _text(value: object, kind: Kind) -> str:
-    """Return a value as its input holds it: a moment as inputs of the browser write it, in UTC."""
+    """Return a value as its input's text: a moment in the browser's input format, in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
     if isinstance(value, bool) and kind == "choice":
@@ -151,13 +151,13 @@ def _kind(facts: Mapping[str, Any]) -> Kind:
 
 def _choices(facts: Mapping[str, Any]) -> tuple[object, ...]:
     if facts.get("type") == "boolean" and "default" not in facts:
-        return ("true", "false")  # and neither: left as it is
+        return ("true", "false")  # neither: left as it is
     if facts.get("type") == "array":
         return tuple(facts.get("items", {}).get("enum", ()))
     return tuple(facts.get("enum", ())) or ((facts["const"],) if "const" in facts else ())
 
 
 def _resolved(schema: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a field's facts with what it refers to put in its place."""
+    """Return a field's schema with its reference resolved."""
     reference = facts.get("$ref")
     return {**schema["$defs"][reference.rpartition("/")[2]], **facts} if reference else facts

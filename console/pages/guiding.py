@@ -1,6 +1,6 @@
-"""A form while it is filled in: which fields there are with what was chosen, what each may be, and what is wrong, by the flow's own rules.
+"""Guide a form while it is filled in: fields, choices and errors for the present input, by the flow's own rules.
 
-The rules are `catalog/rules/` and the request models; here is only which of them a field asks.
+The rules are in `catalog/rules/` and the request models; this module only maps fields to rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ NO_TRIAL = "none"
 
 
 class Guide(Record):
-    """What a field is with what the others say.
+    """The state of a field, given the other fields.
 
-    shown: it is asked for; options: what may be chosen, None: as the form has it; suggested: what may be written besides anything
-    else; note: a sentence; wrong: why what stands there is not allowed.
+    shown: whether it is shown; options: its choices, None for the form's own; suggested: values offered beside free
+    text; note: a sentence; wrong: why its value is not allowed.
     """
 
     shown: bool = True
@@ -45,9 +45,9 @@ Guides = dict[str, Guide]
 
 
 def guides(view: Visibility, flow: str, said: Mapping[str, object], t: Words, *, sent: bool) -> Guides:
-    """Return what is to be said of fields, by name; of others there is nothing.
+    """Return guides by field name; a field without one needs none.
 
-    t: the language of notes; sent: a file of the person's computer is chosen.
+    t: the language of notes; sent: whether a file of the visitor's computer is chosen.
     """
     found = _boot_fields(said, t) if OPERATIONS[flow].adds == "System" else {}
     found |= {"mode": _shared(view, said, t)} if flow == "set_sharing_mode" else {}
@@ -93,7 +93,7 @@ def _platform(said: Mapping[str, object]) -> Platform:
 
 
 def _shared(view: Visibility, said: Mapping[str, object], t: Words) -> Guide:
-    """Tell who has an image now."""
+    """Note who has access to an image now."""
     try:
         image = view.image(str(said.get("image_id", "")))
     except ImagewrightError:
@@ -106,7 +106,7 @@ def _shared(view: Visibility, said: Mapping[str, object], t: Words) -> Guide:
 
 
 def _storage(view: Visibility, name: object, t: Words) -> str:
-    """Tell what a storage is, and over which network images travel from or to it."""
+    """Note what a storage is, and over which network images are sent from or to it."""
     if not isinstance(name, str) or not name:
         return ""
     try:
@@ -119,7 +119,7 @@ def _storage(view: Visibility, name: object, t: Words) -> str:
 
 
 def _wrong(flow: str, said: Mapping[str, object], *, sent: bool) -> Sequence[tuple[str, str]]:
-    """Return fields with what is wrong about them."""
+    """Return the errors by field."""
     model = OPERATIONS[flow].request
     given = {**said, **({"image_path": f"{UPLOAD}://{uuid4()}"} if sent else {})}
     try:

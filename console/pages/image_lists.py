@@ -1,4 +1,4 @@
-"""Images with what is known about them elsewhere: where each lies now, what replaces it. A page of them costs one question."""
+"""Lines of images with their storages and replacements. A page of them takes one query."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,11 +11,11 @@ from console.visibility import Visibility
 from storage.uploads import Uploads
 
 AT_ONCE = 100
-"""Images whose replicas are asked for with one question: two pages."""
+"""Most images whose replicas are read in one query: two pages."""
 
 
 def image_rows(visibility: Visibility, uploads: Uploads, images: Iterable[Image]) -> Iterator[Row]:
-    """Return the lines of images that are seen, in their order."""
+    """Return the lines of visible images, in their order."""
     waiting, catalog = iter(images), visibility.catalog
     while some := list(islice(waiting, AT_ONCE)):
         places: defaultdict[str, list[Replica]] = defaultdict(list)
@@ -27,7 +27,7 @@ def image_rows(visibility: Visibility, uploads: Uploads, images: Iterable[Image]
 
 
 def _instead(visibility: Visibility, image: Image) -> Image | None:
-    """Return what replaces a deprecated image, None where nothing does, or nothing that is seen."""
+    """Return the visible replacement of a deprecated image, None if there is none."""
     if not image.deprecated or not image.replaced_by:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The pages: tabs, details of an image, forms. What the catalog says, as HTML; every value is escaped."""
+"""The HTML pages: tabs, details of an image, forms. Every value is escaped."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ TITLES: Mapping[str, str] = {
     "architecture": "Architecture",
     "deprecated": "Deprecated",
 }
-"""What images can be filtered by, besides words and a label, in the order of the page."""
+"""Filters of images, besides words and a label, in the order of the page."""
 FILTERS = frozenset({*TITLES, "name", "q", "label"})
 STATES = frozenset(
     {
@@ -60,11 +60,11 @@ STATES = frozenset(
         *("Failed", "Disabled", "Disconnected", "Connected", "Uploading", "Suspended", "Refused", "Waiting", "Adding"),
     }
 )
-"""Words in a list that are shown as a state."""
+"""Words in a list that are styled as a state."""
 
 
 async def trouble(request: Request, error: Exception) -> Response:
-    """Say in a sentence what keeps a page from being made, e.g. a catalog that does not answer, or a filter that can't be."""
+    """Answer with a sentence why a page can't be shown, e.g. a catalog that does not answer, or an invalid filter."""
     return _sentence(request, str(error), 422 if isinstance(error, InvalidRequest) else 503)
 
 
@@ -90,7 +90,7 @@ class Pages:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Give the start page, or the list that the address names."""
+        """Return the start page, or the list that the address names."""
         if not request.url.query:
             return await self._start(request)
         return await self._listed(request, "page.html")
@@ -114,11 +114,11 @@ class Pages:
             return overview_of(View(Visibility(catalog, who), {}, self._usage, self._uploads))
 
     async def table(self, request: Request) -> Response:
-        """Give only the table, for a page that renews itself."""
+        """Return only the table, for a page that updates itself."""
         return await self._listed(request, "table.html")
 
     async def image(self, request: Request) -> Response:
-        """Give everything that is known about an image; a shortened id leads to it."""
+        """Return an image's details; a shortened id redirects to them."""
         who, asked = visitor_of(request), request.path_params["id"]
         try:
             found = await catalogs(self._details, asked, who, dict(request.query_params))
@@ -135,7 +135,7 @@ class Pages:
         return TEMPLATES.TemplateResponse(request, "image.html", shown)
 
     async def disk(self, request: Request) -> Response:
-        """Give the picture of an image's file: for its page, that asks by a script, or as a page of its own."""
+        """Return the picture of an image's file: as a part for the image's page, or as a page of its own."""
         shown = {"tabs": TABS, "tab": "images", "fragment": OURS in request.headers}
         try:
             image, disk = await plans(self._disk, request.path_params["id"], visitor_of(request))
@@ -146,7 +146,7 @@ class Pages:
         return TEMPLATES.TemplateResponse(request, "disk.html", {**shown, "image": image, "disk": disk})
 
     async def form(self, request: Request) -> Response:
-        """Give the form of a flow; `given` in the query, a JSON object, is what stands there at first."""
+        """Return the form of a flow; `given` in the query, a JSON object, has its first values."""
         flow, text = request.path_params["flow"], request.query_params.get("given", "{}")
         try:
             given = json.loads(text) if len(text) <= MAX_GIVEN else None
@@ -154,7 +154,7 @@ class Pages:
         except (
             ValueError,
             RecursionError,
-        ):  # no JSON, nested too deeply, or half a character that no page can show
+        ):  # not JSON, nested too deeply, or a lone surrogate
             given = None
         if flow not in OPERATIONS or not isinstance(given, dict):
             return JSONResponse({"error": f"no form of {flow!r} with {text[:40]!r}"}, 404)
@@ -219,7 +219,7 @@ class Pages:
         return TEMPLATES.TemplateResponse(request, template, shown)
 
     async def _with_failures(self, rows: list[Row]) -> list[Row]:
-        """Return the lines of uploads, those marked whose run failed before there was an image that could say so."""
+        """Return the lines of uploads, with those marked whose run failed before it had an image to show the error."""
         runs = {row.id: self._uploads.runs(row.id)[-1:] for row in rows if row.cells[1] == "Adding"}
         failed = await failures_of([run for last in runs.values() for run in last])
         whys = {row_id: failed.get(run, "") for row_id, last in runs.items() for run in last}
@@ -231,7 +231,7 @@ class Pages:
     def _rows(
         self, name: str, query: Mapping[str, str], number: int, who: SignedIn
     ) -> tuple[list[Row], bool, tuple[str, ...]]:
-        """Return the rows of a page, whether there are more, and what could not be read of the catalog."""
+        """Return the rows of a page, whether there are more, and the records that can't be read."""
         with opened(self._settings, who) as catalog:
             view = View(Visibility(catalog, who), query, self._usage, self._uploads)
             rows, more = page_of(TABS[name], view, number)
@@ -262,7 +262,7 @@ class Pages:
             return confirmation_of(Visibility(catalog, who), self._settings, flow, given)
 
     def _filters(self) -> Mapping[str, tuple[str, ...]]:
-        """Return what images can be filtered by, with the values there are, in the order of the page."""
+        """Return the filters of images with the existing values, in the order of the page."""
         return {
             "status": tuple(status.value for status in AVAILABLE),
             "kind": KINDS,
@@ -281,11 +281,11 @@ class Pages:
 
 
 def _brings_in(flow: str) -> bool:
-    """Tell whether a flow brings in an image: its form asks of which kind."""
+    """Tell whether a flow adds an image: its form asks for the type."""
     return bool(OPERATIONS[flow].adds)
 
 
 def _upload_of(given: Mapping[str, object]) -> str:
-    """Return the id of the upload that a form is about, empty where it is about none."""
+    """Return the id of a form's upload, "" if it has none."""
     scheme, _, upload_id = str(given.get("image_path", "")).partition("://")
     return upload_id if scheme == UPLOAD else ""

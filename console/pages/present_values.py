@@ -1,4 +1,4 @@
-"""What forms begin with: the present values of what they change, read when a form is opened and not when its line was drawn."""
+"""Read the present values of a form's subject when the form is opened, not when its line was drawn."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,9 +18,9 @@ READ: Mapping[str, Callable[[Visibility, Mapping[str, object]], Record]] = {
 
 
 def present_values(visibility: Visibility, flow: str, given: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the present values of what a flow would change; nothing where it is not seen, which the run will say."""
+    """Return the present values of a flow's subject; nothing if the visitor can't see it, which the run will report."""
     row = OPERATIONS[flow]
-    if row.present is None or (row.present.of == "account" and not given.get("name")):  # every name is an account's
+    if row.present is None or (row.present.of == "account" and not given.get("name")):  # any name can be an account
         return {}
     try:
         record = READ[row.present.of](visibility, given)

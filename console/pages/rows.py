@@ -1,4 +1,4 @@
-"""The lines of the tabs, one function a kind of thing, and what can be done with each: the rules decide, not the page."""
+"""The lines of the tabs, one function per kind of thing, with the operations that the rules allow on each."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from storage.uploads import Upload, Uploads, url_of
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """How far or how full something is. percent: 0 to 100, None where that can't be told."""
+    """A progress or fill level. percent: 0 to 100, None if unknown."""
 
     percent: float | None
     sentence: str
@@ -40,7 +40,10 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build that is not the latest of its family. state: `waits` or `refused`; reason, evidence: why; given: what its forms begin with."""
+    """A build that is not the latest of its family.
+
+    state: `waits` or `refused`; reason, evidence: why; given: first values of its forms.
+    """
 
     id: str
     name: str
@@ -54,7 +57,12 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a tab. given: what its forms begin with; arriving: so that its progress is shown; upload: a file being sent; disabled, deprecated: marked as such; instead: name and link of what replaces it; retry: id of what can be added again as it was; owner: account that it belongs to, None for what belongs to none; builds: of a family, that wait or were refused."""
+    """A line of a tab.
+
+    given: first values of its forms; arriving: its progress is shown; upload: a file being sent; disabled, deprecated:
+    marked as such; instead: name and link of the replacement; retry: id of an image or upload that can be added again
+    unchanged; owner: its account, None if it has none; builds: of a family, those that wait or were refused.
+    """
 
     id: str
     name: str
@@ -75,7 +83,7 @@ class Row:
 
 
 def image_row(image: Image, replicas: Sequence[Replica] = (), instead: Image | None = None) -> Row:
-    """Return an image's line. replicas: where it lies now; instead: what replaces it, where it is deprecated."""
+    """Return an image's line. replicas: its present ones; instead: the replacement, if it is deprecated."""
     kind = "ISO" if image.media == "ISO" else image.image_type
     shape = image.format if image.format == image.format_stored else f"{image.format} → {image.format_stored}"
     cells = (system_of(image), kind, shape, image.status, size(image.virtual_size_bytes))
@@ -101,20 +109,20 @@ def image_row(image: Image, replicas: Sequence[Replica] = (), instead: Image | N
 
 
 def system_of(image: Image) -> str:
-    """Return what runs in an image, as it was found, else as it was declared; and for which processor."""
+    """Return an image's operating system, as found, else as declared, and its architecture."""
     found = (image.boot.guest_os if image.boot else None) or image.os
     return ", ".join(part for part in (found, image.cpu_architecture) if part)
 
 
 def places_of(image: Image, replicas: Sequence[Replica]) -> str:
-    """Return the storages that hold an image, one that does not hold it whole by its status; of one on its way those asked for."""
+    """Return an image's storages, with the status of replicas not whole; for an arriving image the requested ones."""
     ready = ReplicaStatus.READY
     held = [r.image_storage if r.status is ready else f"{r.image_storage} ({r.status.value})" for r in replicas]
     return ", ".join(held or image.image_storages)
 
 
 def _source(image: Image, replicas: Sequence[Replica]) -> str:
-    """Return the storage that an image is best read from."""
+    """Return the best storage to read an image from."""
     whole = [r.image_storage for r in replicas if r.status is ReplicaStatus.READY]
     return next(iter((*whole, *image.image_storages)), "")
 
@@ -219,7 +227,7 @@ WAITS = "the Prefect server did not take it yet; it is added as soon as it does"
 
 
 def upload_row(catalog: Reading, uploads: Uploads, upload: Upload) -> Row:
-    """Return the line of a file that is being sent. Raises UploadNotFound where it is gone meanwhile."""
+    """Return the line of an upload. Raises UploadNotFound if it is gone meanwhile."""
     offset = uploads.offset(upload.id)
     state, trouble = _upload_state(catalog, uploads, upload)
     percent = 100 * offset / upload.length if upload.length else 100.0
@@ -244,7 +252,7 @@ def upload_row(catalog: Reading, uploads: Uploads, upload: Upload) -> Row:
 
 
 def left_to(who: SignedIn, row: Row) -> Row:
-    """Return a line with what somebody may do of what it offers."""
+    """Return a line with only the operations that the visitor may do."""
     actions = tuple(flow for flow in row.actions if permitted(who, flow, row.owner))
     own = may(who, "add") and row.owner in (None, who.identity.account)
     sends = own or who.identity.role == ADMIN
@@ -255,9 +263,9 @@ def left_to(who: SignedIn, row: Row) -> Row:
 
 
 def stopped(row: Row, why: str = "") -> Row:
-    """Return the line of an upload whose add failed, or that is not what was announced: it can be announced otherwise.
+    """Return the line of an upload whose add failed, or that differs from its announcement, which can be corrected.
 
-    why: the run of its add failed before there was an image.
+    why: the error of an add's run that failed before it had an image.
     """
     upload = row.upload
     if upload is None:
@@ -273,7 +281,7 @@ def stopped(row: Row, why: str = "") -> Row:
 
 
 def _upload_state(catalog: Reading, uploads: Uploads, upload: Upload) -> tuple[str, str]:
-    """Return the state of an upload, and what is to be said about it."""
+    """Return the state of an upload, and a sentence about it."""
     if refusal := uploads.refusal(upload.id):
         return "Refused", refusal
     if uploads.offset(upload.id) < upload.length:
@@ -292,9 +300,9 @@ def _error_of(catalog: Reading, image_id: str) -> str:
 
 
 def retried(uploads: Uploads, row: Row, image: Image, replicas: Sequence[Replica]) -> Row:
-    """Return an image's line with what adds it again, where its add failed and can be done again as it was."""
+    """Return an image's line with the retry of its add, if the add failed and can be repeated unchanged."""
     if image.status != "Error" or any(replica.status != "Ready" for replica in replicas):
-        return row  # of an image that was whole once, verifying finds out what is left
+        return row  # an image that was whole once is verified instead, to find what is left
     scheme, _, upload_id = image.source.partition("://")
     try:
         if scheme == UPLOAD:

@@ -1,4 +1,4 @@
-"""Rows in the order of a column: numbers by their size, names as people count, what is empty at the end."""
+"""Sort rows by a column: numbers by size, names in natural order, empty cells at the end."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from console.pages.rows import Meter, Row
 from console.pages.values import Sized
 
 MOST = 2000
-"""Rows that are sorted at most: a page renews itself every two seconds, and this many cost it 0.1 to 0.2 of one."""
+"""Most rows sorted: a page updates itself every two seconds, and this many cost it 0.1 to 0.2 s."""
 NAME = "Name"
 DIGITS = re.compile("([0-9]+)")
 
@@ -18,9 +18,9 @@ EMPTY: Key = (-1.0, ())
 
 
 def ordered(rows: Iterable[Row], columns: Sequence[str], sort: str) -> list[Row]:
-    """Return the first MOST rows in the order of a column. sort: its title, with `-` in front downwards.
+    """Return the first MOST rows, sorted by a column. sort: its title, with a leading `-` for descending order.
 
-    Raises InvalidRequest for a column that is not there.
+    Raises InvalidRequest for an unknown column.
     """
     titles, column = (NAME, *columns), sort.removeprefix("-")
     if column not in titles:
@@ -40,7 +40,7 @@ def _key(cell: str | Meter) -> Key:
 
 
 def _counted(part: str) -> tuple[int, int, str]:
-    """Return a run of digits as its number, however long, and before any letters."""
+    """Return a run of digits as a number of any length, ordered before letters."""
     if not DIGITS.fullmatch(part):
         return (1, 0, part.casefold())
     number = part.lstrip("0")

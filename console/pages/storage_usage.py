@@ -1,4 +1,4 @@
-"""How full storages are: measured beside the pages and remembered, so that no page waits for a storage that is away."""
+"""How full storages are, measured in the background and cached, so that no page waits for an unavailable storage."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,16 @@ from tasks.runtime.resources import open_image_storage, open_primary_storage
 
 FRESH_S = 10.0
 FIRST_WAIT_S = 0.5
-"""A page waits this long for a first measurement; a directory answers in milliseconds."""
+"""Longest wait of a page for a first measurement; a directory answers in milliseconds."""
 UNBOUNDED = 1 << 61
-"""A storage whose medium has no bounds reports more than this."""
+"""A storage on a medium without bounds reports more than this."""
 
 
 class Fullness(Record):
-    """What a storage holds. logical_bytes: sizes of the images on it; stored_bytes: newly written for them; trouble: why unknown."""
+    """A storage's usage.
+
+    logical_bytes: sizes of its images; stored_bytes: newly written for them; trouble: why it is unknown.
+    """
 
     capacity: Capacity | None = None
     logical_bytes: int = 0
@@ -28,7 +31,7 @@ class Fullness(Record):
 
     @property
     def total_bytes(self) -> int | None:
-        """Return the size of the storage, None where it has no bounds or is not known."""
+        """Return the size of the storage, None if it is unbounded or unknown."""
         known = self.capacity.total_bytes if self.capacity else UNBOUNDED
         return known if known < UNBOUNDED else None
 
@@ -38,7 +41,7 @@ class _Measured(Protocol):
 
 
 class StorageUsage:
-    """Remembers the last measurement of each storage and makes the next one when it is asked after FRESH_S."""
+    """Caches each storage's last measurement; a request after FRESH_S starts the next one."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._lock = settings, Lock()
@@ -47,7 +50,7 @@ class StorageUsage:
         self._running: dict[str, tuple[Event, float]] = {}
 
     def image_storage(self, record: ImageStorage) -> Fullness | None:
-        """Return what an image storage holds; None: not known yet."""
+        """Return the usage of an image storage; None: not known yet."""
         return self._of(f"image:{record.name}", lambda: open_image_storage(record, self._settings), record.name)
 
     def primary_storage(self, record: PrimaryStorage) -> Fullness | None:
@@ -61,7 +64,7 @@ class StorageUsage:
                 Thread(target=self._measure, args=(key, opened, holding), daemon=True).start()
             running = self._running.get(key)
         if key not in self._known and running is not None:
-            measured, until = running  # once: a storage that is away holds up the first page only
+            measured, until = running  # once: an unavailable storage delays only the first page
             measured.wait(max(until - time.monotonic(), 0))
         return self._known.get(key)
 

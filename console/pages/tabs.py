@@ -1,4 +1,4 @@
-"""What each tab lists."""
+"""The tabs and their lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -29,7 +29,7 @@ MOST_TYPED, MOST_WORDS = 200, 12
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What tabs are made from. visibility: what whoever looks may see; query: of the page's address, e.g. the `name` pattern."""
+    """The input of a tab. visibility: the visitor's; query: of the page's address, e.g. the `name` pattern."""
 
     visibility: Visibility
     query: Mapping[str, str]
@@ -38,16 +38,17 @@ class View:
 
     @property
     def catalog(self) -> Reading:
-        """What there is, seen or not."""
+        """The whole catalog, without regard to visibility."""
         return self.visibility.catalog
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A list. actions: that need no row; empty: what is said where there is nothing; group: what begins with it.
+    """A list.
 
-    icon: beside its title; minor: columns that narrow windows do without;
-    in_order: the catalog finds and sorts, from a place on so many.
+    actions: those that need no row; empty: text of an empty list; group: title of the group that begins here; icon:
+    beside its title; minor: columns hidden in narrow windows; in_order: lets the catalog search and sort, and returns
+    so many rows from a place on.
     """
 
     title: str
@@ -72,7 +73,7 @@ ORDERS: Mapping[str, LineOrder] = {
     "Owner": "owner",
     "Added": "created_at",
 }
-"""Columns of the list of images, and what the catalog sorts all of them by."""
+"""Columns of the list of images → the catalog's order for each."""
 
 
 def _images(view: View) -> Iterable[Row]:
@@ -81,7 +82,7 @@ def _images(view: View) -> Iterable[Row]:
 
 
 def _images_in_order(view: View, first: int, count: int) -> Iterable[Row]:
-    """Return some images of a search, or of an order: the catalog finds and sorts, whatever there is."""
+    """Return a part of a search or of a sorted list of images: the catalog itself searches and sorts."""
     sort = view.query.get("sort") or "-Added"
     column = sort.removeprefix("-")
     if column not in ORDERS:
@@ -93,7 +94,7 @@ def _images_in_order(view: View, first: int, count: int) -> Iterable[Row]:
 
 
 def words_of(query: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the words that somebody looks for; of a shortened id what is left of it."""
+    """Return the words of a search; a shortened id loses its ellipsis."""
     return tuple(word.strip("…").removesuffix("...") for word in query.get("q", "")[:MOST_TYPED].split())[:MOST_WORDS]
 
 
@@ -121,7 +122,7 @@ def _one_of(parameter: str, query: Mapping[str, str], allowed: tuple[str, ...]) 
 
 def _uploads(view: View) -> Iterator[Row]:
     for upload in view.uploads.all():
-        with suppress(UploadNotFound, StorageError):  # gone meanwhile, or its bucket does not answer
+        with suppress(UploadNotFound, StorageError):  # it is gone meanwhile, or its bucket does not answer
             if sees_upload(view.visibility.who, upload):
                 yield rows.upload_row(view.catalog, view.uploads, upload)
 
@@ -208,7 +209,7 @@ TABS: Mapping[str, Tab] = {
 def page_of(tab: Tab, view: View, number: int) -> tuple[list[Row], bool]:
     """Return a page of rows, and whether there are more. number: from 0.
 
-    Raises InvalidRequest for a filter or an order that can't be.
+    Raises InvalidRequest for an invalid filter or order.
     """
     found = list(_page(tab, view, number * PAGE, PAGE + 1))
     return [rows.left_to(view.visibility.who, row) for row in found[:PAGE]], len(found) > PAGE

@@ -1,1 +1,1 @@
-"""What families hand on, at addresses that stay: for pipelines, and for clients of images."""
+"""Builds that families publish at stable addresses, for pipelines and image clients."""

@@ -1,4 +1,4 @@
-"""The builds that families hand on, as far as somebody sees them, and the replicas that have their bytes."""
+"""Find the published builds that a caller sees, and the replicas with their bytes."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from console.transfers.replica_contents import same_file
 from console.visibility import Visibility
 
 Stored = Sequence[tuple[Sequence[Replica], Handed]]
-"""Builds that are handed on, with the whole replicas of each one's file."""
+"""Published builds, with the whole replicas of each one's file."""
 
 
 def latest(visibility: Visibility, family: str, arch: str) -> Handed:
@@ -52,7 +52,7 @@ def _usable(visibility: Visibility, family: str) -> Iterator[tuple[Sequence[Repl
 
 
 def all_handed(visibility: Visibility) -> Iterator[tuple[Sequence[Replica], Handed]]:
-    """Yield what each family hands on, as far as it is seen."""
+    """Yield the published builds of each visible family."""
     for family in visibility.catalog.families():
         images = [
             i for i in visibility.catalog.images(family=family.name, account=visibility.account) if visibility.sees(i)
@@ -75,7 +75,7 @@ def _standing(catalog: Reading, family: str) -> set[str]:
 
 
 def _stored(catalog: Reading, image: Image) -> tuple[list[Replica], Handed | None]:
-    """Return the whole replicas of an image's file, and what is handed on of it; None where its digest is not known."""
+    """Return the whole replicas of an image's file, and its published build; None if its digest is unknown."""
     try:
         replicas = list(same_file(catalog, image))
     except ImageNotFound:

@@ -1,7 +1,7 @@
-"""The SHA-256 over an archive of metadata and the disk behind it, by which Incus knows an image: each made once.
+"""Compute the SHA-256 over a metadata archive followed by its disk, by which Incus identifies an image, once each.
 
-A disk of gigabytes is read for it, in one thread of its own, so nobody waits: what is not known yet is offered when it is. What was made
-is kept below the home, by the digests of both parts; where it is lost, it is made anew.
+It takes reading gigabytes of the disk, in a single background thread, so no request waits: an image is offered once its
+sum is known. Sums are stored below the home, by the digests of both parts, and recomputed if lost.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger("imagewright")
 
 
 class CombinedSums:
-    """Sums that were made, and a thread that makes those that are asked for."""
+    """Known sums, and a thread that computes requested ones."""
 
     def __init__(self, home: Path, readers: OpenReaders) -> None:
         self._folder, self._readers, self._lock = home / FOLDER, readers, Lock()
@@ -38,7 +38,7 @@ class CombinedSums:
         self._works = False
 
     def of(self, metadata: bytes, handed: Handed, replicas: Sequence[Replica]) -> str | None:
-        """Return the sum, None where it is not known yet; it is made then."""
+        """Return the sum, or None and start computing it."""
         name = sha256(sha256(metadata).digest() + bytes.fromhex(handed.sha256)).hexdigest()
         found = self._known.get(name) or self._kept(name)
         if found is None:
@@ -75,7 +75,7 @@ class CombinedSums:
         try:
             self._keep(name, self._made(*asked))
             del self._failed[name]
-        except (ImagewrightError, OSError) as error:  # the others are made; this one is tried again later
+        except (ImagewrightError, OSError) as error:  # go on with the others; this one is retried later
             log.warning("no sum for Incus of image %s: %s", asked[1].image.id, error)
         finally:
             with self._lock:
@@ -104,6 +104,6 @@ class CombinedSums:
         with written_aside(self._folder / name) as file:
             file.write(made.encode())
         kept = list(self._folder.iterdir())
-        if len(kept) > MOST_KEPT:  # of images that are long gone, or were described otherwise
+        if len(kept) > MOST_KEPT:  # sums of images long gone, or with other metadata since
             for old in sorted(kept, key=lambda one: one.stat().st_mtime)[: MOST_KEPT // 2]:
                 old.unlink(missing_ok=True)

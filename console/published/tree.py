@@ -1,7 +1,7 @@
-"""Stable addresses of families, for pipelines and image clients: the latest by name, bytes by their digest, a simplestreams tree.
+"""Stable addresses for pipelines and image clients: a family's latest, bytes by digest, a simplestreams tree.
 
-They are asked with a token: as a bearer's, or as the password of Basic, which clients send that know an address only
-(`https://anybody:TOKEN@host/simplestreams/`). What the token's identity does not see is not there.
+They require a token: as a bearer token, or as the password of Basic authentication, for clients that only take an
+address (`https://anybody:TOKEN@host/simplestreams/`). Images that the token's identity may not see are not found.
 """
 
 import binascii
@@ -34,7 +34,7 @@ from console.visibility import Visibility
 
 FAMILIES, TREE = "/f", "/simplestreams"
 FOR_EVER = "private, max-age=31536000, immutable, no-transform"
-"""What is named by its digest never changes."""
+"""Content named by its digest never changes."""
 Answer = Callable[[Request, SignedIn], Awaitable[Response]]
 
 
@@ -57,7 +57,7 @@ class Published:
         ]
 
     def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-        """Ask who it is first, and answer what goes wrong as the API does."""
+        """Identify the caller first, and answer errors as the API does."""
 
         async def guarded(request: Request) -> Response:
             try:
@@ -71,7 +71,7 @@ class Published:
         return guarded
 
     async def _latest(self, request: Request, who: SignedIn) -> Response:
-        """Lead to the bytes of the latest image of a family."""
+        """Redirect to the bytes of the latest image of a family."""
         family, arch = request.path_params["family"], request.query_params.get("arch", "x86_64")
         if arch not in get_args(Architecture):
             raise InvalidRequest("arch", arch, f"one of {', '.join(get_args(Architecture))}")
@@ -80,7 +80,7 @@ class Published:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{TREE}/{handed.path}", 302, headers)
 
     async def _content(self, request: Request, who: SignedIn) -> Response:
-        """Send the bytes that have a digest."""
+        """Send the bytes with a digest."""
         family, digest = request.path_params["family"], request.path_params["digest"]
         replicas, handed = await catalogs(
             one, self._settings, who, lambda visibility: of_digest(visibility, family, digest)
@@ -89,7 +89,7 @@ class Published:
         return RangedAnswer(offer, lambda: whole_file(self._readers, replicas))
 
     async def _metadata(self, request: Request, who: SignedIn) -> Response:
-        """Send what Incus reads beside a disk."""
+        """Send the metadata archive that Incus reads beside a disk."""
         family, digest = request.path_params["family"], request.path_params["digest"]
         data = await catalogs(one, self._settings, who, lambda visibility: metadata_of(visibility, family, digest))
         return RangedAnswer(_offer(len(data), None, digest, incus.METADATA[0]), lambda: nullcontext(InMemory(data)))
@@ -108,7 +108,7 @@ class Published:
         return _document(request, incus.products_of(offered))
 
     async def _handed(self, who: SignedIn) -> tuple[Stored, Sequence[incus.Offered]]:
-        """Return what is handed on, and what of it Incus is offered."""
+        """Return the published builds, and those offered to Incus."""
 
         def both(visibility: Visibility) -> tuple[Stored, Sequence[incus.Offered]]:
             found = tuple(all_handed(visibility))
@@ -117,14 +117,14 @@ class Published:
         return await catalogs(one, self._settings, who, both)
 
     def _offered(self, found: Stored) -> Sequence[incus.Offered]:
-        """Return the builds for Incus whose sum is known. Those of the others are made."""
+        """Return the builds for Incus whose sum is known, and start computing the others' sums."""
         made = [(replicas, one, incus.metadata_of(one)) for replicas, one in found if incus.is_for_incus(one)]
         known = ((one, data, self._sums.of(data, one, replicas)) for replicas, one, data in made)
         return [incus.Offered(one, data, combined) for one, data, combined in known if combined]
 
 
 class InMemory:
-    """A file that is made when it is asked for."""
+    """A file built on request."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -154,7 +154,7 @@ def token_of(request: Request) -> str:
 
 
 def _document(request: Request, content: dict[str, object]) -> Response:
-    """Return a document of the tree, or that the asker has it already."""
+    """Return a document of the tree, or 304 if the caller has it already."""
     data = json.dumps(content, sort_keys=True, indent=1).encode()
     etag = f'"{hashlib.sha256(data).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}

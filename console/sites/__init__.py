@@ -1,1 +1,1 @@
-"""What other sites do here: keep images in an image storage of this one."""
+"""Access for other sites, which keep images in an image storage of this one."""

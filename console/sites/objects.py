@@ -1,7 +1,7 @@
-"""The objects of this site's image stores, for another Imagewright that keeps images in one of them over HTTPS.
+"""Serve the objects of this site's image stores to another Imagewright that keeps images in one of them over HTTPS.
 
-Whoever may do this may do anything with the store: it takes the token of an administrator, whose scope is not limited to some
-images. Nothing here looks into the objects: their digests are proven by whoever reads them, here as there.
+The caller can do anything with the store: it needs an administrator's token whose scope is not limited to some images.
+Nothing here looks into the objects: every reader proves their digests, here and there.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tasks.runtime.resources import open_objects
 
 PATH = "/storages"
 MOST_BYTES, AT_ONCE = 128 << 20, 2
-"""Of an object that is sent here, and how many large ones are in memory together."""
+"""Most bytes of an uploaded object, and most large objects in memory at once."""
 LARGE = 1 << 20
 PAGE = 1000
 LONGEST_NAME = 1000  # characters
@@ -69,7 +69,7 @@ class SiteStores:
         return JSONResponse({"objects": [[info.name, info.size_bytes] for info in found], "next": onwards})
 
     async def capacity(self, request: Request) -> Response:
-        """Say what room there is, null where the medium has no bounds."""
+        """Return the free room, null if the medium has no bounds."""
         room = await stores((await self._store(request)).capacity)
         return JSONResponse(room.model_dump(mode="json") if room else None)
 
@@ -116,7 +116,7 @@ class SiteStores:
         return self._large if size_bytes > LARGE else _Free()
 
     async def _store(self, request: Request) -> ObjectStore:
-        """Return the store that is asked for. Raises NotSignedIn, NotAllowed, StorageNotFound, InvalidRequest, StorageError."""
+        """Return the requested store. Raises NotSignedIn, NotAllowed, StorageNotFound, InvalidRequest, StorageError."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or len(request.headers.getlist("Authorization")) != 1:
             raise NotSignedIn
@@ -136,7 +136,7 @@ BYTES = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
 
 
 class _Free:
-    """What is small waits for nobody."""
+    """A semaphore's stand-in for small objects, which need not wait."""
 
     async def __aenter__(self) -> None: ...
 
@@ -149,7 +149,7 @@ def _page(objects: ObjectStore, prefix: str, after: str) -> list[ObjectInfo]:
 
 
 def _checked(name: str) -> str:
-    """Return the name of an object. Raises InvalidRequest for one that leads out of the store, or is none."""
+    """Return the name of an object. Raises InvalidRequest for a name that is invalid or leads out of the store."""
     parts = name.split("/")
     if len(name) > LONGEST_NAME or "\0" in name or any(part in ("", ".", "..") for part in parts):
         raise InvalidRequest(
@@ -168,6 +168,6 @@ async def _body(request: Request) -> bytes:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    if isinstance(error, ObjectMissing):  # it went between two looks
+    if isinstance(error, ObjectMissing):  # it was deleted between two looks
         return problems.plainly(HTTPStatus.NOT_FOUND, str(error))
     return await problems.told(request, error)

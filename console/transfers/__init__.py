@@ -1,1 +1,1 @@
-"""Bytes through the console: uploads and downloads."""
+"""Uploads and downloads through the console."""

@@ -1,4 +1,4 @@
-"""What a file is announced as, before it is sent and again when that was wrong: checked as its add would be."""
+"""Announcements of uploads, before the bytes are sent or as a correction, checked as their add would be."""
 
 import json
 from base64 import b64decode
@@ -16,17 +16,17 @@ AnAdd = AddSystemImage | AddVolumeImage
 FLOWS: Mapping[str, type[AnAdd]] = {
     row.name: row.request for row in OPERATIONS.values() if row.adds and issubclass(row.request, AnAdd)
 }
-"""What adds an image, by its flow's name."""
+"""The operations that add an image, by their flow's name."""
 TOLD = 40
 
 
 def request_for(upload_id: str, flow: str, request: Mapping[str, object]) -> AnAdd:
-    """Return what the add of an upload is asked with. Raises InvalidRequest, ValidationError of pydantic."""
+    """Return the request for an upload's add. Raises InvalidRequest, pydantic's ValidationError."""
     return model_of(flow).model_validate({**request, "image_path": url_of(upload_id), "image_id": upload_id})
 
 
 def announced(upload_id: str, flow: str, asked: AnAdd, length: int, filename: str) -> tuple[Upload, Image]:
-    """Return an upload with the image it is to become. Raises InvalidRequest."""
+    """Return an upload for an announced image. Raises InvalidRequest."""
     now = utc_now()
     draft = draft_image(asked, upload_id, now).image
     said = asked.model_dump_json(exclude_unset=True)
@@ -43,17 +43,17 @@ def row_named(flow: str) -> Operation:
 
 
 def model_of(flow: str) -> type[AnAdd]:
-    """Return what a flow is asked with. Raises InvalidRequest for one that adds no image."""
+    """Return a flow's request model. Raises InvalidRequest for a flow that adds no image."""
     if flow not in FLOWS:
         raise InvalidRequest("flow", flow, f"one of {', '.join(FLOWS)}")
     return FLOWS[flow]
 
 
 def object_of(text: str | bytes) -> dict[str, object]:
-    """Return the object that JSON says. Raises InvalidRequest."""
+    """Parse JSON into an object. Raises InvalidRequest."""
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, or nested too deeply
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply
         found = None
     if not isinstance(found, dict):
         raise InvalidRequest("request", text[:TOLD], "the JSON of an object")
@@ -61,7 +61,7 @@ def object_of(text: str | bytes) -> dict[str, object]:
 
 
 def metadata_of(header: str) -> dict[str, str]:
-    """Return what Upload-Metadata says: pairs of a key and its value in base64. Raises InvalidRequest."""
+    """Parse Upload-Metadata: pairs of a key and its value in base64. Raises InvalidRequest."""
     pairs = [pair.split() for pair in header.split(",") if pair.strip()]
     try:
         return {pair[0]: b64decode(pair[1], validate=True).decode() if pair[1:] else "" for pair in pairs}

@@ -1,6 +1,6 @@
-"""Exports and uploads that lie on another host: whatever is asked here about them is asked there, and its answer passed on.
+"""Forward requests about exports and uploads on another host to that host, and pass its answer on.
 
-Nothing is redirected: a person's browser reaches the host that it asked, and mostly no other.
+There are no redirects: a browser reaches the host that it asked, and usually no other.
 """
 
 import re
@@ -49,33 +49,33 @@ OF_THE_CONNECTION = frozenset(
     ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host",
      "origin", "sec-fetch-site")
 )  # fmt: skip
-"""Headers that say nothing of what is asked, but of how two of three are connected; which page asks was judged here."""
+"""Headers about a single connection, and those about the asking page, which this host has already checked."""
 
 
 def lies_on_a_host(method: str, path: str) -> bool:
-    """Tell whether a request is about bytes that one host may have: all others need no catalog to be passed on."""
+    """Tell whether a request is about bytes that a single host may have; others need no query of the catalog."""
     about = any(pattern.fullmatch(path) for pattern in (UPLOAD, LINK, DOWNLOAD))
     return about or (method == "POST" and path in NEW_UPLOADS)
 
 
 class AtItsHost:
-    """ASGI middleware, idle where a catalog has one host only."""
+    """ASGI middleware, idle if the catalog has one host only."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer here, or pass on what the other host answers."""
+        """Answer here, or pass on the other host's answer."""
         shared = self._settings.catalog_is_shared
         if scope["type"] != "http" or not shared or not lies_on_a_host(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        if PASSED in request.headers:  # it was sent here by a host that knows no better
+        if PASSED in request.headers:  # another host has forwarded it: never forward twice
             await self._app(scope, receive, send)
             return
         try:
-            visitor = request.scope.get(KEY)  # nobody where the path is open
+            visitor = request.scope.get(KEY)  # None on an open path
             host = await catalogs(self._host_of, request.method, request.url.path, dict(request.headers), visitor)
             answer = await self._passed_on(request, host) if host else None
         except ImagewrightError as error:
@@ -83,9 +83,9 @@ class AtItsHost:
         await (answer or self._app)(scope, receive, send)
 
     def _host_of(self, method: str, path: str, headers: Mapping[str, str], who: SignedIn | None) -> Host | None:
-        """Return the other host that has what is asked about, None for this one. Raises HostAway.
+        """Return the other host that has the bytes, None for this one. Raises HostAway.
 
-        Who is nobody, or does not see it, is told so here, and nothing of other hosts.
+        A visitor who is unknown, or may not see them, is answered here and learns nothing of other hosts.
         """
         with open_catalog(self._settings.catalog_address) as catalog:
             if is_api(path):
@@ -120,13 +120,13 @@ class AtItsHost:
             return None
 
     def _of_new_upload(self, headers: Mapping[str, str]) -> str | None:
-        """Return the host whose directory the image goes to: its bytes are sent there at once."""
+        """Return the host whose directory the image goes to: the bytes are sent there directly."""
         try:
             said = metadata_of(headers.get("upload-metadata", ""))
             model = model_of(said.get("flow", ""))
             request = model.model_validate({"image_path": "upload://", **object_of(said.get("request", ""))})
             return route_of(row_of(model).bytes_at, request, self._settings).host
-        except (InvalidRequest, ValidationError):  # the answer here says what is wrong
+        except (InvalidRequest, ValidationError):  # this host's answer reports the error
             return None
 
     async def _passed_on(self, request: Request, host: Host) -> Response:
@@ -159,7 +159,7 @@ class AtItsHost:
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers that are passed on."""
+    """Return the headers to pass on."""
     return [(name.lower(), value) for name, value in headers if name.lower() not in OF_THE_CONNECTION]
 
 
@@ -170,7 +170,7 @@ def _known(catalog: Catalog, authorization: str) -> SignedIn | None:
 
 
 def _is_hidden(catalog: Catalog, who: SignedIn, path: str) -> bool:
-    """Tell whether what is asked about is not seen by whoever asks: it is answered here, as what is not there."""
+    """Tell whether the visitor may not see the subject: this host then answers, as if it did not exist."""
     if who.identity.role == ADMIN or not may(who, "read"):
         return who.identity.role != ADMIN
     if found := UPLOAD.fullmatch(path):
@@ -185,7 +185,7 @@ def _is_hidden(catalog: Catalog, who: SignedIn, path: str) -> bool:
 
 
 def _away(path: str, error: ImagewrightError) -> Response:
-    """Say that a host is away, as pages or as programs read it."""
+    """Answer that a host is away, in the format for pages or for programs."""
     if not is_api(path):
         return JSONResponse({"error": str(error)}, 503)
     title = cleandoc(type(error).__doc__ or "").partition("\n")[0]
@@ -194,7 +194,7 @@ def _away(path: str, error: ImagewrightError) -> Response:
 
 
 def _export_in(token: str) -> str:
-    """Return the export that a link names; whether it is genuine is proven where its file is sent."""
+    """Return the export that a link names; the host that sends the file verifies the link."""
     try:
         return urlsafe_b64decode(token.partition(".")[0]).decode().rpartition(" ")[0]
     except ValueError:

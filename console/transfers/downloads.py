@@ -1,6 +1,6 @@
-"""Links to exported files: unguessable, expiring, with Range and resume; the digests beside them.
+"""Links to exported files: unguessable, expiring, with Range and resume, and their digests.
 
-A link is signed, not stored: it names the export and the moment it expires, under a key that only this installation has.
+A link is signed, not stored: it names the export and its expiry, under this installation's key.
 """
 
 import hmac
@@ -42,21 +42,21 @@ CHANGED = JSONResponse(
 
 
 class Offered(Record):
-    """An export and what it is offered as."""
+    """An export and the name for its download."""
 
     export: ExportedImage
     name: str
 
 
 class ProvenReader(LocalReader):
-    """An exported file that is read for as long as it looks as it did when it was proven; otherwise the answer breaks off."""
+    """Reads an exported file while it looks as it did when it was proven; otherwise the answer breaks off."""
 
     def __init__(self, export: ExportedImage) -> None:
         self._export = export
         super().__init__(Path(export.path))
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Look at the file after each part was read and before it is sent."""
+        """Read a part, then check the file's look before the part is sent."""
         block = super().read_at(offset, size)
         if not looks(Path(self._export.path), self._export.proven):
             raise DigestMismatch(self._export.path, f"sha256:{self._export.sha256}", "a file that is changing")
@@ -64,7 +64,7 @@ class ProvenReader(LocalReader):
 
 
 def proven_file(offered: Offered, etag: str, settings: Settings) -> RangedAnswer:
-    """Return an exported file as an answer, from this host's disk or from the image storage that it is kept on."""
+    """Return an answer with an exported file, from this host's disk or from its image storage."""
     export = offered.export
     headers = headers_of(export.md5, export.sha256, offered.name)
     offer = Offer(size_bytes=export.size_bytes, etag=etag, headers=headers)
@@ -77,7 +77,7 @@ def _kept(export: ExportedImage, settings: Settings) -> KeptReader:
 
 
 def headers_of(md5: str | None, sha256: str | None, name: str) -> dict[str, str]:
-    """Return what is said of bytes that are handed out: their digests, the name to save them under."""
+    """Return the headers of a download: digests, and the file name."""
     digests = {"md5": md5, "sha-256": sha256}
     said = ", ".join(f"{kind}=:{_base64(digest)}:" for kind, digest in digests.items() if digest)
     return {
@@ -88,28 +88,28 @@ def headers_of(md5: str | None, sha256: str | None, name: str) -> dict[str, str]
 
 
 def disposition(name: str) -> str:
-    """Return the header that names a download, as RFC 6266 has it: for every browser, and for those that read UTF-8."""
+    """Return the Content-Disposition of a download (RFC 6266), with an ASCII name and a UTF-8 name."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 class ExportedFiles:
-    """Exported files that are handed out only while they are what was proven."""
+    """Exported files, handed out only while they match their proof."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._proving, self._refused = Lock(), dict[str, str]()
 
     async def proven(self, export_id: str) -> Offered | None:
-        """Return an export whose file is what was proven, read again where it was touched since; None: it is another."""
+        """Return an export whose file matches its proof, reading it again if it was touched; None if it differs."""
         found = await catalogs(self.known, export_id)
         if found is None or is_kept(found.export.path) or looks(Path(found.export.path), found.export.proven):
             return found
-        async with self._proving:  # one file is read at a time, and by no more than one thread
+        async with self._proving:  # one file is read at a time, by one thread
             return await catalogs(self._proven, export_id)
 
     def known(self, export_id: str) -> Offered | None:
-        """Return an export whose file is there in its size."""
+        """Return an export whose file is there in its recorded size."""
         with open_catalog(self._settings.catalog_address) as catalog:
             try:
                 export = catalog.exported(export_id)
@@ -120,7 +120,7 @@ class ExportedFiles:
         return Offered(export=export, name=name) if there else None
 
     def _proven(self, export_id: str) -> Offered | None:
-        """Return an export whose file was read again; one that was another before is not read once more for each who asks."""
+        """Return an export after reading its file again; a file that differed before is not read for every request."""
         found = self.known(export_id)
         if found is None or looks(Path(found.export.path), self._refused.get(export_id)):
             return None
@@ -150,7 +150,7 @@ class Downloads:
         ]
 
     async def link(self, request: Request) -> Response:
-        """Make a link to an export that whoever asks sees."""
+        """Create a link to an export that the visitor sees."""
         export_id = request.path_params["id"]
         seen = await catalogs(self._sees, export_id, visitor_of(request))
         found = await self._export(export_id) if seen else GONE
@@ -166,17 +166,17 @@ class Downloads:
         return False
 
     async def file(self, request: Request) -> Response:
-        """Serve the file, or the part that a Range asks for."""
+        """Send the file, or the parts that a Range asks for."""
         found = await self._linked(request.path_params["token"])
         return found if isinstance(found, Response) else proven_file(found, f'"{found.export.sha256}"', self._settings)
 
     async def md5(self, request: Request) -> Response:
-        """Give the line that `md5sum --check` reads."""
+        """Return the line for `md5sum --check`."""
         found = await self._linked(request.path_params["token"])
         return found if isinstance(found, Response) else PlainTextResponse(f"{found.export.md5}  {found.name}\n")
 
     async def _linked(self, token: str) -> "Offered | Response":
-        """Return the export that a link names; the answer to one that is forged or expired, or whose file is not what it was."""
+        """Return a link's export, or the answer if the link is forged or expired, or the file has changed."""
         try:
             export_id, _, expires = urlsafe_b64decode(token.partition(".")[0]).decode().rpartition(" ")
             genuine = hmac.compare_digest(token.encode(), self._sign(export_id, int(expires)).encode())
@@ -187,7 +187,7 @@ class Downloads:
         return await self._export(export_id)
 
     def _now(self) -> float:
-        """Return the catalog's moment: consoles on several hosts give and check the same links."""
+        """Return the catalog's time: consoles on several hosts create and check the same links."""
         with open_catalog(self._settings.catalog_address) as catalog:
             return catalog.now().timestamp()
 
@@ -198,7 +198,7 @@ class Downloads:
 
     @property
     def _key(self) -> bytes:
-        """The key of this installation, on all of its hosts."""
+        """The installation's key, the same on all of its hosts."""
         self._known_key = self._known_key or installation_key(self._settings)
         return self._known_key
 

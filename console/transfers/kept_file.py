@@ -1,4 +1,4 @@
-"""An exported file that lies on its image storage, read from there for whoever downloads it."""
+"""Read an exported file from its image storage for a download."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from storage.abilities import KeepsExports
 
 
 class KeptReader:
-    """Read for as long as it looks as it did when it was proven; otherwise the answer breaks off."""
+    """Reads the file while it looks as it did when it was proven; otherwise the answer breaks off."""
 
     def __init__(self, export: ExportedImage, keeper: KeepsExports) -> None:
         self._export, self._keeper = export, keeper
@@ -17,10 +17,10 @@ class KeptReader:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Leave the storage as it is: nothing of it is held."""
+        """Do nothing: the reader holds no resources."""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Read a block and look at the file afterwards: what was replaced meanwhile is not sent."""
+        """Read a block, then check the file's look: a block of a replaced file is not sent."""
         end = min(offset + size, self._export.size_bytes)
         block = self._keeper.read_export(self._export.path, offset, end)
         if len(block) != end - offset or self._keeper.export_look(self._export.path) != self._export.proven:

@@ -1,7 +1,7 @@
-"""Bytes of whatever can be read at any place, whole or the parts that a Range asks for (RFC 9110, sections 13 and 14).
+"""Send the bytes of a random-access reader, whole or the parts that a Range asks for (RFC 9110, sections 13 and 14).
 
-A block is read ahead of the one that is being sent, in a thread: two blocks an answer, however large the file. A Range that can't be
-understood, or names more parts than anybody needs, is ignored, as the standard has it: the whole file is sent.
+A thread reads one block ahead of the one being sent: two blocks in memory per answer, however large the file. A Range
+that is malformed, or has too many parts, is ignored, as the standard allows: the whole file is sent.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ BLOCK_BYTES = 1 << 20
 MOST_RANGES = 16
 RANGE = re.compile(r"(\d{0,19})-(\d{0,19})", re.ASCII)
 THREADS = ThreadPoolExecutor(16, thread_name_prefix="contents")
-"""Of their own: what reads from a slow storage keeps nobody else waiting."""
+"""A pool of its own: reads from a slow storage block nothing else."""
 Range = tuple[int, int]
 MEDIA = "application/octet-stream"
 
 
 class Readable(Protocol):
-    """Bytes that can be read at any place."""
+    """Bytes that can be read at any offset."""
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer only at the end."""
@@ -36,7 +36,7 @@ class Readable(Protocol):
 
 
 class Offer(Record):
-    """What is offered. etag: quoted, of just these bytes; headers: what else is said of them."""
+    """The file on offer. etag: quoted, of exactly these bytes; headers: further ones of the answer."""
 
     size_bytes: int
     etag: str
@@ -44,7 +44,7 @@ class Offer(Record):
 
 
 def asked_ranges(header: str | None, size: int) -> Sequence[Range] | None:
-    """Return the intervals `[start, end)` that a Range asks for; None: the whole file; none at all: it has no such bytes."""
+    """Return the intervals `[start, end)` of a Range; None for the whole file; empty if the file has no such bytes."""
     unit, equals, text = (header or "").partition("=")
     parts = text.split(",")
     if not equals or unit.strip().lower() != "bytes" or len(parts) > MOST_RANGES:
@@ -58,7 +58,7 @@ def asked_ranges(header: str | None, size: int) -> Sequence[Range] | None:
 
 
 def _span(first: str, last: str) -> tuple[int | None, int | None] | None:
-    """Return the numbers of a part; None where they make none."""
+    """Return the numbers of a part; None if it is malformed."""
     if not first and not last:
         return None
     start, end = int(first) if first else None, int(last) if last else None
@@ -73,7 +73,7 @@ def _within(span: tuple[int | None, int | None], size: int) -> Range:
 
 
 def _joined(spans: Sequence[Range]) -> Sequence[Range]:
-    """Return intervals in the order asked for; any that overlap as few, so that nobody has the same bytes sent many times."""
+    """Return intervals in the requested order, with overlapping ones joined, so that no bytes are sent many times."""
     if all(one[1] <= other[0] or other[1] <= one[0] for i, one in enumerate(spans) for other in spans[:i]):
         return spans
     joined: list[Range] = []
@@ -86,14 +86,14 @@ def _joined(spans: Sequence[Range]) -> Sequence[Range]:
 
 
 class RangedAnswer(Response):
-    """An answer. opened: gives what is read for as long as it is sent; not asked for where no byte is."""
+    """An answer. opened: opens the reader for the time of sending; it is not called for answers without bytes."""
 
     def __init__(self, offer: Offer, opened: Callable[[], AbstractContextManager[Readable]]) -> None:
         super().__init__()
         self._offer, self._opened = offer, opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the bytes, or with why not."""
+        """Answer with the bytes, or with the reason for none."""
         headers = Headers(scope=scope)
         if (status := self._refused(headers)) is not None:
             await self._start(send, status, {})
@@ -107,7 +107,7 @@ class RangedAnswer(Response):
         await self._answer(scope["method"], self._plan(ranges), receive, send)
 
     def _refused(self, headers: Headers) -> int | None:
-        """Return the status of an answer without bytes, by what the asker has already."""
+        """Return the status of an answer without bytes, by the client's conditions."""
         wanted, held = headers.get("If-Match"), headers.get("If-None-Match")
         if wanted is not None and not self._among(wanted):
             return 412
@@ -148,7 +148,7 @@ class RangedAnswer(Response):
                 await asyncio.shield(loop.run_in_executor(THREADS, stack.close))
 
     async def _send(self, plan: "_Plan", reader: Readable, gone: "asyncio.Future[None]", send: Send) -> None:
-        """Send blocks; the first is read before anything is said, so that what can't be read has an answer of its own."""
+        """Send blocks; read the first one before sending headers, so that a read error gets an answer of its own."""
         ahead = _Ahead(plan.blocks(reader))
         try:
             block = await ahead.next()
@@ -168,7 +168,7 @@ class RangedAnswer(Response):
 
 
 class _Ahead:
-    """Blocks, the next one of which is read while one is sent."""
+    """Reads the next block while one is sent."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -185,12 +185,12 @@ class _Ahead:
         return block
 
     async def close(self) -> None:
-        """Wait for the thread that still reads: what it reads from may be closed afterwards."""
+        """Wait for a thread still reading: the reader may be closed afterwards."""
         await asyncio.wait([self._following])
 
 
 class _Plan:
-    """An answer with bytes. parts: each an introduction and an interval; end: what comes after all."""
+    """An answer with bytes. parts: each a header and an interval; end: the closing text."""
 
     def __init__(
         self, status: int, headers: Mapping[str, str], parts: Sequence[tuple[bytes, Range]], end: bytes
@@ -198,7 +198,7 @@ class _Plan:
         self.status, self.headers, self._parts, self._end = status, headers, parts, end
 
     def blocks(self, reader: Readable) -> Iterator[bytes]:
-        """Yield what is sent. Raises as the reader does, EOFError where it has fewer bytes than were promised."""
+        """Yield the blocks to send. Raises the reader's errors, EOFError if it has fewer bytes than promised."""
         for said, (start, end) in self._parts:
             if said:
                 yield said
@@ -229,6 +229,6 @@ def _several(ranges: Sequence[Range], size: int) -> _Plan:
 
 
 async def _gone(receive: Receive) -> None:
-    """Return when the asker has gone away."""
+    """Return once the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Bytes of an upload on their way to where it is kept: kept however it ends, and judged as soon as they show what they are."""
+"""Receive the bytes of an upload: store them however the request ends, and judge them as soon as the format shows."""
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -20,18 +20,21 @@ class Refused(ImagewrightError):
 
 
 class Receiving:
-    """What one request brings for an upload. turn: at the upload; no more than a piece of it is in memory."""
+    """The bytes of one request for an upload. turn: at the upload; at most one piece is in memory."""
 
     def __init__(self, settings: Settings, uploads: Uploads, upload: Upload, turn: Turn) -> None:
         self._settings, self._uploads, self._upload, self._turn = settings, uploads, upload, turn
 
     @property
     def offset(self) -> int:
-        """How many bytes are kept."""
+        """The number of stored bytes."""
         return self._turn.offset
 
     async def take(self, request: Request) -> None:
-        """Append the body. Raises InvalidRequest for bytes past the announced length, as `judge`, and as `Turn.write`."""
+        """Append the body.
+
+        Raises InvalidRequest for bytes past the announced length, as `judge`, and as `Turn.write`.
+        """
         waiting = bytearray()
         try:
             async for part in request.stream():
@@ -44,11 +47,11 @@ class Receiving:
                     await run_in_threadpool(self._write, waiting)
                     waiting = bytearray()
         except ClientDisconnect:
-            pass  # nobody reads the answer; what came is kept
+            pass  # the client has gone; the received bytes are stored
         await run_in_threadpool(self._write, waiting)
 
     def _worth_writing(self) -> int:
-        """Return how many bytes are written together: what shows the format goes first, so that it is judged before more comes."""
+        """Return how many bytes to write at once: first those that show the format, to judge it before more arrive."""
         lacking = HEAD - self.offset
         return min(lacking, self._turn.piece_bytes) if lacking > 0 else self._turn.piece_bytes
 
@@ -60,10 +63,10 @@ class Receiving:
 
 
 def judge(settings: Settings, uploads: Uploads, upload: Upload) -> None:
-    """Let an upload pass as far as its first bytes tell. Raises Refused with the sentence.
+    """Judge an upload by its first bytes. Raises Refused with the sentence.
 
-    What is another format than announced is kept, so that it can be announced as what it is; what no announcement
-    would help is deleted.
+    A file of another format than announced is kept, so that its announcement can be corrected; a file that no
+    announcement would make acceptable is deleted.
     """
     try:
         asked = FLOWS[upload.flow].model_validate_json(upload.request)

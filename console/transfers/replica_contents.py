@@ -1,4 +1,4 @@
-"""The bytes of an image straight from the storages that hold it: opened once for all who read it, and read on elsewhere where one fails."""
+"""Read an image's bytes directly from its storages, with readers shared by requests, and failover to other replicas."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from storage.replicas.source import Closable
 from tasks.runtime.resources import open_image_storage, open_resources
 
 IDLE_S, MOST_IDLE = 30.0, 8
-"""How long, and how many, readers stay open that nobody reads from: a client that resumes comes back soon."""
+"""How long, and how many, unused readers stay open: a client that resumes comes back soon."""
 
 
 def same_file(catalog: Reading, image: Image) -> Sequence[Replica]:
-    """Return the whole replicas of one and the same file, the one that is as it was added first.
+    """Return the whole replicas of one and the same file, preferably the file as it was added.
 
-    Raises IllegalTransition for an image that is not whole, ImageNotFound where no storage holds it.
+    Raises IllegalTransition for an image that is not whole, ImageNotFound if no storage holds it.
     """
     status_after(image, "export")
     ready = [replica for replica in catalog.replicas(image.id) if replica.status is ReplicaStatus.READY]
@@ -34,7 +34,7 @@ def same_file(catalog: Reading, image: Image) -> Sequence[Replica]:
 
 @dataclass
 class _Open:
-    """A reader that some read from."""
+    """An open reader with its users."""
 
     reader: ImageReader
     users: int = 0
@@ -42,7 +42,7 @@ class _Open:
 
 
 class OpenReaders:
-    """Readers of replicas, shared: each keeps some MiB of what was read last, so twenty of one image cost what one does."""
+    """Shared readers of replicas: each caches some MiB, so twenty downloads of one image cost as much as one."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -95,7 +95,7 @@ def _close(held: _Open) -> None:
 
 
 class WholeFile:
-    """A file that several storages hold. What one can't give, damaged or away, the next one gives. One reads at a time."""
+    """A file on several storages. If one is damaged or unavailable, the next one is read. One read at a time."""
 
     def __init__(self, readers: OpenReaders, replicas: Sequence[Replica]) -> None:
         self._readers, self._replicas, self.size_bytes = readers, list(replicas), replicas[0].size_bytes
@@ -103,7 +103,7 @@ class WholeFile:
         self._reader: ImageReader | None = None
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return `size` bytes from `offset`, fewer only at the end. Raises what the last storage raises."""
+        """Return `size` bytes from `offset`, fewer only at the end. Raises the last storage's error."""
         while True:
             try:
                 return self._opened().read_at(offset, size)
@@ -118,7 +118,7 @@ class WholeFile:
         yield from self._opened().extents()
 
     def close(self) -> None:
-        """Leave the reader to others."""
+        """Release the reader to others."""
         self._reader = None
         self._held.close()
 

@@ -1,4 +1,4 @@
-"""Adding again what failed: as it was asked for, or, of a file that was sent and is kept, announced as what it is."""
+"""Retry failed adds: with the same request, or, for a stored upload, with a corrected announcement."""
 
 import asyncio
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ from tasks.runtime.uploads import open_uploads
 
 BEGINNINGS = (events.IMAGE_ADDING, events.IMAGE_RESUMED)
 RENAMED = {"format": "image_format", "source": "image_path", "owner": "account"}
-"""Field of an image → of the request, where they differ."""
+"""Field of an image → field of the request, if different."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An image whose add failed. run: that tried last; asked: what the log says it was asked for."""
+    """An image whose add failed. run: the last attempt; asked: the request in the log."""
 
     image: Image
     run: str | None
@@ -57,7 +57,7 @@ class Failed:
 
 
 class Retrying:
-    """The endpoints that add again."""
+    """The endpoints for retries."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._uploads, self._adding = settings, open_uploads(settings), Adding(settings)
@@ -70,7 +70,7 @@ class Retrying:
         ]
 
     async def retry(self, request: Request) -> Response:
-        """Run the same add again: 202 with its run."""
+        """Repeat the same add: 202 with its run."""
         image_id, who = request.path_params["id"], visitor_of(request)
         try:
             require(who, "add", "retry adds")
@@ -84,7 +84,10 @@ class Retrying:
         return JSONResponse(started.model_dump(mode="json"), 202)
 
     async def correct(self, request: Request) -> Response:
-        """Announce what was sent otherwise; what is whole is added: 202 with its run, else 200 and the rest may come."""
+        """Correct an upload's announcement.
+
+        A whole upload is added: 202 with its run; else 200, and the rest may be sent.
+        """
         upload_id, flow, who = request.path_params["id"], request.path_params["flow"], visitor_of(request)
         try:
             said = object_of(await body_of(request, MAX_BODY))
@@ -101,7 +104,7 @@ class Retrying:
         return JSONResponse(started.model_dump(mode="json"), 202)
 
     def _kept(self, upload_id: str, who: SignedIn) -> Upload | None:
-        """Return the upload of an id if it is whole and somebody sees it, else None."""
+        """Return the upload of an id if it is whole and the visitor sees it, else None."""
         try:
             upload = self._uploads.get(upload_id)
         except UploadNotFound:
@@ -110,7 +113,10 @@ class Retrying:
         return upload if whole and sees_upload(who, upload) else None
 
     def _corrected(self, upload_id: str, flow: str, said: dict[str, object], who: SignedIn) -> tuple[Upload, Image]:
-        """Return an upload as it is announced now. Raises NotAllowed, UploadNotFound also for another account's."""
+        """Return an upload with its new announcement.
+
+        Raises NotAllowed, UploadNotFound also for another account's upload.
+        """
         require(who, "add", "announce files")
         known, row = self._uploads.get(upload_id), row_named(flow)
         if not sees_upload(who, known):
@@ -133,18 +139,18 @@ class Retrying:
             return Failed(image, begun[-1] if begun else None, as_asked(catalog, image))
 
     async def _again(self, failed: Failed, who: SignedIn) -> Started:
-        """Start the run again that failed. A second press finds the run that the first one started."""
+        """Repeat the failed run. A second press finds the run that the first one started."""
         request = await _request_of(failed.run) or _rebuilt(failed)
         key = f"retry-{failed.image.id}-{failed.image.version}"
         again = {**request, "image_id": failed.image.id, "plan_only": False}
-        if not is_operator(who):  # what an administrator reached for, nobody else reaches for by pressing again
+        if not is_operator(who):  # only an administrator may repeat an administrator's use of secrets or host files
             row = row_named(failed.flow)
             again = allowed(who, row, row.request.model_validate(again)).model_dump(mode="json", exclude_unset=True)
         return await start(failed.flow, again, key=key, tags=tags_of(caller_of(who)))
 
 
 async def _request_of(run: str | None) -> dict[str, object] | None:
-    """Return what a run was asked for, None if the server does not know it. Raises ServerUnavailable."""
+    """Return a run's request, None if the server does not know the run. Raises ServerUnavailable."""
     try:
         async with asyncio.timeout(LIMIT_S), get_client() as client:
             found = await client.read_flow_run(UUID(run or ""))
@@ -157,7 +163,7 @@ async def _request_of(run: str | None) -> dict[str, object] | None:
 
 
 def _rebuilt(failed: Failed) -> dict[str, object]:
-    """Return the request from the record. Raises InvalidRequest where that hides a password."""
+    """Rebuild the request from the image's record. Raises InvalidRequest if a password is masked there."""
     fields = FLOWS[failed.flow].model_fields
     named = {RENAMED.get(name, name): failed.asked.get(name) for name in (*ASKED, "image_storages")}
     request = {name: value for name, value in named.items() if name in fields and value is not None}

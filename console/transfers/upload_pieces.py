@@ -1,4 +1,4 @@
-"""Is it the same file? Before the browser goes on with an upload it compares these pieces with the file that was chosen."""
+"""Digests of stored pieces of an upload, which the browser compares with the chosen file before it resumes."""
 
 from hashlib import sha256
 
@@ -19,7 +19,7 @@ PIECE_BYTES = 1 << 20
 
 
 class Piece(Record):
-    """A piece of what is kept of an upload, `[start, end)` in bytes, and its digest."""
+    """A stored piece of an upload, `[start, end)` in bytes, and its digest."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class UploadPieces:
         return [Route("/api/uploads/{id}/kept", self.pieces)]
 
     async def pieces(self, request: Request) -> Response:
-        """Give the first and the last MiB that are kept, with their digests; nothing where nothing came yet."""
+        """Return the first and the last stored MiB with their digests; nothing for an empty upload."""
         try:
             found = await run_in_threadpool(self._pieces, request.path_params["id"], visitor_of(request))
         except ImagewrightError as error:

@@ -1,4 +1,4 @@
-"""Uploads of pages: tus below /uploads, errors in the words that pages show."""
+"""Uploads from pages: tus below /uploads, with errors in the pages' format."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -34,12 +34,12 @@ from flows.requests.sentences import sentence
 
 PATH = "/uploads"
 AGAIN_S = 5
-"""When to ask again what does not answer now."""
+"""Retry-After for something that does not answer now."""
 STATUSES: Mapping[type[ImagewrightError], int] = {
     UploadNotFound: 404, UploadBusy: 423, ServerUnavailable: 503, TookTooLong: 503, OtherProtocol: 412, NoPiece: 415,
     WrongOffset: 409, NotKept: 507, NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, StorageUnavailable: 503,
 }  # fmt: skip
-"""What a client does next depends on it: 422 is final, 503 is tried again."""
+"""Statuses of errors, which decide what a client does next: 422 is final, 503 is retried."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -77,7 +77,7 @@ class UploadRoutes:
 
 
 def _checked(handler: Handler) -> Handler:
-    """Answer other versions of the protocol and our errors as tus asks for."""
+    """Answer other protocol versions and our errors as tus requires."""
 
     async def checked(request: Request) -> Response:
         answer = await _answered(handler, request)
@@ -102,7 +102,7 @@ async def _answered(handler: Handler, request: Request) -> Response:
 
 
 def refused(error: ImagewrightError) -> Response:
-    """Say what is wrong with a request, or who does not answer and when to ask again."""
+    """Answer with what is wrong with a request, or with what does not answer and when to try again."""
     status = STATUSES.get(type(error), 422)
     again = {"Retry-After": str(AGAIN_S)} if status == STATUSES[ServerUnavailable] else {}
     return JSONResponse({"error": str(error)}, status, again)

@@ -1,6 +1,7 @@
 """tus 1.0 (https://tus.io/protocols/resumable-upload): creation, expiration, termination. The last byte starts the add.
 
-One implementation, mounted twice: below `/uploads` for pages (`upload_routes.py`), below `/api/v1/uploads` for programs.
+One implementation, mounted twice: below `/uploads` for pages (`upload_routes.py`), below `/api/v1/uploads` for
+programs.
 """
 
 from collections.abc import Mapping
@@ -67,9 +68,9 @@ class NotKept(ImagewrightError):
 
 
 class TusServer:
-    """What is done with uploads, for whom it is asked. place: the path that they lie below; door: by which they come.
+    """The operations on uploads, on behalf of a caller. place: their path prefix; door: the callers'.
 
-    Every method raises errors of ours, of pydantic for a request that breaks its form, and OSError for a disk that is full.
+    Every method raises our errors, pydantic's for an invalid request, and OSError for a full disk.
     """
 
     def __init__(self, settings: Settings, place: str, door: Door) -> None:
@@ -77,7 +78,7 @@ class TusServer:
         self._place, self._door = place, door
 
     def describe(self) -> Response:
-        """Say what is spoken here."""
+        """Answer with the supported protocol."""
         spoken = {
             "Tus-Version": VERSION,
             "Tus-Extension": "creation,expiration,termination",
@@ -86,7 +87,7 @@ class TusServer:
         return Response(status_code=204, headers={**PROTOCOL, **spoken})
 
     async def create(self, request: Request, who: SignedIn) -> Response:
-        """Begin an upload for an add that could go through as far as can be told now."""
+        """Create an upload, if its add could succeed as far as is known now."""
         require(who, "add", "send files")
         length, said = (
             _number(request, "Upload-Length"),
@@ -114,15 +115,15 @@ class TusServer:
         return upload, draft
 
     def _promise(self, draft: Image, length: int) -> None:
-        """Set room aside. Raises what the add would fail with before a byte moves."""
+        """Reserve room. Raises the error with which the add would fail before any transfer."""
         promise_room(draft, length, self._uploads.bucket_of(draft.id))
         try:
             self._uploads.get(draft.id)
-        except UploadNotFound:  # it took so long that it was given up
+        except UploadNotFound:  # the check took too long and was given up
             discard_upload(self._uploads, draft.id)
 
     async def tell(self, upload_id: str, who: SignedIn) -> Response:
-        """Say how much is kept."""
+        """Answer with the number of stored bytes."""
         upload = await self._own(upload_id, who)
         kept = {
             "Upload-Offset": str(await run_in_threadpool(self._uploads.offset, upload.id)),
@@ -131,7 +132,7 @@ class TusServer:
         return Response(headers={**kept, **await self._expiry(upload), **await self._run(upload)})
 
     async def append(self, upload_id: str, request: Request, who: SignedIn) -> Response:
-        """Take the next bytes, keeping all that come however it ends; with the last one, start the add."""
+        """Receive the next bytes and store them however the request ends; with the last one, start the add."""
         if request.headers.get("Content-Type") != BODY:
             raise NoPiece(request.headers.get("Content-Type", ""))
         upload = await self._own(upload_id, who)
@@ -148,19 +149,22 @@ class TusServer:
         return Response(status_code=204, headers={**kept, **await self._run(upload)})
 
     def _turn(self, upload: Upload, stack: ExitStack) -> Turn:
-        """Take the turn at an upload until a stack is closed. Raises Refused, UploadBusy, UploadNotFound."""
+        """Hold the turn at an upload until the stack is closed. Raises Refused, UploadBusy, UploadNotFound."""
         if refusal := self._uploads.refusal(upload.id):
             raise Refused(refusal)
         return stack.enter_context(self._uploads.appending(upload.id))
 
     async def discard(self, upload_id: str, who: SignedIn) -> Response:
-        """Forget an upload."""
+        """Discard an upload."""
         upload = await self._own(upload_id, who)
         await run_in_threadpool(discard_upload, self._uploads, upload.id)
         return Response(status_code=204)
 
     async def _own(self, upload_id: str, who: SignedIn) -> Upload:
-        """Return an upload of somebody's account; of others there is none. Raises UploadNotFound, NotAllowed."""
+        """Return an upload of the caller's account.
+
+        Raises NotAllowed, UploadNotFound also for another account's upload.
+        """
         require(who, "add", "send files")
         upload = await run_in_threadpool(self._uploads.get, upload_id)
         if not sees_upload(who, upload):
@@ -168,7 +172,7 @@ class TusServer:
         return upload
 
     async def _run(self, upload: Upload) -> dict[str, str]:
-        """Name the run that adds an upload, once it is begun."""
+        """Return the header that names an upload's add run, once there is one."""
         runs = await run_in_threadpool(self._uploads.runs, upload.id)
         return {RUN: runs[-1]} if runs else {}
 
@@ -178,7 +182,7 @@ class TusServer:
 
 
 def require_protocol(request: Request) -> None:
-    """Raise OtherProtocol unless a request is in the version of tus that is spoken here."""
+    """Raise OtherProtocol unless a request uses the supported tus version."""
     given = request.headers.get("Tus-Resumable", "")
     if given != VERSION:
         raise OtherProtocol(given)

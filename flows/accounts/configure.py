@@ -9,6 +9,6 @@ from tasks.accounts import configure as tasks
 
 @flow_of(SetAccount)
 def set_account(request: SetAccount) -> Account | Plan:
-    """Set an account's projects, quotas and recycle bin; holds for new uses at once. Raises InvalidRequest."""
+    """Set an account's projects, quotas and recycle bin; new uses follow the change at once. Raises InvalidRequest."""
     asked = (request.name, request.account, request.model_dump(include=set(CONFIGURED)), request.defaults)
     return tasks.plan_account(*asked) if request.plan_only else tasks.set_account(*asked)

@@ -1,7 +1,7 @@
-"""The client of a service: what `imagewright` asks from afar, and what programs may: `from flows.client import Client`.
+"""The client of a remote service, for the `imagewright` command and for programs: `from flows.client import Client`.
 
-Nothing here knows Prefect, a database or a storage. `Client` is loaded when it is first asked for: commands that work on this
-host look here only for whether a service is named.
+Nothing here imports Prefect, a database or a storage. `Client` is loaded on first use: commands on this host only ask
+here whether a service is named.
 """
 
 from typing import TYPE_CHECKING

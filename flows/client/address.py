@@ -1,6 +1,6 @@
-"""Which service is meant and who one is there: `IMAGEWRIGHT_SERVER` and `IMAGEWRIGHT_TOKEN`, else what `imagewright login` kept.
+"""Service address and token: `IMAGEWRIGHT_SERVER` and `IMAGEWRIGHT_TOKEN`, else those saved by `imagewright login`.
 
-A token is kept in a file of the home that its user alone may read, whatever group may read the rest.
+The token is saved in a file of the home that only its user may read, whatever group may read the rest.
 """
 
 import os
@@ -23,7 +23,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Login(Record):
-    """A service, and the token by which somebody is known there. is_session: it ends with the sign-out."""
+    """A service and a token for it. is_session: the token ends with the sign-out."""
 
     url: str
     token: str
@@ -33,14 +33,15 @@ class Login(Record):
 
 
 def login_file(settings: Settings) -> Path:
-    """Return where a login is kept."""
+    """Return the path of the saved login."""
     return settings.home / "login.json"
 
 
 def chosen(settings: Settings) -> Login | None:
-    """Return the service that commands are sent to; None: this host's own catalog.
+    """Return the service that commands are sent to, None for this host's own catalog.
 
-    Raises InvalidRequest for an address that is none or a token without one, NotSignedIn for a service without a token.
+    Raises InvalidRequest for an invalid address or a token without an address, NotSignedIn for a service without a
+    token.
     """
     url, token = service_named()
     kept = kept_login(settings)
@@ -57,7 +58,7 @@ def chosen(settings: Settings) -> Login | None:
 
 
 def service_url(parameter: str, given: str) -> str:
-    """Return the address of a service as it is compared: without the API's path. Raises InvalidRequest."""
+    """Return a service's address in normal form, without the API's path. Raises InvalidRequest."""
     try:
         parts = urlsplit(given.strip())
         port = parts.port
@@ -82,7 +83,7 @@ def is_in_the_open(url: str) -> bool:
 
 
 def kept_login(settings: Settings) -> Login | None:
-    """Return what was kept, None where nothing readable is."""
+    """Return the saved login, None if there is no readable one."""
     try:
         return Login.model_validate_json(login_file(settings).read_bytes())
     except (OSError, ValidationError):
@@ -90,7 +91,7 @@ def kept_login(settings: Settings) -> Login | None:
 
 
 def keep(settings: Settings, login: Login) -> None:
-    """Keep a login in place of the one before."""
+    """Save a login, replacing the previous one."""
     file = login_file(settings)
     make_folder(file.parent)
     with written_aside(file) as text:
@@ -99,5 +100,5 @@ def keep(settings: Settings, login: Login) -> None:
 
 
 def forget(settings: Settings) -> None:
-    """Forget the login; a no-op where there is none."""
+    """Delete the saved login; a no-op if there is none."""
     login_file(settings).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A service from afar, as Python has it: what is there, what can be done, and the bytes.
+"""The Python client of a remote service: listings, operations, uploads and downloads.
 
 ```python
 with Client("https://images.example", "iw_…") as client:
@@ -27,10 +27,10 @@ from flows.client.transfers.progress import Moved, nobody
 
 
 class Client(ServiceReading):
-    """A service and who one is there; use it as a context manager.
+    """A client of a service; use it as a context manager.
 
-    url, token: left out, those of `IMAGEWRIGHT_SERVER` and `IMAGEWRIGHT_TOKEN`, or of `imagewright login`.
-    Each call raises ServiceUnreachable, AnswerNotUnderstood, and what the same call raises on the service's own host.
+    url, token: default to `IMAGEWRIGHT_SERVER` and `IMAGEWRIGHT_TOKEN`, else to those of `imagewright login`.
+    Each call raises ServiceUnreachable, AnswerNotUnderstood, and the errors of the same call on the service's own host.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -40,7 +40,7 @@ class Client(ServiceReading):
         self.people = people.ServicePeople(self.connection)
 
     def whoami(self) -> WhoAmI:
-        """Return who one is here, and what one may do."""
+        """Return the identity of the token and its rights."""
         return people.whoami(self.connection)
 
     def run(
@@ -51,32 +51,32 @@ class Client(ServiceReading):
         key: str | None = None,
         told: runs.Told = nobody,
     ) -> Result:
-        """Run an operation to its end and return what it returned. Raises what it raised, RunFailed.
+        """Run an operation to its end and return its result. Raises the operation's error, RunFailed.
 
-        operation: name of the flow, `add-volume-image`; request: its fields, of which those that are not given stay out.
-        key: of idempotency; asked again with it, no second run begins. told: of each change of its state.
+        operation: name of the flow, e.g. `add-volume-image`; request: its fields, without those not given.
+        key: idempotency key; a repeated call with it starts no second run. told: called on each change of state.
         """
         state = self.begin(operation, request, key=key)
         return self.result(state.operation or operation, self.watch(state, told))
 
     def begin(self, operation: str, request: Mapping[str, object] | BaseModel, *, key: str | None = None) -> RunState:
-        """Begin an operation and return its run, which may have ended already."""
+        """Start an operation and return its run, which may have ended already."""
         return runs.begin(self.connection, self._settings, flow_name(operation), body_of(request), key)
 
     def state_of(self, run: str) -> RunState:
-        """Return where a run is. Raises RunNotFound."""
+        """Return a run's state. Raises RunNotFound."""
         return runs.state_of(self.connection, run)
 
     def watch(self, run: RunState, told: runs.Told = nobody) -> RunState:
-        """Return a run when it has ended. told: of each change of its state."""
+        """Wait until a run has ended and return it. told: called on each change of state."""
         return run if run.finished else runs.watched(self.connection, self._settings, str(run.run), told)
 
     def cancel(self, run: str) -> RunState:
-        """End a run. Raises RunNotFound."""
+        """Cancel a run. Raises RunNotFound."""
         return runs.cancel(self.connection, run)
 
     def result(self, operation: str, run: RunState) -> Result:
-        """Return what a run that has ended returned. Raises what it raised, RunFailed."""
+        """Return the result of an ended run. Raises the run's error, RunFailed."""
         return returned(operation.replace("-", "_"), runs.result_of(run), self.connection.url)
 
     def upload(
@@ -88,17 +88,18 @@ class Client(ServiceReading):
         moved: Moved = nobody,
         told: runs.Told = nobody,
     ) -> Result:
-        """Send a file of this machine and have it added; called again after it broke off, it goes on.
+        """Upload a file of this machine and have it added; called again after an interruption, it resumes.
 
-        operation: `add-system-image` or `add-volume-image`; request: its fields without `image_path`. moved: of bytes sent.
+        operation: `add-system-image` or `add-volume-image`; request: its fields without `image_path`. moved: called
+        with the bytes sent.
         """
         upload = uploads.Uploading(self.connection, self._settings, Path(file), flow_name(operation), body_of(request))
         return self.result(operation, upload.added(moved, told))
 
     def download(self, identity: str, file: Path | str, *, moved: Moved = nobody) -> Downloaded:
-        """Download an image or export; called again after it broke off, it goes on. What is compared is in the answer.
+        """Download an image or export; called again, it resumes. The service's answer has the digests to compare.
 
-        The file takes its name when it is whole and proven. Raises ImageNotFound, ChecksumMismatch, TransferInterrupted.
+        The file gets its name once it is whole and proven. Raises ImageNotFound, ChecksumMismatch, TransferInterrupted.
         """
         return downloads.download(self.connection, self._settings, identity, Path(file), moved)
 
@@ -109,7 +110,7 @@ class Client(ServiceReading):
         self.close()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self.connection.close()
 
 
@@ -127,10 +128,10 @@ def _login(url: str | None, token: str | None) -> Login:
 
 
 def flow_name(operation: str) -> str:
-    """Return an operation's name as the API has it."""
+    """Return an operation's name in the API's spelling."""
     return operation.replace("_", "-")
 
 
 def body_of(request: Mapping[str, object] | BaseModel) -> dict[str, object]:
-    """Return a request as the API takes it: the account and whatever else is not given are the service's to fill in."""
+    """Return a request as the API takes it; the service fills in the account and other fields not given."""
     return request.model_dump(mode="json", exclude_unset=True) if isinstance(request, BaseModel) else dict(request)

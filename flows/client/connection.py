@@ -1,7 +1,7 @@
-"""Requests to one service, each with the token of whoever asks.
+"""Send requests to one service, each with the caller's token.
 
-No redirect is followed, so a token goes to no other host; certificates are verified; no answer is believed to be as short as it
-says it is.
+No redirect is followed, so the token goes to no other host; certificates are verified; the length that an answer claims
+is never trusted.
 """
 
 import json
@@ -33,19 +33,19 @@ from flows.client.patience import asked_to_wait_s, is_limited
 from flows.client.problems import refusal
 
 MOST_JSON = 64 << 20
-"""Bytes of an answer that is no image: a page of 500 records with all that is known of them is a tenth of it."""
+"""Most bytes of a JSON answer: ten times a page of 500 records with all fields."""
 SENT_BYTES = 256 << 10
-"""What is handed to the socket at once."""
+"""Bytes handed to the socket at once."""
 MOST_WAIT_S = 60.0
-"""How long whoever asked too often waits for one answer."""
+"""Longest wait for one answer after asking too often."""
 BLOCK_BYTES = 256 << 10
-"""What is read at once."""
+"""Bytes read at once."""
 SAFE = ("GET", "HEAD")
 Query: TypeAlias = Mapping[str, object]
 
 
 class Answer(NamedTuple):
-    """What a service answered. value: of its JSON, None where there is no body."""
+    """A service's answer. value: its JSON, None if there is no body."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """A connection to a service, opened when it is first needed and kept. url: without the API's path."""
+    """A connection to a service, opened on first use and kept open. url: without the API's path."""
 
     def __init__(self, url: str, token: str, settings: Settings) -> None:
         if not (token.isascii() and token.isprintable()) or " " in token:
@@ -74,9 +74,9 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         wait_s: float = 0,
     ) -> Answer:
-        """Return the answer to a call. body: sent as JSON; wait_s: that the service may take beyond the usual time.
+        """Return the answer to a call. body: sent as JSON; wait_s: seconds allowed beyond the usual timeout.
 
-        Raises ServiceUnreachable, AnswerNotUnderstood, and what the service refuses with.
+        Raises ServiceUnreachable, AnswerNotUnderstood, and the service's refusals.
         """
         sent = json.dumps(body).encode() if body is not None else None
         given = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
@@ -100,7 +100,7 @@ class Connection:
         wait_s: float = 0,
         also: Sequence[int] = (),
     ) -> Iterator[BaseHTTPResponse]:
-        """Yield an answer whose body is still to be read (`blocks`). also: statuses of refusals that are answers here.
+        """Yield an answer whose body is still unread (`blocks`). also: error statuses that count as answers here.
 
         Raises as `ask`.
         """
@@ -110,7 +110,7 @@ class Connection:
                 self._refuse(answer, path)
             yield answer
         finally:
-            answer.close()  # what was read whole has left its connection to others
+            answer.close()  # a body read in full has already released its connection
 
     def _sent(
         self,
@@ -134,7 +134,7 @@ class Connection:
         with self._told_of_trouble():
             try:
                 return once()
-            except ProtocolError:  # a connection that was kept, and that the service closes just as it is used again
+            except ProtocolError:  # the service may close a kept connection just as it is reused
                 if method not in SAFE:
                     raise
                 return once()
@@ -146,7 +146,7 @@ class Connection:
         return f"{self.url}{PATH}{path}{asked}"
 
     def blocks(self, answer: BaseHTTPResponse, most: int | None = None) -> Iterator[bytes]:
-        """Yield the body as it comes, at most so many bytes of it. Raises ServiceUnreachable where it breaks off."""
+        """Yield the body as it arrives, at most so many bytes of it. Raises ServiceUnreachable if it breaks off."""
         left = most
         while left is None or left > 0:
             with self._told_of_trouble():
@@ -181,7 +181,7 @@ class Connection:
 
     @contextmanager
     def _told_of_trouble(self) -> Iterator[None]:
-        """Raise ServiceUnreachable for whatever goes wrong with the connection."""
+        """Raise ServiceUnreachable for every error of the connection."""
         try:
             yield
         except LocationParseError as error:
@@ -191,12 +191,12 @@ class Connection:
             raise ServiceUnreachable(self.url, _reason(error), was_reached=reached) from error
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._pool.clear()
 
 
 def _wait(error: ImagewrightError, most_s: float) -> float:
-    """Wait as long as a service asks of those who ask too often, and return the seconds. Raises every other error."""
+    """Wait as long as a rate-limiting service asks, and return the seconds. Raises every other error."""
     asked_s = asked_to_wait_s(error)
     if not is_limited(error) or not 0 < asked_s <= most_s:
         raise error
@@ -205,7 +205,7 @@ def _wait(error: ImagewrightError, most_s: float) -> float:
 
 
 def segment(name: str) -> str:
-    """Return a name as a part of a path, whatever is in it."""
+    """Return a name quoted as one segment of a path."""
     return quote(name, safe="").replace(".", "%2E") if name.strip(".") == "" else quote(name, safe="")
 
 
@@ -220,7 +220,7 @@ def _seconds(header: str) -> float | None:
 
 
 def _pool(url: str, settings: Settings) -> PoolManager:
-    """Return connections to a host, by way of the proxy that the environment names for it."""
+    """Return a connection pool for a host, through the proxy that the environment names for it."""
     parts = urlsplit(url)
     name = parts.hostname or ""
     context = _trusted(settings) if parts.scheme == "https" else None
@@ -231,7 +231,10 @@ def _pool(url: str, settings: Settings) -> PoolManager:
 
 
 def _trusted(settings: Settings) -> ssl.SSLContext:
-    """Return the authorities of the system, and that of the setting besides. Raises InvalidRequest for a file that is none."""
+    """Return the system's certificate authorities plus the setting's.
+
+    Raises InvalidRequest for a file without a certificate.
+    """
     context = ssl.create_default_context()
     if settings.ca_file is not None:
         try:
@@ -245,7 +248,7 @@ def _trusted(settings: Settings) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words why nothing came."""
+    """Return in a few words why there was no answer."""
     if isinstance(error, ReadTimeoutError):
         return "it does not answer in time"
     if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
@@ -258,7 +261,7 @@ def _reason(error: Exception) -> str:
 
 
 def _last(error: BaseException) -> BaseException:
-    """Return what lies at the bottom of an error."""
+    """Return the innermost cause of an error."""
     while isinstance(below := error.__cause__ or (error.args[-1] if error.args else None), BaseException):
         error = below
     return error

@@ -1,11 +1,11 @@
-"""What can go wrong with a service that is asked from afar, besides what the service itself says."""
+"""Errors of the client of a remote service, besides those that the service itself reports."""
 
 from catalog.errors import ImagewrightError
 from catalog.errors.telling import beginning
 
 NO_SUCH_PATH = 404
 PLEASE_WAIT = (423, 429, 502, 503, 504)
-"""Statuses of a service, or of a proxy in front of it, that can do later what it can't do now."""
+"""Statuses of a service, or of a proxy in front of it, after which a later attempt may succeed."""
 
 
 class ServiceUnreachable(ImagewrightError):

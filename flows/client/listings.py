@@ -1,4 +1,4 @@
-"""Listings of a service: page after page, each item as the record that it is."""
+"""Read a service's listings page by page, each item as its record."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -10,11 +10,11 @@ from flows.client.parsing import member, parsed
 
 R = TypeVar("R", bound=Record)
 PAGE = 500
-"""The most that a page may have."""
+"""Most items of a page."""
 
 
 def listed(connection: Connection, path: str, kind: type[R], query: Query, limit: int | None = None) -> Iterator[R]:
-    """Yield the items of a listing, at most `limit`. Raises AnswerNotUnderstood, and what the service refuses with."""
+    """Yield the items of a listing, at most `limit`. Raises AnswerNotUnderstood, and the service's refusals."""
     cursor: object = None
     left = limit
     while left is None or left > 0:

@@ -1,4 +1,4 @@
-"""What a service answers, as our records. A newer service may say more than we know: that is left out."""
+"""Parse a service's answers into records. Fields that only a newer service knows are ignored."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -12,7 +12,7 @@ R = TypeVar("R", bound=Record)
 
 
 def parsed(kind: type[R], said: object, address: str) -> R:
-    """Return a record. said: JSON as text or as Python has it. Raises AnswerNotUnderstood."""
+    """Return a record. said: JSON, as text or parsed. Raises AnswerNotUnderstood."""
     try:
         if isinstance(said, bytes):
             return kind.model_validate_json(said, extra="ignore")
@@ -24,7 +24,7 @@ def parsed(kind: type[R], said: object, address: str) -> R:
 
 
 def member(said: object, name: str, address: str) -> object:
-    """Return a member of an object. Raises AnswerNotUnderstood where it is not there."""
+    """Return a member of an object. Raises AnswerNotUnderstood if it is missing."""
     if not isinstance(said, Mapping) or name not in said:
         raise AnswerNotUnderstood(address, f"without {name!r}")
     return said[name]

@@ -1,4 +1,4 @@
-"""Refusals of a service as the errors that the same call raises on its own host."""
+"""Turn a service's refusals into the errors that the same call raises on its own host."""
 
 from collections.abc import Mapping
 
@@ -8,27 +8,27 @@ from flows.client.errors import RunFailed, ServiceRefused
 from flows.client.records import RunState
 
 MEMBERS = ("type", "title", "status", "detail", "instance")
-"""What RFC 9457 has; all else are values of the error."""
+"""Members defined by RFC 9457; all others are values of the error."""
 PREFIX = "error_"
-"""Before a value that has the name of such a member."""
+"""Prefix of a value with the name of such a member."""
 MOST_TOLD = 4000
 UNAUTHORIZED, TOO_MANY = 401, 429
 
 
 def refusal(url: str, status: int, said: object, retry_after_s: float | None = None) -> ImagewrightError:
-    """Return what a service refused with. said: the JSON of its answer, None where there was none."""
+    """Return a service's refusal as an error. said: the JSON of its answer, None if there was none."""
     told = {str(name): value for name, value in said.items()} if isinstance(said, Mapping) else {}
     kind, sentence = str(told.get("type", "")), plain_text(told.get("detail") or told.get("error") or "")
     values = {_value_name(name): value for name, value in told.items() if name not in MEMBERS}
     if status == TOO_MANY and retry_after_s is not None:
         values.setdefault("retry_after_s", retry_after_s)
-    if status == UNAUTHORIZED and not sentence:  # the answer to a HEAD
+    if status == UNAUTHORIZED and not sentence:  # an answer to HEAD has no body
         return errors.NotSignedIn(f"the token that was given is not, or no longer, known to {url}")
     return _named(kind, sentence, values) or ServiceRefused(url, status, kind, sentence, retry_after_s)
 
 
 def failure(state: RunState) -> ImagewrightError:
-    """Return what a run failed with."""
+    """Return a run's error."""
     told = state.error or {}
     kind, sentence = str(told.get("type", "")), plain_text(told.get("detail", ""))
     values = {name: value for name, value in told.items() if name not in ("type", "detail")}
@@ -42,7 +42,7 @@ def _value_name(name: str) -> str:
 
 
 def _named(kind: str, sentence: str, values: Mapping[str, object]) -> ImagewrightError | None:
-    """Return an error of ours by the name of its class, None where we have none of that name."""
+    """Return an error of the class of that name, None if there is no such class."""
     found = getattr(errors, kind) if kind in errors.__all__ else None
     if not (isinstance(found, type) and issubclass(found, ImagewrightError)):
         return None
@@ -52,6 +52,6 @@ def _named(kind: str, sentence: str, values: Mapping[str, object]) -> Imagewrigh
 
 
 def plain_text(said: object) -> str:
-    """Return words of a service as one line that gives a terminal no orders."""
+    """Return a service's text as one line without control characters for a terminal."""
     words = "".join(letter if letter.isprintable() else " " for letter in str(said)[:MOST_TOLD])
     return " ".join(words.split())

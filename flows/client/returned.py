@@ -1,4 +1,4 @@
-"""What an operation returned, as the records that its flow returns."""
+"""Parse an operation's result into the records that its flow returns."""
 
 from typing import cast
 
@@ -9,11 +9,14 @@ from flows.client.errors import AnswerNotUnderstood
 from flows.client.results import RESULTS
 
 Result = Record | tuple[Record, ...] | None
-"""What an operation returned; None where it was too much to be kept for whoever asks."""
+"""An operation's result; None if it was too large for the service to store."""
 
 
 def returned(operation: str, said: object, address: str) -> Result:
-    """Return a result. operation: name of the flow; said: the JSON that the service kept of it. Raises AnswerNotUnderstood."""
+    """Return a result. operation: name of the flow; said: the JSON that the service stored.
+
+    Raises AnswerNotUnderstood.
+    """
     if said is None:
         return None
     if operation not in RESULTS:

@@ -1,4 +1,4 @@
-"""Runs of operations: begun once, however often the connection breaks, and watched to their end."""
+"""Start runs of operations, once even if the connection breaks, and watch them to their end."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,16 +15,16 @@ from flows.client.records import RunState
 
 Told = Callable[[RunState], None]
 GLANCE_S = 2.0
-"""How long the answer to the request itself waits for the end: most operations are one transaction."""
+"""How long the request itself waits for the run's end: most operations are one transaction."""
 MOST_LINE = 16 << 20
-"""Bytes of an event: a result is at most 1 MiB."""
+"""Most bytes of an event: a result is at most 1 MiB."""
 DATA = b"data:"
 
 
 def begin(connection: Connection, settings: Settings, operation: str, body: object, key: str | None = None) -> RunState:
-    """Ask for an operation and return where its run is, which may have ended. key: asked again with it, no second run begins.
+    """Start an operation and return its run's state. key: a repeated call with it starts no second run.
 
-    Raises what the service refuses with.
+    Raises the service's refusals.
     """
     once = {"Idempotency-Key": key or str(uuid4())}
     patience = Patience(settings)
@@ -34,29 +34,29 @@ def begin(connection: Connection, settings: Settings, operation: str, body: obje
             answer = connection.ask("POST", path, body=body, query={"wait": GLANCE_S}, headers=once, wait_s=GLANCE_S)
         except ImagewrightError as error:
             if isinstance(error, ServiceUnreachable) and not error.was_reached:
-                raise  # nothing is under way: whoever asks looks at the address
+                raise  # no run was started: the caller checks the address
             patience.after(error)
         else:
             return _begun(connection, path, answer.status, answer.value)
 
 
 def _begun(connection: Connection, path: str, status: int, said: object) -> RunState:
-    """Return the state of a run from the answer to its request: 200 for one that has ended, 202 for one that goes on."""
+    """Return a run's state from the answer to its request: 200 for an ended run, 202 for one that continues."""
     state = parsed(RunState, said, connection.address(path))
     ended = status == 200
     return state.model_copy(update={"finished": ended, "failed": ended and state.error is not None})
 
 
 def state_of(connection: Connection, run: str) -> RunState:
-    """Return where a run is. Raises RunNotFound."""
+    """Return a run's state. Raises RunNotFound."""
     path = f"/runs/{segment(run)}"
     return parsed(RunState, connection.ask("GET", path).value, connection.address(path))
 
 
 def watched(connection: Connection, settings: Settings, run: str, told: Told) -> RunState:
-    """Return a run that has ended. told: of each change meanwhile.
+    """Wait until a run has ended and return it. told: called on each change.
 
-    A stream that ends is taken up again. Raises ServiceUnreachable where the service stays away; the run goes on all the same.
+    A stream that ends is reopened. Raises ServiceUnreachable if the service stays away; the run continues all the same.
     """
     patience = Patience(settings)
     while True:
@@ -82,7 +82,7 @@ def _streamed(connection: Connection, run: str) -> Iterator[RunState]:
 
 
 def _data(blocks: Iterable[bytes], address: str) -> Iterator[bytes]:
-    """Yield what a stream of server-sent events carries. Ours are one line each."""
+    """Yield the data of a stream of server-sent events. The service sends one line per event."""
     held = bytearray()
     for block in blocks:
         held += block
@@ -94,13 +94,13 @@ def _data(blocks: Iterable[bytes], address: str) -> Iterator[bytes]:
 
 
 def result_of(state: RunState) -> object:
-    """Return what a run that has ended returned, as JSON. Raises what it raised."""
+    """Return an ended run's result as JSON. Raises the run's error."""
     if state.failed or state.error is not None:
         raise failure(state)
     return state.result
 
 
 def cancel(connection: Connection, run: str) -> RunState:
-    """End a run and return where it is. Raises RunNotFound."""
+    """Cancel a run and return its state. Raises RunNotFound."""
     path = f"/runs/{segment(run)}/cancel"
     return parsed(RunState, connection.ask("POST", path).value, connection.address(path))

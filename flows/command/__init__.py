@@ -1,1 +1,1 @@
-"""The command line, derived from the requests."""
+"""The command line, generated from the requests."""

@@ -33,7 +33,7 @@ RESUMED = "; what was kept is resumed from when the same image_id is added again
 
 
 def build_app(called: str = "") -> App:
-    """Return the command with all its subcommands. called: the one that is alone needed, which then begins sooner."""
+    """Return the command with its subcommands. called: the only one needed, which makes it start faster."""
     app = App(
         name="imagewright",
         help="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
@@ -49,9 +49,9 @@ def build_app(called: str = "") -> App:
 
 
 def _commands(called: str) -> Mapping[str, Callable[..., None] | App]:
-    """Return the command that is called by its name, all of them where it is none."""
+    """Return the called command by its name, or all commands if the name is unknown."""
     plain: dict[str, Callable[..., None] | App] = {**READING, **PLAIN}
-    if called in plain:  # no request is loaded
+    if called in plain:  # without loading any request
         return {called: plain[called]}
     rows = {**{row.deployment: row for row in OPERATIONS.values()}, "adopt": OPERATIONS["adopt_storage"]}
     if called in rows:
@@ -78,9 +78,9 @@ def _flow_command(row: Operation) -> Callable[..., None]:
 
 
 def _arrange(model: type[BaseModel]) -> None:
-    """Put the options into the order of the form, what has to be given first: only that may be written without its name.
+    """Order the options as in the form, required ones first: only these may be given without their names.
 
-    Otherwise a word too many would become the account, which is the first field of every request.
+    Otherwise an extra word would become the account, the first field of every request.
     """
     fields = model.model_fields
     ordered = sorted(fields.items(), key=lambda item: (not item[1].is_required(), _position(item[1])))
@@ -106,7 +106,7 @@ def _call(name: str, request: BaseModel, as_json: bool) -> None:
 
 
 def _returned(name: str, request: BaseModel, *, quiet: bool) -> Record | tuple[Record, ...] | None:
-    """Run an operation at the service that is named, else here; None: it returned what is too much to be kept."""
+    """Run an operation at the named service, else here; return None if its result was too large to be stored."""
     if asked := service():
         from flows.command.afar.operations import call_afar
 
@@ -155,11 +155,11 @@ def worker(
 
 
 def _serve(module: str, *words: str, **ports: int) -> None:
-    """Go on as a program that serves. Raises InvalidRequest for a port that is none."""
+    """Replace this process by a server program. Raises InvalidRequest for an invalid port."""
     for name, given in ports.items():
         if given not in PORT:
             raise InvalidRequest(name, given, f"{PORT.start} to {PORT.stop - 1}")
-    # A Ctrl-C meanwhile waits until what is started can take it.
+    # A Ctrl-C meanwhile is held back until the new program can handle it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     options = [word for name, port in ports.items() for word in (f"--{name.replace('_', '-')}", str(port))]
     _become(module, *words, *options)
@@ -200,7 +200,7 @@ def migrate_home(*, as_json: Json = False) -> None:
 
 
 def _become(module: str, *arguments: str) -> None:
-    """Go on as another program of ours, which lies above the flows."""
+    """Replace this process by another of our programs, from a layer above the flows."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
@@ -222,15 +222,13 @@ def run() -> None:
         fail(_wrong(error), WRONG_USAGE)
     except ImagewrightError as error:
         fail(str(error), WRONG_USAGE if isinstance(error, InvalidRequest) else FAILED)
-    except (
-        BrokenPipeError
-    ):  # `imagewright images | head`: whoever read has enough, and Python would say so again at its end
+    except BrokenPipeError:  # `imagewright images | head`: the reader is done, and Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(UNREAD)
-    except OSError as error:  # of this host: a full disk behind stdout, a folder that may not be read
+    except OSError as error:  # on this host: a full disk behind stdout, an unreadable folder
         where = error.filename or (_place_of(error) if error.errno == EINVAL else "")
         fail(f"{error.strerror or _one_line(error)}{f': {where}' if where else ''}", FAILED)
-    except Exception as error:  # noqa: BLE001  # a defect of ours is told like any failure; the run's log has the rest
+    except Exception as error:  # noqa: BLE001  # a bug is reported like any failure; the run's log has the rest
         fail(f"internal error: {type(error).__name__}: {_one_line(error)}", FAILED)
     except KeyboardInterrupt as stopped:
         adding = any(word.startswith("add-") for word in sys.argv[1:2])
@@ -238,7 +236,7 @@ def run() -> None:
 
 
 def _wrong(error: ValidationError | CycloptsError) -> str:
-    """Return what is wrong with a command line as one sentence."""
+    """Return one sentence that says what is wrong with a command line."""
     from flows.command.usage import usage_sentence
     from flows.requests.sentences import sentence
 
@@ -247,7 +245,7 @@ def _wrong(error: ValidationError | CycloptsError) -> str:
 
 
 def _place_of(error: OSError) -> str:
-    """Return where an error arose that names no file and says "Invalid argument": alone, that helps nobody."""
+    """Return the code line of an "Invalid argument" error without a file name: its message alone helps nobody."""
     last = extract_tb(error.__traceback__)[-1]
     return f"asked for by {last.name}, line {last.lineno} of {last.filename}"
 

@@ -1,4 +1,4 @@
-"""Calling a flow from the command line: find or start a server, keep Prefect quiet, return the record."""
+"""Call a flow from the command line: find or start a server, keep Prefect quiet, return the record."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ class ServerUnreachable(ImagewrightError):
 
 def call_flow(name: str, request: BaseModel, *, quiet: bool = False) -> Record | tuple[Record, ...]:
     """Run a flow in this process and return its record. Raises what the flow raises."""
-    # Errors are told once, by the command; the run's log keeps everything.
+    # The command reports errors once; the run's log has everything.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with _server(quiet):
         from tasks.runtime.runs.acting import called_by, terminal
@@ -47,7 +47,7 @@ def call_flow(name: str, request: BaseModel, *, quiet: bool = False) -> Record |
 def _server(quiet: bool) -> Iterator[None]:
     settings = load_settings()
     if server := prepare(settings):
-        if listens(server):  # one that does not answer is told by whoever asks it
+        if listens(server):  # a server that does not answer is reported by the first request
             require_same_catalog(settings, os.environ)
         yield
         return
@@ -65,7 +65,7 @@ def _server(quiet: bool) -> Iterator[None]:
 
 
 def _send_what_waits() -> None:
-    """Send queued logs and events before the server goes: Prefect's own exit would try for a minute to reach it."""
+    """Send queued logs and events before the server stops: at exit, Prefect would try for a minute to reach it."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -89,7 +89,7 @@ def _run(name: str, request: BaseModel) -> Record | tuple[Record, ...]:
         except (
             TransportError,
             RuntimeError,
-        ) as error:  # Prefect wraps the one in the other when a run begins
+        ) as error:  # Prefect wraps a TransportError in a RuntimeError when a run begins
             reason = error if isinstance(error, TransportError) else error.__cause__
             if not isinstance(reason, TransportError):
                 raise

@@ -1,4 +1,4 @@
-"""The catalogue as code: a file applied, and what is set written as one."""
+"""The catalogue as code: read a file to apply, and write the present settings as one."""
 
 import sys
 from pathlib import Path
@@ -31,12 +31,12 @@ def read(file: Path) -> dict[str, object]:
 
 
 def document(catalog: "Reading") -> dict[str, object]:
-    """Return what is set as a document."""
+    """Return the present settings as a document."""
     return document_of({section: getattr(catalog, section)() for section in OPERATIONS_OF})
 
 
 def written(catalog: "Reading") -> str:
-    """Return what is set as a YAML file that `imagewright apply` takes."""
+    """Return the present settings as a YAML file for `imagewright apply`."""
     import yaml
 
     text: str = yaml.safe_dump(document(catalog), sort_keys=False, allow_unicode=True, width=120)

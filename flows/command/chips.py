@@ -1,4 +1,4 @@
-"""`imagewright explain-chip`: why a piece of an image is where it is. It asks the storage itself, and needs no server."""
+"""`imagewright explain-chip`: why a chip is where it is. The command asks the storage itself and needs no server."""
 
 import os
 from typing import Annotated

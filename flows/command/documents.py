@@ -1,4 +1,4 @@
-"""Documents that leave the system: the event log and lineage, to a file or an object store, packed by their name."""
+"""Write exported documents, the event log and lineage, to a file or an object store, compressed by their name."""
 
 from collections.abc import Iterable
 
@@ -18,9 +18,9 @@ class DocumentNotWritten(ImagewrightError):
 def write_document(target: str, lines: Iterable[str]) -> int:
     """Write lines to a path or URL that smart_open knows (s3://, ftp://, …); return how many there were.
 
-    A name that ends in .gz, .bz2, .xz or .zst is packed. Credentials of S3 are those of the environment or its files.
+    A name ending in .gz, .bz2, .xz or .zst selects compression. S3 credentials come from the environment or its files.
     """
-    import smart_open  # 0.1 s: not for commands that print
+    import smart_open  # takes 0.1 s: not for commands that only print
     from botocore.exceptions import BotoCoreError, ClientError
 
     from storage.sources import mask
@@ -32,7 +32,7 @@ def write_document(target: str, lines: Iterable[str]) -> int:
                 file.write(line + "\n")
                 count += 1
     except ImagewrightError:
-        raise  # of the catalog that the lines come from
+        raise  # an error of the catalog, which the lines come from
     except (OSError, ValueError, RuntimeError, BotoCoreError, ClientError) as error:
         raise DocumentNotWritten(mask(target), " ".join(str(error).split())) from error
     return count

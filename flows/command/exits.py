@@ -1,4 +1,4 @@
-"""How the command ends: exit codes and the sentence on stderr."""
+"""Exit codes of the command, and the sentence on stderr."""
 
 import sys
 
@@ -9,6 +9,6 @@ FAILED, WRONG_USAGE, UNREAD = 1, 2, 141
 
 
 def fail(message: str, code: int) -> None:
-    """Say why on stderr and end the process."""
+    """Print the reason on stderr and exit."""
     print(f"imagewright: {message}", file=sys.stderr)
     sys.exit(code)

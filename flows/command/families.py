@@ -1,4 +1,4 @@
-"""Commands that read families: their rules, what each promoted, what is watched for new builds."""
+"""Commands that read families: rules, promotions, watches for new builds."""
 
 from typing import Annotated
 

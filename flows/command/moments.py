@@ -1,4 +1,4 @@
-"""Moments that a person writes on a command line."""
+"""Parse moments given on a command line."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from catalog.errors import InvalidRequest
 
 
 def moment(parameter: str, text: str) -> datetime:
-    """Return a moment that a person wrote. Raises InvalidRequest."""
+    """Parse a moment. Raises InvalidRequest."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:

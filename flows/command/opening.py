@@ -1,4 +1,4 @@
-"""Opening what reading commands ask, the service that is named or this host's catalog; and the options they share."""
+"""Open the source of reading commands, the named service or this host's catalog; and their shared options."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ Output = Annotated[
 
 @contextmanager
 def opened() -> "Iterator[CatalogReading | ServiceReading]":
-    """Open what is asked: the service that is named, else this host's catalog. Both answer the same calls in the same records."""
+    """Open the named service, else this host's catalog."""
     if asked := service():
         with asked as client:
             yield client
@@ -42,7 +42,7 @@ def opened() -> "Iterator[CatalogReading | ServiceReading]":
 
 @contextmanager
 def here(what: str) -> "Iterator[Catalog]":
-    """Open this host's catalog, for what needs more of it than reading. Raises NotOffered where a service is named."""
+    """Open this host's catalog, for commands that need more than reading. Raises NotOffered if a service is named."""
     if asked := service():
         raise NotOffered(asked.connection.url, what)
 

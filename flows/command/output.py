@@ -1,4 +1,4 @@
-"""How commands print records: as JSON for programs, as a few aligned lines for people."""
+"""Print records: as JSON for programs, as a few aligned lines for people."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def print_json(value: Record | Iterable[Record]) -> None:
 
 
 def print_record(record: Record) -> None:
-    """Print the fields that are set, one a line; what a plan or a report lists follows, one a line as well."""
+    """Print the set fields, one per line, then the items of a plan or report, one per line."""
     fields = {k: v for k, v in record.model_dump(mode="json").items() if v not in (None, "", [], (), {})}
     lists = {name: value for name, value in fields.items() if _is_list_of_records(value)}
     width = max(map(len, fields.keys() - lists.keys()), default=0)
@@ -43,7 +43,7 @@ def print_record(record: Record) -> None:
 
 
 def _part(name: str, value: object) -> str:
-    """Return a value of a list's line; a number says what it counts."""
+    """Return a value for an item's line; a number with the name of its field."""
     return _text(name, value) if isinstance(value, str) else f"{name} {_text(name, value)}"
 
 
@@ -64,7 +64,7 @@ def _is_list_of_records(value: object) -> bool:
 
 
 def failures(result: object) -> str:
-    """Return what a report says has failed, as the end of a sentence; empty where nothing has."""
+    """Return a report's failures as the end of a sentence, "" if there are none."""
     if isinstance(result, BootCheckReport):
         mode = f"in {result.bios_mode} mode on {result.cpu_architecture}"
         return "" if result.booted else f"failed: image {result.image_id} did not boot {mode}: {result.evidence}"
@@ -83,7 +83,7 @@ def failures(result: object) -> str:
 
 
 Part = tuple[str, str | None, bool]
-"""Of a report: what it is about, why it failed, and whether it did."""
+"""Functions of a report's item: its subject, why it failed, and whether it failed."""
 REPORTS: dict[type[Record], Callable[[Any], list[Part]]] = {
     CleanupReport: lambda r: [(i.subject, i.reason, i.outcome == "failed") for i in r.items],
     SyncReport: lambda r: [(f"image:{i.image_id}", i.error, i.outcome == "failed") for i in r.images],
@@ -99,7 +99,7 @@ REPORTS: dict[type[Record], Callable[[Any], list[Part]]] = {
 
 
 def print_table(records: Iterable[Record], columns: Sequence[str]) -> None:
-    """Print one line a record, columns aligned."""
+    """Print one line per record, columns aligned."""
     rows = [[_cell(c, r.model_dump(mode="json").get(c)) for c in columns] for r in records]
     widths = [max([len(c), *(len(row[i]) for row in rows)]) for i, c in enumerate(columns)]
     for row in [list(columns), *rows]:
@@ -107,7 +107,7 @@ def print_table(records: Iterable[Record], columns: Sequence[str]) -> None:
 
 
 def _cell(name: str, value: object) -> str:
-    """Return a value of a table, where only what is so stands out."""
+    """Return a cell of a table; of booleans only true shows."""
     return ("", "yes")[value] if isinstance(value, bool) else _text(name, value)
 
 
@@ -129,7 +129,7 @@ def _boot(facts: dict[str, Any]) -> str:
 
 
 def _named(item: str | dict[str, Any]) -> str:
-    """Return one of several facts: of a boot loader, where it lies."""
+    """Return one item of a fact's list: for a boot loader, its path."""
     return str(item["path"]) if isinstance(item, dict) else item
 
 

@@ -1,6 +1,7 @@
-"""Commands about persons, robots and tokens: `imagewright identity …`, `imagewright token …`, of this host or a service.
+"""Commands about persons, robots and tokens of this host or a service: `imagewright identity …`, `imagewright token …`.
 
-A password is never an argument, which every user of the host could read: it is asked for, or read from standard input.
+A password is never an argument, which every user of the host could read: it is prompted for, or read from standard
+input.
 """
 
 import getpass
@@ -30,7 +31,7 @@ token = App(name="token", help="Tokens, by which programs are known as an identi
 
 @contextmanager
 def _opened() -> "Iterator[CatalogPeople | ServicePeople]":
-    """Open what is asked: the service that is named, else this host's catalog."""
+    """Open the named service, else this host's catalog."""
     if asked := service():
         with asked as client:
             yield client.people

@@ -1,4 +1,4 @@
-"""Commands that only read: the catalog of this host, or a service from afar. None of them imports Prefect or needs its server."""
+"""Commands that only read this host's catalog or a remote service. None of them imports Prefect or needs its server."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -281,7 +281,7 @@ def latest(
 def export_config(
     *,
     output: Output = None,
-    as_json: Json = False,  # it is JSON as well as YAML then
+    as_json: Json = False,  # JSON is valid YAML too
 ) -> None:
     """Write what is set (storages, accounts, families, watches, webhooks) as a file that `apply` takes."""
     import json

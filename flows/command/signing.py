@@ -1,4 +1,4 @@
-"""Signed lineages: the key of the installation, and verifying one with nothing but its public half."""
+"""Signed lineages: the installation's key, and verification with its public key alone."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ MOST_KEY = 1 << 16
 
 
 def signing_key(catalog: "Catalog") -> str:
-    """Return the private key that all hosts of a catalog sign lineages with; it is made when it is first asked for."""
+    """Return the private key with which all hosts of a catalog sign lineages; it is created on first use."""
     proposed = new_key()
     with catalog.changing(actor="system") as change:
         return change.shared_key(NAME, proposed)

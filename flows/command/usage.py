@@ -1,4 +1,4 @@
-"""Wrong usage of the command, told in one sentence."""
+"""Describe wrong usage of the command in one sentence."""
 
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def usage_sentence(error: "CycloptsError") -> str:
-    """Return what can't be understood of a command line as one sentence."""
+    """Return one sentence about the invalid part of a command line."""
     from cyclopts.exceptions import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
     command = " ".join(("imagewright", *(error.command_chain or ())))
@@ -26,7 +26,7 @@ def usage_sentence(error: "CycloptsError") -> str:
 
 
 def _of_argument(error: "CycloptsError", command: str, help_: str) -> str:
-    """Return what is wrong with one known argument, "" where its own words have to do."""
+    """Return what is wrong with a known argument, "" if the original message has to do."""
     from cyclopts.exceptions import ArgumentOrderError, CoercionError, MissingArgumentError
 
     if not error.argument:

@@ -1,4 +1,4 @@
-"""Try whether an image boots as it was declared."""
+"""Check that an image boots as declared."""
 
 from catalog.records import BootCheckReport, BootPoint
 from flows.operation import flow_of
@@ -13,7 +13,7 @@ from tasks.runtime.batches import all_done
 def boot_check(request: BootCheck) -> BootCheckReport:
     """Boot an image under QEMU in its declared mode, from a copy, and keep the screen.
 
-    An image that fails is not changed, unless it shall be disabled.
+    An image that fails is not changed, unless the request says to disable it.
     Raises ImageNotFound, IllegalTransition, InvalidRequest, MissingProgram, DigestMismatch, AccessDenied.
     """
     image, disable = find_image(request.image_id, request.account), request.disable_on_failure

@@ -10,22 +10,22 @@ from tasks.runtime.batches import all_done, in_batches
 
 @flow_of(DeleteImage)
 def delete_image(request: DeleteImage) -> tuple[Image, ...] | Plan:
-    """Put images into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes.
+    """Move images to the recycle bin; cancel one that is still arriving, and delete its bytes.
 
-    Where an account's retention policy is `direct`, its images are expunged at once.
-    Raises what failed after the others are done: SomeFailed, or the error of the only one.
+    Images of an account with the retention policy `direct` are expunged at once.
+    Raises after all images are tried: SomeFailed, or the error of the only one.
     """
     if request.plan_only:
         return plan_delete(request.image_ids, request.account)
     outcomes = in_batches(request.image_ids, lambda ids: delete(ids, request.account))
-    if direct := expunged_at_once(outcomes.done):  # what fails here stays in the bin, for the hourly purge
+    if direct := expunged_at_once(outcomes.done):  # an image that fails here stays in the bin, for the hourly purge
         in_batches(direct, lambda ids: expunge(ids, request.account))
     return all_done("delete image", outcomes)
 
 
 @flow_of(RecoverImage)
 def recover_image(request: RecoverImage) -> tuple[Image, ...] | Plan:
-    """Take images out of the recycle bin, byte for byte what they were. Raises as `delete_image`."""
+    """Recover images from the recycle bin, byte for byte as they were. Raises as `delete_image`."""
     if request.plan_only:
         return plan_recover(request.image_ids, request.account)
     outcomes = in_batches(request.image_ids, lambda ids: recover(ids, request.account))

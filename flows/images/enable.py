@@ -9,13 +9,13 @@ from tasks.runtime.batches import all_done, in_batches
 
 @flow_of(EnableImage)
 def enable_image(request: EnableImage) -> tuple[Image, ...] | Plan:
-    """Enable images. Idempotent. Raises what failed after the others are done: SomeFailed, or the error of the only one."""
+    """Enable images. Idempotent. Raises after all are tried: SomeFailed, or the error of the only one."""
     return _set(request, "Enabled")
 
 
 @flow_of(DisableImage)
 def disable_image(request: DisableImage) -> tuple[Image, ...] | Plan:
-    """Disable images: they make no new VM or volume, existing ones live on. As `enable_image` otherwise."""
+    """Disable images: no new VM or volume is made from them, existing ones live on. Otherwise as `enable_image`."""
     return _set(request, "Disabled")
 
 

@@ -10,7 +10,7 @@ from tasks.runtime.runs.waiting import Waiting
 
 @flow_of(ExportImage)
 def export_image(request: ExportImage) -> ExportedImage | Plan:
-    """Make a complete file of an image, with its own MD5 and SHA-256; an export that is there comes back as it is.
+    """Make a complete file of an image, with its own MD5 and SHA-256; an existing export is returned as it is.
 
     Raises ImageNotFound, IllegalTransition, InvalidRequest, CapacityExceeded, DigestMismatch, ConversionFailed.
     """
@@ -22,7 +22,7 @@ def export_image(request: ExportImage) -> ExportedImage | Plan:
 
 @flow_of(DeleteExportedImage)
 def delete_exported_image(request: DeleteExportedImage) -> Image | Plan:
-    """Delete the complete files made of an image, or only those of a storage or format; the image stays. Idempotent.
+    """Delete the exports of an image, all or those of a storage or format; the image stays. Idempotent.
 
     Returns the image. Raises ImageNotFound, AccessDenied, IllegalTransition.
     """

@@ -1,4 +1,4 @@
-"""Expunge images from the recycle bin: those named, or all that outlived their retention; what expired goes into it."""
+"""Expunge images from the recycle bin: those named, or all past their retention; move expired images to the bin."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,9 +13,9 @@ from tasks.runtime.batches import Outcomes, all_done, in_batches
 
 @flow_of(ExpungeImage)
 def expunge_image(request: ExpungeImage) -> ExpungeReport | Plan:
-    """Expunge images with their exports. Can't be undone; data that can't be deleted now are `pending` and go later.
+    """Expunge images with their exports, irreversibly; data that can't be deleted now are `pending` and deleted later.
 
-    What failed is in the report; where nothing could be expunged, its error is raised.
+    Failures are in the report; if no image could be expunged, the error is raised.
     """
     if request.plan_only:
         return plan_expunge(request.image_ids, request.account)
@@ -27,9 +27,9 @@ def expunge_image(request: ExpungeImage) -> ExpungeReport | Plan:
 
 @flow_of(PurgeRecycleBin)
 def purge_recycle_bin(request: PurgeRecycleBin) -> ExpungeReport | Plan:
-    """Put what expired into the bin, expunge what outlived its retention, account by account's policy.
+    """Move expired images to the bin, and expunge those past their retention, by each account's policy.
 
-    What failed is in the report.
+    Failures are in the report.
     """
     expired = expired_images(request.account)
     if request.plan_only:

@@ -1,4 +1,4 @@
-"""The add that a build asks for: what its watch says, and what only the build knows."""
+"""Make the add request of a build, from its watch and from the build itself."""
 
 import posixpath
 import re
@@ -11,12 +11,12 @@ from flows.requests.promotion import with_lists
 from tasks.promotion.look import image_id_of, storages_of
 
 ENDINGS: tuple[tuple[str, ImageFormat], ...] = ((".raw", "raw"), (".vmdk", "vmdk"), (".iso", "iso"))
-"""What a file's name says of its format; any other one is qcow2, and the bytes are checked against it."""
+"""Endings of file names by format; any other is taken for qcow2, and the bytes are checked against it."""
 PACKED = re.compile(r"\.(?:gz|xz|zst|bz2|lzma|tar|zip)\Z", re.IGNORECASE)
 
 
 def add_for(watch: Watch, look: Look) -> AddSystemImage | AddVolumeImage:
-    """Return the request that adds the build of a look. Raises InvalidRequest."""
+    """Return the request that adds a look's build. Raises InvalidRequest."""
     build = look.build
     assert build is not None
     given = with_lists(dict(watch.add))
@@ -31,12 +31,12 @@ def add_for(watch: Watch, look: Look) -> AddSystemImage | AddVolumeImage:
 
 
 def name_of(watch: Watch, build: Build) -> str:
-    """Return what the image of a build is called: debian-12.5-20240211."""
+    """Return the name of a build's image, e.g. debian-12.5-20240211."""
     return re.sub(r"[^A-Za-z0-9 \-_.():+]", "-", f"{watch.family}-{build.version}")[:MAX_NAME].strip()
 
 
 def format_of(url: str) -> ImageFormat:
-    """Return the format that a file's name speaks of."""
+    """Return the format that a file's name suggests."""
     name = posixpath.basename(unquote(urlsplit(url).path)).lower()
     while (found := PACKED.search(name)) is not None:
         name = name[: found.start()]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @flow_of(ApplyCatalogue)
 def apply_catalogue(request: ApplyCatalogue) -> CatalogueReport | Plan:
-    """Set what a document says, in order; an entry that fails stops no other. Applied again, it changes nothing."""
+    """Set each entry of a document, in order; one that fails stops no other. Applied again, it changes nothing."""
     require_admin(request.account, "apply a catalogue")
     known = what_is_set()
     if request.plan_only:
@@ -62,6 +62,6 @@ def _set(
 
 
 def _told(field: str, before: object, wanted: object) -> str:
-    """Say what would change; of what is long, such as a key, only that it does."""
+    """Return what would change; of long values, such as keys, only that they change."""
     said = f"{field} {before!r} → {wanted!r}"
     return said if len(said) <= 200 else f"{field} changes"

@@ -1,4 +1,4 @@
-"""What differs between a build and the latest of its family: said with each promotion that looks inside."""
+"""Describe how a build differs from the latest of its family, for promotions in families that inspect contents."""
 
 from catalog.errors import ImagewrightError
 from catalog.rules.promotion.comparison import summary_of
@@ -8,9 +8,10 @@ from tasks.promotion.promote import latest_to_compare
 
 
 def changes_since_latest(image_id: str, family: str, account: str, *, by_person: bool = True) -> str:
-    """Return in a sentence how a build differs inside from the latest, "" where its family looks into none or has none yet, or a gate keeps it.
+    """Return a sentence about how a build's contents differ from the latest's.
 
-    That they can't be compared keeps nothing from being promoted: it is said.
+    "" if the family inspects no contents, has no latest yet, or a gate fails. A failed comparison stops no promotion:
+    the sentence says so.
     """
     latest = latest_to_compare(image_id, family, account, by_person=by_person)
     if latest is None:

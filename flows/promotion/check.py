@@ -1,4 +1,4 @@
-"""Check watches: look → add → gates → latest. Each watch for itself: what one refuses holds up no other."""
+"""Check watches: look → add → gates → latest. A refusal by one watch stops no other."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -19,7 +19,7 @@ from tasks.runtime.batches import cut
 
 @flow_of(CheckWatches)
 def check_watches(request: CheckWatches) -> WatchReport | Plan:
-    """Look what publishers have put out, and bring in what is new. Raises WatchNotFound; what is refused is in the report."""
+    """Look at publishers and add new builds. Raises WatchNotFound; refusals are in the report."""
     names = choose_watches(request.names, request.account)
     if request.plan_only:
         return _plan(names)
@@ -38,14 +38,16 @@ def _plan(names: Sequence[str]) -> Plan:
 
 
 def _outcome(look: Look) -> WatchOutcome:
-    """Bring in what a look found, and see what becomes of the build that waits."""
+    """Add the build that a look found, and settle the waiting build."""
     outcome = WatchOutcome(watch=look.watch, seen=look.seen, unchanged=look.unchanged, refused=look.refused)
     image: Image | None = None
     if look.build is not None:
         (watch,) = watched((look.watch,))
         image, refused = _added(watch, look)
         outcome = outcome.model_copy(update={"new": int(image is not None), "refused": refused})
-    settled = _settled(look.watch) if image is not None or look.state.waiting else NOTHING  # a task run less for most
+    settled = (
+        _settled(look.watch) if image is not None or look.state.waiting else NOTHING
+    )  # saves most looks a task run
     said = {"image_id": image.id if image else settled.image_id, "promoted": settled.outcome == "promoted"}
     if settled.outcome == "waiting":
         said["waiting_for"] = settled.sentence
@@ -55,7 +57,7 @@ def _outcome(look: Look) -> WatchOutcome:
 
 
 def _added(watch: Watch, look: Look) -> tuple[Image | None, str | None]:
-    """Add a build by the flow of every add, on the host that its storages are on; return it, or why it failed."""
+    """Add a build by the ordinary add flow, on its storages' host; return the image, or why the add failed."""
     try:
         request = add_for(watch, look)
         added = add_volume_image(request) if isinstance(request, AddVolumeImage) else add_system_image(request)
@@ -75,5 +77,5 @@ def _settled(name: str) -> Settled:
         prove(image.id, image.family or "", "admin")
         changes = changes_since_latest(image.id, image.family or "", "admin", by_person=False)
         return settle(name, image, changes)
-    except ImagewrightError as error:  # it could not be tried: the next check does
+    except ImagewrightError as error:  # not settled: the next check tries again
         return Settled(outcome="refused", image_id=image.id, sentence=str(error))

@@ -1,4 +1,4 @@
-"""What is inside images, and how two of them differ."""
+"""Inspect the contents of images, and compare two of them."""
 
 from catalog.records import Comparison, Contents
 from catalog.rules.promotion.comparison import compared
@@ -10,7 +10,7 @@ from tasks.promotion.contents import inspect, inspect_with_files
 
 @flow_of(InspectContents)
 def inspect_contents(request: InspectContents) -> Contents:
-    """Read what is inside an image from its bytes, never by running them. What can't be read is said in a sentence.
+    """Inspect an image's contents from its bytes, never by running them. Unreadable parts are named in sentences.
 
     Raises ImageNotFound, IllegalTransition, InvalidRequest.
     """
@@ -19,7 +19,7 @@ def inspect_contents(request: InspectContents) -> Contents:
 
 @flow_of(CompareImages)
 def compare_images(request: CompareImages) -> Comparison:
-    """Say how two images differ inside. Raises as `inspect_contents`."""
+    """Return how the contents of two images differ. Raises as `inspect_contents`."""
     a, b = (find_image(one, request.account) for one in (request.a, request.b))
     (inside_a, tree_a), (inside_b, tree_b) = (inspect_with_files(image, request.account) for image in (a, b))
     return compared((a, inside_a), (b, inside_b), tree_a.files, tree_b.files)

@@ -9,7 +9,10 @@ from tasks.promotion.rollback import leave_unusable
 
 @flow_of(ApplyLifeCycle)
 def apply_life_cycle(request: ApplyLifeCycle) -> LifeCycleReport | Plan:
-    """Deprecate and delete builds; a family whose latest can't be used any more goes back first. Raises FamilyNotFound."""
+    """Deprecate and delete builds, after rolling back families whose latest can't be used any more.
+
+    Raises FamilyNotFound.
+    """
     names = tasks.choose_families(request.families, request.account)
     if request.plan_only:
         actions = tuple(action for name in names for action in tasks.plan_life_cycle(name))

@@ -10,7 +10,7 @@ from tasks.promotion.promote import plan_promotion, promote
 
 @flow_of(PromoteImage)
 def promote_image(request: PromoteImage) -> Promotion | Plan:
-    """Make an image the latest of a family if it passes the family's gates; it is booted and looked into now if that was never done.
+    """Make an image the latest of a family if it passes the gates; missing boot checks and inspections are done first.
 
     Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest, PromotionRefused, MissingProgram.
     """

@@ -8,7 +8,10 @@ from tasks.promotion.recall import plan_recall, recall
 
 @flow_of(RecallImage)
 def recall_image(request: RecallImage) -> RecallReport | Plan:
-    """Recall an image: nothing new is made of it, families go back, who uses it is named. Raises ImageNotFound, InvalidRequest."""
+    """Recall an image: nothing new is made from it, families roll back, and its users are named.
+
+    Raises ImageNotFound, InvalidRequest.
+    """
     asked, descendants = (request.image_id, request.account), request.descendants
     if request.plan_only:
         return plan_recall(*asked, descendants=descendants)

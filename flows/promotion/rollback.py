@@ -1,4 +1,4 @@
-"""Go back to what was the latest of a family before."""
+"""Roll a family back to an earlier latest."""
 
 from catalog.records import Plan, Promotion
 from flows.operation import flow_of

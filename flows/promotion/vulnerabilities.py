@@ -1,4 +1,4 @@
-"""What is known to be wrong with the packages of an image."""
+"""Find known vulnerabilities in the packages of an image."""
 
 from catalog.records import VulnerabilityReport
 from flows.operation import flow_of
@@ -10,6 +10,9 @@ from tasks.promotion.vulnerabilities import compare_with_export
 
 @flow_of(FindVulnerabilities)
 def find_vulnerabilities(request: FindVulnerabilities) -> VulnerabilityReport:
-    """Say which packages of an image an OSV export knows to be vulnerable. Raises as `inspect_contents`, and as sources do."""
+    """Return the packages of an image that are vulnerable by an OSV export.
+
+    Raises as `inspect_contents`, and as sources do.
+    """
     image = find_image(request.image_id, request.account)
     return compare_with_export(image, inspect(image, request.account), request.osv, request.fail_from)

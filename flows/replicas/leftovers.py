@@ -45,7 +45,7 @@ class Approval(RunInput):
 
 @flow_of(CleanUpLeftovers, persist_result=True)
 def clean_up_leftovers(request: CleanUpLeftovers) -> CleanupReport | Plan:
-    """Delete leftovers whose image is proven whole on its new storage; what is still used is kept and named.
+    """Delete leftovers whose image is proven whole on its new storage; leftovers in use are kept and named.
 
     With approve "ask" the run waits until a person has approved the list. Raises StorageNotFound, InvalidRequest.
     """
@@ -60,7 +60,7 @@ def clean_up_leftovers(request: CleanUpLeftovers) -> CleanupReport | Plan:
 
 
 def _refused(review: LeftoverReview) -> str:
-    """Ask a person. Return "" if approved, else the reason why nothing is deleted."""
+    """Ask a person for approval. Return "" if approved, else the reason why nothing is deleted."""
     if not deployment.get_id():
         raise InvalidRequest("approve", "ask", "yes, unless the run is a deployment's: nobody could be asked")
     quietly(lambda: _show(review.going))
@@ -69,17 +69,17 @@ def _refused(review: LeftoverReview) -> str:
 
 
 def question(going: Sequence[Leftover]) -> type[Approval]:
-    """Return the form that a person answers: one line a leftover, and what each input means."""
+    """Return the form for the approval: one line per leftover, and the meaning of each input."""
     listed = "\n".join(
         f"- image {left.image_id}: {left.location} on {left.image_storage}, {left.size_bytes} bytes; it moved to {left.moved_to}"
         for left in going
     )
-    # No values are given along: a field that has one loses its title and its words.
+    # No values are passed: a field with one loses its title and description.
     return Approval.with_initial_data(description=f"Delete **{len(going)}** leftovers for good?\n\n{listed}")
 
 
 def refusal(answer: Approval, count: int) -> str:
-    """Return why an answer approves nothing, "" if it approves."""
+    """Return why an answer is no approval, "" if it is one."""
     if answer.decision != "approve":
         return f"not approved: {answer.reason or 'rejected'}"
     if answer.typed_count != count:

@@ -1,4 +1,4 @@
-"""Move an image to another image storage: check → begin → copy and read back → switch; the source becomes a leftover."""
+"""Move an image to another storage: check → begin → copy and read back → switch; the source becomes a leftover."""
 
 from catalog.errors import ImageNotFound, ImagewrightError, StaleLanding
 from catalog.records import Image, Lease, Plan
@@ -20,10 +20,10 @@ from tasks.runtime.runs.waiting import Waiting
 
 @flow_of(ChangeImageStorage)
 def change_image_storage(request: ChangeImageStorage) -> Image | Plan:
-    """Move an image to another image storage; it stays usable on the source until the moment of the switch.
+    """Move an image to another image storage; it stays usable on the source until the switch.
 
-    The copy is read back and compared with the catalog's size and digests first. A failure at any step leaves the image
-    as it was; running again goes on with what was copied. Raises InvalidRequest, AccessDenied, IllegalTransition,
+    First the copy is read back and compared with the catalog's size and digests. A failure at any step leaves the image
+    as it was; a new run resumes the copy. Raises InvalidRequest, AccessDenied, IllegalTransition,
     ImageBusy, CapacityExceeded, DigestMismatch, ConversionFailed and the errors of both storages.
     """
     image = find_image(request.image_id, request.account)
@@ -56,5 +56,5 @@ def _copy_and_switch(move: Move, lease: Lease) -> Image:
     except (
         StaleLanding,
         ImageNotFound,
-    ):  # an earlier attempt of this run copied, and its landing was swept since
+    ):  # an earlier attempt of this run copied the image, but its landing was swept since
         return switch_storage(move, copy_image.with_options(refresh_cache=True)(move), lease)

@@ -16,10 +16,11 @@ from tasks.runtime.runs.waiting import Waiting
 
 @flow_of(SyncImages)
 def sync_images(request: SyncImages) -> SyncReport | Plan:
-    """Bring images from one ImageStore to another; only chips that the target lacks travel, over the sync network if set.
+    """Copy images from one ImageStore to another, sending only chips that the target lacks, over the sync network if set.
 
-    The report has one outcome per image; one that fails never stops the others. Raises InvalidRequest, StorageNotFound,
-    StorageRefused, CapacityExceeded; NothingMatches where no image is like what was asked for; SyncFailed where every image that was asked for by id failed.
+    The report has one outcome per image; an image that fails never stops the others. Raises InvalidRequest,
+    StorageNotFound, StorageRefused, CapacityExceeded; NothingMatches if no image matches; SyncFailed if every image
+    given by id failed.
     """
     return Waiting(request.patience_s).through(lambda: _synced(request))
 

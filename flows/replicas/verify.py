@@ -1,4 +1,4 @@
-"""Verify replicas: read and prove what is stored, oldest proof first; repair damage from other replicas."""
+"""Verify replicas: read and prove them, oldest proof first; repair damage from other replicas."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ BATCH = 50
 
 @flow_of(VerifyReplicas)
 def verify_replicas(request: VerifyReplicas) -> VerifyReport | Plan:
-    """Prove replicas within a budget of bytes; what is damaged is repaired from another replica, else marked Damaged.
+    """Prove replicas within a budget of bytes; repair damage from another replica, else mark the replica Damaged.
 
-    Each item is a piece or a replica that was damaged (done: repaired; failed: not) or could not be read now (pending).
-    Raises StorageNotFound, ImageNotFound.
+    Each item is a piece or a replica that was damaged (done: repaired; failed: not repaired) or unreadable now
+    (pending). Raises StorageNotFound, ImageNotFound.
     """
     require_admin(request.account, "verify replicas")
     names = choose_storages(request.image_storages, request.host)

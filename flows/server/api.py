@@ -1,4 +1,4 @@
-"""Prefect's API by plain requests, for who must answer sooner than Prefect is imported (2.5 s), or than its client gives up."""
+"""Prefect's API by plain requests, for callers that can't wait for Prefect's import (2.5 s) or its client's timeout."""
 
 from http import HTTPStatus
 from typing import Any, Self
@@ -34,7 +34,7 @@ class PasswordRefused(ImagewrightError):
 
 
 class ServerApi:
-    """One server. auth: `user:password`, or empty. timeout_s: for each request; nothing is asked twice. clock: its own, as last heard."""
+    """One server. auth: `user:password`, or empty. timeout_s: per request, without retries. clock: the server's."""
 
     def __init__(self, url: str, auth: str = "", timeout_s: float = 5.0) -> None:
         user, _, password = auth.partition(":")
@@ -43,17 +43,17 @@ class ServerApi:
         self._client = httpx.Client(base_url=f"{url.rstrip('/')}/", auth=given, timeout=timeout_s, trust_env=False)
 
     def get(self, path: str) -> Any:
-        """Return what a GET answers, from JSON; None for nothing and for what is not there. Raises ServerSilent, PasswordRefused."""
+        """Return the parsed JSON of a GET, None for an empty answer or 404. Raises ServerSilent, PasswordRefused."""
         return self._answered("GET", path, None)
 
     def post(self, path: str, body: object) -> Any:
-        """Return what a POST answers, from JSON. Raises ServerSilent, PasswordRefused."""
+        """Return the parsed JSON of a POST. Raises ServerSilent, PasswordRefused."""
         if not self._proof:
             self._proof = self._proven()
         return self._answered("POST", path, body)
 
     def _proven(self) -> dict[str, str]:
-        """Return the headers that a server with CSRF protection wants; one without says that it has none."""
+        """Return the headers that CSRF protection requires, none if the server has no such protection."""
         client = str(uuid4())
         found = self._sent("GET", f"csrf-token?client={client}", None)
         token = found.json()["token"] if found.status_code == HTTPStatus.OK else ""

@@ -1,4 +1,4 @@
-"""Prefect's server as we run it, closed to web pages: `create_app` for uvicorn, `python -m flows.server [--host] [--port]`."""
+"""Our Prefect server, closed to web pages: `create_app` for uvicorn, `python -m flows.server [--host] [--port]`."""
 
 import argparse
 import os
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def create_app() -> "ASGIApp":
-    """Return Prefect's application behind our guard, with the home's password where none is set."""
+    """Return Prefect's application behind our guard, with the home's password if none is set."""
     settings = load_settings()
     close(settings)
     for name, value in {**QUIET, **CLOSED, **SCHEDULED, **logs_of(settings)}.items():
         os.environ.setdefault(name, value)
     set_password(settings, os.environ)
 
-    with loading(for_good=True):  # what follows reads the environment when it is imported
+    with loading(for_good=True):  # these modules read the environment when imported
         import prefect
         from prefect.server.api.server import create_app as prefect_app
 
@@ -35,7 +35,7 @@ def create_app() -> "ASGIApp":
         from flows.server.guard import Guard
         from flows.server.turns import take_turns
 
-    # The switch to V2, which calls an analytics host, is a cookie that any page may keep: V2 must not be there at all.
+    # V2 of the UI calls an analytics host, and any page may set the cookie that selects it: V2 must not be there at all.
     prefect.__ui_v2_static_path__ = Path(os.devnull, "no-v2")
     _list_zones_quickly()
     _close_database()
@@ -45,22 +45,22 @@ def create_app() -> "ASGIApp":
 
 
 def _list_zones_quickly() -> None:
-    """Have the zones of the package alone, which lists them: for each schedule it sees, Prefect walks all folders of zones."""
+    """Use only the time zones of tzdata, which lists them; otherwise Prefect walks all zone folders for each schedule."""
     if find_spec("tzdata"):
         zoneinfo.reset_tzpath(())
 
 
 def _close_database() -> None:
-    """Take from others what an older version left open: Prefect's database keeps every request."""
+    """Restrict database files that an older version left readable: Prefect's database has every request."""
     from prefect.settings import get_current_settings
 
     for file in get_current_settings().home.glob("prefect.db*"):
-        with suppress(OSError):  # of another user, or gone meanwhile
+        with suppress(OSError):  # another user's, or gone meanwhile
             file.chmod(file.stat().st_mode & ~OPEN)
 
 
 def answered_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names that the server answers to: loopback's, the one that clients are told, those of the settings."""
+    """Return the host names that the server answers to: loopback's, the one given to clients, those of the settings."""
     from flows.server.guard import LOOPBACK, host_name
 
     configured = urlsplit(os.environ.get("PREFECT_API_URL", "")).netloc.rpartition("@")[2]

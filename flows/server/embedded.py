@@ -1,4 +1,4 @@
-"""A Prefect server for one call, when none is running: started beside the import of Prefect, gone with the caller."""
+"""A Prefect server for one call, if none is running: started during the import of Prefect, stopped with the caller."""
 
 import contextlib
 import ctypes
@@ -31,10 +31,10 @@ class ServerNotStarted(ImagewrightError):
 def embedded_server() -> Iterator[threading.Event]:
     """Start a server on a free loopback port and set PREFECT_API_URL; yield an event that is set when it answers.
 
-    It costs 4 to 5 s on a migrated database, 12 s the first time; importing Prefect meanwhile (2.5 s) comes for free.
+    It takes 4 to 5 s on a migrated database, 12 s the first time; importing Prefect meanwhile (2.5 s) adds nothing.
     """
     port = _free_port()
-    password = new_password()  # of this call alone: whoever else is on this machine has no business with it
+    password = new_password()  # for this call alone: other users of this machine may not use the server
     server = _launch(port, password)
     given = os.environ.get(CLIENT)
     os.environ[CLIENT] = password
@@ -98,7 +98,7 @@ def _launch(port: int, password: str) -> subprocess.Popen[bytes]:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end the server when the caller dies, even by SIGKILL; and keep Ctrl-C for the caller."""
+    """Have the kernel end the server when the caller dies, even by SIGKILL, and let only the caller get Ctrl-C."""
     os.setpgrp()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

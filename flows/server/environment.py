@@ -1,4 +1,4 @@
-"""How Prefect is set up for us: which server a call talks to, and what it is told through its environment.
+"""Configure Prefect through its environment: which server a call talks to, and its settings.
 
 Prefect reads its environment when it is imported, so this module never imports it.
 """
@@ -26,27 +26,29 @@ QUIET = {
 }
 CLOSED = {
     "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
-    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "none.invalid",  # its own pages ask by a path: nobody else has to; default `*`
+    "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "none.invalid",  # its own pages use relative paths; default `*`
     "PREFECT_UI_API_URL": "/api",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
-"""What keeps web pages of others from giving the server orders; the names it answers to are in `flows/server/guard.py`."""
+"""Settings that keep other sites' pages from using the server; its host names are in `flows/server/guard.py`."""
 JSON_LINES = {"PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS": "tasks.runtime.runs.log_lines.JsonLines"}
-"""What makes lines of JSON of all that Prefect, our own loggers and the libraries below them say."""
+"""Setting that makes Prefect, our own loggers and the libraries below them log lines of JSON."""
 SCHEDULED = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT10M",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "PT5M",
 }
-"""How far ahead runs of schedules are made: an hour of each minute's, the default, keeps SQLite's one writer busy at first. When a run that
-waits is called late: after 15 s, the default, each of a hundred adds was, and told so by one more write beside those that do the work."""
+"""How far ahead scheduled runs are created, and when a waiting run counts as late.
+
+By default an hour of every minutely schedule is created, which keeps SQLite's one writer busy at first; and a run is
+late after 15 s, which marked each of a hundred adds, at the cost of one more write each."""
 EMBEDDED = {
     f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
     for service in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP", "REPOSSESSOR",
                     "TRIGGERS", "DB_VACUUM", "CLEANUP_RECONCILER")
 } | {
-    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false"  # no page is served; a token costs each client one request more
+    "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false"  # no page is served; a token costs each client a request
 }  # fmt: skip
-"""What a server for one call has no use for; each service costs part of its start."""
+"""Services that a server for one call does not need; each one slows its start."""
 
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -58,16 +60,16 @@ class ServerAddress(Record):
     api_url: str
     pid: int
     catalog: str = ""
-    """Address of the catalog that its workers write, without password; empty: not known."""
+    """Address of its workers' catalog, without password; empty if unknown."""
     prefect: str = ""
     console: str = ""
     api: str = ""
     setup: str = ""
-    """The one-time link that makes the first administrator, while there is no person."""
+    """One-time link that creates the first administrator, while there is no person."""
 
 
 def address_file(settings: Settings) -> Path:
-    """Return where `imagewright serve` leaves its server's address."""
+    """Return the file in which `imagewright serve` writes its server's address."""
     return settings.home / "run" / "server.json"
 
 
@@ -80,9 +82,9 @@ def running_server(settings: Settings) -> str | None:
 
 
 def _runs(settings: Settings, pid: int) -> bool:
-    """Tell whether the process that left an address is there, and the home's owner's.
+    """Tell whether the process that wrote an address is alive and belongs to the home's owner.
 
-    Otherwise somebody else may have taken the port since, and would be given the password.
+    Otherwise another user may have taken the port since, and would be given the password.
     """
     try:
         return Path("/proc", str(pid)).stat().st_uid == settings.home.stat().st_uid
@@ -91,7 +93,7 @@ def _runs(settings: Settings, pid: int) -> bool:
 
 
 def listens(url: str) -> bool:
-    """Tell whether anybody listens where a server should be."""
+    """Tell whether a process listens at a server's address."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -102,18 +104,18 @@ def listens(url: str) -> bool:
 
 
 def applied_file(settings: Settings) -> Path:
-    """Return where `deployments.apply` leaves the address of the server that it put this home's deployments on."""
+    """Return the file in which `deployments.apply` writes the address of the server with this home's deployments."""
     return settings.home / "run" / "applied.json"
 
 
 def known_servers(settings: Settings) -> tuple[ServerAddress, ...]:
-    """Return the servers of which this home knows what catalog their workers write, the running one first."""
+    """Return the servers whose workers' catalog this home knows, the running one first."""
     found = (read_address(address_file(settings)), read_address(applied_file(settings)))
     return tuple(one for one in found if one is not None)
 
 
 def read_address(file: Path) -> ServerAddress | None:
-    """Return what was written down of a server, None where nothing readable is."""
+    """Return a written server address, None if there is no readable one."""
     try:
         return ServerAddress.model_validate_json(file.read_bytes())
     except (OSError, ValueError):
@@ -121,17 +123,17 @@ def read_address(file: Path) -> ServerAddress | None:
 
 
 def chosen_server(environment: Mapping[str, str], settings: Settings) -> str | None:
-    """Return the API URL a call talks to, or None for an embedded server."""
+    """Return the API URL that a call talks to, None for an embedded server."""
     return environment.get("PREFECT_API_URL") or running_server(settings)
 
 
 def logs_of(settings: Settings) -> Mapping[str, str]:
-    """Return how a process and what it starts are told to write their logs."""
+    """Return the environment that sets the log format of a process and its children."""
     return JSON_LINES if settings.log_format == "json" else {}
 
 
 def log_config(settings: Settings) -> dict[str, Any] | None:
-    """Return how uvicorn sets up its loggers; None, with lines of JSON: they stay as Prefect set them up."""
+    """Return uvicorn's log configuration; None for JSON lines, which leaves the loggers as Prefect set them up."""
     from uvicorn.config import LOGGING_CONFIG
 
     return None if settings.log_format == "json" else LOGGING_CONFIG
@@ -140,7 +142,7 @@ def log_config(settings: Settings) -> dict[str, Any] | None:
 def prepare(settings: Settings) -> str | None:
     """Set the process's environment for Prefect; return the server's API URL, or None for an embedded one.
 
-    What the user has set is left alone. Must run before Prefect is imported.
+    The user's own settings stay. Must run before Prefect is imported.
     """
     privacy.close(settings)
     for name, value in {**QUIET, **logs_of(settings)}.items():
@@ -168,7 +170,7 @@ def _place(url: str) -> tuple[str, int | None]:
 
 
 def write_address(file: Path, address: ServerAddress) -> None:
-    """Write down where a server answers, whole or not at all."""
+    """Write a server's address, atomically."""
     make_folder(file.parent)
-    with written_aside(file, durable=False) as text:  # of a server that a power cut would end as well
+    with written_aside(file, durable=False) as text:  # a power cut would end the server as well
         text.write(address.model_dump_json().encode())

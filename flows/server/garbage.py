@@ -1,8 +1,9 @@
-"""Garbage of the Prefect server is collected in a thread of its own, never in the one that its event loop runs in.
+"""Collect the Prefect server's garbage in a thread of its own, never in the event loop's thread.
 
-Python collects in whichever thread happens to allocate. A forgotten cursor of SQLite is reset when it is collected, and that waits for its
-connection, which another task may be using to wait for the database's one writer, for a minute at most (Prefect's busy_timeout). In
-the loop's thread that stopped the very task that was to commit: all who wrote failed with "database is locked" a minute later.
+Python collects in whichever thread happens to allocate. Collecting an abandoned SQLite cursor resets it, which waits
+for its connection, and another task may be using that to wait for the database's one writer, for up to a minute
+(Prefect's busy_timeout). In the loop's thread this blocked the very task that was to commit: all writers failed with
+"database is locked" a minute later.
 """
 
 import gc
@@ -10,11 +11,11 @@ import time
 from threading import Thread
 
 INTERVAL_S, WHOLE_EVERY = 0.5, 40
-"""How often the young are looked through, and every how many times all that is there."""
+"""Seconds between collections of the young generations, and the number of them per full collection."""
 
 
 def collect_elsewhere() -> None:
-    """Collect in a thread from here on, as long as the process lives."""
+    """Collect in a thread from now on, for the life of the process."""
     gc.disable()
     Thread(target=_collect, daemon=True, name="garbage").start()
 

@@ -1,7 +1,7 @@
-"""What every request to Prefect's server passes before Prefect sees it: the name it was sent to, and which page sent it.
+"""Check Host and Origin of every request to Prefect's server before Prefect sees it.
 
-A page of somebody else in the same browser reaches loopback, and a name of its own can be rebound to 127.0.0.1. Prefect serves
-any Host, and its WebSockets ask for no Origin. The password is asked for by Prefect itself, behind this.
+Another site's page in the same browser can reach loopback, and its name can be rebound to 127.0.0.1. Prefect serves any
+Host, and its WebSockets check no Origin. Prefect itself, behind this guard, checks the password.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ PATIENCE_S = 15.0
 FIRST_WORDS = 2  # after the handshake
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\[\]:@]*)(?P<port>(?::\d*)?)")
 HEADERS = {
-    # Prefect's pages need styles and workers made on the spot; nothing they show lies on another host.
+    # Prefect's pages need inline styles and blob workers; they load nothing from another host.
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; "
     "frame-ancestors 'none'; base-uri 'self'; form-action 'self'",
@@ -31,13 +31,13 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. hosts: names that the server answers to, `*` for any; patience_s: for the first words of a WebSocket."""
+    """ASGI middleware. hosts: host names of the server, `*` for any; patience_s: for a WebSocket's first message."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], patience_s: float = PATIENCE_S) -> None:
         self._app, self._hosts, self._patience_s = app, frozenset(host.lower() for host in hosts), patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse with a sentence, or pass on and forbid the answer to call other hosts."""
+        """Refuse with a sentence, or pass the request on with headers that forbid the page to call other hosts."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class Guard:
         sender, here = (
             origin.partition("://")[2],
             headers.get("Host", ""),
-        )  # an origin is nothing but scheme and place
+        )  # an origin is only scheme, host and port
         if sender.lower() == here.lower():
             return None
         if ANY not in self._hosts and self._ours(host_name(sender)) and _split(sender)[1] == _split(here)[1]:
@@ -91,13 +91,16 @@ def host_name(host: str) -> str:
 
 
 def _split(host: str) -> tuple[str, str]:
-    """Return name and port of a Host header, the port with its colon. What is neither is all name, and so nobody's."""
+    """Return name and port of a Host header, the port with its colon.
+
+    A malformed header is all name, and matches no host.
+    """
     found = HOST.fullmatch(host.lower())
     return (found["name"], found["port"]) if found else (host, "")
 
 
 def _hurried(receive: Receive, patience_s: float) -> Receive:
-    """Give a WebSocket up whose first words, which hold the password, do not come: Prefect would wait for them for ever."""
+    """Close a WebSocket whose first message, which has the password, does not come: Prefect would wait forever."""
     heard = 0
 
     async def receive_in_time() -> Message:
@@ -115,7 +118,7 @@ def _hurried(receive: Receive, patience_s: float) -> Receive:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: HTTPStatus, sentence: str) -> None:
     if scope["type"] == "websocket":
-        await receive()  # the handshake, which is answered before it is accepted
+        await receive()  # the handshake, which precedes the first message
         await send({"type": "websocket.close", "code": 1008, "reason": sentence[:120]})
         return
     body = json.dumps({"detail": sentence}).encode()

@@ -1,4 +1,4 @@
-"""The password of Prefect's server: made at its first start, kept in the home, found there by every process of ours."""
+"""The password of Prefect's server: created at its first start, stored in the home, and read there by our processes."""
 
 import secrets
 from collections.abc import MutableMapping
@@ -14,26 +14,26 @@ BYTES = 24
 
 
 def password_file(settings: Settings) -> Path:
-    """Return where `user:password` of this home's server lies."""
+    """Return the file with `user:password` of this home's server."""
     return settings.home / "server.auth"
 
 
 def set_password(settings: Settings, environment: MutableMapping[str, str]) -> str:
-    """Set the password for a server and its clients in an environment: the one given there, else the home's; return it."""
+    """Set the password for a server and its clients in an environment, the one given there or the home's; return it."""
     given = environment.get(SERVER) or environment.get(CLIENT) or _kept(password_file(settings))
     environment[SERVER] = environment[CLIENT] = given
     return given
 
 
 def find_password(settings: Settings, environment: MutableMapping[str, str]) -> None:
-    """Set the password of this home's server for a client, if none is set and there is one that this user may read."""
+    """Set the password of this home's server for a client, if none is set and this user may read the file."""
     with suppress(OSError):
         if not environment.get(CLIENT):
             environment[CLIENT] = password_file(settings).read_text().strip()
 
 
 def where_it_lies(settings: Settings, password: str) -> str:
-    """Say where a person finds a password, without saying it."""
+    """Return a sentence that says where the password is, without revealing it."""
     with suppress(OSError):
         if password_file(settings).read_text().strip() == password:
             return f"what {password_file(settings)} holds"
@@ -41,10 +41,10 @@ def where_it_lies(settings: Settings, password: str) -> str:
 
 
 def new_password() -> str:
-    """Return a `user:password` that nobody knows."""
+    """Return a new random `user:password`."""
     return f"{USER}:{secrets.token_urlsafe(BYTES)}"
 
 
 def _kept(path: Path) -> str:
-    """Return what the file says; it is made when it is first asked for."""
+    """Return the stored password; create the file on first use."""
     return made_once(path, f"{new_password()}\n".encode()).decode().strip()

@@ -1,7 +1,7 @@
-"""Whether the catalog that a command reads is the one that its server's workers write.
+"""Check that a command reads the catalog that its server's workers write.
 
-Server and catalog are named by two settings, and nothing keeps them together: with one of them forgotten a command would show
-another installation's images, mostly none. So the home keeps which server writes which catalog; no request is made.
+Server and catalog are two independent settings: with one of them forgotten, a command would show another installation's
+images, mostly none. So the home records which server belongs to which catalog; the check makes no request.
 """
 
 import os
@@ -35,9 +35,9 @@ class OtherCatalog(ImagewrightError):
 
 
 def require_same_catalog(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise OtherCatalog where the chosen server's workers write another catalog, or where nobody can tell.
+    """Raise OtherCatalog if the chosen server's workers write another catalog, or an unknown one.
 
-    A catalog that was named by its setting is taken for theirs, unless this home knows better.
+    A catalog named by its setting is taken for theirs, unless this home knows otherwise.
     """
     asked = environment.get("PREFECT_API_URL")
     server = asked or running_server(settings)
@@ -52,13 +52,13 @@ def require_same_catalog(settings: Settings, environment: Mapping[str, str]) -> 
 
 
 def remember_server(settings: Settings, api_url: str) -> None:
-    """Keep that the deployments of a server are this home's: its workers write the catalog that is set here."""
+    """Record that a server has this home's deployments: its workers write the catalog that is set here."""
     address = ServerAddress(api_url=api_url, pid=os.getpid(), catalog=identity(settings.catalog_address))
     write_address(applied_file(settings), address)
 
 
 def identity(address: str) -> str:
-    """Return a catalog's address by which two of them are compared: without password, a file's path resolved."""
+    """Return a catalog's address in a form for comparison: without password, a file's path resolved."""
     scheme, separator, path = address.partition(":///")
     if scheme.startswith("sqlite") and separator:
         return f"{scheme}:///{Path(path).resolve()}"

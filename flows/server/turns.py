@@ -1,8 +1,8 @@
-"""Writers of Prefect's SQLite database take turns inside the server, instead of waiting for each other inside SQLite.
+"""Make writers of Prefect's SQLite database take turns inside the server, instead of waiting for each other in SQLite.
 
-SQLite has one writer. A transaction that meets another waits inside the library, up to a minute (Prefect's busy_timeout), and was seen to keep
-the event loop from the very task that it waited for: then nobody writes for that minute, and all who waited fail. Here they wait where the loop
-goes on.
+SQLite has one writer. A transaction that meets another one waits inside the library, up to a minute (Prefect's
+busy_timeout), and was seen to block the event loop for the very task that it waited for: then nothing is written for
+that minute, and all waiting transactions fail. Taking turns, they wait while the loop goes on.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 PATIENCE_S = 30.0
-"""How long a transaction waits for its turn; one that gets none goes on as Prefect has it, since the holder may wait for it."""
+"""Longest wait for a turn; afterwards a transaction begins as in plain Prefect: the turn's holder may wait for it."""
 log = logging.getLogger("imagewright.server")
 
 
@@ -33,7 +33,7 @@ _turn: ContextVar[_Turn | None] = ContextVar("turn", default=None)
 
 
 class TakingTurns(AioSqliteConfiguration):
-    """Prefect's SQLite, of which one transaction at a time is begun in each event loop."""
+    """Prefect's SQLite configuration with one transaction at a time in each event loop."""
 
     def __init__(self, connection_url: str, patience_s: float = PATIENCE_S) -> None:
         super().__init__(connection_url=connection_url)
@@ -44,7 +44,7 @@ class TakingTurns(AioSqliteConfiguration):
     async def begin_transaction(
         self, session: AsyncSession, with_for_update: bool = False
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        """Begin a transaction when it is its turn; one that a transaction begins while it lasts belongs to its turn."""
+        """Begin a transaction at its turn; a nested transaction belongs to the turn of the outer one."""
         outer = _turn.get()
         if outer is not None and outer.lasts:
             async with super().begin_transaction(session, with_for_update) as transaction:
@@ -79,7 +79,7 @@ async def _acquired(lock: asyncio.Lock, within_s: float) -> bool:
 
 
 def take_turns() -> None:
-    """Make the Prefect server of this process take turns, where its database is SQLite."""
+    """Make this process's Prefect server take turns, if its database is SQLite."""
     url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(url).name == "sqlite":
         MODELS_DEPENDENCIES["database_config"] = TakingTurns(url)

@@ -1,4 +1,4 @@
-"""Adopt what an image storage holds."""
+"""Adopt the images on an image storage."""
 
 from catalog.records import Plan, ReconcileReport
 from catalog.rules.accounts.sharing import require_admin
@@ -12,7 +12,7 @@ from tasks.storages.adopt import adopt, held_on, plan_adopt, restore_index
 def adopt_storage(request: AdoptStorage) -> ReconcileReport | Plan:
     """Rebuild the catalog's rows of images and replicas from the storage's own description. Safe to repeat.
 
-    What the catalog knows already is left alone; edits made after an image was published are not on the storage.
+    Rows that the catalog already has stay unchanged; edits made after an image was published are not on the storage.
     Admin only. Raises StorageNotFound, StorageUnavailable.
     """
     require_admin(request.account, "adopt storages")

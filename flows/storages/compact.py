@@ -1,4 +1,4 @@
-"""Compact storage: images that were not written lately take less room, and read as before."""
+"""Compact storage: images that were not written lately take less room and read as before."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,8 @@ from tasks.storages.reclaim import choose_storages
 def compact_storage(request: CompactStorage) -> CompactionReport | Plan:
     """Put images written `older_than_days` ago or earlier into the smallest form, on ImageStores.
 
-    Safe beside adds, exports, syncs and reclaims. Raises StorageNotFound, ImageBusy where another run is at it.
+    Safe during adds, exports, syncs and reclaims. Raises StorageNotFound, ImageBusy if another run compacts the
+    storage.
     """
     require_admin(request.account, "compact storage")
     names = choose_storages((request.image_storage,) if request.image_storage else (), request.host)

@@ -1,4 +1,4 @@
-"""Reclaim space: free what no image, recycle bin, leftover or landing needs."""
+"""Reclaim space: free chips and landings that no image, recycle bin or leftover needs."""
 
 from catalog.records import Action, Plan, ReclaimReport
 from catalog.rules.accounts.sharing import require_admin
@@ -11,9 +11,9 @@ from tasks.storages.reclaim import choose_storages, joined, reclaim
 
 @flow_of(ReclaimSpace)
 def reclaim_space(request: ReclaimSpace) -> ReclaimReport | Plan:
-    """Free what nothing needs on image storages, and uploads that were given up; safe beside running adds.
+    """Free unneeded space on image storages, and abandoned uploads; safe during adds.
 
-    On ImageStores: chips and landings. On Ceph: landings, and deletions that broke off. Raises StorageNotFound.
+    On ImageStores: chips and landings. On Ceph: landings, and interrupted deletions. Raises StorageNotFound.
     """
     require_admin(request.account, "reclaim space")
     names = choose_storages(request.image_storages, request.host)

@@ -20,10 +20,10 @@ BATCH = 50
 
 @flow_of(ReconcileStorages)
 def reconcile_storages(request: ReconcileStorages) -> ReconcileReport | Plan:
-    """Compare catalog and storages and correct what differs; with `plan_only` say what would be corrected.
+    """Compare catalog and storages and correct the differences; with `plan_only` return the plan.
 
-    Nothing is concluded from a storage that does not answer, and what somebody works on is left alone. Each item is a
-    difference: done, kept (nobody can say what is right) or failed with the reason. Raises StorageNotFound.
+    A storage that does not answer proves nothing, and images in use by a run are left alone. Each item is a difference:
+    done, kept (undecidable) or failed with the reason. Raises StorageNotFound.
     """
     require_admin(request.account, "reconcile storages")
     drifts = take_stock(choose_storages(request.image_storages, request.host))

@@ -16,7 +16,7 @@ Storage = TypeVar("Storage", ImageStorage, PrimaryStorage)
 
 @flow_of(RegisterImageStorage)
 def register_image_storage(request: RegisterImageStorage) -> ImageStorage | Plan:
-    """Register an image storage after proving that it answers and accepts us. Registered again, what is not given stays.
+    """Register an image storage after proving that it answers and accepts us. Registered again, fields not given stay.
 
     Admin only. Raises InvalidRequest, StorageUnavailable, StorageRefused.
     """
@@ -26,7 +26,7 @@ def register_image_storage(request: RegisterImageStorage) -> ImageStorage | Plan
 
 @flow_of(RegisterPrimaryStorage)
 def register_primary_storage(request: RegisterPrimaryStorage) -> PrimaryStorage | Plan:
-    """Register where VMs and volumes live, after proving that it answers. Registered again, what is not given stays.
+    """Register a primary storage after proving that it answers. Registered again, fields not given stay.
 
     Admin only. Raises InvalidRequest, StorageUnavailable, StorageRefused.
     """

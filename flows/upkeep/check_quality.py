@@ -1,4 +1,4 @@
-"""Check quality: the catalog suite on the database itself; on demand, stored images judged again by the present rules."""
+"""Check quality: run the catalog suite on the database; on demand, judge stored images again by the present rules."""
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
@@ -16,9 +16,9 @@ BATCH = 50
 
 @flow_of(CheckQuality)
 def check_quality(request: CheckQuality) -> QualityReport | Plan:
-    """Check the whole catalog and keep the results as Data Docs; a failed check is told, and the run still completes.
+    """Check the whole catalog and save the results as Data Docs; a failed check emits an event, and the run completes.
 
-    rescan: an image that the present rules refuse is disabled, with the reason.
+    rescan: images that the present rules refuse are disabled, with the reason.
     """
     require_admin(request.account, "check quality")
     if request.plan_only:

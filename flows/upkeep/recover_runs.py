@@ -1,4 +1,4 @@
-"""Start runs again whose process died, and tell what can't go on by itself."""
+"""Restart runs whose process died, and report those that can't continue by themselves."""
 
 import time
 from datetime import timedelta
@@ -25,9 +25,9 @@ BEAT_S = 35.0
 
 @flow_of(RecoverRuns)
 def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
-    """Start again what died, at most three times a run; end what can't go on, and say how its image is resumed.
+    """Restart dead runs, at most three times each; end those that can't continue, and say how to resume their images.
 
-    A run that only fell silent is asked about twice, a heartbeat apart: the server itself may have been away.
+    A run that only fell silent is checked twice, a heartbeat apart: the server itself may have been away.
     """
     require_admin(request.account, "recover runs")
     unwell = find_unwell(WATCHED, request.stale_after_s)
@@ -48,6 +48,6 @@ def recover_runs(request: RecoverRuns) -> RecoverReport | Plan:
 
 
 def _only_silent(unwell: Unwell, stale_after_s: float) -> bool:
-    """Tell whether a run counts as dead for no other reason than its silence."""
+    """Tell whether a run counts as dead only because of its silence."""
     silence = timedelta(seconds=stale_after_s)
     return any(run.state != "CRASHED" and is_dead(run, unwell.at, silence) for run in unwell.runs)

@@ -1,4 +1,4 @@
-"""Try deferred work again."""
+"""Retry deferred work."""
 
 from catalog.records import CleanupReport, Plan
 from flows.operation import flow_of
@@ -9,7 +9,7 @@ from tasks.upkeep.retry_deferred import due_work, plan_retry, retry
 
 @flow_of(RetryDeferred)
 def retry_deferred(request: RetryDeferred) -> CleanupReport | Plan:
-    """Try again what could not be done before; what still can't be done waits on, longer each time, with its reason."""
+    """Retry deferred work; an item that fails again waits longer each time, with its reason."""
     works = due_work(request.storage, request.force, request.host)
     if request.plan_only:
         return plan_retry(works)

@@ -9,7 +9,7 @@ from tasks.volumes.cache import drop, drops, plan_drops
 
 @flow_of(CleanImageCache)
 def clean_image_cache(request: CleanImageCache) -> CleanupReport | Plan:
-    """Drop cached images that no volume uses and whose image is gone, or past a budget, least recently used first.
+    """Drop cached images without volumes if the image is gone, or, past a budget, the least recently used first.
 
     Raises PrimaryStorageNotFound, StorageUnavailable.
     """

@@ -20,7 +20,7 @@ def create_volume(request: CreateVolume) -> Volume | Plan:
     asked = (request.image_id, request.primary_storage, request.name, request.size_bytes, request.account)
     if request.plan_only:
         return volume.plan_volume(*asked)
-    # the run's own id: a run that is tried again makes no second volume
+    # the run's own id, so that a retried run makes no second volume
     identity = flow_run.get_id() or str(uuid4())
     return Waiting(request.patience_s).through(lambda: volume.create_volume(identity, *asked))
 

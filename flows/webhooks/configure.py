@@ -8,7 +8,7 @@ from tasks.webhooks import configure as tasks
 
 @flow_of(SetWebhook)
 def set_webhook(request: SetWebhook) -> Webhook | Plan:
-    """Tell an address of events, or change what it is told. Idempotent. Raises InvalidRequest."""
+    """Create a webhook or change it. Idempotent. Raises InvalidRequest."""
     asked = (request.name, request.url, request.secret, request.events)
     if request.plan_only:
         return tasks.plan_webhook(*asked, request.account)
@@ -17,6 +17,6 @@ def set_webhook(request: SetWebhook) -> Webhook | Plan:
 
 @flow_of(DeleteWebhook)
 def delete_webhook(request: DeleteWebhook) -> Webhook | Plan:
-    """Tell an address of nothing any more. Raises WebhookNotFound."""
+    """Delete a webhook. Raises WebhookNotFound."""
     asked = (request.name, request.account)
     return tasks.plan_deletion(*asked) if request.plan_only else tasks.delete_webhook(*asked)

@@ -1,4 +1,4 @@
-"""Tell webhooks of what has happened."""
+"""Deliver events to webhooks."""
 
 from catalog.records import Action, CleanupReport, ItemOutcome, Plan
 from catalog.rules.accounts.sharing import require_admin
@@ -9,7 +9,7 @@ from tasks.webhooks.deliver import choose_webhooks, deliver, waiting_for
 
 @flow_of(DeliverWebhooks)
 def deliver_webhooks(request: DeliverWebhooks) -> CleanupReport | Plan:
-    """Tell each webhook of the events that it is to be told; one that does not answer holds up no other. Raises WebhookNotFound."""
+    """Deliver due events to each webhook; one that does not answer delays no other. Raises WebhookNotFound."""
     require_admin(request.account, "deliver webhooks")
     names = choose_webhooks(request.names)
     if request.plan_only:

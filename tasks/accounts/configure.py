@@ -15,9 +15,11 @@ OPERATION = "configure accounts"
 
 @task(task_run_name="configure account {name}", **retrying())
 def set_account(name: str, account: str, asked: Mapping[str, object], defaults: Sequence[str]) -> Account:
-    """Return the account as configured. Idempotent. What it has beyond a lower quota stays; only new adds are refused.
+    """Save an account's settings and return the account. Idempotent.
 
-    account: who asks. Raises InvalidRequest.
+    Images beyond a lowered quota stay; only new adds are refused.
+
+    account: the caller's. Raises InvalidRequest.
     """
     require_admin(account, OPERATION)
     with open_resources() as (_, catalog), changing(catalog, account) as change:

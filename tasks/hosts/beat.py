@@ -1,4 +1,4 @@
-"""A host's sign of life: written into the catalog by whatever runs there for long, a worker or a console."""
+"""Heartbeats of hosts: each worker and console regularly writes its host's into the catalog."""
 
 import logging
 import platform
@@ -24,7 +24,10 @@ log = logging.getLogger("imagewright.hosts")
 
 
 def beat(settings: Settings) -> Host:
-    """Say that this host lives, what it reaches and how much scratch it has; return what is kept. Raises CatalogUnavailable."""
+    """Record this host's heartbeat, with the storages it reaches and its free scratch space; return the host's record.
+
+    Raises CatalogUnavailable.
+    """
     with open_catalog(settings.catalog_address) as catalog:
         told = this_host(catalog, settings)
         with catalog.changing(actor="system") as change:
@@ -32,14 +35,14 @@ def beat(settings: Settings) -> Host:
 
 
 def is_draining(settings: Settings) -> bool:
-    """Tell whether this host takes no new runs: what its worker asks before it asks for them."""
+    """Tell whether this host is draining; its worker asks before it fetches new runs."""
     with open_catalog(settings.catalog_address) as catalog:
         return any(host.state == "Draining" for host in catalog.hosts() if host.name == settings.host_name)
 
 
 @contextmanager
 def beating(settings: Settings, interval_s: float = BEAT_S) -> Iterator[None]:
-    """Give a sign of life every `interval_s` while the block runs, from a thread. A catalog that is away is waited for."""
+    """Record a heartbeat every `interval_s` from a thread while the block runs. Failures are logged and retried."""
     stop = threading.Event()
     thread = threading.Thread(target=_keep_beating, args=(settings, interval_s, stop), daemon=True, name="host-beat")
     thread.start()
@@ -61,8 +64,8 @@ def _keep_beating(settings: Settings, interval_s: float, stop: threading.Event) 
 
 
 def this_host(catalog: "Reading", settings: Settings) -> Host:
-    """Return this host as it is now."""
-    here, moment = settings.host_name, utc_now()  # the database says when it was
+    """Return this host's record with its present state."""
+    here, moment = settings.host_name, utc_now()  # the database replaces it with its own time
     return Host(
         name=here,
         address=settings.host_address,

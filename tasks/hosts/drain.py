@@ -1,4 +1,4 @@
-"""Draining a host: it finishes what it does and takes no new runs until it is resumed."""
+"""Drain and resume a host. A draining host finishes its runs and takes no new ones until it is resumed."""
 
 from catalog.records import Action, Host, HostState, ImageStorage, Plan, PrimaryStorage
 from catalog.rules.accounts.sharing import require_admin
@@ -10,7 +10,7 @@ from tasks.runtime.task import task
 
 @task(task_run_name="set host {name} {state}", **retrying())
 def set_host_state(name: str, state: HostState, account: str) -> Host:
-    """Return the host as it is then. Idempotent. Raises HostNotFound, AccessDenied."""
+    """Set the host's state and return the host. Idempotent. Raises HostNotFound, AccessDenied."""
     require_admin(account, _operation(state))
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         return change.set_host_state(name, state)
@@ -18,7 +18,7 @@ def set_host_state(name: str, state: HostState, account: str) -> Host:
 
 @task(task_run_name="plan to set host {name} {state}", **retrying())
 def plan_host_state(name: str, state: HostState, account: str) -> Plan:
-    """Return whether the state would change, and which storages wait for the host meanwhile. Changes nothing."""
+    """Return whether the state would change, and which storages would be out of reach meanwhile. Changes nothing."""
     require_admin(account, _operation(state))
     with open_resources() as (_, catalog):
         known = catalog.host(name)

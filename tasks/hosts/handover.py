@@ -1,8 +1,8 @@
-"""A run on the wrong host is done on the right one: the same request in that host's queue, its result brought back.
+"""Hand a run over to the host that reaches its bytes: queue the same request there, and bring the result back.
 
-No place of a worker is held meanwhile: a deployment's run is put off, and woken by the run that does the work. So two
-hosts that hand runs to each other never wait for places that the other's waiting runs hold. A call, which nobody would take up
-again, waits where it is.
+A waiting run occupies no worker slot: a deployment's run is rescheduled, and woken by the run that does the work. So
+two hosts that hand runs to each other never block each other's slots. A direct call, which no worker could resume,
+waits in its process.
 """
 
 import time
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.5
 AGAIN_S = 30.0
-"""A run that was put off is woken; should that fail, it looks by itself after so long."""
+"""A rescheduled run is woken by the other one; should that fail, it looks by itself after so long."""
 BACK_S = 10.0
 
 
 def this_run() -> "FlowRun | None":
-    """Return the flow run we are in."""
+    """Return the current flow run."""
     context = FlowRunContext.get()
     return context.flow_run if context else None
 
 
 def was_handed_over() -> bool:
-    """Tell whether another run waits for ours, or asked for its part."""
+    """Tell whether another host's run created this one, to wait for its result or to have this host do its part."""
     run = this_run()
     return run is not None and handed_runs.HANDED in run.tags
 
 
 def handed_over(deployment: str, request: "BaseModel", route: Route) -> Result:
-    """Return what the host of the route made of the request. deployment: name of the flow and its deployment.
+    """Have the route's host do the request and return its result. deployment: name of the flow and its deployment.
 
-    Raises what it raised; HostAway where it takes no runs and nobody waits for it; StorageElsewhere where there is no
-    server through which it could be asked.
+    Raises the error of that host's run; HostAway if the host takes no runs and patience is over; StorageElsewhere if
+    there is no Prefect server to ask it through.
     """
     waiting = Waiting(getattr(request, "patience_s", None))
     return unpacked(waiting.through(lambda: _asked(deployment, request, route)))
 
 
 def part_handed(deployment: str, request: "BaseModel", host: str) -> str:
-    """Ask another host for its part of an upkeep, and wait for nothing; say what was done about it."""
+    """Start another host's part of an upkeep without waiting for it; return a sentence that says what was done."""
     with open_resources() as (_, catalog):
         if away := catalog.why_away(host):
             return f"its part waits: {away}"
@@ -73,7 +73,7 @@ def part_handed(deployment: str, request: "BaseModel", host: str) -> str:
 
 
 def put_back(reason: str) -> None:
-    """Let another worker take this run up: this one's host may not do it."""
+    """Put this run back in the queue for another worker: this host may not do it."""
     run = this_run()
     if run is None or run.deployment_id is None:
         return
@@ -99,14 +99,14 @@ def _asked(deployment: str, request: "BaseModel", route: Route) -> RunOutcome:
 
 
 def _named(request: "BaseModel", run: "FlowRun | None") -> "BaseModel":
-    """Name the image of an add after the run that was asked: whoever looks for it knows no other."""
+    """Use the original run's id as the image's id of an add: callers look for the image by that id."""
     if run is None or getattr(request, "image_id", "") is not None:
         return request
     return request.model_copy(update={"image_id": str(run.id)})
 
 
 def _brought(client: "SyncPrefectClient", other: "FlowRun", route: Route, run: "FlowRun | None") -> RunOutcome:
-    """Return what the other run left as soon as it did."""
+    """Wait for the other run's outcome and return it."""
     while True:
         with open_resources() as (_, catalog):
             outcome, away = catalog.run_outcome(str(other.id)), catalog.why_away(str(route.host))
@@ -123,7 +123,7 @@ def _wait(client: "SyncPrefectClient", other: "FlowRun", route: Route, run: "Flo
         doing = f"handed to host {route.host!r} as run {other.id}"
         sentence = f"{runs.WAITING}host {route.host!r}: {away}; run {other.id} is for it" if away else doing
         state = runs.put_off(client, run.id, AGAIN_S, sentence)
-        if state is not None:  # else somebody cancelled it meanwhile, and ends us
+        if state is not None:  # otherwise it was cancelled meanwhile, which ends this process
             raise Pause(state=state)
     elif away:
         raise HostAway(str(route.host), f"{away}; run {other.id} goes on when it is back", route.places)

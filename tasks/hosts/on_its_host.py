@@ -1,4 +1,4 @@
-"""Every flow passes here where several hosts share a catalog: it is done on the host that reaches what it needs."""
+"""Route each flow to the host that reaches the bytes it needs, where several hosts share a catalog."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -25,13 +25,13 @@ ALSO_WHEN_DRAINING = ("drain-host", "resume-host")
 def on_its_host(
     deployment: str, bytes_at: str, request: BaseModel, settings: Settings, work: Callable[[], T]
 ) -> T | Result:
-    """Return what the work returns, done here or on the host that reaches what it needs.
+    """Do the work here or on the host that reaches the bytes it needs, and return its result.
 
-    deployment: name of the flow and its deployment; bytes_at: what its row says. A run that finds only in the middle that it
-    opened another host's directory is handed over as well, once. Raises HostAway, StorageElsewhere and what the work raises.
+    deployment: name of the flow and its deployment; bytes_at: from the operation's row. A run that turns out halfway to
+    need another host's directory is handed over too, once. Raises HostAway, StorageElsewhere and the work's own errors.
     """
     here, waiting = settings.host_name, Waiting(getattr(request, "patience_s", None))
-    # a catalog that is away is waited for here as it is by the work itself
+    # an unavailable catalog is waited for here just as the work itself would wait
     draining, route = waiting.through(lambda: (is_draining(settings), route_of(bytes_at, request, settings)))
     if draining and deployment not in ALSO_WHEN_DRAINING:
         put_back(f"another host: {here!r} is being drained")
@@ -42,7 +42,7 @@ def on_its_host(
     if route.host is not None:
         try:
             return handed_over(deployment, request, route)
-        except StorageElsewhere:  # there is no server to ask it through
+        except StorageElsewhere:  # no Prefect server to ask the host through
             if bytes_at not in AS_FAR_AS_CAN_BE:
                 raise
     parts = _parts(deployment, request, route)
@@ -54,7 +54,7 @@ def on_its_host(
 
 
 def _for_another(work: Callable[[], T]) -> T:
-    """Do the work and leave what came of it for the run that waits; one that is put off leaves nothing yet."""
+    """Do the work and store its outcome for the waiting run; a run that is rescheduled stores nothing yet."""
     try:
         result = work()
     except ImagewrightError as error:
@@ -79,14 +79,14 @@ def _save(run_id: str, said: Mapping[str, str]) -> None:
 
 
 def _parts(deployment: str, request: BaseModel, route: Route) -> dict[str, str]:
-    """Ask the other hosts for their parts; return what was done about each."""
+    """Start the other hosts' parts; return a sentence about each, by host."""
     if getattr(request, "plan_only", False):
         return {host: f"it does its own part; its plan is asked for with host {host}" for host in route.parts}
     return {host: part_handed(deployment, request, host) for host in route.parts}
 
 
 def _with_parts(result: T, parts: Mapping[str, str]) -> T:
-    """Return a report that also names the hosts which do parts of their own."""
+    """Return the report extended by the hosts that do their own parts."""
     if isinstance(result, CleanupReport):
         items = (ItemOutcome(subject=f"host:{host}", outcome="pending", reason=why) for host, why in parts.items())
         return result.model_copy(update={"items": (*result.items, *items)})

@@ -1,4 +1,4 @@
-"""What a run returned or raised, as JSON in the catalog: the run that waits for it may be on any host."""
+"""Results and errors of runs as JSON in the catalog, where a waiting run on any host can read them."""
 
 import json
 
@@ -12,7 +12,7 @@ Result = Record | tuple[Record, ...]
 
 
 def result_text(result: object) -> str:
-    """Return what a flow returned, with the names of its records."""
+    """Return a flow's result as JSON, with the class names of its records."""
     if isinstance(result, Record):
         return json.dumps({"record": type(result).__name__, "value": result.model_dump(mode="json")})
     if isinstance(result, tuple):
@@ -21,13 +21,13 @@ def result_text(result: object) -> str:
 
 
 def error_text(error: ImagewrightError) -> str:
-    """Return an error with its sentence and its values."""
+    """Return an error as JSON: class, sentence and values."""
     told = {"type": type(error).__name__, "sentence": str(error), "values": vars(error)}
     return pydantic_core.to_json(told, fallback=str, inf_nan_mode="null").decode()
 
 
 def unpacked(outcome: RunOutcome) -> Result:
-    """Return what the run returned. Raises what it raised, of the same class and with the same sentence."""
+    """Return a run's result. Raises the run's error, with the same class and sentence."""
     if outcome.error is not None:
         raise _error(outcome)
     return _result(json.loads(outcome.result or "[]"))

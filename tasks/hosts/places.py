@@ -1,6 +1,6 @@
-"""Where the bytes lie that a request is about, and so which host does it.
+"""Which bytes a request needs, and so which host can do it.
 
-| an operation's row says | what a host has to reach |
+| `bytes_at` of the operation's row | the host has to reach |
 |---|---|
 | named storages | each storage that the request names, and the file that was sent |
 | own storage | the storage that is registered or set |
@@ -31,13 +31,13 @@ NAMING = ("image_storages", "image_storage", "source", "target")
 
 
 def needs_of(bytes_at: str, catalog: "Reading", request: BaseModel, here: str) -> tuple[Need, ...]:
-    """Return what the host has to reach that does this; nothing where any host can, or the request names what is not there.
+    """Return what a host must reach to do this request; nothing if any host can, or if a name in it is unknown.
 
-    here: the host that was asked, whose a directory will be that is registered for the first time.
+    here: the host that was asked; it becomes the owner of a directory registered for the first time.
     """
     try:
         return tuple(PLACES[bytes_at](catalog, request)) if bytes_at in PLACES else ()
-    except NotFound:  # the operation itself says so best, wherever it runs
+    except NotFound:  # the operation itself raises the best error, on any host
         new = bytes_at == "own storage" and str(getattr(request, "url", "")).startswith("file:")
         return ({("storage", str(getattr(request, "name", ""))): here},) if new else ()
 
@@ -52,13 +52,13 @@ def _named(catalog: "Reading", request: BaseModel) -> Iterator[Need]:
 
 
 def names_in(request: BaseModel) -> Sequence[str]:
-    """Return the names of image storages that a request gives, or those that it holds."""
+    """Return the names of image storages in a request and in the requests nested in it."""
     found = (getattr(asked, field, None) for asked in (request, *_several(request)) for field in NAMING)
     return [name for value in found if value for name in ((value,) if isinstance(value, str) else value)]
 
 
 def _several(request: BaseModel) -> Sequence[BaseModel]:
-    """Return the requests that one for many holds: one host does them all."""
+    """Return the requests nested in a request for many images: one host does them all."""
     return tuple(getattr(request, "requests", ()))
 
 
@@ -126,5 +126,5 @@ PLACES: Mapping[str, Callable[["Reading", BaseModel], Iterator[Need]]] = {
     "volume": _volume,
 }
 AS_FAR_AS_CAN_BE = ("exports", "all of the image")
-"""Deletions: what this host can't delete, or nobody now, is deferred work, and so never waited for."""
+"""Deletions: whatever can't be deleted here or now becomes deferred work, so the run never waits for it."""
 EACH_HOST = "each host"

@@ -1,4 +1,4 @@
-"""Which host does what was asked, decided where a run is made and once more where it begins."""
+"""Decide which host does a request: when its run is created, and again when the run begins."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes. host: None for right here; away: why that host takes no runs now, "" where it does.
+    """Where a request goes. host: None for this one; away: why that host takes no runs now, "" if it does.
 
-    places: what only that host reaches, in words; kind and name of the first of them. parts: the other hosts that do
-    a part of their own.
+    places: the storages that only that host reaches, in words; kind, name: of the first of them. parts: the other hosts
+    that do a part of their own.
     """
 
     host: str | None = None
@@ -37,9 +37,9 @@ HERE = Route()
 
 
 def route_of(bytes_at: str, request: BaseModel, settings: Settings) -> Route:
-    """Return where a request goes from this host. Raises InvalidRequest where no one host reaches all that it needs.
+    """Return where a request goes from this host. Raises InvalidRequest if no single host reaches all that it needs.
 
-    A catalog in SQLite is its only host's: nothing is looked up.
+    A SQLite catalog has one host only: nothing is looked up.
     """
     if not settings.catalog_is_shared or bytes_at in ("", "none"):
         return HERE
@@ -51,22 +51,23 @@ def route_of(bytes_at: str, request: BaseModel, settings: Settings) -> Route:
 
 
 def queue_for(bytes_at: str, queue: Queue, request: BaseModel, settings: Settings) -> str | None:
-    """Return the work queue in which a run of this is made, None for the one that every worker serves.
+    """Return the work queue for a run of this request, None for the queue that every worker serves.
 
-    A host that is away gets none: its queue would wait without a word, any other host says for whom it waits.
+    A run never goes to the queue of a host that is away: it would wait there without a reason shown, while any other
+    host says whom it waits for.
     """
     if not settings.catalog_is_shared or bytes_at in ("", "none"):
         return None
     with open_catalog(settings.catalog_address) as catalog:
         try:
             found = _bound(catalog, bytes_at, request, settings.host_name)
-        except InvalidRequest:  # the run says so
+        except InvalidRequest:  # the run itself reports the error
             return None
     return queue_name(queue, found.host) if found.host and not found.away else None
 
 
 def _bound(catalog: "Reading", bytes_at: str, request: BaseModel, here: str) -> Route:
-    """Return the host that alone can do a request, this one or another; none where any can."""
+    """Return the only host that can do a request, this one or another; None if any host can."""
     needs = needs_of(bytes_at, catalog, request, here)
     try:
         host = host_for(needs, here)

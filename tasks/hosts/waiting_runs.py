@@ -1,4 +1,4 @@
-"""Runs in the queue of a host that takes none now: they say for whom they wait, where they would just be late."""
+"""Mark runs in the queue of an absent host with the reason they wait; Prefect alone would only show them as late."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 MOST = 200
-"""Runs of one host that are told at once: as many as Prefect gives at the most."""
+"""Runs of one host updated in one pass: Prefect's largest page."""
 
 
 @task(task_run_name="say for which hosts runs wait", **retrying())
 def tell_whom_runs_wait_for() -> int:
-    """Write into the runs that wait for hosts which are away why they do; return how many were told anew."""
+    """Write the reason into each run that waits for an absent host; return how many runs were updated."""
     with open_resources() as (settings, catalog):
         moment = catalog.now()
         silent = [host for host in catalog.hosts() if host.state != "Connected"] if settings.catalog_is_shared else []

@@ -1,4 +1,4 @@
-"""Changing an image's record on behalf of an account: rights, transition, one transaction, one event."""
+"""Change an image's record on behalf of an account: check rights and transition, then one transaction and one event."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -18,26 +18,32 @@ if TYPE_CHECKING:
 
 
 Decide = Callable[[Image], Image]
-"""Returns the image as it shall be; the same one where nothing changes. Pure: may be asked again."""
+"""Returns the changed image, or the same one if nothing changes. Pure: it may be called again."""
 
 
 def owned(catalog: "Reading", image_id: str, account: str, operation: str) -> Image:
-    """Return an image that the account may change. Raises ImageNotFound where it may not even see it, AccessDenied."""
+    """Return an image that the account may change.
+
+    Raises AccessDenied, or ImageNotFound if the account may not even see it.
+    """
     image = catalog.image(image_id, account=account)
     require_owner(image, catalog.viewer(account), operation)
     return image
 
 
 def allowed(catalog: "Reading", image_id: str, account: str, operation: str) -> tuple[Image, After]:
-    """Return an image of which the account may ask an operation, and its status after it. Raises as `owned`, IllegalTransition."""
+    """Return an image on which the account may run an operation, and its status afterwards.
+
+    Raises IllegalTransition, and as `owned`.
+    """
     image = owned(catalog, image_id, account, operation)
     return image, status_after(image, operation)
 
 
 def ended(catalog: "Reading", image_id: str, account: str) -> Image:
-    """Return an image as it was when its record ended: what deletes it is done when it is started again.
+    """Return an image's last record before it was deleted: a deletion that is started again is done then.
 
-    Raises ImageNotFound where the log knows no such end, or the image was not the account's.
+    Raises ImageNotFound if the log has no such deletion, or the image did not belong to the account.
     """
     last = None
     for event in catalog.events(subject=f"image:{image_id}"):
@@ -53,7 +59,7 @@ def ended(catalog: "Reading", image_id: str, account: str) -> Image:
 def change_image(
     catalog: "Catalog", image_id: str, account: str, operation: str, event: str, decide: Decide
 ) -> tuple[Image, bool]:
-    """Return the image after an operation of the transition table, and whether it changed.
+    """Apply an operation of the transition table; return the image, and whether it changed.
 
     Raises ImageNotFound, AccessDenied, IllegalTransition and what `decide` raises.
     """
@@ -64,7 +70,7 @@ def change_image(
 
 
 def plan_each(image_ids: Sequence[str], operation: str, plan_one: Callable[[str], Sequence[Action]]) -> Plan:
-    """Return the plan of an operation over several images; what would be refused is in it with its reason."""
+    """Return the plan of an operation over several images; a refusal is an action with its reason."""
     ids = tuple(dict.fromkeys(image_ids))
     outcomes: Outcomes[Sequence[Action]] = for_each(ids, plan_one)
     if not outcomes.done:
@@ -79,7 +85,7 @@ def plan_each(image_ids: Sequence[str], operation: str, plan_one: Callable[[str]
 
 
 def plan_change(image: Image, after: Image, verb: str) -> tuple[Action, ...]:
-    """Return what a change of a record alone would change: one action, or none."""
+    """Return the plan of a change to the record alone: one action, or none."""
     before, now_ = image.model_dump(mode="json"), after.model_dump(mode="json")
     changed = [f"{name} {before[name]!r} → {now_[name]!r}" for name in now_ if before[name] != now_[name]]
     return (Action(verb=verb, subject=f"image:{image.id}", reason=", ".join(changed)),) if changed else ()

@@ -1,4 +1,4 @@
-"""To the recycle bin and back."""
+"""Move images to the recycle bin, and recover them from it."""
 
 import time
 from collections.abc import Sequence
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 @task(task_run_name="delete images", **retrying())
 @freeing_room()
 def delete(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
-    """Put each image into the recycle bin; one that is still arriving is cancelled and vanishes with its bytes.
+    """Move each image to the recycle bin; cancel one that is still arriving, and delete its bytes.
 
-    What is in the bin already, or gone, comes back as it is: a delete that died can be started again.
+    An image already in the bin, or gone, is returned as it is: a delete that died can be started again.
     """
     with open_resources() as (_, catalog):
         begun = for_each(image_ids, lambda image_id: _begin(catalog, image_id, account))
         images = {image.id: image for image in begun.done}
-        deadline = time.monotonic() + withdraw.WAIT_S  # one for all: their runs end beside each other
+        deadline = time.monotonic() + withdraw.WAIT_S  # one deadline for all: their runs end in parallel
         done = for_each(tuple(images), lambda i: _end(catalog, images[i], account, deadline))
     return Outcomes(done.done, begun.failed | done.failed)
 
 
 def _begin(catalog: "Catalog", image_id: str, account: str) -> Image:
-    """Return the image as it is in the bin, or, where it is still arriving, as it was when it was asked to go."""
-    while True:  # an add may end, or take up an image that had failed, between the two
+    """Return the image as binned, or, if it is still arriving, as it was when its withdrawal was requested."""
+    while True:  # between the two an add may end, or may resume an image that had failed
         try:
             image = ask_withdrawal(catalog, image_id, account) or _binned(catalog, image_id, account)
         except ImageNotFound:
@@ -58,7 +58,7 @@ def _end(catalog: "Catalog", image: Image, account: str, deadline: float) -> Ima
 
 
 def _binned(catalog: "Catalog", image_id: str, account: str) -> Image | None:
-    """Put an image into the bin, an ISO detached first, in one transaction; None where it is arriving again."""
+    """Move an image to the bin, detaching an ISO first, in one transaction; return None if it is arriving again."""
     with changing(catalog, account) as change:
         image, status = allowed(change, image_id, account, "delete")
         if status is GONE:
@@ -75,7 +75,7 @@ def _binned(catalog: "Catalog", image_id: str, account: str) -> Image | None:
 
 
 def attached(catalog: "Reading", image: Image) -> tuple[Volume, ...]:
-    """Return the volumes that are the ISO itself: nothing is written to them, so nothing is lost with them."""
+    """Return the volumes that are the ISO file itself: they are read-only, so deleting them loses nothing."""
     if image.media != "ISO":
         return ()
     return tuple(v for v in catalog.volumes(image_id=image.id) if v.location == v.backing)
@@ -83,7 +83,7 @@ def attached(catalog: "Reading", image: Image) -> tuple[Volume, ...]:
 
 @task(task_run_name="recover images", **retrying())
 def recover(image_ids: Sequence[str], account: str) -> Outcomes[Image]:
-    """Take each image out of the recycle bin, byte for byte what it was."""
+    """Recover each image from the recycle bin, byte for byte as it was."""
     with open_resources() as (_, catalog):
         return for_each(image_ids, lambda image_id: _recover(catalog, image_id, account))
 

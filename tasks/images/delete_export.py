@@ -30,9 +30,10 @@ OPERATION = "delete exported image"
 def delete_export(
     image_id: str, account: str, image_storage: str | None, image_format: ImageFormat | None = None
 ) -> Image:
-    """Delete the image's exports, of one storage and format or all; none there is fine. Returns the image.
+    """Delete the image's exports, all or those of one storage and format; return the image. A no-op if there are none.
 
-    A file that can't be deleted now is forgotten here and deleted later. Raises ImageNotFound, AccessDenied, StorageNotFound.
+    A file that can't be deleted now is removed from the catalog and deleted later. Raises ImageNotFound, AccessDenied,
+    StorageNotFound.
     """
     with open_resources() as (settings, catalog):
         image = _checked(catalog, image_id, account, image_storage)
@@ -72,7 +73,7 @@ def _delete(catalog: "Catalog", settings: "Settings", export: ExportedImage, acc
 
 
 def deletion_of_export(export: ExportedImage) -> Deletion:
-    """Return the file of an export as bits to delete."""
+    """Return the deletion of an export's file."""
     storage = export.image_storage if load_settings().catalog_is_shared or is_kept(export.path) else ""
     return Deletion(operation="delete export", subject=f"export:{export.id}", image_id=export.image_id,
                 storage=storage, location=location_of(export), bytes=export.size_bytes)  # fmt: skip
@@ -82,7 +83,7 @@ def deletion_of_export(export: ExportedImage) -> Deletion:
 def plan_delete_export(
     image_id: str, account: str, image_storage: str | None, image_format: ImageFormat | None = None
 ) -> Plan:
-    """Return which files would go. Changes nothing."""
+    """Return which files would be deleted. Changes nothing."""
     with open_resources() as (_, catalog):
         _checked(catalog, image_id, account, image_storage)
         exports = _meant(catalog, image_id, image_storage, image_format)

@@ -1,4 +1,4 @@
-"""Bits that the catalog has let go of: deleted now, or, where that can't be done now, remembered and deleted later."""
+"""Delete bytes that the catalog no longer refers to, now or, if that fails, later as deferred work."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,17 +24,17 @@ ALIVE = (ReplicaStatus.LANDING, ReplicaStatus.READY, ReplicaStatus.DAMAGED)
 
 
 class Deletion(Record):
-    """Something to delete: `operation` says how, as the deferred work is called."""
+    """Bytes to delete. operation: the kind of deferred work, a key of `HANDLERS`."""
 
     operation: str
     subject: str
     image_id: str
     storage: str = ""
     location: str = ""
-    bytes: int = 0  # given back at once by deleting them; an ImageStore gives its chips back by reclaim
+    bytes: int = 0  # freed at once by the deletion; an ImageStore frees its chips only at the next reclaim
 
     def defer(self, change: "Change", reason: str) -> None:
-        """Remember them as deferred work."""
+        """Record the deletion as deferred work."""
         change.defer(
             self.operation, self.subject, reason,
             storage=self.storage, location=self.location, size_bytes=self.bytes,
@@ -42,14 +42,17 @@ class Deletion(Record):
 
 
 def deletion_of(work: Deferred) -> Deletion:
-    """Return what deferred work is about. An export's image is the folder that its file lies in."""
+    """Return the deletion that deferred work stands for. An export's image id is the name of its file's folder."""
     image_id = work.image_id or (Path(work.location).parent.name if work.operation == "delete export" else "")
     return Deletion(operation=work.operation, subject=work.subject, image_id=image_id,
                 storage=work.storage, location=work.location, bytes=work.bytes)  # fmt: skip
 
 
 def carry_out(catalog: "Catalog", settings: Settings, bits: Deletion) -> None:
-    """Delete them; a no-op where they are gone. Raises StorageUnavailable, StorageRefused, ReplicaInUse, StorageNotFound."""
+    """Delete the bytes; a no-op if they are gone.
+
+    Raises StorageUnavailable, StorageRefused, ReplicaInUse, StorageNotFound.
+    """
     HANDLERS[bits.operation](catalog, settings, bits)
 
 
@@ -58,7 +61,7 @@ def _delete_replica(catalog: "Catalog", settings: Settings, bits: Deletion) -> N
 
     for replica in catalog.replicas(bits.image_id, image_storage=bits.storage):
         if replica.status in ALIVE:
-            return  # the image was brought here again meanwhile: these bits are in use
+            return  # the image was brought here again meanwhile: its bytes are in use
     record = catalog.image_storage(bits.storage)
     require_present(record, settings.host_name)
     open_image_storage(record, settings).delete(bits.image_id)
@@ -67,7 +70,7 @@ def _delete_replica(catalog: "Catalog", settings: Settings, bits: Deletion) -> N
 def _delete_landing(catalog: "Catalog", settings: Settings, bits: Deletion) -> None:
     image = known_image(catalog, bits.image_id)
     if image is not None and image.status is not ImageStatus.DELETED:
-        return  # it was added again meanwhile: what is landing is wanted
+        return  # the image was added again meanwhile: its landing is in use
     discard_landings(open_to_delete(catalog, settings, bits.storage), bits.image_id)
 
 
@@ -90,7 +93,7 @@ def _delete_export(catalog: "Catalog", settings: Settings, bits: Deletion) -> No
 
 
 def _require_place(catalog: "Catalog", settings: Settings, bits: Deletion, file: Path) -> None:
-    """Refuse to count a file as deleted that is not there because this host never saw it. Raises StorageUnavailable."""
+    """Raise StorageUnavailable if the file may be missing only because this host does not see its folder."""
     from storage.registry import require_present
 
     record = catalog.image_storage(bits.storage) if bits.storage else None

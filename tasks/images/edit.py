@@ -21,7 +21,10 @@ ONLY_PROTECTION = {"protected"}
 
 @task(task_run_name="edit {image_id}", **retrying())
 def edit(image_id: str, account: str, asked: Mapping[str, object]) -> Image:
-    """Return the image with the fields asked for. Raises InvalidRequest, ImageNotFound, AccessDenied, IllegalTransition."""
+    """Set the requested fields and return the image.
+
+    Raises InvalidRequest, ImageNotFound, AccessDenied, IllegalTransition.
+    """
     with open_resources() as (_, catalog):
         outcomes = for_each([image_id], lambda i: _edited(catalog, i, account, asked))
     (image,) = all_done("edit", outcomes)

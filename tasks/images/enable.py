@@ -20,7 +20,7 @@ OPERATION: dict[State, str] = {"Enabled": "enable", "Disabled": "disable"}
 
 @task(task_run_name="set images {state}", **retrying())
 def set_state(image_ids: Sequence[str], account: str, state: State) -> Outcomes[Image]:
-    """Give each image the state; one that has it already is left as it is."""
+    """Enable or disable each image; one already in that state is left unchanged."""
     operation = OPERATION[state]
     event = events.IMAGE_ENABLED if state == "Enabled" else events.IMAGE_DISABLED
     with open_resources() as (_, catalog):
@@ -35,7 +35,7 @@ def set_state(image_ids: Sequence[str], account: str, state: State) -> Outcomes[
 
 
 def with_state(image: Image, state: State) -> Image:
-    """Return the image in a state. Whoever enables one that was recalled takes the recall back."""
+    """Return the image in the given state. Enabling a recalled image lifts the recall."""
     return image.model_copy(update={"state": state, **({"recalled": None} if state == "Enabled" else {})})
 
 

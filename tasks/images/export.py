@@ -1,4 +1,4 @@
-"""Make a complete file of an image, in the stored format or another, once."""
+"""Export an image to a complete file, in the stored format or another, once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def _planned(catalog: "Reading", settings: Settings, image: Image, replica: Repl
 
 @task(task_run_name="export {image_id}", **retrying())
 def export(image_id: str, account: str, image_storage: str | None, image_format: ImageFormat | None) -> ExportedImage:
-    """Return the export, made now or found; of two that make it at once, the second gets what the first made.
+    """Return the export, new or existing; of two concurrent calls, the second gets the export of the first.
 
     Raises ImageNotFound, IllegalTransition, InvalidRequest, CapacityExceeded, DigestMismatch, ConversionFailed.
     """
@@ -94,7 +94,7 @@ def _checked(
     image_storage: str | None,
     image_format: ImageFormat | None,
 ) -> tuple[Image, Sequence[Replica]]:
-    """Return the image and the replicas it can be read from, first those that need no conversion."""
+    """Return the image and its readable replicas, those that need no conversion first."""
     image = catalog.image(image_id, account=account)
     status_after(image, OPERATION)
     replicas = sorted(readable(catalog, image, image_storage), key=lambda r: r.format != image.format)
@@ -107,7 +107,7 @@ def _checked(
 def _existing(
     catalog: "Catalog", settings: Settings, replicas: Sequence[Replica], image_format: ImageFormat | None
 ) -> ExportedImage | None:
-    """Return the export that is already there, its file included and what is on record."""
+    """Return an existing export whose file is there and matches the record."""
     for export in tuple(matching_exports(catalog, settings, replicas, image_format)):
         if proven := proven_export(catalog, export):
             return proven
@@ -142,7 +142,7 @@ def _export(
 
 
 def export_path(catalog: "Reading", settings: Settings, image: Image, replica: Replica, wanted: ImageFormat) -> Path:
-    """Return where the file goes: one folder an image; named after image, version and format, the storage where that is taken."""
+    """Return the export's path: a folder per image, a name of image, version and format, and the storage if needed."""
     place, version = export_place(catalog.image_storage(replica.image_storage), settings), image.version
     folder = place.folder / image.id
     name = file_name(image.name, version, wanted)
@@ -155,7 +155,7 @@ def export_path(catalog: "Reading", settings: Settings, image: Image, replica: R
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file where it stays: see ExportedImage. undo: deletes it."""
+    """An exported file at its final place, see ExportedImage. undo: deletes it."""
 
     path: str
     url: str
@@ -165,7 +165,7 @@ class Made:
 
 
 def _settled(target: Path, image_id: str, host: str | None, keeper: KeepsExports | None) -> Made:
-    """Return the file where it stays: here, or on the image storage if that keeps it, for every host."""
+    """Return the file at its final place: this host, or the image storage if that keeps exports for every host."""
     if keeper is None:
         undo = partial(target.unlink, missing_ok=True)
         return Made(str(target), target.as_uri(), host, settled_look(target), undo)
@@ -177,7 +177,7 @@ def _settled(target: Path, image_id: str, host: str | None, keeper: KeepsExports
 def _forget(
     catalog: "Catalog", settings: Settings, account: str, replica: Replica, target: Path, keeper: KeepsExports | None
 ) -> None:
-    """Forget exports within reach whose file is gone or is made anew, and delete files that are no exports."""
+    """Remove records of exports here whose file is gone or is being replaced, and delete files that are no exports."""
     made = (replica.image_storage, target.suffix.removeprefix("."))
     mine = [e for e in catalog.exports(replica.image_id) if is_here(catalog, settings, e)]
     gone = {e.id for e in mine if (e.image_storage, e.format) == made or _is_lost(catalog, settings, e)}
@@ -194,7 +194,7 @@ def _forget(
 def _is_lost(catalog: "Reading", settings: Settings, export: ExportedImage) -> bool:
     try:
         return not is_there(catalog, settings, export)
-    except StorageError:  # what is away is not gone
+    except StorageError:  # unreachable is not deleted
         return False
 
 
@@ -206,7 +206,7 @@ def _record(
     made: Made,
     digests: Digests,
 ) -> ExportedImage:
-    """Let the catalog know the export; where the image was expunged meanwhile, the file goes as well."""
+    """Record the export in the catalog; if the image was expunged meanwhile, delete the file."""
     exported = ExportedImage(
         id=str(uuid4()), image_id=replica.image_id, image_storage=replica.image_storage, format=wanted,
         path=made.path, url=made.url, size_bytes=digests.size_bytes, md5=digests.md5,

@@ -1,4 +1,4 @@
-"""Expunge images from the recycle bin: exports, replicas and the record go; what can't go now is remembered."""
+"""Expunge images from the recycle bin: delete exports, replicas and the record; defer what can't be deleted now."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Bits that could not be deleted, and why."""
+    """Bytes that could not be deleted, and why."""
 
     bits: Deletion
     reason: str
@@ -41,9 +41,9 @@ class Waiting:
 @task(task_run_name="expunge images", **retrying())
 @freeing_room()
 def expunge(image_ids: Sequence[str], account: str) -> Outcomes[ItemOutcome]:
-    """Expunge each image; an item is `pending` where bits wait for a storage, with the reason.
+    """Expunge each image; an item is `pending`, with the reason, if bytes wait for a storage.
 
-    One that is gone is done: an expunge that died can be started again.
+    An image that is gone counts as done: an expunge that died can be started again.
     """
     with open_resources() as (settings, catalog):
         return for_each(image_ids, lambda image_id: _gone(catalog, settings, image_id, account))
@@ -73,7 +73,7 @@ def _expunge(catalog: "Catalog", settings: Settings, image_id: str, account: str
 
 
 def _begin(catalog: "Catalog", image_id: str, account: str, lease: "Lease") -> tuple[Image, tuple[Deletion, ...]]:
-    """Mark the replicas, so that a half-expunged image can't be recovered; return all that is to be deleted."""
+    """Mark the replicas, so that a half-expunged image can't be recovered; return all deletions."""
     with changing(catalog, account, lease) as change:
         image, _ = allowed(change, image_id, account, "expunge")
         for replica in tuple(change.replicas(image_id)):
@@ -82,7 +82,7 @@ def _begin(catalog: "Catalog", image_id: str, account: str, lease: "Lease") -> t
 
 
 def deletions_of_image(catalog: "Reading", image: Image) -> Iterator[Deletion]:
-    """Yield everything an image has anywhere: exports, replicas, leftovers of moves, landings of an add that failed."""
+    """Yield deletions of all that an image has on storages: exports, replicas, leftovers, landings of a failed add."""
     for export in catalog.exports(image.id):
         yield deletion_of_export(export)
     freed_at_once = {s.name: KINDS[s.kind].frees_on_delete for s in catalog.image_storages()}
@@ -102,7 +102,7 @@ def deletions_of_image(catalog: "Reading", image: Image) -> Iterator[Deletion]:
 
 
 def _delete_all(catalog: "Catalog", settings: Settings, all_bits: Sequence[Deletion]) -> Iterator[Waiting]:
-    """Delete what can be deleted now; yield the rest. Nothing of one storage stops the others."""
+    """Delete what can be deleted now and yield the rest; a failure on one storage stops no other."""
     for bits in all_bits:
         try:
             carry_out(catalog, settings, bits)
@@ -118,7 +118,7 @@ def _let_go(
     waiting: Sequence[Waiting],
     known: frozenset[str],
 ) -> None:
-    """Take the image out of the catalog and remember what waits, in one transaction."""
+    """Remove the image from the catalog and defer the waiting deletions, in one transaction."""
     with changing(catalog, account, lease) as change:
         for one in waiting:
             one.bits.defer(change, one.reason)
@@ -149,9 +149,9 @@ def _planned(catalog: "Catalog", image_id: str, account: str) -> tuple[Action, .
 
 @task(task_run_name="find what outlived its retention", **retrying())
 def due_images(account: str, retention_days: float | None, policy: RetentionPolicy | None) -> tuple[str, ...]:
-    """Return the ids of binned images that are due, oldest first; of the account's own images unless it is admin.
+    """Return the ids of binned images that are due, oldest first; only the account's own unless it is admin.
 
-    What is configured for each owner holds; retention_days and policy override it for this run.
+    Each owner's settings decide; retention_days and policy override them for this run.
     """
     with open_resources() as (settings, catalog):
         moment = catalog.now()
@@ -169,9 +169,9 @@ def due_images(account: str, retention_days: float | None, policy: RetentionPoli
 
 @task(task_run_name="find what expired", **retrying())
 def expired_images(account: str) -> tuple[str, ...]:
-    """Return the ids of images whose expiry has come, of the account's own unless it is admin.
+    """Return the ids of expired images, only the account's own unless it is admin.
 
-    Those that are protected, moving or still arriving stay until they are not.
+    Protected, moving and arriving images stay for as long as they are so.
     """
     owner = None if account == ADMIN else account
     with open_resources() as (_, catalog):

@@ -1,4 +1,4 @@
-"""Exports that lie on their image storage itself, in a bucket: every host reads and deletes them."""
+"""Exports kept on the image storage itself, in a bucket, where every host reads and deletes them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 
 def is_kept(location: str) -> bool:
-    """Tell whether an export's path is a URL on its image storage, and no file of a host."""
+    """Tell whether an export's path is a URL on its image storage rather than a file of a host."""
     return "://" in location and not location.startswith("file://")
 
 
 def keeps(storage: ImageStorage, settings: Settings) -> KeepsExports | None:
-    """Return a storage that its exports are kept on, None where they stay files of a host: a catalog's only one, or as set."""
+    """Return the storage if it keeps its own exports, None if they stay files: by setting, or with one host only."""
     wanted = settings.catalog_is_shared and settings.exports is None
     return storage if wanted and isinstance(storage, KeepsExports) else None
 
 
 def keeper_of(catalog: "Reading", settings: Settings, image_storage: str) -> KeepsExports:
-    """Open the image storage that an export lies on. Raises StorageRefused for one that keeps none, StorageUnavailable."""
+    """Open the image storage that an export lies on.
+
+    Raises StorageRefused for one that keeps none, StorageUnavailable.
+    """
     storage = open_image_storage(catalog.image_storage(image_storage), settings)
     if not isinstance(storage, KeepsExports):
         raise StorageRefused(image_storage, "it keeps no exports")
@@ -36,9 +39,9 @@ def keeper_of(catalog: "Reading", settings: Settings, image_storage: str) -> Kee
 
 
 def is_there(catalog: "Reading", settings: Settings, export: ExportedImage) -> bool:
-    """Tell whether an export's bytes are there, as many as are on record, and where this host reaches them.
+    """Tell whether an export's bytes are there, in the recorded size, within reach of this host.
 
-    What is kept on an image storage has to look as when it was proven. Raises StorageUnavailable.
+    An export on an image storage must look as it did when it was proven. Raises StorageUnavailable.
     """
     if is_kept(export.path):
         return export.proven == keeper_of(catalog, settings, export.image_storage).export_look(export.path)

@@ -1,4 +1,4 @@
-"""What is handed out of an export is what was proven: a file that was changed behind our back is none any more."""
+"""Hand out only export files that match their record: a file changed since no longer counts as an export."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 def matching_exports(
     catalog: "Reading", settings: Settings, replicas: Sequence[Replica], image_format: ImageFormat | None
 ) -> Iterator[ExportedImage]:
-    """Yield the exports of an image's replicas in a format, None: as each is kept, whose file is here in its size."""
+    """Yield the exports of an image's replicas whose file is here in its recorded size.
+
+    image_format: None for the format that each replica is stored in.
+    """
     wanted = {(r.image_storage, image_format or r.format) for r in replicas}
     for export in catalog.exports(replicas[0].image_id):
         if (export.image_storage, export.format) in wanted and is_there(catalog, settings, export):
@@ -29,9 +32,10 @@ def matching_exports(
 
 
 def proven_export(catalog: "Catalog", export: ExportedImage) -> ExportedImage | None:
-    """Return the export if its file is what is on record, None where it is gone or another.
+    """Return the export if its file matches the record, None if the file is gone or differs.
 
-    The file is read only where it does not look as it did when it was proven: copied back, touched, or exported before looks were kept.
+    The file is read only if its look differs from when it was proven: it was copied back or touched, or exported before
+    looks were recorded.
     """
     if is_kept(export.path):
         return export if is_there(catalog, load_settings(), export) else None

@@ -20,7 +20,7 @@ log = get_logger("imagewright.share")
 def share(
     image_id: str, account: str, mode: SharingMode, accounts: tuple[str, ...], projects: tuple[str, ...]
 ) -> Image:
-    """Return the image with its new sharing; it holds for new uses at once, uses already made live on."""
+    """Set the sharing and return the image. It holds for new uses at once; existing uses continue."""
     with open_resources() as (_, catalog):
 
         def one(image_id: str) -> Image:

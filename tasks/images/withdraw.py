@@ -1,4 +1,4 @@
-"""Deleting an image that is still arriving: its run is told, stopped where it can be, and nothing of it is kept."""
+"""Delete an image that is still arriving: cancel its run if possible, and keep none of its bytes."""
 
 import time
 from contextlib import suppress
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 WAIT_S = 30.0
-"""How long a delete waits for the runs that bring its images in to end; afterwards the rest is deferred work."""
+"""How long a delete waits for the adds of its images to end; afterwards the rest is deferred work."""
 
 
 def ask_withdrawal(catalog: "Catalog", image_id: str, account: str) -> Image | None:
-    """Write down that an image which is still arriving is not wanted, and have its run cancelled; None if it is not arriving.
+    """Record the withdrawal of an arriving image and have its run cancelled; return None if the image is not arriving.
 
     Raises ImageNotFound, AccessDenied, IllegalTransition.
     """
@@ -42,9 +42,9 @@ def ask_withdrawal(catalog: "Catalog", image_id: str, account: str) -> Image | N
 
 
 def await_withdrawal(catalog: "Catalog", image: Image, account: str, deadline: float) -> Image:
-    """Make an image that was asked to go vanish with its bytes, when its run has ended; return it as Deleted.
+    """Remove a withdrawn image with its bytes once its run has ended; return it as Deleted.
 
-    deadline: on the monotonic clock; after it the image comes back as it was, and the rest is deferred work.
+    deadline: on the monotonic clock; after it the image is returned unchanged, and the rest is deferred work.
     """
     _wait_until_free(catalog, image.id, deadline)
     try:
@@ -55,7 +55,7 @@ def await_withdrawal(catalog: "Catalog", image: Image, account: str, deadline: f
 
 
 def finish_withdrawal(catalog: "Catalog", image_id: str, account: str) -> None:
-    """Delete what there is of the image and end the deferred work. Raises ImageBusy while its run goes on."""
+    """Delete the image's bytes and end the deferred work. Raises ImageBusy while its run goes on."""
     with image_lock(image_id):
         if not withdraw(image_id):
             _remove_failed(catalog, image_id, account)
@@ -64,7 +64,7 @@ def finish_withdrawal(catalog: "Catalog", image_id: str, account: str) -> None:
 
 
 def _remove_failed(catalog: "Catalog", image_id: str, account: str) -> None:
-    """Let an image go whose run failed by itself between the wish and the withdrawal."""
+    """Remove an image whose run failed by itself before the withdrawal was carried out."""
     with suppress(ImageNotFound):
         image = catalog.image(image_id)
         if image.status is not ImageStatus.ERROR:
@@ -79,9 +79,12 @@ def _forget(change: "Change", image_id: str) -> None:
 
 
 def _stop_run(catalog: "Catalog", image_id: str) -> None:
-    """Have the run of a deployment cancelled; its worker ends the process. Others see the deferred work and stop."""
+    """Cancel the run if it is a deployment's; its worker ends the process.
+
+    Other runs see the deferred work and stop.
+    """
     holder = catalog.lease(image_id).holder
-    waiting = run_at_work(catalog.events(image_id))  # one that waits holds no lock
+    waiting = run_at_work(catalog.events(image_id))  # a waiting run holds no lock
     with suppress(PrefectException, httpx.HTTPError, ValueError):
         _cancel(UUID((holder or waiting or "").partition("@")[0]))
 

@@ -1,1 +1,1 @@
-"""Tasks about families: their rules, what their latest is, and recalls."""
+"""Tasks about families: rules, latest images, watches and recalls."""

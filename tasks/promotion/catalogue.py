@@ -1,4 +1,4 @@
-"""What is set now, by section of a catalogue as code."""
+"""Read the records that are set now, by section of a catalogue as code."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @task(task_run_name="read what is set", **retrying())
 def what_is_set() -> Mapping[str, Mapping[str, Record]]:
-    """Return every record of each section by its name."""
+    """Return the records of each section by name."""
     with open_resources() as (_, catalog):
         return {section: {str(vars(r)["name"]): r for r in found} for section, found in sections(catalog).items()}
 

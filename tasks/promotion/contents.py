@@ -1,4 +1,4 @@
-"""What is inside an image, read from one of its whole replicas."""
+"""Inspect an image's contents, read from one of its whole replicas."""
 
 import json
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ FOLDER = "contents"
 
 @task(task_run_name="inspect {image.name}", **retrying())
 def inspect(image: Image, account: str) -> Contents:
-    """Read what is inside an image, log what it came to, and write its bill of materials below the home of this host.
+    """Inspect an image's contents, log a summary, and write its bill of materials below this host's home.
 
-    Raises IllegalTransition unless the image is whole, InvalidRequest where no replica of it is, and as storages do.
+    Raises IllegalTransition unless the image is whole, InvalidRequest if no replica is whole, and the storages' errors.
     """
     return _inspected(image, account)[0]
 
@@ -60,13 +60,13 @@ def _inspected(image: Image, account: str) -> tuple[Contents, FileTree]:
 
 @task(task_run_name="inspect {image.name} and list its files", **retrying())
 def inspect_with_files(image: Image, account: str) -> tuple[Contents, FileTree]:
-    """Do as `inspect`, and return the files of the system besides: they are read once for both."""
+    """Do as `inspect`, and return the system's files too: one reading serves both."""
     return _inspected(image, account)
 
 
 @contextmanager
 def _opened(settings: Settings, catalog: Catalog, image: Image) -> Iterator[tuple[ImageReader, str]]:
-    """Read the first whole replica of an image; yield with it the format that it is in."""
+    """Open the first whole replica of an image; yield its reader and its format."""
     replica = next(iter(whole_replicas(catalog, image.id)), None)
     if replica is None:
         raise InvalidRequest("image_id", image.id, "an image with an undamaged replica; verify its replicas first")

@@ -1,4 +1,4 @@
-"""What was made of an image: as it was declared, and as shared chips show where nobody said so."""
+"""Find images made from an image: declared ones, and undeclared ones by the chips they share."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """Id of each image that was made of another by its chips → how that shows; and what could not be looked at."""
+    """Descendants found by shared chips.
+
+    how: image id → evidence in words; unread: why some images could not be read.
+    """
 
     how: Mapping[str, str]
     unread: tuple[str, ...] = ()
 
 
 def descendants(catalog: "Catalog", settings: Settings, image_id: str) -> Found:
-    """Find what was made of an image, and of what was made of it, by shared chips: manifests are read, nothing else.
+    """Find undeclared descendants of an image, direct and indirect, by shared chips. Only manifests are read.
 
-    Declared descendants are followed, not named. What can't be read here is said, never an error.
+    Declared descendants are followed but not returned. An image that can't be read is listed in `unread`, never an
+    error.
     """
     images = {image.id: image for image in catalog.images()}
     root = catalog.image(image_id)
@@ -46,7 +50,7 @@ def descendants(catalog: "Catalog", settings: Settings, image_id: str) -> Found:
 def _children(
     parent: Image, images: Mapping[str, Image], looked: "_Looked", known: set[str]
 ) -> Iterator[tuple[Image, str]]:
-    """Yield the images that were made of this one more than of any other, each with how that shows."""
+    """Yield the images that share more with this one than with any other candidate, each with the evidence in words."""
     own = looked.at(parent)
     for child in images.values() if own is not None else ():
         if child.id in known or not may_descend(child, parent):
@@ -61,7 +65,7 @@ def _children(
 
 
 class _Looked:
-    """Sketches of images, each read once."""
+    """Reads sketches of images, each once."""
 
     def __init__(self, catalog: "Catalog", settings: Settings) -> None:
         self._catalog, self._settings = catalog, settings
@@ -73,7 +77,7 @@ class _Looked:
         self.unread: list[str] = []
 
     def at(self, image: Image) -> Sketch | None:
-        """Return the sketch of an image, None where it lies in no chips that can be read here."""
+        """Return the sketch of an image, None if no chips of it can be read here."""
         if image.id not in self._sketches:
             self._sketches[image.id] = self._read(image)
         return self._sketches[image.id]

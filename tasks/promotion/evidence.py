@@ -1,4 +1,4 @@
-"""What is known of a build: gathered from its record, the log and where it lies, for the gates of its family."""
+"""Gather the evidence about a build for its family's gates: from its record, the log and its replicas."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def evidence_of(catalog: "Reading", family: Family, image: Image, *, by_person: bool) -> tuple[Evidence, ...]:
-    """Return what each gate of the family says of a build now."""
+    """Return each gate's present verdict on a build."""
     return judged(family, image, seen(catalog, image, by_person=by_person))
 
 
 def seen(catalog: "Reading", image: Image, *, by_person: bool) -> Seen:
-    """Return what is known of a build besides its record."""
+    """Return the evidence about a build besides its record."""
     boot, ready_at, signature, inside = None, None, None, None
     for event in catalog.events(image.id):
         if event.kind == events.IMAGE_READY:
@@ -32,6 +32,6 @@ def seen(catalog: "Reading", image: Image, *, by_person: bool) -> Seen:
 
 
 def _as_declared(image: Image, boot: BootCheckReport | None) -> BootCheckReport | None:
-    """Return a boot check unless the image was declared otherwise since: then it shows nothing of it."""
+    """Return a boot check, None if the image's declaration has changed since: the check proves nothing then."""
     declared = (image.bios_mode or "Legacy", image.cpu_architecture)
     return boot if boot is not None and (boot.bios_mode, boot.cpu_architecture) == declared else None

@@ -1,4 +1,4 @@
-"""What becomes of the builds of a family by its rules."""
+"""Deprecate and delete builds by their family's rules."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ VERBS = {"kept": "keep", "deprecated": "deprecate", "goes": "delete"}
 
 @task(task_run_name="choose families", **retrying())
 def choose_families(names: Sequence[str], account: str) -> tuple[str, ...]:
-    """Return the names of the families asked for, or of all. Raises FamilyNotFound, InvalidRequest."""
+    """Return the names of the given families, or of all. Raises FamilyNotFound, InvalidRequest."""
     require_admin(account, "apply life cycles")
     with open_resources() as (_, catalog):
         asked = [catalog.family(name) for name in dict.fromkeys(names)] if names else catalog.families()
@@ -34,7 +34,7 @@ def choose_families(names: Sequence[str], account: str) -> tuple[str, ...]:
 
 @task(task_run_name="plan the life cycle of {name}", **retrying())
 def plan_life_cycle(name: str) -> tuple[Action, ...]:
-    """Say of each build whether it stays or goes, and why. Changes nothing."""
+    """Return for each build whether it stays or goes, and why. Changes nothing."""
     with open_resources() as (_, catalog):
         return tuple(
             Action(
@@ -49,7 +49,7 @@ def plan_life_cycle(name: str) -> tuple[Action, ...]:
 
 @task(task_run_name="apply the life cycle of {name}", **retrying())
 def apply_life_cycle(name: str) -> tuple[LifeCycleItem, ...]:
-    """Deprecate and delete builds by their family's rules. What can't be done with one holds up no other."""
+    """Deprecate and delete builds by their family's rules. A failure with one build stops no other."""
     with open_resources() as (_, catalog):
         return tuple(_applied(name, one) for one in _decisions(catalog, name))
 
@@ -93,7 +93,7 @@ def _is_usable(catalog: "Reading", image_id: str) -> bool:
 
 
 def _users(catalog: "Reading", images: Sequence[Image]) -> Mapping[str, Sequence[str]]:
-    """Return who uses each image: volumes and exports, and images that were made of it."""
+    """Return the users of each image: volumes, exports and images made from it."""
     users = {image.id: list(used_by(catalog, image, caches=False)) for image in images}
     for image in images:
         users[image.id] += [f"image {made.name}" for made in catalog.images(parent=image.id)]

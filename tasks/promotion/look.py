@@ -1,4 +1,4 @@
-"""One look at what publishers have put out, many at a time, and what of it is new."""
+"""Look at publishers for new builds, several at a time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from catalog.repository.reading.reading import Reading
 
 AT_ONCE = 16
-"""Looks that wait for their servers at the same time."""
+"""Looks in progress at the same time."""
 IDS = UUID("5e0f0f6b-7a55-4b6a-8d41-7b0c8b9a9d10")
-"""By which a build gets the same image id each time it is seen."""
+"""Namespace of image ids, which gives a build the same id each time it is seen."""
 KINDS: Mapping[WatchKind, Callable[[Watch, WatchState, Settings, datetime], Look]] = {
     "url": look_at_url,
     "listing": look_at_listing,
@@ -37,7 +37,7 @@ KINDS: Mapping[WatchKind, Callable[[Watch, WatchState, Settings, datetime], Look
 
 @task(task_run_name="choose watches", **retrying())
 def choose_watches(names: Sequence[str], account: str) -> tuple[str, ...]:
-    """Return the names of the watches asked for, or of all. Raises WatchNotFound, InvalidRequest."""
+    """Return the names of the given watches, or of all. Raises WatchNotFound, InvalidRequest."""
     require_admin(account, "check watches")
     with open_resources() as (_, catalog):
         asked = [catalog.watch(name) for name in dict.fromkeys(names)] if names else catalog.watches()
@@ -53,14 +53,14 @@ def watched(names: Sequence[str]) -> tuple[Watch, ...]:
 
 @task(task_run_name="find where {watch.family} lies", **retrying())
 def storages_of(watch: Watch) -> tuple[str, ...]:
-    """Return the image storages that the builds of a watch are added to: those of its family, else the default one."""
+    """Return the image storages that a watch's builds are added to: its family's, else the default one."""
     with open_resources() as (_, catalog):
         return catalog.family(watch.family).image_storages or ("default",)
 
 
 @task(task_run_name="look at {names[0]} and more", **once("the next check looks again"))
 def look_at(names: Sequence[str]) -> tuple[Look, ...]:
-    """Look at the publishers of some watches; what is refused of one holds up no other."""
+    """Look at the publishers of some watches; a refusal by one stops no other."""
     with open_resources() as (settings, catalog):
         asked = [(catalog.watch(name), catalog.watch_state(name)) for name in names]
         now = catalog.now()
@@ -76,7 +76,7 @@ def _look(watch: Watch, state: WatchState, settings: Settings, now: datetime) ->
 
 
 def _with_news(catalog: "Catalog", watch: Watch, look: Look) -> Look:
-    """Settle what needs no add: nothing changed, or the build is in the catalog by its digest."""
+    """Settle looks that need no add: nothing changed, or the catalog has the build by its digest."""
     if look.refused is not None:
         refuse(catalog, watch.name, look.refused)
         return look
@@ -87,9 +87,9 @@ def _with_news(catalog: "Catalog", watch: Watch, look: Look) -> Look:
 
 
 def _there(catalog: "Reading", watch: Watch, build: Build, state: WatchState) -> bool:
-    """Tell whether a build is in its family already: by its digest, or because it was tried and is kept with its reason.
+    """Tell whether a build is in its family already: by its digest, or as a failed add that is kept with its reason.
 
-    One that was added and never settled, as its check died, is asked for once more: its add returns it as it is.
+    A build that was added but never settled, because the check died, counts as new: its add returns it as it is.
     """
     known = known_image(catalog, image_id_of(watch, build))
     if known is not None:
@@ -103,14 +103,17 @@ def _there(catalog: "Reading", watch: Watch, build: Build, state: WatchState) ->
 
 
 def image_id_of(watch: Watch, build: Build) -> str:
-    """Return the id that the image of a build always has."""
+    """Return the image id of a build: the same one each time."""
     return str(
         uuid5(IDS, "\n".join((watch.family, watch.cpu_architecture, build.version, build.checksum or build.url)))
     )
 
 
 def settle_state(catalog: "Catalog", look: Look, waiting: str | None = None) -> None:
-    """Keep how far a watch has come, where that changed. waiting: the image that may yet be promoted; None: as it was."""
+    """Save a watch's state if it changed.
+
+    waiting: id of the image that may yet be promoted; None leaves it unchanged.
+    """
     state = look.state.model_copy(update={"refused": "", **({"waiting": waiting} if waiting else {})})
     if state != catalog.watch_state(look.watch):
         with changing(catalog, "system") as change:
@@ -118,7 +121,7 @@ def settle_state(catalog: "Catalog", look: Look, waiting: str | None = None) -> 
 
 
 def refuse(catalog: "Catalog", name: str, sentence: str, image_id: str | None = None) -> None:
-    """Keep and tell what a watch refused, once as long as it says the same."""
+    """Record a watch's refusal and emit its event, once while the reason stays the same."""
     with changing(catalog, "system") as change:
         state = change.watch_state(name)
         if state.refused == sentence:
@@ -131,7 +134,7 @@ def refuse(catalog: "Catalog", name: str, sentence: str, image_id: str | None = 
 
 @task(task_run_name="keep what {look.watch} brought", **retrying())
 def keep_new(look: Look, image: Image) -> None:
-    """Keep that a build was added, whose signature is over its checksum, and tell of it."""
+    """Record that a build was added, with the signature over its checksum, and emit its event."""
     with open_resources() as (_, catalog):
         build = look.build
         if build is not None and build.signed_by and build.checksum is not None:
@@ -144,9 +147,9 @@ def keep_new(look: Look, image: Image) -> None:
 
 @task(task_run_name="keep what {name} refused", **retrying())
 def keep_refused(name: str, sentence: str, look: Look, *, lasting: bool) -> None:
-    """Keep and tell that the add of a build failed. lasting: it is not tried again while the publisher changes nothing.
+    """Record that a build's add failed and emit its event. lasting: no retry until the publisher changes something.
 
-    Its image stays in Error with the reason, and disabled.
+    The image stays in Error, disabled, with the reason.
     """
     with open_resources() as (_, catalog):
         image_id = image_id_of(catalog.watch(name), look.build) if look.build else None

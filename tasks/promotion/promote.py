@@ -1,4 +1,4 @@
-"""Making an image the latest of its family."""
+"""Make an image the latest of its family."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ BOOT, INSIDE, CHANGES = "boot", "inside", "changes"
 
 @task(task_run_name="look what {image_id} has to prove", **retrying())
 def still_to_see(image_id: str, family: str, account: str) -> tuple[Family, frozenset[str]]:
-    """Return the family, and what of an image it asks for that nobody looked at yet: its boot, what is inside.
+    """Return the family, and the evidence it requires that is still missing for an image: a boot check, an inspection.
 
     Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest.
     """
@@ -39,10 +39,10 @@ def still_to_see(image_id: str, family: str, account: str) -> tuple[Family, froz
 
 @task(task_run_name="find what {image_id} follows", **retrying())
 def latest_to_compare(image_id: str, family: str, account: str, *, by_person: bool = True) -> Image | None:
-    """Return the latest that a build is about to follow.
+    """Return the present latest image, for comparison with the build that is about to replace it.
 
-    None where there is none, the family looks into no image, or a gate is not passed yet: a build that waits is asked about again
-    and again. Raises as `promote`.
+    None if there is none, the family inspects no images, or a gate is not passed yet: a waiting build would be compared
+    again and again. Raises as `promote`.
     """
     with open_resources() as (_, catalog):
         rules, image = promotable(catalog, image_id, family, account)
@@ -60,7 +60,8 @@ def promote(
 ) -> Promotion:
     """Make an image the latest of its family if it passes the gates, all in one transaction. Idempotent.
 
-    changes: what differs from the latest until now, kept with the evidence. Raises FamilyNotFound, ImageNotFound, IllegalTransition, InvalidRequest, PromotionRefused.
+    changes: how it differs from the previous latest, kept with the evidence. Raises FamilyNotFound, ImageNotFound,
+    IllegalTransition, InvalidRequest, PromotionRefused.
     """
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         rules, image = promotable(change, image_id, family, account)
@@ -81,7 +82,7 @@ def promote(
 
 @task(task_run_name="plan to promote {image_id} in {family}", **retrying())
 def plan_promotion(image_id: str, family: str, account: str) -> Plan:
-    """Say what each gate sees of an image, and what is the latest now. Changes nothing. Raises as `promote`."""
+    """Return each gate's verdict on an image, and the present latest. Changes nothing. Raises as `promote`."""
     with open_resources() as (_, catalog):
         rules, image = promotable(catalog, image_id, family, account)
         evidence = evidence_of(catalog, rules, image, by_person=True)
@@ -99,9 +100,10 @@ def plan_promotion(image_id: str, family: str, account: str) -> Plan:
 
 
 def promotable(catalog: "Reading", image_id: str, family: str, account: str) -> tuple[Family, Image]:
-    """Return an image, and the family that it is, or could be, a build of.
+    """Return an image, and the family that it is or could be a build of.
 
-    Raises FamilyNotFound, ImageNotFound, IllegalTransition for one that can't be the latest of any, InvalidRequest.
+    Raises FamilyNotFound, ImageNotFound, InvalidRequest, IllegalTransition if the image can't be the latest of any
+    family.
     """
     require_admin(account, OPERATION)
     rules, image = catalog.family(family), catalog.image(image_id, account=account)

@@ -1,4 +1,4 @@
-"""Recalling an image: no new uses, families go back, who uses it is named."""
+"""Recall an image: forbid new uses, roll families back, and name its users."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,10 +24,10 @@ OPERATION = "recall images"
 
 @task(task_run_name="recall {image_id}", **retrying())
 def recall(image_id: str, reason: str, account: str, *, descendants: bool) -> RecallReport:
-    """Recall an image, in one transaction with what follows of it. Idempotent. Raises ImageNotFound, InvalidRequest."""
+    """Recall an image, with all consequences in one transaction. Idempotent. Raises ImageNotFound, InvalidRequest."""
     with open_resources() as (settings, catalog):
         require_admin(account, OPERATION)
-        kin = by_chips(catalog, settings, image_id)  # reads manifests: before the transaction that holds up others
+        kin = by_chips(catalog, settings, image_id)  # it reads manifests: not in the transaction, which blocks others
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         found = _concerned(change, image_id, account, descendants, kin)
         images = tuple(_recalled(change, image, why, reached, reason) for image, why, reached in found)
@@ -43,7 +43,10 @@ def recall(image_id: str, reason: str, account: str, *, descendants: bool) -> Re
 
 @task(task_run_name="plan to recall {image_id}", **retrying())
 def plan_recall(image_id: str, account: str, *, descendants: bool) -> Plan:
-    """Say what would be recalled, what is only named, which families would go back, and who uses it. Changes nothing."""
+    """Return what would be recalled, what would only be named, which families would roll back, and the users.
+
+    Changes nothing.
+    """
     with open_resources() as (settings, catalog):
         require_admin(account, OPERATION)
         kin = by_chips(catalog, settings, image_id)
@@ -60,7 +63,7 @@ def plan_recall(image_id: str, account: str, *, descendants: bool) -> Plan:
 
 
 def used_by(catalog: "Reading", image: Image, *, caches: bool = True) -> tuple[str, ...]:
-    """Name what was made of an image and is there: volumes, complete files; caches: cached copies, too."""
+    """Name the existing volumes and exports of an image. caches: name cached copies too."""
     volumes = (f"volume {v.name} of {v.owner} on {v.primary_storage}" for v in catalog.volumes(image_id=image.id))
     exports = (f"export {e.path}" for e in catalog.exports(image.id))
     found = catalog.cached_images(image_id=image.id) if caches else ()
@@ -71,7 +74,7 @@ def used_by(catalog: "Reading", image: Image, *, caches: bool = True) -> tuple[s
 def _concerned(
     catalog: "Reading", image_id: str, account: str, descendants: bool, kin: Found
 ) -> Sequence[tuple[Image, str, bool]]:
-    """Return the image and what was made of it: each with why, and whether the recall reaches it."""
+    """Return the image and its descendants, each with the reason and whether the recall includes it."""
     image = catalog.image(image_id, account=account)
     if image.status in (ImageStatus.CREATING, ImageStatus.DOWNLOADING):
         raise InvalidRequest("image_id", image_id, "an image that is there; one that is arriving can be deleted")
@@ -96,5 +99,5 @@ def _recalled(change: "Change", image: Image, why: str, reached: bool, reason: s
 
 
 def _without(change: "Change", image_id: str, reason: str) -> Sequence[Promotion]:
-    """Have every family whose latest an image is go back."""
+    """Roll back every family whose latest is this image."""
     return [step_back(change, channel, reason) for channel in tuple(change.channels(image_id=image_id))]

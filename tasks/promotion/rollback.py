@@ -1,4 +1,4 @@
-"""Going back to what was promoted before."""
+"""Roll a family back to an image that was promoted before."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +22,10 @@ OPERATION = "roll back families"
 
 @task(task_run_name="roll back {family}", **retrying())
 def roll_back(family: str, cpu_architecture: str, to: str | None, reason: str, account: str) -> Promotion:
-    """Make an image that was promoted before the latest again, in one transaction. Raises FamilyNotFound, InvalidRequest."""
+    """Make an image that was promoted before the latest again, in one transaction.
+
+    Raises FamilyNotFound, InvalidRequest.
+    """
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         channel, target = _target(change, family, cpu_architecture, to, account)
         left = known_image(change, channel.image_id or "")
@@ -33,7 +36,7 @@ def roll_back(family: str, cpu_architecture: str, to: str | None, reason: str, a
 
 @task(task_run_name="plan to roll back {family}", **retrying())
 def plan_rollback(family: str, cpu_architecture: str, to: str | None, account: str) -> Plan:
-    """Say what would be the latest. Changes nothing. Raises as `roll_back`."""
+    """Return what would become the latest. Changes nothing. Raises as `roll_back`."""
     with open_resources() as (_, catalog):
         channel, target = _target(catalog, family, cpu_architecture, to, account)
     action = Action(
@@ -44,7 +47,7 @@ def plan_rollback(family: str, cpu_architecture: str, to: str | None, account: s
 
 @task(task_run_name="look whether families have to go back", **retrying())
 def leave_unusable() -> tuple[Promotion, ...]:
-    """Have each family go back whose latest can't be used any more: damaged everywhere, disabled by a rescan, deleted."""
+    """Roll back each family whose latest can't be used any more: damaged everywhere, disabled by a rescan, deleted."""
     with open_resources() as (_, catalog):
         left: list[tuple[Promotion, Image]] = []
         for channel in tuple(catalog.channels()):
@@ -58,7 +61,7 @@ def leave_unusable() -> tuple[Promotion, ...]:
 def _left(change: "Change", asked: Channel) -> Sequence[tuple[Promotion, Image]]:
     channel = change.channel(asked.family, asked.cpu_architecture)
     if channel is None or not _is_unusable(change, channel):
-        return []  # somebody else was first
+        return []  # another run was first
     image = known_image(change, channel.image_id or "")
     reason = why_not(image) if image else "it is gone"
     promotion = step_back(change, channel, f"{channel.image_id} can't be used any more: {reason}")
@@ -70,13 +73,13 @@ def _is_unusable(catalog: "Reading", channel: Channel) -> bool:
 
 
 def step_back(change: "Change", channel: Channel, reason: str) -> Promotion:
-    """Go back to the newest earlier image that can be used, or to nothing where there is none."""
+    """Roll back to the newest earlier image that can be used, or to no latest if there is none."""
     to = goes_back_to(_stands(change, channel), lambda one: _usable(change, one) is not None, channel.image_id)
     return change.go_back(channel.family, channel.cpu_architecture, _usable(change, to) if to else None, reason)
 
 
 def tell(went_back: Sequence[tuple[Promotion, Image]]) -> None:
-    """Tell of families that went back, each with the image that was left; call it once that is committed."""
+    """Emit the event of each family that was rolled back, with the image it left. Call it after the commit."""
     for promotion, left in went_back:
         emit(
             events.FAMILY_ROLLED_BACK, left, family=promotion.family, cpu_architecture=promotion.cpu_architecture,

@@ -1,4 +1,4 @@
-"""What becomes of a build that a watch brought: the latest of its family, kept waiting, or disabled with its reason."""
+"""Settle a build that a watch added: promote it, keep it waiting, or disable it with the reason."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Settled(Record):
-    """What became of a build. sentence: why it is not the latest."""
+    """The outcome for a build. sentence: why it is not the latest."""
 
     outcome: Literal["promoted", "waiting", "refused", "none"]
     image_id: str | None = None
@@ -32,7 +32,7 @@ NOTHING = Settled(outcome="none")
 
 @task(task_run_name="find what {name} waits with", **retrying())
 def waiting_image(name: str) -> Image | None:
-    """Return the build of a watch that may yet be the latest of its family, None where there is none."""
+    """Return the build of a watch that may yet become the latest of its family, None if there is none."""
     with open_resources() as (_, catalog):
         state = catalog.watch_state(name)
         image = known_image(catalog, state.waiting) if state.waiting else None
@@ -45,7 +45,10 @@ def waiting_image(name: str) -> Image | None:
 
 @task(task_run_name="settle {image.name} of {name}", **retrying())
 def settle(name: str, image: Image, changes: str = "") -> Settled:
-    """Promote a build that passed every gate; keep one that only waits; disable one that failed, with its reason. changes: as of `promote`."""
+    """Promote a build that passed every gate; keep one that only has to wait; disable one that failed, with the reason.
+
+    changes: as of `promote`.
+    """
     with open_resources() as (_, catalog):
         family = catalog.watch(name).family
         try:
@@ -63,7 +66,7 @@ def settle(name: str, image: Image, changes: str = "") -> Settled:
 
 
 def _is_over(catalog: "Reading", image: Image) -> bool:
-    """Tell whether a build that waited can't be the latest any more, or is, or something newer is."""
+    """Tell whether a waiting build has stopped waiting: it can't be used, or it or a newer build is the latest."""
     channel = catalog.channel(image.family or "", channel_of(image))
     latest = known_image(catalog, channel.image_id) if channel and channel.image_id else None
     if why_not(image) or (latest is not None and latest.id == image.id):
@@ -84,7 +87,7 @@ def _disabled(catalog: "Catalog", name: str, image: Image, sentence: str) -> Set
 
 
 def _forget(catalog: "Catalog", name: str) -> None:
-    """Keep that a watch has nothing that waits."""
+    """Record that a watch has no waiting build."""
     with changing(catalog, "system") as change:
         state = change.watch_state(name)
         if state.waiting is not None:

@@ -1,4 +1,4 @@
-"""The packages of an image beside the advisories of an OSV export that somebody names."""
+"""Compare the packages of an image with the advisories of an OSV export."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,9 +24,11 @@ MOST = 20_000
 def compare_with_export(
     image: Image, contents: Contents, osv: str, fail_from: Severity | None = None
 ) -> VulnerabilityReport:
-    """Return what an export says of an image's packages. osv: its address; fail_from: from which severity on what is fixed elsewhere fails.
+    """Return an OSV export's advisories on an image's packages.
 
-    Raises InvalidRequest for an image whose packages can't be compared with any export, or not with this one, and as sources do.
+    osv: address of the export; fail_from: from this severity on, a vulnerability with a published fix fails the image.
+
+    Raises InvalidRequest if the image's packages can't be compared with this export or any, and the sources' errors.
     """
     if not is_address(osv):
         raise InvalidRequest("osv", mask(osv), f"{SOURCE_RULE}, or an absolute path of the host")
@@ -41,7 +43,7 @@ def compare_with_export(
 
 
 def _judged(report: VulnerabilityReport, fail_from: Severity) -> VulnerabilityReport:
-    """Mark what fails: what is as severe as that or worse, and has a fix that somebody who builds the image can take."""
+    """Mark the failures: at least that severe, and with a fix that the image's builder can install."""
     least = RANKS.index(fail_from)
     found = (
         one.model_copy(update={"fails": one.fixed is not None and RANKS.index(one.severity) <= least})
@@ -73,14 +75,17 @@ def _compared(contents: Contents, named: tuple[str, ...], url: str, settings: Se
 
 @dataclass(slots=True)
 class Counted:
-    """What came of an export."""
+    """Counts of an export's advisories: read, about the image's distribution, and withdrawn."""
 
     read: int = 0
     of_image: int = 0
     withdrawn: int = 0
 
     def standing(self, found: Iterable[Advisory], named: Collection[str]) -> Iterator[Advisory]:
-        """Yield the advisories about a distribution that were not taken back, and count all. named: what an export calls it."""
+        """Yield the advisories about a distribution that are not withdrawn, and count all.
+
+        named: the distribution's names in the export.
+        """
         for advisory in found:
             self.read += 1
             if any(one.package is not None and one.package.ecosystem in named for one in advisory.affected or ()):

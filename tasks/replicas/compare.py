@@ -1,4 +1,4 @@
-"""What a sync is about, and what its target lacks: one listing of manifests, no question per image."""
+"""Select the images of a sync, and find what its target lacks: one listing of manifests, no query per image."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
 BATCH_IMAGES = 100
-BATCH_BYTES = 4 << 30  # of files: what a failure in the middle makes a batch look through again
+BATCH_BYTES = 4 << 30  # of files: what a batch has to read again after a failure
 
 
 class Selection(Record):
-    """Which images a sync is about."""
+    """Which images a sync selects."""
 
     source: str
     target: str
@@ -37,29 +37,29 @@ class Selection(Record):
 
     @property
     def asked(self) -> str:
-        """What an image has to be like, in words."""
+        """The selection criteria in words."""
         asked = [f"name pattern {self.name_pattern!r} (case counts)"]
         asked += [f"{field} {value!r}" for field, value in (("family", self.family), ("owner", self.owner)) if value]
         asked += [] if self.account == "admin" else [f"owner {self.account!r}"]
         return " and ".join(asked)
 
     def is_older(self, image: Image) -> bool:
-        """Tell whether an image that matches was not changed since the moment asked about."""
+        """Tell whether a matching image was last changed before `changed_since`."""
         return not self.image_ids and self.changed_since is not None and image.updated_at < self.changed_since
 
 
 class Backlog(Record):
-    """What a sync found. batches: ids of images that the target lacks; outcomes: of all others."""
+    """The result of a comparison. batches: ids of images that the target lacks; outcomes: of all others."""
 
     batches: tuple[tuple[str, ...], ...] = ()
     outcomes: tuple[SyncOutcome, ...] = ()
-    bytes_there: int = 0  # files of the images that are there already
+    bytes_there: int = 0  # of files already on the target
 
-    unchanged: tuple[str, ...] = ()  # ids of images that match, and are older than `changed_since`
+    unchanged: tuple[str, ...] = ()  # ids of matching images last changed before `changed_since`
 
     @property
     def matching(self) -> tuple[str, ...]:
-        """Ids of all images that the sync is about."""
+        """Ids of all selected images."""
         return (
             *(i for batch in self.batches for i in batch),
             *(o.image_id for o in self.outcomes),
@@ -69,10 +69,10 @@ class Backlog(Record):
 
 @task(task_run_name="compare {selection.source} and {selection.target}", **retrying())
 def compare_stores(selection: Selection) -> Backlog:
-    """Return what the target lacks; costs one listing of its manifests and no question per image.
+    """Return what the target lacks, at the cost of one listing of its manifests and no query per image.
 
-    Raises StorageNotFound, InvalidRequest, StorageRefused, StorageUnavailable, NothingMatches; an id that can't be synced is
-    an outcome.
+    An id that can't be synced is an outcome. Raises StorageNotFound, InvalidRequest, StorageRefused,
+    StorageUnavailable, NothingMatches.
     """
     with open_resources() as (settings, catalog):
         source, target = open_pair(catalog, settings, selection.source, selection.target)
@@ -108,9 +108,10 @@ def _sorted_out(
 
 
 def open_pair(catalog: "Catalog", settings: Settings, source: str, target: str) -> Pair:
-    """Open both ImageStores, connections bound to the sync network where one is set.
+    """Open both ImageStores, with connections bound to the sync network if one is set.
 
-    Raises InvalidRequest for the same storage twice or one without chips, StorageRefused without an address there.
+    Raises InvalidRequest for the same storage twice or one without chips, StorageRefused if this host has no address in
+    that network.
     """
     if source == target:
         raise InvalidRequest("target", target, "another ImageStore than the source")
@@ -123,7 +124,7 @@ def open_pair(catalog: "Catalog", settings: Settings, source: str, target: str) 
 
 
 def batches_of(replicas: Sequence[Replica]) -> Iterator[tuple[str, ...]]:
-    """Cut images into batches, bounded in number and bytes, in an order that is the same in every run."""
+    """Cut images into batches, bounded in number and bytes, in the same order in every run."""
     batch: list[str] = []
     size = 0
     for replica in sorted(replicas, key=lambda r: r.image_id):
@@ -137,7 +138,7 @@ def batches_of(replicas: Sequence[Replica]) -> Iterator[tuple[str, ...]]:
 
 
 def _selected(catalog: "Catalog", selection: Selection) -> Iterator[tuple[Image, Replica] | SyncOutcome]:
-    """Yield each image asked for with its replica on the source, or why it can't be synced."""
+    """Yield each selected image with its replica on the source, or the reason why it can't be synced."""
     whole = {r.image_id: r for r in whole_replicas(catalog, image_storage=selection.source)}
     if selection.image_ids:
         for image_id in dict.fromkeys(selection.image_ids):
@@ -167,7 +168,7 @@ def _asked_for(
 
 
 def _in_sync(replica: Replica, there: Replica | None) -> bool:
-    """Tell whether the catalog's row of the target is of the same file."""
+    """Tell whether the target's replica, by the catalog, is Ready and the same file."""
     if there is None or there.status is not ReplicaStatus.READY:
         return False
     return (there.size_bytes, there.sha256) == (replica.size_bytes, replica.sha256)

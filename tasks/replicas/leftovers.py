@@ -1,4 +1,4 @@
-"""Leftovers: raw data kept on a source after a change of storage, deleted only once the new replica was proven again."""
+"""Delete leftovers, the raw data kept on a source after a move, only after the new replica is proven again."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ OPERATION = "clean up leftovers"
 
 
 class LeftoverReview(Record):
-    """What stands in the way of each leftover, if anything; the list that a person approves."""
+    """Leftovers with the reason, if any, why each stays; the list that a person approves."""
 
     going: tuple[Leftover, ...] = ()
     kept: tuple[ItemOutcome, ...] = ()
@@ -37,11 +37,11 @@ class LeftoverReview(Record):
 def review_leftovers(
     image_storage: str, leftover_ids: Sequence[str], account: str, host: str | None = None
 ) -> LeftoverReview:
-    """Return which leftovers nothing uses, and why the others stay.
+    """Return which leftovers are unused, and why the others stay.
 
-    image_storage: "" for every storage. host: only what lies in its directories; None: all but what lies in other hosts'.
+    image_storage: "" for every storage. host: only leftovers in its directories; None: all but those in other hosts'.
 
-    Raises StorageNotFound; an id that is no leftover there is kept, with that reason.
+    Raises StorageNotFound; an id that is no leftover is kept, with that reason.
     """
     going: list[Leftover] = []
     kept: list[ItemOutcome] = []
@@ -64,7 +64,10 @@ def review_leftovers(
 @task(task_run_name="clean up {leftover.location}", **retrying())
 @freeing_room()
 def delete_leftover(leftover: Leftover, account: str) -> ItemOutcome:
-    """Prove the new replica again, look once more for users, then delete; what can't go now is kept. Safe to repeat."""
+    """Prove the new replica again, check for users once more, then delete; keep what can't be deleted now.
+
+    Safe to repeat.
+    """
     try:
         with image_lock(leftover.image_id) as lease, open_resources() as (settings, catalog):
             if not any(found.id == leftover.id for found in catalog.leftovers(image_id=leftover.image_id)):
@@ -85,7 +88,7 @@ def delete_leftover(leftover: Leftover, account: str) -> ItemOutcome:
 
 @task(task_run_name="give space of {image_storage} back", **retrying())
 def give_space_back(image_storage: str) -> ReclaimReport | None:
-    """Free the chips that nothing needs any more; None on a storage where deleting freed the space."""
+    """Free the chips that nothing needs any more; return None for a storage where the deletion freed the space."""
     with open_resources() as (settings, catalog):
         storage = open_image_storage(catalog.image_storage(image_storage), settings)
         if KINDS[storage.kind].frees_on_delete or not isinstance(storage, Reclaimable):
@@ -94,7 +97,7 @@ def give_space_back(image_storage: str) -> ReclaimReport | None:
 
 
 def plan_cleanup(weighed: LeftoverReview) -> Plan:
-    """Return what a clean-up would delete and what it would keep."""
+    """Return what a clean-up would delete and keep. Changes nothing."""
     actions = [
         Action(verb="delete leftover", subject=f"leftover:{left.id}", bytes=left.size_bytes,
                reason=f"{left.location} on {left.image_storage}; the image moved to {left.moved_to}, proven again first")
@@ -113,7 +116,7 @@ def _asked(catalog: "Catalog", image_storage: str, leftover_ids: Sequence[str]) 
 
 
 def _in_the_way(catalog: "Catalog", leftover: Leftover, account: str) -> str:
-    """Return why a leftover has to stay, "" if nothing is known to use it."""
+    """Return why a leftover has to stay, "" if it has no known users."""
     try:
         _check_rights(catalog, leftover, account)
         users = _users(catalog, leftover)
@@ -133,7 +136,7 @@ def _check_rights(catalog: "Catalog", leftover: Leftover, account: str) -> None:
 
 
 def _users(catalog: "Catalog", leftover: Leftover) -> list[str]:
-    """Return what lives on a leftover: a replica that lies there again, volumes backed by it, clones."""
+    """Return the users of a leftover: a new replica in its place, volumes backed by it, clones."""
     image_id, name = leftover.image_id, leftover.image_storage
     users = [f"the replica on {name}" for r in catalog.replicas(image_id) if r.image_storage == name]
     users += [f"volume {v.name}" for v in catalog.volumes(image_id=image_id) if leftover.location in v.backing]
@@ -145,9 +148,9 @@ def _users(catalog: "Catalog", leftover: Leftover) -> list[str]:
 
 
 def _prove_moved(catalog: "Catalog", leftover: Leftover) -> None:
-    """Read a live replica of the image whole and compare it with the catalog. Raises ReplicaInUse if there is none.
+    """Read a live replica of the image in full and compare it with the catalog. Raises ReplicaInUse if there is none.
 
-    An image that was expunged since needs no proof: nobody wants its data any more.
+    An image expunged since needs no proof: its data are no longer wanted.
     """
     image = known_image(catalog, leftover.image_id)
     if image is None:
@@ -164,7 +167,7 @@ def _prove_moved(catalog: "Catalog", leftover: Leftover) -> None:
 
 
 def _held_bytes(storage: ImageStorage, leftover: Leftover) -> int:
-    """Return the bytes that deleting gives back at once: none where they are reclaimed."""
+    """Return the bytes that the deletion frees at once: 0 if they are freed by a reclaim."""
     if not KINDS[storage.kind].frees_on_delete or not storage.contains(leftover.image_id):
         return 0
     return held_bytes(storage, leftover.image_id)

@@ -1,4 +1,4 @@
-"""Moving an image to another storage: the source stays as it is until the copy is proven and the catalog has switched."""
+"""Move an image to another storage: the source stays as it is until the copy is proven and the catalog has switched."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -32,7 +32,7 @@ OPERATION = "change image storage"
 
 
 class Move(Record):
-    """A change of storage that was checked. replica: on the source, None if the move was done before."""
+    """A checked move. replica: on the source, None if the move was done before."""
 
     image_id: str
     name: str
@@ -43,13 +43,13 @@ class Move(Record):
 
     @property
     def landing_id(self) -> str:
-        """The name under which the copy lands."""
+        """The landing of the copy."""
         return f"{self.image_id}.move"
 
 
 @task(task_run_name="check move of {image_id}", **retrying())
 def check_move(image_id: str, source: str, target: str, account: str) -> Move:
-    """Return the move, checked against the rules and both storages. Changes nothing.
+    """Check a move against the rules and both storages, and return it. Changes nothing.
 
     Raises ImageNotFound, AccessDenied, IllegalTransition, InvalidRequest, StorageRefused, StorageUnavailable.
     """
@@ -101,7 +101,10 @@ def begin_move(move: Move, lease: Lease) -> Image:
 
 @task(task_run_name="copy {move.name} to {move.target}", persist_result=True, cache_policy=POLICY, **retrying())
 def copy_image(move: Move) -> Copied:
-    """Return a proven copy on the target. Raises DigestMismatch, CapacityExceeded and the errors of both storages."""
+    """Copy the image to the target and return the proven copy.
+
+    Raises DigestMismatch, CapacityExceeded and the errors of both storages.
+    """
     replica = move.replica
     if replica is None:
         raise InvalidRequest("source", move.source, "a storage that holds the image")
@@ -123,7 +126,7 @@ def copy_image(move: Move) -> Copied:
 
 @task(task_run_name="switch {move.name} to {move.target}", **retrying(but=(StaleLanding,)))
 def switch_storage(move: Move, copied: Copied, lease: Lease) -> Image:
-    """Publish the copy, then let the catalog switch in one transaction: new replica, leftover, image Ready."""
+    """Publish the copy, then switch the catalog in one transaction: new replica, leftover, image Ready."""
     with open_resources() as (settings, catalog):
         if _done_before(catalog, move):
             return catalog.image(move.image_id)
@@ -142,9 +145,9 @@ def switch_storage(move: Move, copied: Copied, lease: Lease) -> Image:
 
 @task(task_run_name="give up move of {move.name}", **retrying())
 def give_up_move(move: Move, lease: Lease, sentence: str, resumable: bool) -> Image:
-    """Leave the image as it was, Ready on the source; a copy that can't be gone on with is deleted.
+    """Leave the image as it was, Ready on the source; delete a copy that can't be resumed.
 
-    A copy that was published and not switched to is deleted as well: the catalog does not know it.
+    A copy that was published but not switched to is deleted as well: the catalog does not know it.
     """
     with open_resources() as (settings, catalog):
         if _done_before(catalog, move):
@@ -160,16 +163,16 @@ def give_up_move(move: Move, lease: Lease, sentence: str, resumable: bool) -> Im
 
 
 def end_move(change: "Change", image_id: str, event: str | None = None) -> Image:
-    """Leave an image Ready where it was, its move given up. Raises IllegalTransition."""
+    """End a move that was given up: the image is Ready on the source. Raises IllegalTransition."""
     image = change.image(image_id)
     after = status_after(image, "give up change of image storage")
     return change.save_image(image.model_copy(update={"status": after}), event=event)
 
 
 def published_before(target: ImageStorage, replica: Replica, landing_id: str) -> Copied | None:
-    """Return the copy that an attempt published and died before the catalog knew; one that is not whole is deleted.
+    """Return the copy of an attempt that published it and died before the switch; delete one that is not whole.
 
-    Only asked where the catalog knows of no replica and no leftover on the target, under the image's lock.
+    Call it only under the image's lock, and only if the catalog knows no replica and no leftover on the target.
     """
     if not target.contains(replica.image_id):
         return None
@@ -183,7 +186,7 @@ def published_before(target: ImageStorage, replica: Replica, landing_id: str) ->
 
 
 def _done_before(catalog: "Catalog", move: Move) -> bool:
-    """Tell whether the catalog switched already: the run that did it died before it could say so."""
+    """Tell whether the catalog has switched already: the run that did it died before it returned."""
     places = {r.image_storage for r in whole_replicas(catalog, move.image_id)}
     if move.source in places or move.target not in places:
         return False
@@ -208,7 +211,10 @@ def _check_target(catalog: "Catalog", image: Image, target: str) -> None:
 
 
 def _check_room(catalog: "Catalog", source: ImageStorage, target: ImageStorage, replica: Replica) -> None:
-    """Raise CapacityExceeded if the data can't fit. One that deduplicates counts what it writes: it may have them already."""
+    """Raise CapacityExceeded if the data can't fit.
+
+    A deduplicating storage checks as it writes: it may have the chips already.
+    """
     if KINDS[target.kind].deduplicates:
         return
     needed = held_bytes(source, replica.image_id)
@@ -216,7 +222,10 @@ def _check_room(catalog: "Catalog", source: ImageStorage, target: ImageStorage, 
 
 
 def leftover_of(old: Replica, moved_to: str, now: datetime) -> Leftover:
-    """Return what a replica becomes whose bytes stay although it is one no more; moved_to: where the image still is."""
+    """Return the leftover of a replica that leaves the catalog while its bytes stay.
+
+    moved_to: where the image still is.
+    """
     identity = uuid5(NAMESPACE_URL, f"leftover:{old.image_id}@{old.image_storage}")
     return Leftover(
         id=str(identity), image_id=old.image_id, image_storage=old.image_storage, location=old.location,
@@ -236,7 +245,7 @@ def _moved(image: Image, move: Move, copied: Copied) -> Image:
 
 
 def _discard_copy(catalog: "Catalog", settings: Settings, move: Move) -> None:
-    """Delete landing and unknown replica on the target. One that can't be reached is left to reconcile."""
+    """Delete the landing and the unknown replica on the target; if it can't be reached, they are left to reconcile."""
     with suppress(ImagewrightError):
         target = open_image_storage(catalog.image_storage(move.target), settings)
         target.landing(move.landing_id).discard()

@@ -1,4 +1,4 @@
-"""The replicas that an image can be read from."""
+"""Find the replicas that an image can be read from."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +18,7 @@ T = TypeVar("T")
 def whole_replicas(
     catalog: "Reading", image_id: str | None = None, *, image_storage: str | None = None
 ) -> list[Replica]:
-    """Return the Ready replicas of an image, on a storage, or all; first those that this host reaches."""
+    """Return Ready replicas, of one image or all, on one storage or all; those that this host reaches first."""
     found = catalog.replicas(image_id, image_storage=image_storage)
     ready = [replica for replica in found if replica.status is ReplicaStatus.READY]
     if (settings := load_settings()).catalog_is_shared:
@@ -28,7 +28,10 @@ def whole_replicas(
 
 
 def readable(catalog: "Reading", image: Image, image_storage: str | None = None) -> list[Replica]:
-    """Return the replicas an image can be read from, of one storage or all. Raises StorageNotFound, ImageNotFound."""
+    """Return the replicas that an image can be read from, on one storage or all.
+
+    Raises StorageNotFound, ImageNotFound.
+    """
     if image_storage is not None:
         catalog.image_storage(image_storage)
     where = f"on image storage {image_storage!r}" if image_storage else "on any image storage"
@@ -38,7 +41,7 @@ def readable(catalog: "Reading", image: Image, image_storage: str | None = None)
 
 
 def from_any(sources: Sequence[S], attempt: Callable[[S], T]) -> T:
-    """Return what is made of the first source that can be read; a damaged or unreachable one only costs the attempt."""
+    """Return the result of `attempt` on the first readable source, passing over damaged and unreachable ones."""
     *others, last = sources
     for source in others:
         try:

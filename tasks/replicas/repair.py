@@ -1,4 +1,4 @@
-"""Damage found on a storage: repaired from another replica without anyone asking, else made known."""
+"""Repair damage found on a storage from another replica; mark the replica Damaged if that fails."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ LOST = "no whole replica is left"
 
 
 def donors(catalog: "Catalog", settings: Settings, replica: Replica) -> Iterator[tuple[ImageStorage, Replica]]:
-    """Yield the storages that hold other Ready replicas of the same image; those that can't be opened are passed over."""
+    """Yield the storages of other Ready replicas of the same image, passing over those that can't be opened."""
     for other in whole_replicas(catalog, replica.image_id):
         if other.image_storage != replica.image_storage:
             try:
@@ -37,9 +37,9 @@ def donors(catalog: "Catalog", settings: Settings, replica: Replica) -> Iterator
 def repair_piece(
     catalog: "Catalog", settings: Settings, storage: Provable, replica: Replica, piece: ItemOutcome
 ) -> str | None:
-    """Put a good copy in place of one damaged piece; return the storage it came from, None if nobody has it.
+    """Replace one damaged piece by a good copy; return the storage it came from, None if no storage has it.
 
-    piece: subject `IMAGE_ID@OFFSET`, bytes its length. Whatever is offered is proven before it is taken.
+    piece: subject `IMAGE_ID@OFFSET`, bytes its length. Each copy is proven before it is used.
     """
     offset = int(piece.subject.rpartition("@")[2])
     for donor, other in donors(catalog, settings, replica):
@@ -48,20 +48,20 @@ def repair_piece(
         try:
             storage.repair_object(replica.image_id, offset, _read(donor, other.image_id, offset, piece.bytes))
         except ImagewrightError:
-            continue  # damaged or gone there as well: the next one is asked
+            continue  # damaged or gone there as well: try the next one
         return donor.name
     return None
 
 
 def rebuild(catalog: "Catalog", settings: Settings, storage: ImageStorage, replica: Replica) -> str | None:
-    """Make a replica anew from another one; return the storage it came from, None if nobody has a whole one.
+    """Rebuild a replica from another one; return the storage it came from, None if no storage has a whole one.
 
-    The copy is landed and proven before the damaged one goes.
+    The copy is landed and proven before the damaged one is deleted.
     Raises ImageNotFound, ImageBusy, ReplicaInUse, CapacityExceeded.
     """
     landing_id = f"{replica.image_id}.repair"
     with image_lock(replica.image_id) as lease:
-        catalog.replica(replica.image_id, replica.image_storage)  # it may have been moved or deleted meanwhile
+        catalog.replica(replica.image_id, replica.image_storage)  # its image may have been moved or deleted meanwhile
         for donor, other in donors(catalog, settings, replica):
             try:
                 copied = copy_replica(donor, storage, other, landing_id, scratch=settings.scratch_folder)
@@ -77,7 +77,7 @@ def rebuild(catalog: "Catalog", settings: Settings, storage: ImageStorage, repli
 
 
 def note_damage(catalog: "Catalog", replica: Replica, sentence: str) -> None:
-    """Mark a replica Damaged; an image that has no whole replica left is taken out of use."""
+    """Mark a replica Damaged; take the image out of use if it has no whole replica left."""
     with changing(catalog, "system") as change:
         known = change.replica(replica.image_id, replica.image_storage)
         damaged = known.model_copy(update={"status": ReplicaStatus.DAMAGED, "error": sentence})
@@ -87,7 +87,7 @@ def note_damage(catalog: "Catalog", replica: Replica, sentence: str) -> None:
 
 
 def note_repair(catalog: "Catalog", replica: Replica, sentence: str) -> None:
-    """Mark a replica Ready again, and with it the image."""
+    """Mark a replica, and with it the image, Ready again."""
     with changing(catalog, "system") as change:
         known = change.replica(replica.image_id, replica.image_storage)
         whole = known.model_copy(update={"status": ReplicaStatus.READY, "error": None})
@@ -98,7 +98,7 @@ def note_repair(catalog: "Catalog", replica: Replica, sentence: str) -> None:
 
 
 def refresh_image_status(change: "Change", image: Image) -> Image:
-    """Take an image out of use when its last whole replica is lost, and back into use when it has one again."""
+    """Take an image out of use if its last whole replica is lost, and back into use if it has one again."""
     whole = whole_replicas(change, image.id)
     if not whole and image.status is ImageStatus.READY:
         lost = {"status": status_after(image, "quarantine"), "error": f"{LOST}: {_reasons(change, image)}"}
@@ -124,6 +124,6 @@ def _read(storage: ImageStorage, image_id: str, offset: int, size: int) -> bytes
 
 
 def in_words(pieces: Sequence[ItemOutcome]) -> str:
-    """Name damaged pieces in one sentence: how many, where the first lies and what is wrong with it."""
+    """Describe damaged pieces in one sentence: their number, and offset and damage of the first one."""
     first = pieces[0]
     return f"{len(pieces)} damaged pieces, the first at byte {first.subject.rpartition('@')[2]}: {first.reason}"

@@ -1,4 +1,4 @@
-"""Synchronising images between ImageStores: what is behind, in batches; chips first, manifests, then the catalog."""
+"""Synchronise images between ImageStores in batches: chips first, then manifests, then the catalog."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 def sync_batch(
     source: str, target: str, image_ids: Sequence[str], account: str, bandwidth_bytes_s: int
 ) -> tuple[tuple[SyncOutcome, ...], int]:
-    """Bring a batch of images to the target; return an outcome each, and the bytes that need not travel.
+    """Copy a batch of images to the target; return an outcome per image, and the bytes that needed no transfer.
 
-    A batch that broke off goes on with what had arrived. Raises CapacityExceeded, StorageUnavailable.
+    An interrupted batch resumes with the chips that had arrived. Raises CapacityExceeded, StorageUnavailable.
     """
     with open_resources() as (settings, catalog):
         pair = open_pair(catalog, settings, source, target)
@@ -56,7 +56,7 @@ def sync_batch(
 
 
 def tell_outcomes(source: str, target: str, outcomes: Sequence[SyncOutcome], account: str) -> None:
-    """Emit what became of each image; one that the account may not see is nothing to tell about."""
+    """Emit an event about each image's outcome, except images that the account may not see."""
     with open_resources() as (_, catalog):
         for done in outcomes:
             with suppress(ImageNotFound):
@@ -69,7 +69,7 @@ def tell_outcomes(source: str, target: str, outcomes: Sequence[SyncOutcome], acc
 
 @task(task_run_name="plan sync to {selection.target}", **retrying())
 def plan_sync(selection: Selection, behind: Backlog, *, mirror: bool = False) -> Plan:
-    """Return what would travel, image by image, and with `mirror` what would be deleted. Changes nothing."""
+    """Return what would be transferred, image by image, and with `mirror` what would be deleted. Changes nothing."""
     actions = [
         Action(verb="leave", subject=f"image:{o.image_id}", reason=o.error or o.outcome) for o in behind.outcomes
     ]
@@ -94,10 +94,10 @@ def _travelling(image_id: str, sent: int, saved: int) -> Action:
 
 @task(task_run_name="mirror deletions to {selection.target}", **retrying())
 def mirror_deletions(selection: Selection, wanted: Sequence[str]) -> tuple[SyncOutcome, ...]:
-    """Make leftovers of the target's replicas of images that the source holds whole and that no longer match the rule.
+    """Turn the target's replicas of images that no longer match into leftovers, if the source holds them whole.
 
-    Their bytes stay until somebody cleans the leftovers up, and are used again if the images match again before. Replicas of
-    protected images stay.
+    Their bytes stay until the leftovers are cleaned up, and are used again if the images match again before. Replicas
+    of protected images stay.
     """
     with open_resources() as (_, catalog):
         return tuple(
@@ -107,7 +107,7 @@ def mirror_deletions(selection: Selection, wanted: Sequence[str]) -> tuple[SyncO
 
 @task(task_run_name="sweep syncs that died on {target}", **retrying())
 def sweep_dead_syncs(target: str) -> int:
-    """Discard the landings of syncs whose run is dead and that this run did not go on with; return how many."""
+    """Discard the landings of dead syncs that this run did not resume; return how many."""
     count = 0
     with open_resources() as (settings, catalog):
         storage = open_image_storage(catalog.image_storage(target), settings)
@@ -119,7 +119,10 @@ def sweep_dead_syncs(target: str) -> int:
 
 
 def landing_of(source: str, image_ids: Sequence[str]) -> str:
-    """Return the landing's id: the same batch from the same source finds what an earlier attempt brought."""
+    """Return a batch's landing id.
+
+    It is the same for the same batch and source, so a new attempt finds the old one's chips.
+    """
     return f"{SYNC}{uuid5(NAMESPACE_URL, source + ' ' + ' '.join(image_ids))}"
 
 
@@ -127,7 +130,7 @@ def landing_of(source: str, image_ids: Sequence[str]) -> str:
 def _locked(
     catalog: "Catalog", source: str, image_ids: Sequence[str]
 ) -> Iterator[tuple[list[Image], list[SyncOutcome]]]:
-    """Lock what can be locked; images that somebody works on, or that changed meanwhile, are left to the next run."""
+    """Lock the images that can be locked; leave those that are busy or were changed meanwhile to the next run."""
     images: list[Image] = []
     left: list[SyncOutcome] = []
     with held(catalog, landing_of(source, image_ids)), held_together(catalog, image_ids) as locked:
@@ -142,7 +145,7 @@ def _locked(
 
 
 def _as_it_is(catalog: "Catalog", source: str, image_id: str) -> Image:
-    """Return an image that may be synced and has a replica on the source."""
+    """Read an image anew. Raises ImagewrightError unless it may be synced and has a replica on the source."""
     image = catalog.image(image_id)
     status_after(image, "sync")
     catalog.replica(image_id, source)
@@ -156,13 +159,13 @@ def _ship(pair: Pair, images: Sequence[Image], landing_id: str, pace: Pace | Non
 
 
 def _record(catalog: "Catalog", shipped: Sequence[Shipped], account: str) -> None:
-    """Save all replicas of a batch in one transaction: their images are locked, so nothing changed meanwhile."""
+    """Save all replicas of a batch in one transaction: their images are locked, so nothing has changed meanwhile."""
     with changing(catalog, account) as change:
         for done in shipped:
             if done.replica is not None:
                 change.save_replica(done.replica, event=events.IMAGE_SYNCED)
                 for left in tuple(change.leftovers(image_storage=done.replica.image_storage, image_id=done.image_id)):
-                    change.remove_leftover(left.id, event=events.LEFTOVER_REUSED)  # its chips are a replica's again
+                    change.remove_leftover(left.id, event=events.LEFTOVER_REUSED)  # a replica owns its chips again
                 refresh_image_status(change, change.image(done.image_id))
 
 
@@ -174,7 +177,7 @@ def _outcome(done: Shipped) -> SyncOutcome:
 
 
 def _extra(catalog: "Catalog", selection: Selection, wanted: Sequence[str]) -> list[tuple[Replica, str]]:
-    """Return the account's replicas on the target that the source holds whole too and that do not match; with why one stays."""
+    """Return the account's non-matching replicas on the target that the source holds whole, each with why it stays."""
     there, keep = {r.image_id for r in whole_replicas(catalog, image_storage=selection.source)}, set(wanted)
     on_target = whole_replicas(catalog, image_storage=selection.target)
     extra = [r for r in on_target if r.image_id in there and r.image_id not in keep]
@@ -194,7 +197,7 @@ def _planned(replica: Replica, kept: str) -> Action:
 
 
 def _unmirror(catalog: "Catalog", selection: Selection, replica: Replica, kept: str) -> SyncOutcome:
-    """Make a leftover of a replica, if it is still one that no longer matches."""
+    """Turn a replica into a leftover, if it still does not match."""
     try:
         if not kept:
             with (

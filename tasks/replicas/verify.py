@@ -1,4 +1,4 @@
-"""Proving replicas by reading them, oldest proof first, within a budget; damage is repaired or made known."""
+"""Prove replicas by reading them, oldest proof first, within a budget; repair damage or mark it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Due(Record):
-    """A replica to be proven. size_bytes: at most so many are read."""
+    """A replica to be proven. size_bytes: upper bound of the bytes read."""
 
     image_id: str
     image_storage: str
@@ -32,25 +32,25 @@ class Due(Record):
 
 
 class Budget(Record):
-    """What may still be read: bytes (None: no bound), bytes per second (0: no bound)."""
+    """The reading that is still allowed: bytes (None: no bound), bytes per second (0: no bound)."""
 
     left_bytes: int | None = None
     bytes_per_second: int = 0
 
     @property
     def spent(self) -> bool:
-        """Tell whether nothing may be read any more."""
+        """Tell whether the budget is used up."""
         return self.left_bytes is not None and self.left_bytes <= 0
 
     def minus(self, count: int) -> "Budget":
-        """Return what is left after reading so many bytes."""
+        """Return the budget left after reading so many bytes."""
         left = None if self.left_bytes is None else self.left_bytes - count
         return self.model_copy(update={"left_bytes": left})
 
 
 @task(task_run_name="choose replicas", **retrying())
 def choose_replicas(image_storages: Sequence[str], image_ids: Sequence[str]) -> tuple[Due, ...]:
-    """Return the replicas to prove, oldest proof first, never proven ones before all. Raises ImageNotFound."""
+    """Return the replicas to prove: never proven ones first, then by oldest proof. Raises ImageNotFound."""
     wanted = set(image_ids)
     with open_resources() as (_, catalog):
         for image_id in image_ids:
@@ -66,9 +66,10 @@ def choose_replicas(image_storages: Sequence[str], image_ids: Sequence[str]) -> 
 
 
 def oldest_first(due: Sequence[Due], now: datetime) -> tuple[Due, ...]:
-    """Sort replicas by when they are to be proven.
+    """Sort replicas by when they are due for a proof.
 
-    A proof of a time to come counts as none: the clock was put back since, and its replica would not be read for as long.
+    A proof dated in the future counts as none: the clock was set back since, and the replica would not be read until
+    then.
     """
 
     def proven(one: Due) -> datetime:
@@ -79,7 +80,7 @@ def oldest_first(due: Sequence[Due], now: datetime) -> tuple[Due, ...]:
 
 
 def plan_verification(due: Sequence[Due], budget: Budget) -> Plan:
-    """Return which replicas a run would read within the budget."""
+    """Return which replicas a run would read within the budget. Changes nothing."""
     actions, left = [], budget
     for one in due:
         if left.spent:
@@ -94,7 +95,7 @@ def plan_verification(due: Sequence[Due], budget: Budget) -> Plan:
 
 @task(task_run_name="verify {due[0].image_storage} and more", **retrying())
 def verify_batch(due: Sequence[Due], budget: Budget) -> VerifyReport:
-    """Prove replicas one after the other until the budget is spent. What goes wrong with one never stops the others."""
+    """Prove replicas one by one until the budget is spent. A failure with one never stops the others."""
     reports: list[VerifyReport] = []
     with open_resources() as (settings, catalog):
         for one in due:
@@ -120,7 +121,7 @@ def _verify_replica(catalog: "Catalog", settings: Settings, due: Due, budget: Bu
         replica = catalog.replica(due.image_id, due.image_storage)
         storage = open_image_storage(catalog.image_storage(due.image_storage), settings)
         return _prove(catalog, settings, storage, replica, budget)
-    except ImagewrightError as error:  # nothing is concluded from a storage that does not answer
+    except ImagewrightError as error:  # a storage that does not answer proves nothing
         run_logger().warning("%s on %s: %s", due.image_id, due.image_storage, error)
         return VerifyReport(items=(_item(due.image_id, due.image_storage, "pending", str(error)),))
 
@@ -159,7 +160,7 @@ def _lost(storage: ImageStorage, error: ImagewrightError) -> str:
 def _whole_replica(
     catalog: "Catalog", settings: Settings, storage: ImageStorage, replica: Replica, sentence: str
 ) -> ItemOutcome:
-    """Make a replica anew whose description is lost; mark it Damaged if that can't be done."""
+    """Rebuild a replica whose manifest is lost; mark it Damaged if that fails."""
     try:
         donor = rebuild(catalog, settings, storage, replica)
     except ImagewrightError as error:
@@ -174,7 +175,7 @@ def _whole_replica(
 def _repaired(
     catalog: "Catalog", settings: Settings, storage: Provable, replica: Replica, damaged: Sequence[ItemOutcome]
 ) -> tuple[ItemOutcome, ...]:  # fmt: skip
-    """Repair damaged pieces one by one; return what became of each, `failed` where nobody has it whole."""
+    """Repair damaged pieces one by one; return the outcome of each, `failed` if no storage has it whole."""
     items = []
     for piece in damaged:
         donor = repair_piece(catalog, settings, storage, replica, piece)
@@ -184,7 +185,7 @@ def _repaired(
 
 
 def _note_whole(catalog: "Catalog", replica: Replica, repaired: Sequence[ItemOutcome], *, to_the_end: bool) -> None:
-    """Record that what was read is whole now. A replica known as damaged is Ready again once all of it was read."""
+    """Record that the part read is whole now. A Damaged replica becomes Ready again once all of it was read."""
     damaged = replica.status is ReplicaStatus.DAMAGED
     if damaged and not to_the_end:
         return
@@ -195,7 +196,7 @@ def _note_whole(catalog: "Catalog", replica: Replica, repaired: Sequence[ItemOut
 
 
 def _continued(catalog: "Catalog", replica: Replica) -> Deferred | None:
-    """Return where an earlier proof of this replica stopped, None if it begins at the front."""
+    """Return where an earlier proof of this replica stopped, None to begin at the start."""
     for work in catalog.pending(image_id=replica.image_id):
         if work.operation == PROVE_ON and work.storage == replica.image_storage:
             return work
@@ -203,7 +204,7 @@ def _continued(catalog: "Catalog", replica: Replica) -> Deferred | None:
 
 
 def _measured(storage: ImageStorage, replica: Replica) -> dict[str, str]:
-    """Return the digests that the catalog lacks and the storage knows, now that it has read the file."""
+    """Return the digests that the catalog lacks and the storage knows after reading the file."""
     if replica.sha256 is not None or not isinstance(storage, Measured):
         return {}
     digests = storage.measured(replica.image_id)
@@ -218,12 +219,12 @@ def _remember(
     lost_bytes: int,
     measured: Mapping[str, str],
 ) -> None:
-    """Record how far the proof came, or when the replica was proven as a whole and what was measured of it.
+    """Record how far the proof has come or, if the replica is proven in full, when that was and the measured digests.
 
-    lost_bytes: found damaged since the front and not repaired; a run that goes on must not take the replica for whole.
+    lost_bytes: found damaged since the start and not repaired; a run that resumes must not take the replica for whole.
     """
     with changing(catalog, "system") as change:
-        known = change.replica(replica.image_id, replica.image_storage)  # gone meanwhile: nothing is noted
+        known = change.replica(replica.image_id, replica.image_storage)  # gone meanwhile: nothing to record
         if before is not None:
             change.remove_deferred(before.id)
         if following is not None:
@@ -240,7 +241,7 @@ def _remember(
 
 
 def ages(image_storages: Sequence[str]) -> Iterator[tuple[str, int, int, int, str]]:
-    """Yield for each storage: name, replicas, never proven, damaged, and when the oldest proof was made."""
+    """Yield per storage: name, counts of replicas, never proven and damaged ones, and the time of the oldest proof."""
     with open_resources() as (_, catalog):
         for name in image_storages:
             replicas = list(catalog.replicas(image_storage=name))

@@ -1,4 +1,4 @@
-"""Several pieces of work of one run at the same time, some at once, each in a thread that knows the run."""
+"""Run a run's pieces of work in parallel, a few at a time, each in a thread with the run's context."""
 
 import contextvars
 from collections.abc import Callable, Sequence
@@ -11,17 +11,16 @@ T = TypeVar("T")
 
 
 def at_once(work: Callable[[A], T], items: Sequence[A], most: int) -> list[T]:
-    """Return the results in the order of the items. What `work` raises is raised once all that began has ended.
+    """Return the results in the order of the items. Raises an error of `work` once every piece that began has ended.
 
-    An exception that comes from outside, such as the end of the process, waits for nobody: what its threads were at is left
-    as a death would leave it.
+    An exception from outside, such as the end of the process, waits for no thread: their work is left as by a death.
     """
     waiting: SimpleQueue[tuple[int, A]] = SimpleQueue()
     done: SimpleQueue[tuple[int, T | BaseException]] = SimpleQueue()
     for numbered in enumerate(items):
         waiting.put(numbered)
     for _ in range(min(most, len(items))):
-        # Of the process's end, not of the work's: a thread that is waited for would hold back whoever ends the process.
+        # The process is ending, not the work: waiting for a thread would delay the end.
         Thread(target=contextvars.copy_context().run, args=(_work, work, waiting, done), daemon=True).start()
     results = dict(done.get() for _ in items)
     return [_returned(results[number]) for number in range(len(items))]

@@ -1,4 +1,4 @@
-"""One operation over several images: each for itself, batches of them in a task, one bad id never stops the others."""
+"""Apply an operation to several images, one batch per task run; a failure with one id never stops the others."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
@@ -16,26 +16,26 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Outcomes(Generic[T]):
-    """What became of each: results in the order asked, failures by id."""
+    """The outcomes: results in the order of the ids, failures by id."""
 
     done: tuple[T, ...] = ()
     failed: dict[str, ImagewrightError] = field(default_factory=dict)
 
 
 def for_each(image_ids: Sequence[str], step: Callable[[str], T]) -> Outcomes[T]:
-    """Do a step for every id; what goes wrong with one is kept for the end."""
+    """Do a step for every id; keep an id's error for the end."""
     done: list[T] = []
     failed: dict[str, ImagewrightError] = {}
     for image_id in image_ids:
         try:
             done.append(_again_when_overtaken(partial(step, image_id)))
         except ImagewrightError as error:
-            failed[image_id] = copy(error)  # the one raised holds all that its step had in hand
+            failed[image_id] = copy(error)  # the raised one's traceback keeps all objects of its step alive
     return Outcomes(tuple(done), failed)
 
 
 def _again_when_overtaken(step: Callable[[], T]) -> T:
-    """Repeat a step that somebody else's change came between, or whose database was away for a moment."""
+    """Repeat a step that a concurrent change or a short loss of the database interrupted."""
     from tasks.runtime.retries import persist
 
     settings, moved = load_settings(), (StaleImage, CatalogUnavailable)
@@ -45,7 +45,7 @@ def _again_when_overtaken(step: Callable[[], T]) -> T:
 def in_batches(
     image_ids: Sequence[str], batch: Callable[[tuple[str, ...]], Outcomes[T]], size: int = BATCH
 ) -> Outcomes[T]:
-    """Call `batch`, a task, with `size` different ids at a time, and join what it says."""
+    """Call `batch`, a task, with `size` different ids at a time, and join its outcomes."""
     done: list[T] = []
     failed: dict[str, ImagewrightError] = {}
     for ids in cut(tuple(dict.fromkeys(image_ids)), size):
@@ -62,7 +62,10 @@ def cut(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
 
 
 def all_done(operation: str, outcomes: Outcomes[T]) -> tuple[T, ...]:
-    """Return the results. Raises the error of the only id asked for, or SomeFailed, naming every id that failed."""
+    """Return the results.
+
+    Raises the error itself if there is only one id, else SomeFailed with every id that failed.
+    """
     if not outcomes.failed:
         return outcomes.done
     if not outcomes.done and len(outcomes.failed) == 1:

@@ -1,12 +1,12 @@
-"""Where the complete file of a replica is made, and on which host it lies.
+"""Where exports of a replica are written, and on which host they lie.
 
-| catalog, image storage | its exports lie | on host |
+| catalog, image storage | folder of its exports | host |
 |---|---|---|
 | SQLite | in `IMAGEWRIGHT_EXPORTS` | its only one |
-| `IMAGEWRIGHT_EXPORTS` is set on hosts that share a catalog | there: it is said to be one folder for all of them | any |
-| a directory | in `exports/` below it | whose the directory is; any, where it is shared |
-| a bucket | in `exports/` of it (`tasks/images/kept_exports.py`), made on the disk of the host that does it | any |
-| all others | in the exports of the host that makes them | that one: `ExportedImage.host` |
+| `IMAGEWRIGHT_EXPORTS` is set on hosts that share a catalog | that folder, which all of them must share | any |
+| a directory | `exports/` below it | the directory's owner; any, if it is shared |
+| a bucket | `exports/` in it (`tasks/images/kept_exports.py`), written on the disk of the exporting host first | any |
+| all others | the exports folder of the host that makes them | that one: `ExportedImage.host` |
 """
 
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ BELOW = "exports"
 
 @dataclass(frozen=True, slots=True)
 class ExportPlace:
-    """A folder of exports. host: whose it is, None where its storage or a setting says so."""
+    """A folder of exports. host: its owner, None if the storage or a setting tells it."""
 
     folder: Path
     host: str | None = None
 
 
 def export_place(storage: ImageStorage, settings: Settings) -> ExportPlace:
-    """Return where this host makes exports of a storage."""
+    """Return the folder in which this host makes exports of a storage."""
     if settings.exports is not None or not settings.catalog_is_shared:
         return ExportPlace(settings.exports_folder)
     if storage.url.startswith("file:"):
@@ -46,7 +46,7 @@ def export_place(storage: ImageStorage, settings: Settings) -> ExportPlace:
 
 
 def export_places(catalog: "Reading", settings: Settings) -> "Iterator[ExportPlace]":
-    """Yield every folder of exports that this host sees, once."""
+    """Yield each exports folder that this host sees, once."""
     found = {settings.exports_folder: ExportPlace(settings.exports_folder)}
     for storage in catalog.image_storages() if settings.catalog_is_shared else ():
         if bound_to(storage) in (None, settings.host_name):
@@ -56,7 +56,7 @@ def export_places(catalog: "Reading", settings: Settings) -> "Iterator[ExportPla
 
 
 def host_of_export(catalog: "Reading", settings: Settings, export: ExportedImage) -> str | None:
-    """Return the host that alone reaches an export, None where each does, or where nothing says whose it is."""
+    """Return the only host that reaches an export, None if every host does, or if the owner is unknown."""
     if export.host is not None or not settings.catalog_is_shared:
         return export.host
     if settings.exports is not None and Path(export.path).is_relative_to(settings.exports):
@@ -68,17 +68,17 @@ def host_of_export(catalog: "Reading", settings: Settings, export: ExportedImage
 
 
 def is_here(catalog: "Reading", settings: Settings, export: ExportedImage) -> bool:
-    """Tell whether this host reaches an export, if its file is there at all."""
+    """Tell whether this host would reach an export's file, whether or not the file exists."""
     return host_of_export(catalog, settings, export) in (None, settings.host_name)
 
 
 def location_of(export: ExportedImage) -> str:
-    """Return where an export lies, with the host that alone reaches it: what is deleted later is deleted there."""
+    """Return an export's location, with the only host that reaches it: a deferred deletion is done there."""
     return f"file://{export.host}{quote(export.path)}" if export.host else export.path
 
 
 def path_here(location: str, settings: Settings) -> Path:
-    """Return the path that a location means on this host. Raises StorageElsewhere."""
+    """Return the path of a location on this host. Raises StorageElsewhere if it is another host's."""
     if not location.startswith("file://"):
         return Path(location)
     parts = urlsplit(location)

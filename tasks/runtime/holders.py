@@ -1,4 +1,4 @@
-"""Who holds a lock: run, host, process; and whether that one still lives."""
+"""Holders of locks: run, host and process, and whether that process is still alive."""
 
 import os
 from pathlib import Path
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
 
 
 def is_busy(catalog: "Catalog", image_id: str) -> bool:
-    """Tell whether somebody who is not surely dead works on an image."""
+    """Tell whether the lock of an image is held by anyone not known to be dead."""
     held_by = catalog.lease(image_id).holder
     return held_by is not None and not is_dead(held_by)
 
 
 def run_id() -> str | None:
-    """Return the id of the flow run we are in, for the event log; None outside of one."""
+    """Return the id of the current flow run, for the event log; None outside a run."""
     return flow_run.get_id()
 
 
 def holder() -> str:
-    """Return who we are as the holder of a lock: the run, and the process it can be looked up by.
+    """Return this process's name as the holder of a lock.
 
-    Shape: `run@host:pid:start-ticks`; the start time tells a reused pid from the process meant.
+    Shape: `run@host:pid:start-ticks`; the start time distinguishes the process from a later one with the same pid.
     """
     pid = os.getpid()
     return f"{run_id() or 'call'}@{os.uname().nodename}:{pid}:{_start_ticks(pid)}"
 
 
 def is_dead(name: str) -> bool:
-    """Tell for certain that a lock's holder is gone: its process on this host, else its run's state.
+    """Tell whether a lock's holder is certainly gone, by its process on this host, else by its run's state.
 
-    A holder of our own run on another host is gone: a run is started again only after its process was given up. Should
-    that process live after all, the landing's journal and the lock's token fence it off.
+    A holder with this run's id on another host is gone: a run is restarted only after its process was declared dead. If
+    that process is alive after all, the landing's journal and the lock's token fence it off.
     """
     run, host, pid, ticks = parts_of(name)
     if host == os.uname().nodename:
@@ -43,7 +43,7 @@ def is_dead(name: str) -> bool:
 
 
 def is_running_here(name: str, run: str) -> bool:
-    """Tell for certain that a lock's holder is that run, in a process that lives on this host."""
+    """Tell whether a lock's holder is certainly that run, in a live process on this host."""
     held_by, host, pid, ticks = parts_of(name)
     return held_by == run and host == os.uname().nodename and _start_ticks(pid) == ticks
 

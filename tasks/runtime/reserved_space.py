@@ -1,4 +1,4 @@
-"""Room for bytes that count for no account, exports and caches: promised once, given back however the work ended."""
+"""Reserve room for bytes that count against no quota, exports and caches, and release it however the work ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +24,9 @@ def reserved_space(
     needed: int,
     name: str = "",
 ) -> Iterator[None]:
-    """Set room aside at a place for the block. Raises CapacityExceeded if it does not fit beside what others were promised.
+    """Reserve room at a place for the block. Raises CapacityExceeded if it does not fit beside other reservations.
 
-    lock: under which the work is done; what the dead were promised is given back, their locks tell.
+    lock: under which the work is done; reservations of dead holders are released, as their locks show.
     name: of the place, in the error; default: the place.
     """
     subject = f"{lock}{MARK}{what}"

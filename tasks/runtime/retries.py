@@ -1,4 +1,4 @@
-"""When a task is tried again: the error's `retryable` decides, here and nowhere else."""
+"""Retries of tasks: the error's `retryable` decides, here and nowhere else."""
 
 import random
 import time
@@ -26,13 +26,16 @@ POLICY = INPUTS + RUN_ID
 
 
 AWAY = (StorageUnavailable, CatalogUnavailable, TransferInterrupted)
-"""What may be back in minutes or hours. Other retryable errors are over after one more try at once, or never."""
+"""Errors about something that may be back in minutes or hours.
+
+Other retryable errors pass at the next try, or never.
+"""
 
 
 def is_away(error: ImagewrightError) -> bool:
-    """Tell whether a run that failed with this error waits for what is away; see `tasks/runtime/runs/waiting.py`.
+    """Tell whether a run that failed with this error waits and tries again; see `tasks/runtime/runs/waiting.py`.
 
-    Another host's directory never comes here, however long it is waited for: its host is asked instead.
+    Waiting never brings another host's directory here: that host is asked instead.
     """
     if isinstance(error, StorageElsewhere):
         return False
@@ -48,7 +51,7 @@ def is_retryable(_task: object, _run: TaskRun, state: State[Any]) -> bool:
 def retrying(retries: int = 3, *, but: tuple[type[ImagewrightError], ...] = ()) -> RetryOptions:
     """Return task options: `retries` more tries with exponential backoff and jitter, for retryable errors only.
 
-    but: retryable errors that only an earlier step, done again, can help with.
+    but: retryable errors excluded here, because only repeating an earlier step helps.
     """
 
     def condition(task: object, run: TaskRun, state: State[Any]) -> bool:
@@ -64,7 +67,7 @@ def retrying(retries: int = 3, *, but: tuple[type[ImagewrightError], ...] = ()) 
 
 
 def once(because: str) -> RetryOptions:  # noqa: ARG001  # said where it is read, beside the task
-    """Return the options of a task that is never tried again by itself, and say why."""
+    """Return the options of a task that is never retried. because: the reason, for readers of the code."""
     return RetryOptions(
         retries=0,
         retry_delay_seconds=lambda _: [],
@@ -79,12 +82,13 @@ def persist(
     min_pace_bytes_s: int = 0, clock: Callable[[], float] = time.monotonic,
     only: tuple[type[ImagewrightError], ...] = (ImagewrightError,),
 ) -> T:  # fmt: skip
-    """Return what `attempt` returns once it succeeds; progress refills the budget of `retries`.
+    """Call `attempt` until it succeeds and return its result; progress refills the budget of `retries`.
 
-    progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. min_pace_bytes_s: what came
-    since the last failure counts as progress above this pace only, else a server that sends a byte and hangs up would
-    be asked once for every byte. A source that changes again and again is started over `retries` times, whatever came
-    in between. only: after these errors. Raises the last error when it is not retryable, the budget is spent or the time is up.
+    progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. min_pace_bytes_s: bytes since
+    the last failure count as progress only above this pace, else a server that sends one byte and hangs up would be
+    asked once per byte. A source that keeps changing is started over at most `retries` times, whatever arrived in
+    between. only: the errors to retry after. Raises the last error if it is not retryable, the budget is spent or the
+    time is up.
     """
     failures, changes, kept, since = 0, 0, progress(), clock()
     while True:
@@ -100,6 +104,6 @@ def persist(
                 raise
             pause = min(MAX_DELAY_S, delay_s * 2 ** (failures - 1)) * random.uniform(0.5, 1.5)  # noqa: S311
             if isinstance(error, TransferInterrupted) and error.retry_after_s is not None:
-                pause = min(MAX_DELAY_S, max(pause, error.retry_after_s))  # the server said when
+                pause = min(MAX_DELAY_S, max(pause, error.retry_after_s))  # the server named the moment
             say(f"{error}; trying again in {pause:.1f} s ({failures} of {retries} without progress)")
             sleep(pause)

@@ -1,4 +1,4 @@
-"""What setting and deleting a named record has in common, be it a family, a watch, a webhook or a storage."""
+"""Shared steps of setting and deleting a named record: a family, a watch, a webhook or a storage."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def known_one(find: Callable[[str], R], name: object) -> R | None:
-    """Return the record of a name, None where there is none."""
+    """Return the record of a name, None if there is none."""
     try:
         return find(str(name))
     except NotFound:
@@ -19,11 +19,11 @@ def known_one(find: Callable[[str], R], name: object) -> R | None:
 
 
 def whose_and_when(known: Family | Watch | None, account: str, now: datetime) -> dict[str, object]:
-    """Return the fields that nobody asks for: whose it stays or becomes, and when it was made and set."""
+    """Return the fields that no request gives: owner, creation time and update time."""
     made = (known.owner, known.created_at) if known is not None else (account, now)
     return {"owner": made[0], "created_at": made[1], "updated_at": now}
 
 
 def one_step(operation: str, verb: str, subject: str, reason: str) -> Plan:
-    """Return the plan of an operation that does one thing."""
+    """Return a plan of one action."""
     return Plan(operation=operation, actions=(Action(verb=verb, subject=subject, reason=reason),), summary=reason)

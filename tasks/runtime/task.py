@@ -1,4 +1,4 @@
-"""Tasks of flows. A plan that is asked for outside of a run calls them as plain functions: it needs no server and leaves no run."""
+"""Define tasks of flows. A plan made outside a run calls them as plain functions: no server needed, no run recorded."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
 
 class PlainTask(Task[P, R]):
-    """A task of Prefect, and a plain function where `without_runs` says so."""
+    """A Prefect task that acts as a plain function within `without_runs`."""
 
     if not TYPE_CHECKING:  # typed as Prefect's own, which has six overloads
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-            """Run it; in a task run of its own where there are runs."""
+            """Call the task, in a task run of its own unless within `without_runs`."""
             return super().__call__(*args, **kwargs) if has_runs() else self.fn(*args, **kwargs)
 
 
@@ -35,7 +35,7 @@ class RetryOptions(TypedDict, total=False):
 
 
 class TaskOptions(RetryOptions, total=False):
-    """Those of them that are in use. task_run_name: with parameters in braces."""
+    """The options of `prefect.task` in use. task_run_name: with parameters in braces."""
 
     task_run_name: str
     persist_result: bool
@@ -52,18 +52,18 @@ def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R
 
 
 def run_logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
-    """Return the logger of the run that this is called in, the process's own where `without_runs` says so."""
+    """Return the current run's logger, or the process's own within `without_runs`."""
     return get_run_logger() if has_runs() else logging.getLogger("imagewright")
 
 
 def has_runs() -> bool:
-    """Tell whether what is called here belongs to a run, as it does but within `without_runs`."""
+    """Tell whether calls here belong to a run: always, except within `without_runs`."""
     return not _plain.get()
 
 
 @contextmanager
 def without_runs() -> Iterator[None]:
-    """Have tasks called in this block, by this thread, be plain functions: tried once, seen by nobody."""
+    """Make tasks called in this block, by this thread, plain functions: tried once, not recorded."""
     token = _plain.set(True)
     try:
         yield

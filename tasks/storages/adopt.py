@@ -1,4 +1,4 @@
-"""Rebuild the catalog's rows from what an image storage says about itself."""
+"""Rebuild the catalog's rows from the manifests of an image storage."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 OPERATION = "adopt storage"
 REVIVED = {"version": 0, "status": ImageStatus.READY, "error": None, "deleted_at": None}
-"""Fields of an image that is taken into the catalog from what a storage says of it."""
+"""Fields of an adopted image that are not taken from its storage."""
 
 
 @task(task_run_name="list what {image_storage} holds", **retrying())
 def held_on(image_storage: str) -> tuple[Held, ...]:
-    """Return what the storage holds, by its own account. Raises StorageNotFound, StorageUnavailable."""
+    """Return the images that the storage itself says it holds. Raises StorageNotFound, StorageUnavailable."""
     with open_resources() as (settings, catalog):
         catalog.image_storage(image_storage)
         found = inventory(catalog, settings, image_storage)
@@ -35,7 +35,7 @@ def held_on(image_storage: str) -> tuple[Held, ...]:
 
 @task(task_run_name="restore the index of {image_storage}", **retrying())
 def restore_index(image_storage: str) -> int:
-    """Make what the storage holds readable if its index was lost, too; return how many packs the index lacked.
+    """Rebuild a storage's lost index entries, so that its images are readable; return how many packs the index lacked.
 
     Raises StorageNotFound, StorageUnavailable, StorageRefused.
     """
@@ -46,7 +46,7 @@ def restore_index(image_storage: str) -> int:
 
 @task(task_run_name="adopt images of {image_storage}", **retrying())
 def adopt(image_storage: str, batch: Sequence[Held], account: str) -> tuple[ItemOutcome, ...]:
-    """Take a batch into the catalog, in one transaction; what it knows already is left alone."""
+    """Adopt a batch into the catalog in one transaction; images it already knows stay unchanged."""
     with open_resources() as (_, catalog), changing(catalog, account) as change:
         return tuple(_adopt(change, image_storage, held) for held in batch)
 
@@ -63,13 +63,13 @@ def _adopt(change: "Change", image_storage: str, held: Held) -> ItemOutcome:
 
 
 def save_adopted(change: "Change", replica: Replica, image_storage: str) -> None:
-    """Take a replica into the catalog as its storage describes it; the next verification proves it."""
+    """Save a replica as its storage describes it; the next verification proves it."""
     row = replica.model_copy(update={"image_storage": image_storage, "verified_at": None})
     change.save_replica(row, event=events.REPLICA_ADOPTED)
 
 
 def decided(catalog: "Reading", image_storage: str, held: Held) -> ItemOutcome:
-    """Return what becomes of one image that a storage holds, and why; `done`: it is adopted."""
+    """Return the outcome for an image on a storage, and why; `done` means it is adopted."""
     subject = f"image:{held.image_id}"
     if held.image is None or held.replica is None:
         return ItemOutcome(subject=subject, outcome="failed", reason=held.damage or "it is not described")
@@ -102,13 +102,13 @@ def _other_file(known: Image, found: Image, replica: Replica) -> str:
 
 
 def _rebuilt(image: Image, image_storage: str) -> Image:
-    """Return the image as it was when it was published here, Ready; what was edited since is not on the storage."""
+    """Return the image as it was published here, Ready; later edits are not on the storage."""
     return image.model_copy(update={**REVIVED, "image_storages": (image_storage,)})
 
 
 @task(task_run_name="plan to adopt {image_storage}", **retrying())
 def plan_adopt(image_storage: str, held: Sequence[Held]) -> Plan:
-    """Return what would be taken into the catalog. Changes nothing."""
+    """Return what would be adopted. Changes nothing."""
     verbs = {"done": "adopt", "kept": "keep", "failed": "refuse"}
     with open_resources() as (_, catalog):
         decisions = [decided(catalog, image_storage, one) for one in held]

@@ -1,4 +1,4 @@
-"""Making images that were not written lately smaller, at low priority."""
+"""Compact images that were not written lately, at low priority."""
 
 import os
 import threading
@@ -21,17 +21,17 @@ from tasks.runtime.task import run_logger, task
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
-NICE = 15  # of the thread that compacts, and of those that it begins: whoever waits for something goes first
+NICE = 15  # of the compacting thread and the threads it starts: all other work goes first
 
 
 @task(task_run_name="compact {image_storage}", **retrying())
 def compact(
     image_storage: str, older_than_days: int, budget_bytes: int | None, *, plan_only: bool
 ) -> CompactionReport | None:
-    """Compact what was written to a storage so many days ago or earlier; None where the storage has nothing to compact.
+    """Compact a storage's images written at least so many days ago; return None for a storage without compaction.
 
-    budget_bytes: of images to look at. A storage that fails is reported and never stops the others. Raises ImageBusy where
-    another run is at it, StorageUnavailable.
+    budget_bytes: of images to read. A storage that fails is reported and never stops the others. Raises ImageBusy if
+    another run compacts it, StorageUnavailable.
     """
     try:
         with open_resources() as (settings, catalog):
@@ -64,7 +64,7 @@ def _compacted(
 
 
 def _note(catalog: "Catalog", image_storage: str, report: CompactionReport) -> None:
-    """Keep what the storage saves in its record, where listings show it. Only what differs is a change."""
+    """Write the storage's savings into its record, which listings show, if they differ."""
     found = {
         "logical_bytes": report.logical_bytes,
         "kept_bytes": report.bytes_after,
@@ -77,7 +77,7 @@ def _note(catalog: "Catalog", image_storage: str, report: CompactionReport) -> N
 
 
 def _step_back() -> None:
-    with suppress(OSError):  # where it is not allowed, it goes on as everybody
+    with suppress(OSError):  # if it is not allowed, the priority stays normal
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
@@ -88,7 +88,7 @@ SUMS = (
 
 
 def joined(reports: Sequence[CompactionReport]) -> CompactionReport:
-    """Return one report of several storages."""
+    """Join the reports of several storages."""
     return CompactionReport(
         image_storage=", ".join(report.image_storage for report in reports),
         items=tuple(item for report in reports for item in report.items),

@@ -1,4 +1,4 @@
-"""Whose a directory is that is registered, and the proof that several hosts see it."""
+"""Set the host of a registered directory, and prove that several hosts share one."""
 
 import secrets
 from typing import TYPE_CHECKING, TypeVar
@@ -16,9 +16,9 @@ Storage = TypeVar("Storage", ImageStorage, PrimaryStorage)
 
 
 def with_host(record: Storage, settings: Settings) -> Storage:
-    """Return the record with the host it belongs to. Raises InvalidRequest for a shared one that is no directory.
+    """Return the record with its host. Raises InvalidRequest for a shared storage that is not a directory.
 
-    record: as asked for; its host is the one given, else the one it had.
+    record: as requested; its host is the given one, else the one it had.
     """
     if record.shared and not record.url.startswith("file:"):
         raise InvalidRequest("shared", True, "false: only a directory is of one host, all others are reached by each")
@@ -27,7 +27,7 @@ def with_host(record: Storage, settings: Settings) -> Storage:
 
 
 def share(catalog: "Catalog", known: Storage | None, asked: Storage, account: str) -> None:
-    """Leave the token in a directory that is shared from now on: whoever uses it elsewhere has to find it there."""
+    """Write the token into a newly shared directory: other hosts must find it there before they use it."""
     if not asked.shared or (known and known.shared):
         return
     from storage.shared_folder import leave_token

@@ -1,4 +1,4 @@
-"""Taking stock: what each storage holds, beside what the catalog says it holds."""
+"""Take inventory: compare each storage's contents with the catalog."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,10 @@ PLACING = ("restore replica", "adopt replica", "adopt image", "distrust replica"
 
 @task(task_run_name="take stock", **retrying())
 def take_stock(image_storages: Sequence[str]) -> tuple[Drift, ...]:
-    """Return how catalog and storages differ. A storage that does not answer is one drift, and no evidence of any other."""
+    """Return the drifts between catalog and storages.
+
+    A storage that does not answer is one drift and evidence of no other.
+    """
     with open_resources() as (settings, catalog):
         drifts: list[Drift] = []
         for name in image_storages:
@@ -51,7 +54,7 @@ def take_stock(image_storages: Sequence[str]) -> tuple[Drift, ...]:
 
 
 def inventory(catalog: "Catalog", settings: Settings, name: str) -> Inventory:
-    """Return what a storage holds."""
+    """Return the inventory of a storage."""
     try:
         storage = open_image_storage(catalog.image_storage(name), settings)
         storage.check()
@@ -79,7 +82,7 @@ def _held(storage: ImageStorage) -> Iterator[Held]:
             yield Held(image_id=stored.image.id, image=stored.image, replica=stored.replica)
         return
     for image_id, found in storage.described_images():
-        if isinstance(found, DigestMismatch):  # it must not hide the others
+        if isinstance(found, DigestMismatch):  # one failure must not hide the other drifts
             yield Held(image_id=image_id, damage=str(found))
         elif isinstance(found, StorageRefused):
             raise found
@@ -125,7 +128,7 @@ def _exports(catalog: "Catalog", settings: Settings) -> tuple[Drift, ...]:
 
 
 def _is_export(catalog: "Catalog", path: Path) -> bool:
-    """Tell whether a file is a finished export: not hidden, and nobody makes or deletes exports of its image now."""
+    """Tell whether a file is a finished export: not hidden, and no run is making or deleting exports of its image."""
     image_id = path.parent.name
     busy = is_busy(catalog, image_id) or is_busy(catalog, export_lock(image_id))
     return path.is_file() and not path.name.startswith(".") and not busy

@@ -1,4 +1,4 @@
-"""Giving back the space of what no image, recycle bin, leftover or landing needs."""
+"""Free the space of chips and landings that no image, recycle bin or leftover needs."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ from tasks.runtime.task import run_logger, task
 
 @task(task_run_name="choose image storages", **retrying())
 def choose_storages(names: Sequence[str], host: str | None = None) -> tuple[str, ...]:
-    """Return the storages asked for, or every enabled one, of those that this host does. Raises StorageNotFound.
+    """Return the given storages, or every enabled one, limited to those that this run does. Raises StorageNotFound.
 
-    host: only its directories; None: what every host reaches, and this one's directories.
+    host: only its directories; None: storages that every host reaches, and this host's directories.
     """
     with open_resources() as (settings, catalog):
         if names:
@@ -30,7 +30,7 @@ def choose_storages(names: Sequence[str], host: str | None = None) -> tuple[str,
 @task(task_run_name="reclaim {image_storage}", **retrying())
 @freeing_room()
 def reclaim(image_storage: str, *, plan_only: bool) -> ReclaimReport:
-    """Free what nothing needs on one storage; a storage that fails is reported and never stops the others."""
+    """Free the unneeded space of one storage; a storage that fails is reported and never stops the others."""
     with open_resources() as (settings, catalog):
         try:
             storage = open_image_storage(catalog.image_storage(image_storage), settings)
@@ -47,7 +47,7 @@ def reclaim(image_storage: str, *, plan_only: bool) -> ReclaimReport:
 
 
 def joined(reports: Sequence[ReclaimReport]) -> ReclaimReport:
-    """Return one report of several storages; items name their storage."""
+    """Join the reports of several storages; each item names its storage."""
     items = [
         item.model_copy(update={"subject": f"{report.image_storage}: {item.subject}"})
         for report in reports

@@ -1,4 +1,4 @@
-"""Correcting differences between catalog and storages, each under its image's lock and looked at once more before."""
+"""Correct drifts between catalog and storages, each checked again under its image's lock."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
 Reconciling = Callable[["Catalog", Settings, Drift], str]
-"""Mends one drift and says how; raises where it can't."""
+"""Corrects one drift and returns how; raises if it can't."""
 
 
 @task(task_run_name="correct {drifts[0].verb} and more", **retrying())
 def reconcile_batch(drifts: Sequence[Drift]) -> tuple[ItemOutcome, ...]:
-    """Correct drifts one after the other; one that can't be corrected is reported and never stops the others."""
+    """Correct drifts one by one; a drift that can't be corrected is reported and never stops the others."""
     with open_resources() as (settings, catalog):
         return tuple(_reconcile(catalog, settings, drift) for drift in drifts)
 
@@ -42,7 +42,7 @@ def _reconcile(catalog: "Catalog", settings: Settings, drift: Drift) -> ItemOutc
     try:
         with image_lock(drift.subject) if drift.verb in LOCKING else nullcontext():
             said = ACTIONS[drift.verb](catalog, settings, drift)
-    except ImageBusy as error:  # somebody began to work on it since stock was taken
+    except ImageBusy as error:  # another run has begun to work on it since the inventory
         return ItemOutcome(subject=subject, outcome="kept", reason=str(error))
     except ImagewrightError as error:
         run_logger().warning("%s: %s", subject, error)
@@ -69,7 +69,7 @@ def _forget_replica(catalog: "Catalog", _settings: Settings, drift: Drift) -> st
 
 
 def _distrust_replica(catalog: "Catalog", settings: Settings, drift: Drift) -> str:
-    """Mark the row Damaged, then put a good replica in place of the foreign one."""
+    """Mark the row Damaged, then replace the foreign replica by a good one."""
     note_damage(catalog, catalog.replica(drift.subject, drift.image_storage), drift.reason)
     return _restore_replica(catalog, settings, drift)
 
@@ -120,7 +120,7 @@ def _forget_export(catalog: "Catalog", _settings: Settings, drift: Drift) -> str
 
 
 def _delete_export_file(catalog: "Catalog", _settings: Settings, drift: Drift) -> str:
-    """Delete it under the lock of whoever writes exports of its image: it may be named there before the catalog knows it."""
+    """Delete the file under the lock of its image's exports: a new export gets its name before the catalog knows it."""
     path = Path(drift.subject)
     with image_lock(export_lock(path.parent.name)):
         if any(export.path == drift.subject for export in catalog.exports()):
@@ -177,4 +177,4 @@ ACTIONS: Mapping[str, Reconciling] = {
     "repair store": _repair_store,
 }
 LOCKING = frozenset(v for v in ACTIONS if v.endswith(("replica", "image", "move", "lost")) and v != "restore replica")
-"""Verbs whose subject is an image; restoring takes the lock itself, around the copy."""
+"""Verbs done under their image's lock; restoring takes it itself, around the copy."""

@@ -1,4 +1,4 @@
-"""Take an image storage into the catalog, or change it there, once it has answered."""
+"""Register an image storage, or change its record, once it has answered."""
 
 import ipaddress
 from collections.abc import Collection, Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @task(task_run_name="check {fields[name]}", **retrying())
 def plan_registration(fields: Mapping[str, object], kept: Collection[str] = ()) -> Plan:
-    """Prove that the storage could be registered, and name each field that would change. Changes nothing."""
+    """Check that the storage can be registered, and return each field that would change. Changes nothing."""
     with open_resources() as (settings, catalog):
         known, record = _decided(catalog, settings, fields, kept)
         with _made(record):
@@ -47,9 +47,9 @@ def plan_registration(fields: Mapping[str, object], kept: Collection[str] = ()) 
 
 @task(task_run_name="register {fields[name]}", **retrying())
 def register_storage(fields: Mapping[str, object], account: str, kept: Collection[str] = ()) -> ImageStorage:
-    """Save the storage's record. kept: fields that stay as they are where the storage is registered already.
+    """Save the storage's record. kept: fields that stay unchanged if the storage is already registered.
 
-    Raises InvalidRequest if its name or its place is taken by another storage.
+    Raises InvalidRequest if another storage has its name or its place.
     """
     with open_resources() as (settings, catalog):
         known, asked = _decided(catalog, settings, fields, kept)
@@ -57,7 +57,7 @@ def register_storage(fields: Mapping[str, object], account: str, kept: Collectio
             open_image_storage(_to_be_tried(known, asked), settings).check()
         share(catalog, known, asked, account)
         with changing(catalog, account) as change:
-            known, record = _decided(change, settings, fields, kept)  # it may have been changed while it was checked
+            known, record = _decided(change, settings, fields, kept)  # the record may have changed during the check
             after = record.model_copy(update={"connection": "Connected"})
             if after != known:
                 change.save_image_storage(after)
@@ -65,13 +65,13 @@ def register_storage(fields: Mapping[str, object], account: str, kept: Collectio
 
 
 def _to_be_tried(known: ImageStorage | None, record: ImageStorage) -> ImageStorage:
-    """Return the record under which a storage is opened to see whether it answers: as if it were enabled."""
+    """Return the record with which to test whether a storage answers: as if it were enabled."""
     return record.model_copy(update={"state": "Enabled", "shared": record.shared and bool(known and known.shared)})
 
 
 @contextmanager
 def _made(record: ImageStorage) -> Iterator[None]:
-    """Say which directory it is that can't be made."""
+    """Raise InvalidRequest, naming the directory, if it can't be created."""
     try:
         yield
     except ObjectMissing as error:
@@ -81,7 +81,7 @@ def _made(record: ImageStorage) -> Iterator[None]:
 def _decided(
     catalog: "Reading", settings: Settings, fields: Mapping[str, object], kept: Collection[str]
 ) -> tuple[ImageStorage | None, ImageStorage]:
-    """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
+    """Return the storage's present record, None for a new one, and its new record. Raises InvalidRequest."""
     check_name(str(fields["name"]))
     known = known_one(catalog.image_storage, fields["name"])
     record = ImageStorage.model_validate({"created_at": catalog.now(), **registered(known, fields, kept)})
@@ -106,7 +106,7 @@ def _check_url(record: ImageStorage) -> None:
 
 
 def _check_place(catalog: "Reading", record: ImageStorage, here: str) -> None:
-    """Refuse a second name for one place: a move between the two would end with deleting its own result."""
+    """Refuse a second name for the same place: a move between the two would delete its own result at the end."""
     place = place_of(record, here)
     for other in catalog.image_storages():
         if other.name != record.name and place_of(other, here) == place:

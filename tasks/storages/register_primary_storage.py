@@ -1,4 +1,4 @@
-"""Take a primary storage into the catalog, or change it there, once it has answered."""
+"""Register a primary storage, or change its record, once it has answered."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @task(task_run_name="check {fields[name]}", **retrying())
 def plan_primary(fields: Mapping[str, object], kept: Collection[str] = ()) -> Plan:
-    """Prove that the primary storage could be registered, and name each field that would change. Changes nothing."""
+    """Check that the primary storage can be registered, and return each field that would change. Changes nothing."""
     with open_resources() as (settings, catalog):
         known, record = _decided(catalog, settings, fields, kept)
         room = open_primary_storage(_to_be_tried(known, record), settings).capacity()
@@ -42,30 +42,30 @@ def plan_primary(fields: Mapping[str, object], kept: Collection[str] = ()) -> Pl
 
 @task(task_run_name="register {fields[name]}", **retrying())
 def register_primary(fields: Mapping[str, object], account: str, kept: Collection[str] = ()) -> PrimaryStorage:
-    """Save the record. kept: fields that stay as they are where the storage is registered already.
+    """Save the record. kept: fields that stay unchanged if the storage is already registered.
 
-    Raises InvalidRequest if name or pool are taken.
+    Raises InvalidRequest if the name or the pool is taken.
     """
     with open_resources() as (settings, catalog):
         known, asked = _decided(catalog, settings, fields, kept)
         open_primary_storage(_to_be_tried(known, asked), settings).check()
         share(catalog, known, asked, account)
         with changing(catalog, account) as change:
-            known, record = _decided(change, settings, fields, kept)  # it may have been changed while it was checked
+            known, record = _decided(change, settings, fields, kept)  # the record may have changed during the check
             if record != known:
                 change.save_primary_storage(record)
     return record
 
 
 def _to_be_tried(known: PrimaryStorage | None, record: PrimaryStorage) -> PrimaryStorage:
-    """Return the record under which a storage is opened to see whether it answers."""
+    """Return the record with which to test whether a storage answers."""
     return record.model_copy(update={"shared": record.shared and bool(known and known.shared)})
 
 
 def _decided(
     catalog: "Reading", settings: Settings, fields: Mapping[str, object], kept: Collection[str]
 ) -> tuple[PrimaryStorage | None, PrimaryStorage]:
-    """Return the storage as it is, None for a new one, and as it shall be. Raises InvalidRequest."""
+    """Return the storage's present record, None for a new one, and its new record. Raises InvalidRequest."""
     check_name(str(fields["name"]))
     known = known_one(catalog.primary_storage, fields["name"])
     record = PrimaryStorage.model_validate({"created_at": catalog.now(), **registered(known, fields, kept)})
@@ -79,10 +79,10 @@ def _decided(
 
 
 def _check_free(catalog: "Reading", record: PrimaryStorage) -> None:
-    """Refuse the place of an image storage: a cleaned cache must never take a replica with it."""
+    """Refuse the place of an image storage: cleaning the cache must never delete a replica."""
     for other in catalog.image_storages():
         if None not in (hosts := (bound_to(other), bound_to(record))) and hosts[0] != hosts[1]:
-            continue  # the same path of two hosts is two places
+            continue  # the same path on two hosts is two places
         if other.url.partition("?")[0] == record.url.partition("?")[0] and _conf(other.url) == _conf(record.url):
             raise InvalidRequest("url", mask(record.url), f"a place of its own: image storage {other.name!r} is there")
 

@@ -15,15 +15,15 @@ OPERATION = "set the state of an image storage"
 
 @task(task_run_name="set {name} {state}", **retrying())
 def set_storage_state(name: str, state: State, account: str) -> ImageStorage:
-    """Return the storage with its new state. Idempotent. A disabled one takes no images and gives none.
+    """Set the storage's state and return the storage. Idempotent. A disabled storage is neither written nor read.
 
-    Whether it answers is looked up at the same time. Raises StorageNotFound, InvalidRequest for who is not admin.
+    Also checks whether it answers. Raises StorageNotFound, InvalidRequest unless the account is admin.
     """
     require_admin(account, OPERATION)
     with open_resources() as (settings, catalog):
         record = catalog.image_storage(name).model_copy(update={"state": "Enabled"})
         connection: Connection = "Disconnected"
-        with suppress(ImagewrightError):  # the state is set all the same; the connection says that it is away
+        with suppress(ImagewrightError):  # the state is set all the same; `connection` says the rest
             open_image_storage(record, settings).check()
             connection = "Connected"
         with changing(catalog, account) as change:

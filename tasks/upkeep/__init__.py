@@ -1,1 +1,1 @@
-"""Runs recovered, work retried, catalog checked."""
+"""Tasks of upkeep: recover runs, retry deferred work, check the catalog."""

@@ -1,4 +1,4 @@
-"""Checking the whole catalog: the suite on the database itself, and stored images judged again by the present rules."""
+"""Check the whole catalog: run the suite on the database, and judge stored images again by the present rules."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,10 @@ QUARANTINED = "quarantined"
 
 @task(task_run_name="check the catalog", **retrying())
 def check_catalog() -> QualityReport:
-    """Run the catalog suite on the database and build Data Docs, and read every record. A failed check is a result, not an error."""
+    """Run the catalog suite on the database, build Data Docs, and read every record.
+
+    A failed check is a result, not an error.
+    """
     with open_resources() as (settings, catalog):
         report = agent.check_catalog(settings.catalog_address, settings.home / "data-docs", settings)
         checks = (*report.checks, *_reading(catalog))
@@ -36,9 +39,9 @@ def check_catalog() -> QualityReport:
 
 @task(task_run_name="choose images to rescan", **retrying())
 def choose_images(host: str | None = None) -> tuple[str, ...]:
-    """Return the ids of every Ready image that this host can read, or that lies nowhere whole.
+    """Return the ids of the Ready images that this host can read, or that have no whole replica.
 
-    host: only those that lie in its directories and on no storage that every host reaches.
+    host: only images in its directories that are on no storage that every host reaches.
     """
     with open_resources() as (settings, catalog):
         owners = {s.name: bound_to(s) for s in catalog.image_storages()}
@@ -51,7 +54,10 @@ def _hosts(catalog: "Catalog", owners: Mapping[str, str | None], image_id: str) 
 
 
 def _is_for(hosts: set[str | None], asked: str | None, here: str) -> bool:
-    """Tell whether an image whose whole replicas lie on these hosts (None: on none) is judged here."""
+    """Tell whether this run judges an image.
+
+    hosts: of its whole replicas; None for a storage that every host reaches.
+    """
     if asked is not None:
         return asked in hosts and None not in hosts
     return not hosts or bool(hosts & {None, here})
@@ -59,13 +65,13 @@ def _is_for(hosts: set[str | None], asked: str | None, here: str) -> bool:
 
 @task(task_run_name="rescan {image_ids[0]} and more", **retrying())
 def rescan_batch(image_ids: Sequence[str]) -> tuple[QualityCheck, ...]:
-    """Judge stored images again; one that no longer passes is disabled with the reason. Returns a check an image."""
+    """Judge stored images again; disable an image that no longer passes, with the reason. Returns a check per image."""
     with open_resources() as (settings, catalog):
         return tuple(_rescan(catalog, settings, image_id) for image_id in image_ids)
 
 
 def with_rescan(report: QualityReport, checks: Sequence[QualityCheck]) -> QualityReport:
-    """Return the report of suite and rescan: every image that did not pass, and one line about all that did."""
+    """Return the report of suite and rescan: a check for each image that failed, and one for all that passed."""
     passed = sum(check.success for check in checks)
     summary = QualityCheck(
         name="rescan",
@@ -79,7 +85,7 @@ def with_rescan(report: QualityReport, checks: Sequence[QualityCheck]) -> Qualit
 
 
 def _reading(catalog: "Catalog") -> Iterator[QualityCheck]:
-    """Yield a failed check for each row that holds no record, or one that passed."""
+    """Yield a failed check for each row that can't be read as a record, or one passed check."""
     count, unreadable = catalog.read_everything()
     for error in unreadable:
         yield QualityCheck(name=f"readable({error.subject})", success=False, sentence=str(error))
@@ -97,7 +103,7 @@ def _rescan(catalog: "Catalog", settings: Settings, image_id: str) -> QualityChe
     except (UnsafeImage, FormatMismatch) as refused:
         _quarantine(catalog, image, str(refused))
         return QualityCheck(name=name, success=False, sentence=f"{image.name!r} is {QUARANTINED}: {refused}")
-    except (ImagewrightError, StopIteration) as error:  # not read is not unsafe: nothing is concluded
+    except (ImagewrightError, StopIteration) as error:  # an image that can't be read is not proven unsafe
         reason = str(error) or "no replica of it is whole"
         run_logger().warning("%s could not be judged: %s", image_id, reason)
         return QualityCheck(name=name, success=False, sentence=f"{image_id} could not be judged: {reason}")
@@ -107,7 +113,7 @@ def _rescan(catalog: "Catalog", settings: Settings, image_id: str) -> QualityChe
 def _inspect(catalog: "Catalog", settings: Settings, replica: Replica) -> Verdict:
     storage = open_image_storage(catalog.image_storage(replica.image_storage), settings)
     with reader_of(storage, replica.image_id) as reader:
-        # That a file may be no disk at all is told when it is added; who has one that is in use meant it.
+        # A file that may be no disk is refused or accepted at its add; one in the catalog was accepted deliberately.
         return inspect_reader(reader, settings.max_virtual_size, replica.format, accept_unrecognized=True)
 
 

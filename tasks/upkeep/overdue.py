@@ -1,4 +1,4 @@
-"""Whether the recovery of dead runs still comes by itself: everything else that is scheduled fails with it, unseen."""
+"""Check that the scheduled recovery of dead runs still happens: if it fails, all other schedules fail unnoticed too."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 LATE = timedelta(minutes=10)
-"""It comes every minute."""
+"""The recovery is scheduled every minute."""
 
 
 def recovery_overdue(name: str) -> str | None:
     """Return a sentence if no scheduled recovery was completed for ten minutes, by the server's clock; else None.
 
-    name: of the flow that recovers, and of its deployment.
-    None as well where the server does not answer, or has no such deployment: who calls shows that otherwise.
+    name: of the recovering flow, and of its deployment. Returns None too if the server does not answer or has no such
+    deployment: callers report that in another way.
     """
     from prefect.client.orchestration import get_client
 
@@ -32,7 +32,7 @@ def recovery_overdue(name: str) -> str | None:
 
 
 def sentence(name: str, age: timedelta) -> str:
-    """Say how long nothing was recovered, what that means and where to look."""
+    """Return a sentence that says for how long no recovery was completed, what that means and where to look."""
     minutes = int(age.total_seconds() // 60)
     return (
         f"no {name} was completed for {minutes} minutes: runs whose process died are not started again, and nothing that "
@@ -41,7 +41,7 @@ def sentence(name: str, age: timedelta) -> str:
 
 
 def _last(client: "SyncPrefectClient", name: str) -> datetime:
-    """Return when the newest recovery was completed, else since when there should be one. Raises ObjectNotFound."""
+    """Return when the newest recovery was completed, else when its deployment was created. Raises ObjectNotFound."""
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort

@@ -1,4 +1,4 @@
-"""Find runs and images whose process died, and do what was decided about them."""
+"""Find runs and images whose process died, and carry out what the rules decide about them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Unwell(Record):
-    """What may need recovery. at: by the Prefect server's clock, for runs; catalog_at: by the catalog's, for images."""
+    """Candidates for recovery. at: the Prefect server's time, for runs; catalog_at: the catalog's, for images."""
 
     at: datetime
     catalog_at: datetime
@@ -56,7 +56,7 @@ def find_unwell(watched: Watched, silence_s: float) -> Unwell:
 
 @task(task_run_name="{action.verb} {action.subject}", **retrying())
 def recover(action: Action, unwell: Unwell) -> ItemOutcome:
-    """Do one action. What changed since it was decided is left alone; a failure is told and stops no other action."""
+    """Carry out one action. Skip what has changed since the decision; a failure is logged and stops no other action."""
     subject, _, identity = action.subject.partition(":")
     try:
         done = _on_run(action, identity, unwell) if subject == "run" else _on_image(action, identity)
@@ -71,7 +71,7 @@ def recover(action: Action, unwell: Unwell) -> ItemOutcome:
 
 @task(task_run_name="forget what adds that are over had received", **retrying())
 def forget_receive_buffers() -> None:
-    """Give back this machine's memory that dead processes hold for adds which nobody can go on with any more."""
+    """Free this host's receive buffers that dead processes left for adds that can't be resumed any more."""
     with open_resources() as (settings, catalog):
         unfinished = catalog.images(status=tuple(status.value for status in TABLE["download"]))
         receive_buffer.forget_all_but(settings, (image.id for image in unfinished))
@@ -79,7 +79,7 @@ def forget_receive_buffers() -> None:
 
 @task(task_run_name="forget leases of the dead", **retrying())
 def forget_leases() -> int:
-    """Remove the rows of locks that dead processes left and that no image has; return how many."""
+    """Remove the rows of locks that dead processes left and that belong to no image; return how many."""
     with open_resources() as (_, catalog):
         return catalog.forget_leases(is_dead)
 
@@ -155,14 +155,14 @@ def _seen_run(catalog: "Catalog", run: FoundRun, watched: Watched) -> SeenRun:
 
 
 def _image_of(catalog: "Catalog", run: FoundRun) -> str | None:
-    """Return the image that a run of an add brings in; None for one that is there and that the run never touched: it is not its own."""
+    """Return the image id of an add's run; None if the image exists but the run never touched it."""
     image_id = runs.added_image(run.parameters, run.id)
     events = tuple(catalog.events(image_id)) if image_id else ()
     return image_id if not events or any(event.run_id == run.id for event in events) else None
 
 
 def _is_gone(catalog: "Catalog", image_id: str) -> bool:
-    """Tell whether the catalog knew the image once and does not any more."""
+    """Tell whether the catalog once had the image and no longer does."""
     return known_image(catalog, image_id) is None and any(catalog.events(image_id))
 
 

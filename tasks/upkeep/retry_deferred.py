@@ -1,4 +1,4 @@
-"""Deferred work, tried again."""
+"""Retry deferred work."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @task(task_run_name="find deferred work", **retrying())
 def due_work(storage: str | None, force: bool, host: str | None = None) -> tuple[Deferred, ...]:
-    """Return the deferred work that is to be tried now. force: also what would be tried again only later.
+    """Return the deferred work that is due. force: also work that is due only later.
 
-    host: only what lies in its directories; None: all but what lies in other hosts'.
-    Work that its own schedule goes on with, such as a verification in pieces, is left to that. Raises StorageNotFound.
+    host: only work in its directories; None: all but work in other hosts' directories.
+    Work with a schedule of its own, such as a verification in pieces, is left to that schedule. Raises StorageNotFound.
     """
     with open_resources() as (settings, catalog):
         moment, here = catalog.now(), settings.host_name
@@ -42,7 +42,10 @@ def due_work(storage: str | None, force: bool, host: str | None = None) -> tuple
 @task(task_run_name="try deferred work again", **retrying())
 @freeing_room()
 def retry(works: Sequence[Deferred], account: str) -> tuple[ItemOutcome, ...]:
-    """Try each; what fails waits on with its new reason. A storage that does not answer is asked once, not for each."""
+    """Retry each item; one that fails stays deferred with the new reason.
+
+    A storage that does not answer is asked only once.
+    """
     silent: dict[str, str] = {}
     with open_resources() as (settings, catalog):
         return tuple(_retry(catalog, settings, work, account, silent) for work in works)
@@ -68,10 +71,10 @@ def _retry(
 
 def _do(catalog: "Catalog", settings: "Settings", work: Deferred) -> None:
     bits = deletion_of(work)
-    if work.operation == WITHDRAW or not bits.image_id:  # the withdrawal takes the lock itself
+    if work.operation == WITHDRAW or not bits.image_id:  # a withdrawal takes the lock itself
         carry_out(catalog, settings, bits)
         return
-    # A file is deleted under the lock of whoever writes it: it may be made again under the same name right now.
+    # A file is deleted under its writer's lock: a new one of the same name may be in the making.
     with image_lock(export_lock(bits.image_id) if work.operation == "delete export" else bits.image_id):
         carry_out(catalog, settings, bits)
 
@@ -83,7 +86,7 @@ def _waits(catalog: "Catalog", work: Deferred, account: str, reason: str) -> Ite
 
 
 def plan_retry(works: Sequence[Deferred]) -> Plan:
-    """Return what would be tried again."""
+    """Return what would be retried."""
     known = [work for work in works if work.operation in HANDLERS]
     actions = tuple(
         Action(verb=work.operation, subject=work.subject, bytes=work.bytes, reason=work.reason) for work in known

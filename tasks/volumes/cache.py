@@ -1,4 +1,4 @@
-"""The image cache of a primary storage: filled once per image, cleaned of what nobody uses."""
+"""The image cache of a primary storage: each image is downloaded once, and unused copies are dropped."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -31,15 +31,16 @@ def lock_of(image_id: str, primary_storage: str) -> str:
 
 
 def known_copy(catalog: "Reading", primary: PrimaryStorage, image_id: str) -> CachedFile | None:
-    """Return the image's copy on the primary storage if the catalog knows it and it is whole."""
+    """Return the image's copy on the primary storage, None unless the catalog knows it and it is whole."""
     cached = catalog.cached_image(image_id, primary.name)
     return primary.holds(cached) if cached else None
 
 
 def bring(catalog: "Catalog", settings: Settings, primary: PrimaryStorage, image: Image, account: str) -> CachedFile:
-    """Return the image's copy on the primary storage, downloaded if it is not there. Only under its lock.
+    """Return the image's copy on the primary storage, downloading it if it is missing. Call it only under its lock.
 
-    A replica that can't be read costs the attempt; where the image lies in the primary storage's own cluster, nothing moves.
+    A replica that can't be read is passed over. Nothing is copied if the image lies in the primary storage's own
+    cluster.
     """
     if known := known_copy(catalog, primary, image.id):
         return known
@@ -55,13 +56,13 @@ def bring(catalog: "Catalog", settings: Settings, primary: PrimaryStorage, image
 
 
 def _sources(catalog: "Catalog", settings: Settings, image: Image) -> list[tuple[ImageStorage, Replica]]:
-    """Open what the image can be read from. Raises StorageElsewhere where only other hosts reach it."""
+    """Open the storages that the image can be read from. Raises StorageElsewhere if only other hosts reach them."""
     found: list[tuple[ImageStorage, Replica]] = []
     for replica in readable(catalog, image):
         try:
             found.append((open_image_storage(catalog.image_storage(replica.image_storage), settings), replica))
         except StorageElsewhere:
-            if not found:  # those that this host reaches come first
+            if not found:  # storages that this host reaches come first
                 raise
     return found
 
@@ -76,7 +77,7 @@ def _download(
     replica: Replica,
 ) -> CachedFile:
     with progress(key_of("cache", image.id, primary.name), f"bring {image.name} to {primary.name}") as meter:
-        if primary.shares(source):  # no byte moves
+        if primary.shares(source):  # nothing is copied
             return primary.cache(source, image, replica, settings.scratch_folder, meter)
         needed = held_bytes(source, image.id)
         lock, place = lock_of(image.id, primary.name), f"primary storage {primary.name}"
@@ -87,7 +88,7 @@ def _download(
 
 @task(task_run_name="find what the cache of {primary_storage} can drop", **retrying())
 def drops(primary_storage: str, budget_bytes: int | None) -> tuple[Drop, ...]:
-    """Return what to drop, in order; copies that the catalog does not know are dropped as well."""
+    """Return the copies to drop, in order, including those that the catalog does not know."""
     with open_resources() as (settings, catalog):
         primary = open_primary_storage(catalog.primary_storage(primary_storage), settings)
         cached = list(catalog.cached_images(primary_storage=primary_storage))
@@ -110,7 +111,7 @@ def _strays(catalog: "Reading", primary: PrimaryStorage, known: set[str]) -> Ite
 @task(task_run_name="drop cached images of {primary_storage}", **retrying())
 @freeing_room()
 def drop(primary_storage: str, batch: Sequence[Drop], account: str) -> tuple[ItemOutcome, ...]:
-    """Drop each under its lock; one that is being used meanwhile is kept, with the reason."""
+    """Drop each copy under its lock; keep one that has come into use, with the reason."""
     with open_resources() as (settings, catalog):
         primary = open_primary_storage(catalog.primary_storage(primary_storage), settings)
         return tuple(_drop(catalog, primary, one, account) for one in batch)
@@ -134,7 +135,7 @@ def _drop(catalog: "Catalog", primary: PrimaryStorage, one: Drop, account: str) 
 
 
 def plan_drops(primary_storage: str, planned: Sequence[Drop]) -> Plan:
-    """Return what a cleaning would drop."""
+    """Return what a clean-up would drop."""
     actions = tuple(
         Action(verb="drop cached image", subject=f"image:{one.cached.image_id}", bytes=one.cached.size_bytes,
                reason=one.reason)

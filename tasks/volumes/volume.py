@@ -1,4 +1,4 @@
-"""Volumes from images: downloaded to the primary storage once, then made in O(1), as often as wanted."""
+"""Create volumes from images: each image is downloaded to the primary storage once, then each volume takes O(1)."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -30,9 +30,9 @@ OPERATION = "create volume"
 def create_volume(
     volume_id: str, image_id: str, primary_storage: str, name: str, size_bytes: int | None, account: str
 ) -> Volume:
-    """Return the volume; one of this id that is there comes back as it is. Requests for one image at once download it once.
+    """Create a volume and return it; an existing one of this id is returned as it is.
 
-    An ISO is not copied: the volume is the cached file itself, which nobody writes to.
+    Concurrent requests for one image download it once. An ISO is not copied: the volume is the cached file, read-only.
     Raises ImageNotFound, IllegalTransition, InvalidRequest, CapacityExceeded, DigestMismatch.
     """
     with open_resources() as (settings, catalog):
@@ -41,7 +41,7 @@ def create_volume(
         _checked(catalog, image_id, account, name, size_bytes)
         primary = open_primary_storage(catalog.primary_storage(primary_storage), settings)
         with waiting_turn(lock_of(image_id, primary_storage)):
-            # again, now that it is our turn: sharing, state and bin hold at once for new uses
+            # checked again under the lock: sharing, state and bin hold at once for new uses
             image, size = _checked(catalog, image_id, account, name, size_bytes)
             cached = bring(catalog, settings, primary, image, account)
             return _make(catalog, primary, cached, Volume(
@@ -61,7 +61,7 @@ def _make(catalog: "Catalog", primary: PrimaryStorage, cached: CachedFile, draft
     except (
         ImageNotFound,
         IllegalTransition,
-    ):  # deleted, disabled or no longer shared while it was downloaded
+    ):  # deleted, disabled or unshared during the download
         if volume.location != volume.backing:
             primary.delete_volume(volume.location)
         raise
@@ -69,7 +69,7 @@ def _make(catalog: "Catalog", primary: PrimaryStorage, cached: CachedFile, draft
 
 
 def _record(catalog: "Catalog", volume: Volume) -> None:
-    """Let the catalog know the volume, if its image may still be used in this very transaction."""
+    """Record the volume in the catalog, if in the same transaction its image may still be used."""
     with changing(catalog, volume.owner) as change:
         status_after(change.image(volume.image_id, account=volume.owner), OPERATION)
         change.save_volume(volume, events.VOLUME_CREATED)
@@ -79,7 +79,7 @@ def _record(catalog: "Catalog", volume: Volume) -> None:
 
 
 def _checked(catalog: "Reading", image_id: str, account: str, name: str, size_bytes: int | None) -> tuple[Image, int]:
-    """Return the image and the volume's size, bytes."""
+    """Check the request; return the image and the volume's size in bytes."""
     check_name(name)
     image = catalog.image(image_id, account=account)
     status_after(image, OPERATION)
@@ -94,7 +94,7 @@ def _checked(catalog: "Reading", image_id: str, account: str, name: str, size_by
 
 @task(task_run_name="plan volume {name}", **retrying())
 def plan_volume(image_id: str, primary_storage: str, name: str, size_bytes: int | None, account: str) -> Plan:
-    """Return whether the image would be downloaded, and what would be made. Changes nothing."""
+    """Return whether the image would be downloaded, and the volume that would be created. Changes nothing."""
     with open_resources() as (settings, catalog):
         image, size = _checked(catalog, image_id, account, name, size_bytes)
         record = catalog.primary_storage(primary_storage)
@@ -134,7 +134,7 @@ def _download(
 
 @task(task_run_name="delete volume {volume_id}", **retrying())
 def delete_volume(volume_id: str, account: str) -> Volume:
-    """Delete a volume and return what it was; the cached image stays. Raises VolumeNotFound, AccessDenied."""
+    """Delete a volume and return its last record; the cached image stays. Raises VolumeNotFound, AccessDenied."""
     with open_resources() as (settings, catalog):
         volume = owned_volume(catalog, volume_id, account)
         if volume.location != volume.backing:
@@ -155,7 +155,7 @@ def plan_delete_volume(volume_id: str, account: str) -> Plan:
 
 
 def owned_volume(catalog: "Reading", volume_id: str, account: str) -> Volume:
-    """Return a volume that the account may delete; another's does not exist for it. Raises VolumeNotFound."""
+    """Return a volume that the account may delete. Raises VolumeNotFound, also for another account's volume."""
     volume = catalog.volume(volume_id)
     if account not in (ADMIN, volume.owner):
         raise VolumeNotFound(volume_id)

@@ -1,1 +1,1 @@
-"""Tasks about webhooks: who is told of events, and the telling."""
+"""Tasks about webhooks: their records, and deliveries of events."""

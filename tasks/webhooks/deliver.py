@@ -1,4 +1,4 @@
-"""Telling webhooks of events: made out from the log, sent, tried again. An event is told at least once, under one id."""
+"""Deliver events to webhooks from the log, with retries. Each event is delivered at least once, always under one id."""
 
 import json
 import time
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from catalog.settings import Settings
 
 MOST_ENTRIES, MOST_SENT = 1000, 500
-"""Of the log and of deliveries, in one run; the next one goes on."""
+"""Most entries of the log and deliveries per run; the next run continues."""
 ANSWER_S, RUN_S = 15.0, 30.0
-"""How long an answer is waited for, and how long one webhook may take of a run."""
+"""Timeouts of an answer, and of one webhook within a run."""
 LARGEST = 20 << 10
-"""Bytes of a body; of an event that is larger only is told which it is."""
+"""Most bytes of a body; a larger event is sent without `before` and `after`."""
 
 
 @task(task_run_name="choose webhooks", **retrying())
 def choose_webhooks(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of the webhooks asked for, or of all, that are enabled. Raises WebhookNotFound."""
+    """Return the names of the given webhooks, or of all, that are enabled. Raises WebhookNotFound."""
     with open_resources() as (_, catalog):
         asked = [catalog.webhook(name) for name in dict.fromkeys(names)] if names else catalog.webhooks()
         return tuple(webhook.name for webhook in asked if webhook.state == "Enabled")
@@ -46,7 +46,7 @@ def choose_webhooks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @task(task_run_name="waiting for {name}", **retrying())
 def waiting_for(name: str) -> int:
-    """Return how many events a webhook is to be told of now. Changes nothing."""
+    """Return the number of events that are due for a webhook. Changes nothing."""
     with open_resources() as (_, catalog):
         webhook, now = catalog.webhook(name), catalog.now()
         new = islice(catalog.events(since=catalog.webhook_position(name)), MOST_ENTRIES)
@@ -56,9 +56,9 @@ def waiting_for(name: str) -> int:
 
 @task(task_run_name="deliver to {name}", **once("what fails is tried again by the next run, after a pause that grows"))
 def deliver(name: str) -> tuple[ItemOutcome, ...]:
-    """Make out deliveries of what is new in the log, and send those that are due, oldest event first.
+    """Create deliveries for new entries of the log, and send those that are due, oldest event first.
 
-    After an attempt that failed, the others wait for the next run: an address that does not answer is asked once.
+    After a failed attempt the others wait for the next run: an address that does not answer is asked once per run.
     """
     with open_resources() as (settings, catalog):
         webhook = catalog.webhook(name)
@@ -75,14 +75,14 @@ def deliver(name: str) -> tuple[ItemOutcome, ...]:
 
 
 def _make_out(catalog: "Catalog", webhook: Webhook) -> None:
-    """Turn entries of the log into deliveries, and move on behind them, in one transaction."""
+    """Turn entries of the log into deliveries, and advance the webhook's position past them, in one transaction."""
     since = catalog.webhook_position(webhook.name)
     new = tuple(islice(catalog.events(since=since), MOST_ENTRIES))
     if not new:
         return
     with changing(catalog, "system") as change:
         if change.webhook_position(webhook.name) != since:
-            return  # another run did
+            return  # another run advanced it
         now = change.now()
         for event in new:
             if is_told(webhook, event.kind):
@@ -109,14 +109,14 @@ def _send(catalog: "Catalog", settings: "Settings", webhook: Webhook, delivery: 
             put_off(delivery, response, reason, now, wanted_s) if reason else delivered(delivery, response or 0, now)
         )
         change.save_delivery(after)
-        if response == GONE:  # it says that it wants nothing any more
+        if response == GONE:  # it asks for no more events
             change.save_webhook(webhook.model_copy(update={"state": "Disabled"}), events.WEBHOOK_GONE)
     outcome = "done" if not reason else "failed" if after.status == "Failed" else "pending"
     return ItemOutcome(subject=f"{webhook.name}@{delivery.sequence}", outcome=outcome, reason=reason)
 
 
 def _signed(catalog: "Catalog", webhook: Webhook, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of the request that tells of an event. Raises InvalidRequest for a secret that is none."""
+    """Return body and headers of an event's request. Raises InvalidRequest for an invalid secret."""
     event = catalog.entry(delivery.sequence)
     body, timestamp = body_of(event), int(time.time())
     headers = {
@@ -129,7 +129,7 @@ def _signed(catalog: "Catalog", webhook: Webhook, delivery: Delivery) -> tuple[b
 
 
 def body_of(event: Event) -> bytes:
-    """Return what is told of an event: `type`, `timestamp` and `data`, which is the entry of the log."""
+    """Return the body for an event: `type`, `timestamp` and `data`, the entry of the log."""
     entry = event.model_dump(mode="json", exclude={"hash", "previous_hash", "note", "kind", "at"})
     for data in (entry, {**entry, "before": None, "after": None}):
         body = json.dumps(

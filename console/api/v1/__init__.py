@@ -1,1 +1,1 @@
-"""The API, version 1: who asks, reading, operations, runs, contents."""
+"""The API, version 1: sign-in, reading, operations, runs, contents, uploads."""

@@ -35,20 +35,20 @@ from console.transfers.uploads import PROTOCOL, TusServer
 
 PATH = "/api/v1"
 DEVICES_PER_MINUTE = 60
-"""Device codes that an address may ask for, and ask about: each makes us ask the provider."""
+"""Requests of an address for or about device codes: each makes us ask the provider."""
 MAX_BODY = 4 << 20
-"""Bytes of a request: the ids of some ten thousand images."""
+"""Most bytes of a request: the ids of some ten thousand images."""
 ROUTERS = (sessions, identities, listings, figures, contents, operations, runs, uploads, docs)
 
 
 class SpeaksTus:
-    """ASGI middleware: every answer about uploads says which version of tus it is in, errors as well."""
+    """ASGI middleware: add the tus version to every answer about uploads, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, and add the headers of the protocol."""
+        """Pass the request on, and add the protocol's headers to the answer."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -60,9 +60,9 @@ class SpeaksTus:
 
 
 class Bounded:
-    """ASGI middleware: a body is read before anything is done with it, and no further than it may be.
+    """ASGI middleware: read a body in full before it is used, up to the limit.
 
-    The bytes of an upload are as many as were announced, and go to its file as they come.
+    The bytes of an upload are limited by its announcement, and go to its file as they arrive.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -77,7 +77,7 @@ class Bounded:
         body = await _body(receive)
         if body is None:
             refusal = problems.plainly(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY} bytes are taken")
-            refusal.headers["Connection"] = "close"  # what else comes is not read
+            refusal.headers["Connection"] = "close"  # the rest is not read
             await refusal(scope, receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -89,7 +89,7 @@ class Bounded:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return a request's body, None where it is too large, or nobody is there any more to hear so."""
+    """Return a request's body, None if it is too large, b"" if the client has gone."""
     parts = bytearray()
     while True:
         message = await receive()
@@ -103,17 +103,17 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 class Api(FastAPI):
-    """FastAPI, whose document says of errors what they are."""
+    """FastAPI with the errors described in its OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document; it is made once."""
+        """Return the OpenAPI document, which is built once."""
         if not self.openapi_schema:
             self.openapi_schema = with_problems(super().openapi())
         return self.openapi_schema
 
 
 def create_api(settings: Settings, oidc: OidcSignIn) -> FastAPI:
-    """Return the application. oidc: how persons come in whom somebody else knows."""
+    """Return the application. oidc: sign-in by the OpenID provider."""
     api = Api(
         title="Imagewright", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json",
         description="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",

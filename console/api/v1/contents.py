@@ -31,7 +31,7 @@ BYTES: dict[int | str, dict[str, object]] = {
     416: {"description": "There are no such bytes."},
 }
 AT_ONCE = 1000
-"""Ranges that are written together."""
+"""Ranges written at once."""
 
 
 class Extent(BaseModel):
@@ -62,7 +62,7 @@ def _stored(visibility: Visibility, image_id: str) -> tuple[list[Replica], str]:
 
 
 def _etag(replica: Replica) -> str:
-    """Return the tag of a file; one that a storage converted and nobody measured yet is told by where and when it was made."""
+    """Return a file's ETag; if a storage converted it and it has no digest yet, by place and time of the replica."""
     if replica.sha256 is not None:
         return f'"sha256:{replica.sha256}"'
     return f'"{replica.image_id}@{replica.created_at.timestamp()}:{replica.size_bytes}"'
@@ -82,7 +82,7 @@ async def image_extents(image_id: Id, request: Request, who: Who, settings: Here
 
 
 def _array(extents: Iterator[tuple[int, int, bool]]) -> Iterator[str]:
-    """Yield a JSON array a thousand ranges at a time: a file may have millions of them."""
+    """Yield a JSON array, a thousand ranges at a time: a file may have millions of them."""
     begun, some = "[", list[str]()
     for start, end, is_hole in extents:
         some.append(json.dumps({"start": start, "length": end - start, "data": not is_hole}))

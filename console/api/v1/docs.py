@@ -1,4 +1,4 @@
-"""The API for people: a page made from the OpenAPI document, with no script and nothing from elsewhere."""
+"""The API's documentation for people: a page made from the OpenAPI document, without scripts or external resources."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from console.look.templates import TEMPLATES
 router = APIRouter(include_in_schema=False)
 ERRORS = 400
 BARE = ("412", "416")
-"""What the standard of ranges answers, without a body."""
+"""Statuses of range requests whose answers have no body."""
 PROBLEM = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -32,7 +32,7 @@ def docs(request: Request) -> Response:
 
 
 def with_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an OpenAPI document in which each error is described once, and every call refers to it."""
+    """Return the OpenAPI document with each error described once and referred to by every call."""
     shared = document["components"].setdefault("responses", {})
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     for methods in document["paths"].values():
@@ -49,7 +49,7 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
 def calls(
     document: Mapping[str, Mapping[str, Mapping[str, Mapping[str, object]]]],
 ) -> dict[str, list[dict[str, object]]]:
-    """Return the calls by their tag, in the order of the document."""
+    """Return the calls by tag, in the order of the document."""
     found: dict[str, list[dict[str, object]]] = {}
     for path, methods in document["paths"].items():
         for method, call in methods.items():
@@ -60,7 +60,7 @@ def calls(
 
 
 def named(schema: object) -> str:
-    """Return what a schema is called, as a person reads it."""
+    """Return a schema's name for people."""
     if not isinstance(schema, Mapping):
         return ""
     if "$ref" in schema:

@@ -1,4 +1,4 @@
-"""Every operation of the registry, asked for with the same request that forms and commands fill in: nothing is said twice."""
+"""Endpoints of all operations in the registry, with the same requests as forms and commands."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -83,9 +83,9 @@ async def _begin(row: Operation, request: BaseModel, who: SignedIn, key: str | N
 
 
 async def _answered(settings: Settings, who: SignedIn, started: Started, wait: float) -> JSONResponse:
-    """Answer 200 with what came of a run that ended while it was waited for, else 202 with where it is."""
+    """Answer 200 with the outcome of a run that ended during the wait, else 202 with its state."""
     run, state = started.flow_run_id, started.state
-    with suppress(TookTooLong):  # too many wait: it is begun, and can be asked for
+    with suppress(TookTooLong):  # too many requests wait: the run has begun, and its state can be asked for
         if wait:
             found = await wait_for(settings, who, run, wait)
             state = found.state

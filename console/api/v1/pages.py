@@ -1,7 +1,7 @@
 """Pages of listings, and the cursors that lead from one to the next.
 
-A cursor is the place of the last row that was looked at, which whoever asks may not know: so it is encrypted, and good for the
-same listing, the same filters and the same identity only.
+A cursor is the place of the last row examined, which the caller may not be allowed to see: so it is encrypted, and
+valid only for the same listing, filters and identity.
 """
 
 import hmac
@@ -25,12 +25,15 @@ from catalog.store.record_kinds import Place, RecordKind
 R = TypeVar("R", bound=Record)
 USUAL, MOST = 100, 500
 LOOKED_AT = 2000
-"""Rows that are looked at for one page: whoever sees little of much gets shorter pages, and keeps nobody waiting."""
+"""Most rows examined for one page: a caller who may see few of many rows gets shorter pages instead of a long wait."""
 NONCE_BYTES, KEY_BYTES = 12, 32
 
 
 class Page(Record, Generic[R]):
-    """A part of a listing. next: the cursor of what follows, null at the end; a page before that may be short or empty."""
+    """A part of a listing.
+
+    next: the cursor of what follows, null at the end; a page before that may be short or empty.
+    """
 
     items: tuple[R, ...]
     next: str | None = None
@@ -38,13 +41,13 @@ class Page(Record, Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """The cursors of one listing. about: what they are good for: listing, filters, identity."""
+    """The cursors of one listing. about: what they are valid for: listing, filters, identity."""
 
     key: bytes
     about: bytes
 
     def read(self, text: str | None) -> Place | None:
-        """Return the place that a cursor names. Raises InvalidRequest for one that is not of this listing."""
+        """Return the place in a cursor. Raises InvalidRequest if it does not belong to this listing."""
         if text is None:
             return None
         try:
@@ -65,7 +68,7 @@ class Cursors:
 
 
 def cursors(settings: Settings, *about: object) -> Cursors:
-    """Return the cursors of a listing, under a key that only this installation has."""
+    """Return the cursors of a listing, encrypted with this installation's key."""
     key = made_once(settings.home / "console.key", secrets.token_bytes(KEY_BYTES))
     return Cursors(hmac.digest(key, b"cursors", "sha256"), repr(about).encode())
 
@@ -73,9 +76,9 @@ def cursors(settings: Settings, *about: object) -> Cursors:
 def cut(
     found: Iterable[R], seen: Callable[[R], bool], limit: int, kind: RecordKind[Record]
 ) -> tuple[Sequence[R], Place | None]:
-    """Return a page of what somebody sees, and the place it ends at, None at the end of the listing.
+    """Return a page of the rows that the caller may see, and the place where it ends, None at the end of the listing.
 
-    found: from the place on where the page begins.
+    found: the rows from the start of the page on.
     """
     items: list[R] = []
     place: Place | None = None

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 has them: the class of the error, its one sentence and its values."""
+"""Errors as problem details of RFC 9457: the error's class, its sentence and its values."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -20,7 +20,7 @@ from flows.requests.sentences import WHOLE, discreet_sentence_of_details
 MEDIA = "application/problem+json"
 RESERVED = ("type", "title", "status", "detail", "instance")
 AGAIN_S = 5
-"""When to ask again what does not answer now."""
+"""Retry-After for something that does not answer now."""
 PARTS = ("body", "query", "path", "header")
 STATUSES: Mapping[type[errors.ImagewrightError], HTTPStatus] = {
     errors.NotSignedIn: HTTPStatus.UNAUTHORIZED,
@@ -56,7 +56,7 @@ STATUSES: Mapping[type[errors.ImagewrightError], HTTPStatus] = {
     TookTooLong: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ImagewrightError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-"""By class, the nearest one of its bases that is named here."""
+"""Status by error class; a class not listed has that of its nearest base."""
 
 
 class Problem(BaseModel):
@@ -86,22 +86,22 @@ OF_UPLOADS: dict[int | str, dict[str, object]] = {
         HTTPStatus.INSUFFICIENT_STORAGE,
     )
 }  # fmt: skip
-"""Those of uploads besides."""
+"""Further answers of uploads."""
 
 
 def status_of(error: errors.ImagewrightError) -> HTTPStatus:
-    """Return the status that tells a program what kind of error it is."""
+    """Return the HTTP status of an error."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
 async def told(_request: Request, error: Exception) -> JSONResponse:
-    """Answer with one of our errors."""
+    """Answer with the problem of an error."""
     assert isinstance(error, errors.ImagewrightError)
     return problem(error)
 
 
 def problem(error: errors.ImagewrightError) -> JSONResponse:
-    """Return an error as an answer. A value that has the name of a member of the standard gets `error_` before it."""
+    """Return an error as an answer. A value with the name of a standard member gets the prefix `error_`."""
     status, said = status_of(error), described(error)
     kind, detail = said.pop("type"), said.pop("detail")
     values = {f"error_{name}" if name in RESERVED else name: value for name, value in said.items()}
@@ -121,7 +121,7 @@ def _headers(error: errors.ImagewrightError, status: HTTPStatus) -> dict[str, st
 
 
 async def misread(_request: Request, error: Exception) -> JSONResponse:
-    """Answer what is wrong with a request, in the sentence that forms and commands have for it."""
+    """Answer with what is wrong with a request, in the same sentence as forms and commands."""
     assert isinstance(error, RequestValidationError | ValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in PARTS) or WHOLE
@@ -136,17 +136,17 @@ async def misread(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def plain(_request: Request, error: Exception) -> JSONResponse:
-    """Answer what the framework refuses: no such path, no such method, a body that is no JSON."""
+    """Answer a refusal of the framework: unknown path or method, a body that is not JSON."""
     assert isinstance(error, HTTPException)
     return plainly(HTTPStatus(error.status_code), str(error.detail), error.headers)
 
 
 async def failed(_request: Request, _error: Exception) -> JSONResponse:
-    """Answer a defect of ours: what it was is in the log, and nobody else's business."""
+    """Answer an internal error: its details are in the log only."""
     return plainly(HTTPStatus.INTERNAL_SERVER_ERROR, "this should not have happened; the service's log has the rest")
 
 
 def plainly(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return an error that is none of our classes: RFC 9457 calls it `about:blank`."""
+    """Return an error without a class of ours: of the type `about:blank` of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     return JSONResponse(body, status, dict(headers or {}), MEDIA)

@@ -1,4 +1,4 @@
-"""Runs: where they are, how far, what came of them, and ending them. Those of other accounts do not exist."""
+"""Runs: state, progress, outcome and cancellation. Runs of other accounts are not found."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ router = APIRouter(tags=["Runs"])
 LOOK_S, ALIVE_S = 1.0, 15.0
 FIRST_LOOK_S = 0.1
 MOST_LOOKING, MOST_OF_ONE = 200, 20
-"""Requests that look at runs again and again: of all, and of one identity."""
+"""Most requests that poll runs at once: in all, and of one identity."""
 STREAM: dict[int | str, dict[str, object]] = {
     200: {
         "description": "Server-sent events named `state`, each a run as `GET /runs/{id}` has it.",
@@ -33,14 +33,14 @@ STREAM: dict[int | str, dict[str, object]] = {
 
 
 class Looking:
-    """Counts those who wait for runs: each asks the server every second."""
+    """Limits the requests that wait for runs: each asks the server every second."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
-        """Look for the block. Raises TookTooLong where too many do."""
+        """Count a waiting request for the block. Raises TookTooLong if there are too many."""
         if len(self._names) >= MOST_LOOKING or self._names.count(name) >= MOST_OF_ONE:
             raise TookTooLong("the run", "is waited for by too many requests at once")
         self._names.append(name)
@@ -54,7 +54,7 @@ LOOKING = Looking()
 
 
 async def seen_state(settings: Settings, who: SignedIn, run_id: UUID) -> RunState:
-    """Return where a run is. Raises RunNotFound, ServerUnavailable."""
+    """Return the state of a run that the caller may see. Raises RunNotFound, ServerUnavailable."""
     async with server() as client:
         run = await found_run(client, run_id)
         if not sees_run(who, run):
@@ -63,7 +63,7 @@ async def seen_state(settings: Settings, who: SignedIn, run_id: UUID) -> RunStat
 
 
 async def wait_for(settings: Settings, who: SignedIn, run_id: UUID, seconds: float) -> RunState:
-    """Return where a run is when it has ended, or after some seconds."""
+    """Wait until a run has ended, at most some seconds; return its state."""
     until, pause = time.monotonic() + seconds, FIRST_LOOK_S
     async with LOOKING.turn(who.identity.name):
         state = await seen_state(settings, who, run_id)
@@ -97,8 +97,8 @@ async def run_events(run_id: UUID, who: Who, settings: Here, request: Request) -
 
 
 async def _told(state: RunState, again: Callable[[], Awaitable[RunState]], name: str) -> AsyncIterator[str]:
-    """Yield events; a comment where nothing happened for a while, so that nothing between takes the connection for dead."""
-    with suppress(ImagewrightError):  # the answer has begun: it ends, and whoever asks again hears why
+    """Yield events, and comments in quiet times, so that no proxy takes the connection for dead."""
+    with suppress(ImagewrightError):  # the answer has begun: end it; the next request gets the error
         async with LOOKING.turn(name):
             yield _event(state)
             said_at = time.monotonic()

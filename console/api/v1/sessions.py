@@ -1,4 +1,4 @@
-"""Coming in: the first administrator, sessions of persons, who one is."""
+"""Sign-in: the first administrator, sessions of persons, the caller's identity."""
 
 import hmac
 from datetime import datetime
@@ -54,7 +54,7 @@ async def setup(asked: Setup, settings: Here, local: Annotated[bool, Depends(_lo
 
 
 def _is_ours(settings: Settings, token: str) -> bool:
-    """Tell whether a token is that of the link, and nobody has used it yet."""
+    """Tell whether a token is the unused one of the setup link."""
     found = read_address(address_file(settings))
     link = found.setup if found else ""
     genuine = hmac.compare_digest(token.encode(errors="replace"), link.partition("#")[2].encode())

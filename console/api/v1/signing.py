@@ -1,4 +1,4 @@
-"""Who asks: proven by the bearer token of each request, and by nothing that a browser sends by itself."""
+"""Identify the caller by each request's bearer token, never by anything that a browser sends by itself."""
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,7 @@ DOOR: Door = "API"
 
 
 def settings_of(request: Request) -> Settings:
-    """Return the settings that the service runs with."""
+    """Return the service's settings."""
     settings: Settings = request.app.state.settings
     return settings
 
@@ -33,20 +33,20 @@ Here = Annotated[Settings, Depends(settings_of)]
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a request comes from, by which sign-ins are limited."""
+    """Return a request's client address, by which sign-ins are limited."""
     proxies: Proxies = request.app.state.proxies
     return proxies.address_of(request)
 
 
 def opened(settings: Settings, who: SignedIn | None = None) -> "AbstractContextManager[Catalog]":
-    """Open the catalog on behalf of whoever asks."""
+    """Open the catalog on behalf of the caller."""
     return visitors.opened(settings, who, DOOR)
 
 
 async def who_asks(
     request: Request, settings: Here, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 ) -> SignedIn:
-    """Return who asks. Raises NotSignedIn."""
+    """Return the caller. Raises NotSignedIn."""
     if given is None or len(request.headers.getlist("Authorization")) != 1:
         raise NotSignedIn
     who = await known(settings, given.credentials)
@@ -56,7 +56,7 @@ async def who_asks(
 
 
 async def known(settings: Settings, token: str) -> SignedIn:
-    """Return whom a token proves. Raises NotSignedIn."""
+    """Return the identity of a token. Raises NotSignedIn."""
     return await catalogs(_known, settings, token)
 
 

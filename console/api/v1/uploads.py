@@ -1,4 +1,4 @@
-"""Sending files: tus 1.0 (https://tus.io/protocols/resumable-upload), as pages send them, by whoever has a token."""
+"""Uploads by token: tus 1.0 (https://tus.io/protocols/resumable-upload), as on the console's pages."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""The page of access: one's own tokens; for administrators persons, robots and their tokens, accounts and their quotas."""
+"""The page *Access*: a person's own tokens; for administrators persons, robots, their tokens, accounts and quotas."""

@@ -1,4 +1,4 @@
-"""The forms of the page of access: what a person fills in, and what is asked of the same functions as by the API."""
+"""The forms of the page *Access*, and the requests that they make to the same functions as the API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from flows.requests.identities import AddIdentity, AddRobot, ChangeIdentity, Cre
 
 LONGEST_DAYS = 3650
 USUAL: Mapping[str, object] = {"days": 90, "role": "viewer"}
-"""What stands in a form at first: little for a while."""
+"""First values of a form: few rights for a short time."""
 NAME = "Letters, digits and . _ @ + -, the first a letter or digit."
 ROLES = "viewer reads, user works within the account, admin administers."
 DAYS = f"1 to {LONGEST_DAYS}; from then on it is refused."
@@ -35,7 +35,7 @@ class TokenForm(AccessForm):
     days: int = Field(**at(2, "Days of validity", DAYS, ge=1, le=LONGEST_DAYS))
 
     def asked(self, owner: Identity, now: datetime) -> CreateToken:
-        """Return what is asked. Raises InvalidRequest for a role above the owner's."""
+        """Return the request. Raises InvalidRequest for a role above the owner's."""
         scope, until = scope_of(self.role, owner.role), now + timedelta(days=self.days)
         return CreateToken(identity=owner.name, name=self.name, scope=scope, expires_at=until)
 
@@ -49,7 +49,7 @@ class RobotForm(AccessForm):
     days: int = Field(**at(3, "Days of validity", DAYS, ge=1, le=LONGEST_DAYS))
 
     def asked(self, now: datetime) -> AddRobot:
-        """Return what is asked."""
+        """Return the request."""
         until = now + timedelta(days=self.days)
         return AddRobot(name=self.name, account=self.account, role=self.role, expires_at=until)
 
@@ -63,7 +63,7 @@ class PersonForm(AccessForm):
     password: SecretStr = Field(**at(3, "Password", "8 characters or more.", max_length=LONGEST))
 
     def asked(self) -> AddIdentity:
-        """Return what is asked."""
+        """Return the request."""
         return AddIdentity(name=self.name, account=self.account, role=self.role, kind="person", password=self.password)
 
 
@@ -79,7 +79,7 @@ class ChangeForm(AccessForm):
     disabled: bool | None = Field(None, **at(4, "Disabled", "Kept out: sessions end, tokens are refused."))
 
     def asked(self) -> ChangeIdentity:
-        """Return what is asked: what differs."""
+        """Return the request, with changed fields only."""
         given = self.model_dump(exclude_unset=True, exclude={"clear"})
         return ChangeIdentity.model_validate({**given, **dict.fromkeys(self.clear, ())})
 
@@ -90,7 +90,7 @@ class PasswordForm(AccessForm):
     password: SecretStr = Field(**at(1, "New password", "8 characters or more.", max_length=LONGEST))
 
     def asked(self) -> ChangeIdentity:
-        """Return what is asked."""
+        """Return the request."""
         return ChangeIdentity(password=self.password)
 
 
@@ -100,13 +100,16 @@ class OwnPasswordForm(PasswordForm):
     current_password: SecretStr = Field(**at(0, "Present password", "As it is now.", max_length=LONGEST))
 
     def asked(self) -> ChangeIdentity:
-        """Return what is asked."""
+        """Return the request."""
         return ChangeIdentity(password=self.password, current_password=self.current_password)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form. title: of its dialog and its button; send: method and path, `{name}` whom it is about; kinds: of whom it can be."""
+    """A form.
+
+    title: of its dialog and its button; send: method and path, with `{name}` for its subject; kinds: of possible subjects.
+    """
 
     title: str
     model: type[AccessForm]
@@ -124,16 +127,16 @@ FORMS: Mapping[str, Form] = {
     "reset-password": Form("Reset password", PasswordForm, "POST /access/identities/{name}/password", ("person",)),
     "change-password": Form("Change password", OwnPasswordForm, "POST /access/password", ("person",)),
 }
-"""Every form of the page, by its name in addresses. Those with `kinds` are about somebody who is there."""
+"""Every form of the page, by its name in addresses. Those with `kinds` are about an existing identity."""
 
 
 def begins_with(form: Form, owner: Identity | None) -> Mapping[str, object]:
-    """Return how what a form changes is now."""
+    """Return a form's present values."""
     if owner is None or form.model is not ChangeForm:
         return {}
     return {"role": owner.role, "account": owner.account, "projects": owner.projects}
 
 
 def choices_of(form: Form, owner: Identity | None) -> Mapping[str, tuple[str, ...]]:
-    """Return what can be chosen where that depends on whom it is about: no token has more than its owner."""
+    """Return the choices that depend on the form's subject: no token has more rights than its owner."""
     return {"role": roles_up_to(owner.role)} if owner is not None and form.model is TokenForm else {}

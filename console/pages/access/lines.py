@@ -1,4 +1,4 @@
-"""What the page of access shows to whoever asks: by the same rules as the API answers them."""
+"""The contents of the page *Access* for a visitor, by the same rules as the API's answers."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,14 +18,17 @@ from console.pages.rows import Meter
 from console.pages.values import size, when
 
 PAGE = 50
-"""Persons and robots, accounts, and tokens of one of them, that are shown at once."""
+"""Most persons and robots, accounts, or tokens of one identity shown at once."""
 SHORT = 8
-"""Letters of an id that stand for a name."""
+"""Letters of an id shown instead of a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLine:
-    """A token. role: that it leaves, or the verbs; limits: of its scope besides; ended: `revoked`, `expired` or empty."""
+    """A token.
+
+    role: the role it allows, or the verbs; limits: other limits of its scope; ended: `revoked`, `expired` or "".
+    """
 
     id: str
     name: str
@@ -39,7 +42,7 @@ class TokenLine:
 
 @dataclass(frozen=True, slots=True)
 class PersonLine:
-    """A person or robot. provided: a provider knows them, so no password is theirs; itself: it is who looks."""
+    """A person or robot. provided: signed in by a provider, so without a password; itself: it is the visitor."""
 
     identity: Identity
     tokens: tuple[TokenLine, ...]
@@ -50,7 +53,7 @@ class PersonLine:
 
 @dataclass(frozen=True, slots=True)
 class AccountLine:
-    """An account with what it uses, each by its title."""
+    """An account with its usage, each figure by its title."""
 
     name: str
     uses: tuple[tuple[str, Meter], ...]
@@ -58,7 +61,11 @@ class AccountLine:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The page. own: None for the operators, who are nobody by name; people: None for whoever administers nothing; nobody: there is no person yet."""
+    """The page.
+
+    own: None for the operators, who have no identity; people: None for non-administrators; nobody: there is no person
+    yet.
+    """
 
     own: PersonLine | None
     people: tuple[PersonLine, ...] | None
@@ -69,7 +76,7 @@ class Access:
 
 
 def access_of(catalog: Catalog, who: SignedIn, settings: Settings, words: str, number: int) -> Access:
-    """Return what somebody sees. words: what names of persons and accounts have to contain; number: of the page, from 0."""
+    """Return the page for a visitor. words: required in names of persons and accounts; number: of the page, from 0."""
     own = None if is_operator(who) else _person(catalog, who, who.identity)
     if not may(who, "administer"):
         account = _account(catalog, catalog.usage(who.identity.account), settings)
@@ -97,7 +104,7 @@ def _fits(one: Identity, words: str) -> bool:
 
 
 def _used(catalog: Catalog, everybody: Iterable[Identity], words: str) -> Iterator[Usage]:
-    """Yield what accounts use: those that have anything or limits, and those of persons and robots."""
+    """Yield the usage of accounts: those with any data or limits, and those of persons and robots."""
     known: Mapping[str, Usage] = {usage.account: usage for usage in catalog.usages()}
     for name in sorted({*known, *accounts_of(everybody)}):
         if words.casefold() in name.casefold():

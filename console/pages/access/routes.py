@@ -1,4 +1,4 @@
-"""The endpoints of the page of access. What changes something calls what the API calls (`console/people.py`)."""
+"""The endpoints of the page *Access*. Changes go through the same functions as the API's (`console/people.py`)."""
 
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
@@ -67,7 +67,7 @@ class AccessPages:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Give the page: `q` words that names contain, `page` of persons and robots."""
+        """Return the page: `q` words that names contain, `page` of persons and robots."""
         who, words = visitor_of(request), request.query_params.get("q", "")[:MOST_TYPED].strip()
         text = request.query_params.get("page", "0")
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
@@ -76,7 +76,7 @@ class AccessPages:
         return TEMPLATES.TemplateResponse(request, "access.html", shown)
 
     async def form(self, request: Request) -> Response:
-        """Give a form; `name` in the query: whom it is about."""
+        """Return a form; `name` in the query: its subject."""
         asked, name = request.path_params["form"], request.query_params.get("name", "")
         if asked not in FORMS:
             return JSONResponse({"error": f"no form {asked!r}; there are {', '.join(FORMS)}"}, 404)
@@ -98,7 +98,7 @@ class AccessPages:
         return TEMPLATES.TemplateResponse(request, "access_form.html", shown)
 
     async def add_robot(self, request: Request) -> Response:
-        """Add a robot with its first token: the answer is where the token is shown."""
+        """Add a robot with its first token: the answer shows the token."""
         return await self._done(
             request, RobotForm, lambda catalog, who, asked: people.add_robot(catalog, who, asked.asked(catalog.now()))
         )
@@ -110,11 +110,11 @@ class AccessPages:
         )
 
     async def change(self, request: Request) -> Response:
-        """Change role, account, projects, or whether somebody is kept out."""
+        """Change role, account, projects, or whether an identity is disabled."""
         return await self._set(request, ChangeForm)
 
     async def reset_password(self, request: Request) -> Response:
-        """Give a person another password."""
+        """Set a person's password."""
         return await self._set(request, PasswordForm)
 
     async def _set(self, request: Request, model: type[ChangeForm | PasswordForm]) -> Response:
@@ -122,7 +122,7 @@ class AccessPages:
         return await self._done(request, model, lambda catalog, who, asked: _changed(catalog, who, name, asked.asked()))
 
     async def change_password(self, request: Request) -> Response:
-        """Give oneself another password."""
+        """Set the visitor's own password."""
         return await self._done(
             request,
             OwnPasswordForm,
@@ -130,7 +130,7 @@ class AccessPages:
         )
 
     async def make_token(self, request: Request) -> Response:
-        """Make a token: the answer is where it is shown."""
+        """Create a token: the answer shows it."""
         name = request.path_params["name"]
         return await self._done(request, TokenForm, lambda catalog, who, asked: _token(catalog, who, name, asked))
 
@@ -142,7 +142,7 @@ class AccessPages:
             return _refused(error)
 
     async def _done(self, request: Request, model: type[M], do: Callable[[Catalog, SignedIn, M], Record]) -> Response:
-        """Do what a form asks; some of them hash a password, which has threads of its own."""
+        """Carry out a form's request; password hashing has threads of its own."""
         pool = passwords if issubclass(model, PersonForm | PasswordForm) else catalogs
         try:
             asked = model.model_validate_json(await body_of(request, MAX_BODY))
@@ -160,14 +160,14 @@ class AccessPages:
 
 
 def _known(name: str) -> str:
-    """Return a name that somebody can have: all others are nobody's, and no database takes all of them."""
+    """Return a valid name: an invalid one belongs to nobody, and a database may not accept it."""
     if not NAME.fullmatch(name):
         raise IdentityNotFound(name)
     return name
 
 
 def _form_of(catalog: Catalog, who: SignedIn, form: Form, name: str) -> tuple[Identity | None, tuple[str, ...]]:
-    """Return whom a form is about, and the accounts that it offers. Raises NotAllowed, IdentityNotFound."""
+    """Return a form's subject, and the accounts that it offers. Raises NotAllowed, IdentityNotFound."""
     if form.model is TokenForm:
         require_tokens_of(who, name)
     elif form.model is not OwnPasswordForm:
@@ -196,7 +196,7 @@ def _revoked(catalog: Catalog, who: SignedIn, token_id: str) -> Record:
 
 
 def _told(record: Record) -> JSONResponse:
-    """Answer with what was made; a token's secret is kept by nobody on its way."""
+    """Answer with the new record; caches must not store a token's secret."""
     return JSONResponse(record.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
 

@@ -1,1 +1,1 @@
-"""Families of images: what is the latest of each, since when, and which builds wait for it or were refused."""
+"""Families of images: the latest of each, since when, and which builds wait or were refused."""

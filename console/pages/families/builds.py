@@ -1,4 +1,4 @@
-"""Builds of a family that are not its latest: which wait, which are refused, and what each gate saw."""
+"""Builds of a family that are not its latest: those that wait, those refused, and the evidence of each gate."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,7 +10,7 @@ from console.visibility import Visibility
 from tasks.promotion.evidence import evidence_of
 
 MOST = 5
-"""Builds that are told of each latest, the newest first: each costs a look at its history."""
+"""Most builds shown per latest, newest first: each costs a query of its history."""
 ON_THEIR_WAY = (ImageStatus.CREATING, ImageStatus.DOWNLOADING)
 
 
@@ -20,7 +20,10 @@ LEFT = "the family went back from it"
 def waiting_builds(
     visibility: Visibility, family: Family, images: Sequence[Image], promotions: Sequence[Promotion], latest: str
 ) -> tuple[Build, ...]:
-    """Return what came after the latest and is not it. images, promotions: of one architecture, the newest, the oldest first; latest: its id."""
+    """Return the builds newer than the latest.
+
+    images: of one architecture, newest first; promotions: oldest first; latest: its id.
+    """
     stands = {*standing(promotions), latest}
     left = {promotion.previous for promotion in promotions if promotion.kind == "rolled back"} - stands
     newer = _newer(images, stands)
@@ -28,7 +31,7 @@ def waiting_builds(
 
 
 def _newer(images: Sequence[Image], stands: Collection[str]) -> Sequence[Image]:
-    """Return the images that are newer than each that was promoted."""
+    """Return the images newer than every promoted one."""
     place = next((n for n, image in enumerate(images) if image.id in stands), len(images))
     return [image for image in images[:place] if image.status is not ImageStatus.DELETED][:MOST]
 

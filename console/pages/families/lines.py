@@ -1,4 +1,4 @@
-"""The lines of the tab of families: one a family and architecture, with what an identity sees of it."""
+"""The lines of the tab *Families*: one per family and architecture, with the builds that an identity sees."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from console.pages.values import Linked, when
 from console.visibility import Visibility
 
 LOOKED_AT = 200
-"""Newest images of a family that are looked at for what waits."""
+"""Newest images of a family that are checked for waiting builds."""
 
 
 def family_rows(visibility: Visibility) -> Iterator[Row]:
-    """Yield the lines of the families that are seen, by name and architecture; one without builds has a line, too."""
+    """Yield the lines of visible families, by name and architecture; a family without builds has a line, too."""
     for family in visibility.catalog.families():
         if visibility.sees_family(family.name):
             yield from _of_family(visibility, family)
@@ -33,7 +33,7 @@ def _of_family(visibility: Visibility, family: Family) -> Iterator[Row]:
 
 
 def _by_architecture(visibility: Visibility, family: Family) -> Mapping[str, list[Image]]:
-    """Return the images of a family that are seen, the newest first."""
+    """Return the visible images of a family by architecture, newest first."""
     found: defaultdict[str, list[Image]] = defaultdict(list)
     for image in visibility.catalog.images(family=family.name, account=visibility.account, limit=LOOKED_AT):
         if visibility.sees(image):
@@ -66,7 +66,7 @@ def _row(visibility: Visibility, family: Family, architecture: str, images: list
 
 
 def _latest(visibility: Visibility, family: str, architecture: str) -> Image | None:
-    """Return the latest of a family that is seen, as its stable address gives it; None for none."""
+    """Return the visible latest of a family, the same as at its stable address; None if there is none."""
     asked = {"cpu_architecture": architecture} if architecture not in ("", ANY_ARCHITECTURE) else {}
     try:
         found = visibility.catalog.latest(family, account=visibility.account, **asked)
@@ -76,7 +76,7 @@ def _latest(visibility: Visibility, family: str, architecture: str) -> Image | N
 
 
 def _since(promotions: tuple[Promotion, ...], latest: Image | None) -> Promotion | None:
-    """Return the move that made an image the latest, None for one that was never promoted."""
+    """Return the promotion that made an image the latest, None for one that was never promoted."""
     return next((p for p in reversed(promotions) if latest is not None and p.image_id == latest.id), None)
 
 

@@ -1,1 +1,1 @@
-"""The page that one comes in by: what is there, what it takes, what failed and what to do, what is being done, what changed."""
+"""The start page: contents and room, failures and what to do, current runs, recent changes."""

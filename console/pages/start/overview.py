@@ -1,4 +1,4 @@
-"""What the start page knows of the catalog, as whoever looks may see it."""
+"""The start page's summary of the catalog, limited to what the visitor may see."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from console.visibility import Visibility
 FAILED = 8
 WEEK = timedelta(days=7)
 LOOKED_AT, SHOWN = 3000, 12
-"""Entries of the log that are looked at for what changed, and shown of it."""
+"""Entries of the log read for recent changes, and those shown."""
 NEAR_FULL_PERCENT = 85.0
 LONG_UNPROVEN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that somebody should do something about. link: where that is done."""
+    """A matter that needs action. link: where to act."""
 
     sentence: str
     advice: str
@@ -33,7 +33,7 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """How far the images of a storage are proven. oldest: the last proof that lies back farthest; late: it is too long ago."""
+    """The proofs of a storage's images. oldest: time of the oldest last proof; late: it is too long ago."""
 
     storage: str
     replicas: int
@@ -44,7 +44,11 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The start page. counts: images by status; failed: lines of images; kinds: how often what happened this week; unreadable: sentences for administrators."""
+    """The start page.
+
+    counts: images by status; failed: lines of images; kinds: number of this week's events by kind; unreadable:
+    sentences for administrators.
+    """
 
     counts: dict[str, int]
     picture: Picture | None
@@ -59,7 +63,7 @@ class Overview:
 
 
 def overview_of(view: View) -> Overview:
-    """Return what there is to be said. Figures of all accounts are the administrators'; others see their own."""
+    """Return the overview. Administrators see the figures of all accounts, others only their own."""
     visibility = view.visibility
     figures = view.catalog.figures() if visibility.account == ADMIN else None
     changes, whole = _changes(visibility)
@@ -149,7 +153,7 @@ def _room(view: View) -> Iterator[tuple[str, Meter, bool]]:
 
 
 def _changes(visibility: Visibility) -> tuple[list[Event], bool]:
-    """Return what happened this week, the newest first, and whether that is all of it."""
+    """Return this week's changes, newest first, and whether these are all."""
     catalog = visibility.catalog
     last, begun = catalog.snapshot().sequence, catalog.snapshot(catalog.now() - WEEK).sequence
     since = max(begun, last - LOOKED_AT)
@@ -158,7 +162,7 @@ def _changes(visibility: Visibility) -> tuple[list[Event], bool]:
 
 
 def _tells(event: Event) -> bool:
-    """Tell whether an entry is of an image, or of what is set up: not of work that waits, nor of who signed in."""
+    """Tell whether an entry is about an image or a setting, not about deferred work or sign-ins."""
     return event.kind.split(".")[1] in ("image", "replica", "volume", "family", "image_storage", "leftover")
 
 
@@ -170,7 +174,7 @@ def _kinds(changes: list[Event]) -> tuple[tuple[str, int], ...]:
 
 
 def _name(visibility: Visibility, event: Event, unreadable: dict[str, None]) -> str:
-    """Return what an entry is about, as people call it; a record that can't be read is noted, and keeps no page from being made."""
+    """Return the name of an entry's subject; an unreadable record is noted, and the page is shown all the same."""
     if event.image_id is None:
         return event.subject.partition(":")[2]
     try:

@@ -1,4 +1,4 @@
-"""What images take, and what is saved by keeping equal pieces once, as a picture."""
+"""Draw the room that images take, and the room saved by deduplication."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ WIDTH, COLOURS = 760.0, 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a bar. colour: 1 to 5."""
+    """A section of a bar. colour: 1 to 5."""
 
     name: str
     start: float
@@ -20,7 +20,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Two bars by the same measure: sizes of the images, and what was newly written for them; by storage."""
+    """Two bars on the same scale, by storage: sizes of the images, and the bytes newly written for them."""
 
     logical: tuple[Part, ...]
     stored: tuple[Part, ...]
@@ -29,17 +29,17 @@ class Picture:
 
     @property
     def saved_bytes(self) -> int:
-        """Return what is not taken."""
+        """Return the bytes saved."""
         return max(0, self.logical_bytes - self.stored_bytes)
 
     @property
     def saved_percent(self) -> float:
-        """Return how much of the sizes that is."""
+        """Return the bytes saved as a percentage of the sizes."""
         return 100 * self.saved_bytes / self.logical_bytes if self.logical_bytes else 0.0
 
 
 def picture_of(figures: Figures | None, usage: Usage | None) -> Picture | None:
-    """Return the picture, None where there is nothing in it."""
+    """Return the picture, None if it would be empty."""
     taken: dict[str, tuple[int, int]] = {}
     for one in figures.storages if figures else ():
         logical, stored = taken.get(one.image_storage, (0, 0))

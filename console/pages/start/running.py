@@ -1,4 +1,4 @@
-"""What is being done now: runs of our operations, as the Prefect server tells of them."""
+"""Current runs of operations, from the Prefect server."""
 
 import asyncio
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ MOST = 12
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A run on its way. title: of its operation; about: what it was asked for, e.g. a name; page: in the Prefect UI."""
+    """A current run. title: of its operation; about: its subject, e.g. a name; page: in the Prefect UI."""
 
     title: str
     about: str
@@ -36,7 +36,7 @@ class Running:
 
 
 async def running_now(who: SignedIn) -> tuple[Running, ...] | None:
-    """Return the runs that somebody sees, the newest first; None where the server does not answer."""
+    """Return the runs that a visitor sees, newest first; None if the server does not answer."""
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=NOW)))
     try:
         async with asyncio.timeout(GLANCE_S), get_client() as client:
@@ -44,7 +44,7 @@ async def running_now(who: SignedIn) -> tuple[Running, ...] | None:
             seen = [run for run in runs if sees_run(who, run)][:MOST]
             ids = [run.flow_id for run in seen]
             flows = await client.read_flows(flow_filter=FlowFilter(id=FlowFilterId(any_=ids))) if ids else []
-    except (*UNREACHABLE, ValueError):  # ValueError: no server is named
+    except (*UNREACHABLE, ValueError):  # ValueError: no server is configured
         return None
     names = {flow.id: flow.name.replace("-", "_") for flow in flows}
     return tuple(_told(run, names[run.flow_id]) for run in seen if names.get(run.flow_id) in OPERATIONS)

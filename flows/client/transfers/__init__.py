@@ -1,1 +1,1 @@
-"""Bytes on their way from and to a service: files that are sent, images and exports that are downloaded."""
+"""Transfer bytes to and from a service: upload files, download images and exports."""

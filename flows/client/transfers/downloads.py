@@ -1,4 +1,4 @@
-"""An image or export downloaded: what is data of it, from where it broke off, compared with what the service recorded."""
+"""Download an image or export: only its data, resuming after interruptions, compared with the service's digests."""
 
 import base64
 import binascii
@@ -32,9 +32,9 @@ PARTIAL, UNSATISFIABLE = 206, 416
 OF = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19})", re.ASCII)
 DIGEST = re.compile(r"\s*([a-z0-9-]+)=:([A-Za-z0-9+/=]+):\s*")
 KINDS = {"sha-256": ("sha256", 32), "md5": ("md5", 16)}
-"""Algorithm of a Repr-Digest → how Python calls it, and its bytes."""
+"""Algorithm of a Repr-Digest → Python's name for it, and its length in bytes."""
 MOST_STARTS = 3
-"""How often a download is begun anew as the file changes."""
+"""How often a download starts over because the file has changed."""
 CHECKING, DOWNLOADING = "checking what is there", "downloading"
 
 
@@ -48,9 +48,10 @@ class Offer(NamedTuple):
 
 
 def download(connection: Connection, settings: Settings, identity: str, target: Path, moved: Moved) -> Downloaded:
-    """Download an image or export into a file that takes its name when it is whole and proven.
+    """Download an image or export into a file that gets its name once it is whole and proven.
 
-    Raises ImageNotFound, InvalidRequest, ChecksumMismatch, AnswerNotUnderstood, TransferInterrupted where the service stays away.
+    Raises ImageNotFound, InvalidRequest, ChecksumMismatch, AnswerNotUnderstood, TransferInterrupted if the service
+    stays away.
     """
     if target.is_dir() or not target.parent.is_dir():
         raise InvalidRequest("file", str(target), "the name of a file in a folder that is there")
@@ -80,7 +81,7 @@ def _offered(connection: Connection, identity: str) -> Offer:
 
 
 def _offer(connection: Connection, path: str) -> Offer:
-    """Ask for one byte: of a HEAD, a refusal would have no sentence."""
+    """Ask for one byte, not for HEAD: a refusal of HEAD would have no sentence."""
     with connection.opened("GET", path, headers={"Range": "bytes=0-0"}, also=(UNSATISFIABLE,)) as answer:
         found = OF.fullmatch(answer.headers.get("Content-Range", ""))
         etag = answer.headers.get("ETag", "")
@@ -92,7 +93,10 @@ def _offer(connection: Connection, path: str) -> Offer:
 
 
 def _digests(header: str, etag: str, address: str) -> Mapping[str, str]:
-    """Return what a file is compared with: its strongest digest. Raises AnswerNotUnderstood for what contradicts itself."""
+    """Return a file's strongest digest, for the comparison.
+
+    Raises AnswerNotUnderstood for digests that contradict each other.
+    """
     found = {}
     for kind, value in DIGEST.findall(header):
         name, length = KINDS.get(kind, ("", 0))
@@ -111,7 +115,7 @@ def _digests(header: str, etag: str, address: str) -> Mapping[str, str]:
 
 
 def _fetched(connection: Connection, settings: Settings, offer: Offer, target: Path, moved: Moved) -> int:
-    """Fetch what lacks of a file, prove and name it; return how many bytes came. Raises SourceChanged."""
+    """Fetch the missing bytes of a file, prove and name it; return the bytes received. Raises SourceChanged."""
     with PartialFile(target, offer.etag, offer.size, offer.digests) as partial:
         partial.resume(lambda done: moved(done, offer.size, CHECKING))
         lacking = [
@@ -130,7 +134,7 @@ def _fetched(connection: Connection, settings: Settings, offer: Offer, target: P
 
 
 def _ranges(connection: Connection, offer: Offer) -> Sequence[Range]:
-    """Return what is data. Of exports nothing is told, and all is fetched."""
+    """Return the ranges with data. For exports there is no such list, and all is fetched."""
     path = offer.path.removesuffix("/content") + "/extents"
     if not path.startswith("/images/") or not offer.size:
         return [(0, offer.size)] if offer.size else []
@@ -143,9 +147,9 @@ def _ranges(connection: Connection, offer: Offer) -> Sequence[Range]:
 def _received(
     connection: Connection, offer: Offer, partial: PartialFile, end: int, patience: Patience
 ) -> Iterator[int]:
-    """Write what comes of a file up to a place, asking again for what broke off; yield how many bytes each time.
+    """Fetch and write a file up to an offset, resuming after interruptions; yield the bytes of each block.
 
-    Raises TransferInterrupted where it broke off too often in a row.
+    Raises TransferInterrupted after too many interruptions in a row.
     """
     while partial.offset < end:
         try:
@@ -166,7 +170,7 @@ def _received(
 
 @contextmanager
 def _asked(connection: Connection, offer: Offer, wanted: Range) -> Iterator[BaseHTTPResponse]:
-    """Yield the answer with just these bytes of just this file. Raises SourceChanged, AnswerNotUnderstood."""
+    """Yield the answer with exactly these bytes of exactly this file. Raises SourceChanged, AnswerNotUnderstood."""
     start, end = wanted
     headers = {"Range": f"bytes={start}-{end - 1}", "If-Range": offer.etag}
     address = connection.address(offer.path)

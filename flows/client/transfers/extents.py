@@ -1,4 +1,4 @@
-"""Which ranges of a file are worth fetching: read as they come, and bounded, however many a service names."""
+"""Read which ranges of a file hold data, as a stream and bounded, however many a service names."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from flows.client.errors import AnswerNotUnderstood
 
 WORTH_SKIPPING = 1 << 20
-"""Bytes of a hole: fetching fewer zeros takes no longer than another request."""
+"""Smallest hole to skip, bytes: fetching fewer zeros takes no longer than another request."""
 MOST_RANGES = 100_000
 MOST_ONE = 1 << 12
-"""Bytes of one extent as JSON."""
+"""Most bytes of one extent as JSON."""
 Range = tuple[int, int]
 
 
 def data_ranges(blocks: Iterable[bytes], size: int, address: str) -> tuple[Range, ...]:
-    """Return the intervals `[start, end)` that hold data, in order, those near each other as one.
+    """Return the intervals `[start, end)` that hold data, in order, with near ones joined.
 
     Raises AnswerNotUnderstood unless the extents cover just the file.
     """
@@ -43,7 +43,7 @@ def _joined(found: list[Range], new: Range, gap: int) -> None:
 
 
 def _coarser(found: list[Range], gap: int) -> tuple[list[Range], int]:
-    """Join what is not so near until half as many are left."""
+    """Join intervals with ever larger gaps until half as many are left."""
     joined = found
     while len(joined) > MOST_RANGES // 2:
         gap, joined = gap * 2, []
@@ -53,7 +53,7 @@ def _coarser(found: list[Range], gap: int) -> tuple[list[Range], int]:
 
 
 def _extents(blocks: Iterable[bytes], address: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, is_data) from a JSON array that comes in pieces."""
+    """Yield (start, end, is_data) from a JSON array that arrives in pieces."""
     held = ""
     for block in blocks:
         held += block.decode("ascii", errors="replace")

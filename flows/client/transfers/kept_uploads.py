@@ -1,4 +1,4 @@
-"""What is being sent from here: noted in the home, so that the same command goes on after it broke off."""
+"""Notes in the home of unfinished uploads, so that the same command resumes them."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from catalog.settings import Settings
 
 
 class Sent(Record):
-    """A file as it was when it began to be sent. mtime_ns: of its last change."""
+    """A file as it was when its upload began. mtime_ns: time of its last change."""
 
     path: str
     size: int
@@ -24,9 +24,9 @@ class Sent(Record):
 
 
 class KeptUpload(Record):
-    """An upload that was begun. id: of the service, and of the image that it becomes; request: as JSON, keys in order.
+    """An unfinished upload. id: the upload's at the service, and the future image's; request: JSON with sorted keys.
 
-    run: that adds it, "" before one is known; is_refused: that run failed, and the bytes are there for another one.
+    run: the run that adds it, "" until known; is_refused: that run failed, and the bytes are there for another one.
     """
 
     id: str
@@ -39,7 +39,7 @@ class KeptUpload(Record):
 
 
 def facts(path: Path, found: os.stat_result) -> Sent:
-    """Return what tells a file from others."""
+    """Return the facts that identify a file."""
     return Sent(
         path=str(path.resolve()), size=found.st_size, mtime_ns=found.st_mtime_ns, device=found.st_dev, inode=found.st_ino
     )  # fmt: skip
@@ -52,17 +52,17 @@ class KeptUploads:
         self._folder = settings.home / "sending"
 
     def of(self, url: str, file: Sent) -> tuple[KeptUpload, ...]:
-        """Return what was begun of a file at a service."""
+        """Return the unfinished uploads of a file at a service."""
         return tuple(one for one in self._all() if one.url == url and one.file == file)
 
     def keep(self, upload: KeptUpload) -> None:
-        """Note an upload, or how it stands now."""
+        """Save the note of an upload."""
         make_folder(self._folder)
         with written_aside(self._folder / f"{upload.id}.json") as file:
             file.write(upload.model_dump_json().encode())
 
     def forget(self, upload: KeptUpload) -> None:
-        """Forget one that is an image, or is nowhere any more."""
+        """Delete the note of an upload that has become an image or no longer exists."""
         (self._folder / f"{upload.id}.json").unlink(missing_ok=True)
 
     def _all(self) -> Iterator[KeptUpload]:

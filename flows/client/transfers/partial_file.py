@@ -1,7 +1,7 @@
-"""A download on its way: written aside in order, digested on the way, and named when it is whole and proven.
+"""A partial download: written in order beside its target, hashed meanwhile, and renamed once it is whole and proven.
 
-Its name tells of which file it is (`disk.qcow2.<16 hex of its ETag's digest>.part`), its length how far it is. So nothing is
-noted beside it, and what belongs to another file is never gone on with.
+Its name identifies the file (`disk.qcow2.<16 hex of its ETag's digest>.part`), its length the progress. So no other
+notes are needed, and a part of another file is never resumed.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from catalog.files import locked, open_locked, take_place
 
 READ_BYTES = 1 << 20
 SPARSE_BYTES = 64 << 10
-"""What is left out of the file where it is nothing but zeros."""
+"""Blocks of this size are left as holes if they are all zeros."""
 ZEROS = bytes(READ_BYTES)
 OPEN_MODE = 0o666
-"""Of a file that a person asked for; their mask decides."""
+"""Mode of a file that a person asked for; their umask decides."""
 
 
 class PartialFile:
-    """A file aside of its target, under a lock. digests: by algorithm, in hex, that the whole is to have.
+    """A file beside its target, under a lock. digests: expected of the whole file, by algorithm, in hex.
 
-    Raises InvalidRequest where another process writes the same, OSError as the disk does.
+    Raises InvalidRequest if another process writes the same file, and the disk's OSError.
     """
 
     def __init__(self, target: Path, etag: str, size: int, digests: Mapping[str, str]) -> None:
@@ -37,7 +37,7 @@ class PartialFile:
 
     def __enter__(self) -> Self:
         self._fd = self._opened()
-        while not self._is_ours():  # another process named it just now
+        while not self._is_ours():  # another process has just renamed it
             os.close(self._fd)
             self._fd = self._opened()
         self._forget_others()
@@ -54,28 +54,28 @@ class PartialFile:
             raise InvalidRequest("file", str(self._target), allowed) from error
 
     def _is_ours(self) -> bool:
-        """Tell whether the file that is locked is still the one that has the name."""
+        """Tell whether the locked file still has the name."""
         try:
             return os.path.samestat(os.fstat(self._fd), self.path.stat())
         except FileNotFoundError:
             return False
 
     def resume(self, moved: Callable[[int], None]) -> None:
-        """Take up what is there already. moved: of the bytes that were looked at."""
+        """Hash the existing bytes. moved: called with the bytes read."""
         there = os.fstat(self._fd).st_size
         if there > self._size:
             os.ftruncate(self._fd, 0)
             return
         while self.offset < there:
             block = os.pread(self._fd, min(READ_BYTES, there - self.offset), self.offset)
-            if not block:  # somebody made it shorter
+            if not block:  # it was truncated meanwhile
                 break
             self._digest(block)
             self.offset += len(block)
             moved(self.offset)
 
     def skip_to(self, offset: int) -> None:
-        """Leave a hole up to a place."""
+        """Leave a hole up to an offset."""
         os.ftruncate(self._fd, offset)
         while self.offset < offset:
             zeros = ZEROS[: min(READ_BYTES, offset - self.offset)]
@@ -83,7 +83,7 @@ class PartialFile:
             self.offset += len(zeros)
 
     def write(self, block: bytes) -> None:
-        """Append bytes; of what is zeros only the length."""
+        """Append bytes, leaving holes for zeros."""
         for first in range(0, len(block), SPARSE_BYTES):
             piece = block[first : first + SPARSE_BYTES]
             if piece != ZEROS[: len(piece)]:
@@ -97,7 +97,7 @@ class PartialFile:
             one.update(block)
 
     def finish(self, url: str) -> None:
-        """Compare, make it durable and give it its name. Raises ChecksumMismatch, with nothing kept."""
+        """Compare the digests, sync the file and rename it. Raises ChecksumMismatch, after deleting the file."""
         for name, expected in self._expected.items():
             actual = self._hashes[name].hexdigest()
             if actual != expected:
@@ -107,11 +107,11 @@ class PartialFile:
         take_place(self.path, self._target)
 
     def _forget_others(self) -> None:
-        """Remove what was begun of other files under the same name: nobody goes on with it."""
+        """Remove partial downloads of other files under the same name: nothing resumes them."""
         ours = re.compile(re.escape(self._target.name) + r"\.[0-9a-f]{16}\.part")
         for other in self._target.parent.iterdir():
             if ours.fullmatch(other.name) and other.name != self.path.name:
-                with suppress(OSError), locked(other, wait=False):  # one that is being written is somebody's
+                with suppress(OSError), locked(other, wait=False):  # a locked one is being written
                     other.unlink()
 
 

@@ -1,4 +1,4 @@
-"""The words of tus 1.0 (https://tus.io/protocols/resumable-upload): announcing a file, and sending what is lacking of it."""
+"""The client side of tus 1.0 (https://tus.io/protocols/resumable-upload): announce a file, send its missing bytes."""
 
 import os
 import re
@@ -18,19 +18,19 @@ PATH = "/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
 BODY = "application/offset+octet-stream"
 FIRST_BYTES, PIECE_BYTES = (1 << 20) + (64 << 10), 64 << 20
-"""What tells of every format goes first: the service judges it before more is sent."""
+"""The first piece is large enough to recognise every format: the service judges it before more is sent."""
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RUN = "Imagewright-Run"
-"""Header that names the run which adds what is whole; a service that does not say so leaves us to look at the image."""
+"""Header that names the run which adds a whole upload; without it the image's record is read instead."""
 OTHER_OFFSET, NOT_THERE = 409, 404
 SENDING = "sending"
 
 
 def piece(file: BinaryIO, start: int, end: int, moved: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield a part of a file as it is sent. moved: of the bytes of the file that were handed out."""
+    """Yield a part of a file for sending. moved: called with the bytes of the file handed out so far."""
     while start < end:
         block = os.pread(file.fileno(), min(SENT_BYTES, end - start), start)
-        if not block:  # it was made shorter: the service hears that less comes, and the next look at the file why
+        if not block:  # it was truncated: the service gets fewer bytes, and the next check of the file says why
             return
         start += len(block)
         moved(start)
@@ -44,24 +44,26 @@ class Sending:
         self._connection, self._settings = connection, settings
 
     def create(self, flow: str, request: str, length: int, filename: str) -> str:
-        """Announce a file and return the id of its upload. Raises what its add would fail with."""
+        """Announce a file and return the id of its upload. Raises the error that its add would fail with."""
         said = {"flow": flow, "request": request, "filename": filename}
         metadata = ",".join(
             f"{key} {b64encode(value.encode(errors='replace')).decode()}" for key, value in said.items()
         )
         headers = {**TUS, "Upload-Length": str(length), "Upload-Metadata": metadata}
         answer = self._connection.ask("POST", PATH, headers=headers)
-        upload_id = answer.headers.get("Location", "").rpartition("/")[2]  # at this service, whatever host it names
+        upload_id = answer.headers.get("Location", "").rpartition("/")[
+            2
+        ]  # always at this service, whatever host it names
         if not ID.fullmatch(upload_id):
             raise AnswerNotUnderstood(self._connection.address(PATH), "without the Location of an upload")
         return upload_id
 
     def offset(self, upload_id: str) -> tuple[int, UUID | None]:
-        """Return how many bytes are kept, and the run that adds them where it is told. Raises UploadNotFound."""
+        """Return the bytes that the service has, and the run that adds them if it is named. Raises UploadNotFound."""
         path = f"{PATH}/{segment(upload_id)}"
         try:
             answer = self._connection.ask("HEAD", path, headers=TUS)
-        except ServiceRefused as error:  # a HEAD has no sentence
+        except ServiceRefused as error:  # an answer to HEAD has no sentence
             if error.status == NOT_THERE:
                 raise UploadNotFound(upload_id) from error
             raise
@@ -70,15 +72,15 @@ class Sending:
         )
 
     def send(self, upload_id: str, file: BinaryIO, length: int, moved: Moved, check: Callable[[], None]) -> UUID | None:
-        """Send what is lacking, going on where it breaks off; return the run that adds it, where that is told.
+        """Send the missing bytes, resuming after interruptions; return the run that adds the file, if it is named.
 
-        check: raises if the file is another one by now. Raises TransferInterrupted where the service stays away.
+        check: raises if the file has changed. Raises TransferInterrupted if the service stays away.
         """
         patience, offset = Patience(self._settings), 0
         while True:
             try:
                 before, (offset, run) = offset, self.offset(upload_id)
-                if offset > before:  # something of a piece that broke off came through
+                if offset > before:  # a part of the interrupted piece has arrived
                     patience.refill()
                 while offset < length:
                     check()
@@ -103,7 +105,7 @@ class Sending:
             return kept, _run(answer.headers.get(RUN))
 
     def _wait(self, patience: Patience, error: ImagewrightError, upload_id: str, offset: int) -> None:
-        """Wait until the next try. Raises what can't be waited for."""
+        """Wait until the next attempt. Raises an error that waiting can't help."""
         if isinstance(error, ServiceRefused) and error.status == OTHER_OFFSET:
             error = ServiceUnreachable(self._connection.url, str(error), was_reached=True)
         try:
@@ -113,7 +115,7 @@ class Sending:
             raise TransferInterrupted(address, offset, given_up.reason) from error
 
     def discard(self, upload_id: str) -> None:
-        """Forget an upload at the service, as far as it can be reached; it forgets it by itself some days later."""
+        """Discard an upload at the service, if it can be reached; it discards uploads by itself some days later."""
         try:
             self._connection.ask("DELETE", f"{PATH}/{segment(upload_id)}", headers=TUS)
         except ImagewrightError:

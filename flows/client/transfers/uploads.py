@@ -1,4 +1,4 @@
-"""A file of this machine sent by tus 1.0 (https://tus.io/protocols/resumable-upload) and added; what broke off is gone on with."""
+"""Upload a file of this machine by tus 1.0 (https://tus.io/protocols/resumable-upload) and add it, with resume."""
 
 import json
 import os
@@ -26,12 +26,12 @@ ENDED = ("Ready", "Error")
 """Statuses of an image whose add is over."""
 NO_RUN = UUID(int=0)
 BEGINS_WITHIN_S = 300.0
-"""How long a service that is busy, or whose Prefect server is, may take: it tries again by itself."""
+"""How long a busy service, or its busy Prefect server, may take to start the add: it retries by itself."""
 LATER = "the file is there whole, and its add begins as soon as the service can; ask again then"
 
 
 class Uploading:
-    """A file that is sent for an operation. request: without `image_path`. Raises InvalidRequest where it names an id."""
+    """A file uploaded for an operation. request: without `image_path`. Raises InvalidRequest if it names an id."""
 
     def __init__(
         self, connection: Connection, settings: Settings, file: Path, operation: str, request: Mapping[str, object]
@@ -45,9 +45,9 @@ class Uploading:
         self._kept, self._sending = KeptUploads(settings), Sending(connection, settings)
 
     def added(self, moved: Moved, told: runs.Told) -> RunState:
-        """Send what the service lacks and return the run that added it, ended.
+        """Send the bytes that the service lacks and return the ended run that added the file.
 
-        Raises InvalidRequest for what is no file, UploadBusy, TransferInterrupted, and what the service refuses with.
+        Raises InvalidRequest for a path that is no file, UploadBusy, TransferInterrupted, and the service's refusals.
         """
         with self._opened() as file:
             found = facts(self._path, os.fstat(file.fileno()))
@@ -66,7 +66,7 @@ class Uploading:
             raise InvalidRequest("image_path", str(self._path), allowed) from error
 
     def _begun_before(self, found: Sent) -> tuple[KeptUpload, RunState] | None:
-        """Return the run of what was sent whole before: the one that adds it, or another one where that failed."""
+        """Return the run of a file already sent whole: the one that adds it, or a new one if that failed."""
         for upload in sorted(self._kept.of(self._connection.url, found), key=lambda one: one.request != self._request):
             try:
                 if upload.is_refused:
@@ -78,13 +78,13 @@ class Uploading:
         return None
 
     def _again(self, upload: KeptUpload) -> RunState:
-        """Begin an add of bytes that are there. Raises UploadNotFound where they are there no more."""
+        """Start an add of bytes that the service has. Raises UploadNotFound if it has them no more."""
         self._sending.offset(upload.id)
         request = {**self._asked, "image_path": f"upload://{upload.id}", "image_id": upload.id}
         return runs.begin(self._connection, self._settings, self._operation, request)
 
     def _sent(self, file: BinaryIO, found: Sent, moved: Moved) -> tuple[KeptUpload, RunState]:
-        """Send the rest of what was begun in the same words, or all of it; return the run that adds it."""
+        """Resume the upload of an identical request, or send the whole file; return the run that adds it."""
         upload = next((one for one in self._kept.of(self._connection.url, found) if self._is_this(one)), None)
         try:
             return self._whole(upload or self._new(found), file, moved)
@@ -92,12 +92,15 @@ class Uploading:
             if upload is None:
                 raise
             self._kept.forget(upload)
-        if image := self._image(upload.id):  # it was sent whole, and nobody heard so
+        if image := self._image(upload.id):  # it was sent whole, but the answer was lost
             return upload, _as_run(self._operation, image)
         return self._whole(self._new(found), file, moved)
 
     def _whole(self, upload: KeptUpload, file: BinaryIO, moved: Moved) -> tuple[KeptUpload, RunState]:
-        """Send what lacks. What is not as it was announced, or was changed meanwhile, is given up on both sides."""
+        """Send the missing bytes.
+
+        A file that differs from its announcement, or has changed, is given up on both sides.
+        """
         try:
             run = self._sending.send(
                 upload.id, file, upload.file.size, moved, lambda: self._check_unchanged(file, upload.file)
@@ -121,9 +124,9 @@ class Uploading:
         return upload
 
     def _awaited(self, upload_id: str) -> RunState:
-        """Return the run that adds what is whole, once the service begins it, or how that went: the image says so.
+        """Wait for the run that adds a whole upload and return it, or its outcome from the image's record.
 
-        Raises ServiceRefused where none begins.
+        Raises ServiceRefused if none begins.
         """
         patience, since = Patience(self._settings), time.monotonic()
         while True:
@@ -141,7 +144,7 @@ class Uploading:
             time.sleep(1)
 
     def _run_of(self, upload_id: str) -> RunState | None:
-        """Return the run of what was sent whole, None where none is named, or the upload is an image already."""
+        """Return the run of a whole upload, None if none is named or the upload is an image already."""
         with suppress(UploadNotFound):
             _, run = self._sending.offset(upload_id)
             return RunState(run=run, state="Scheduled") if run else None
@@ -155,7 +158,7 @@ class Uploading:
             return None
 
     def _remember(self, upload: KeptUpload, ended: RunState) -> None:
-        """Forget what is an image; of what failed, keep that its bytes are there."""
+        """Delete the note of an upload that is an image; if the add failed, note that the bytes are there."""
         if ended.failed:
             self._kept.keep(upload.model_copy(update={"is_refused": True}))
         else:
@@ -165,14 +168,14 @@ class Uploading:
         return (upload.operation, upload.request) == (self._operation, self._request)
 
     def _check_unchanged(self, file: BinaryIO, before: Sent) -> None:
-        """Raise InvalidRequest if a file is not as it was when it began to be sent."""
+        """Raise InvalidRequest if a file has changed since its upload began."""
         if facts(self._path, os.fstat(file.fileno())) != before:
             allowed = "a file that stays as it is while it is sent; send it again"
             raise InvalidRequest("image_path", str(self._path), allowed)
 
 
 def _as_run(operation: str, image: Image) -> RunState:
-    """Return what the record of an image tells of the run that added it."""
+    """Return the run that added an image, as far as the image's record shows it."""
     failed = image.status == "Error"
     return RunState(
         run=NO_RUN, operation=operation, state="Failed" if failed else "Completed", finished=True, failed=failed,

@@ -1,1 +1,1 @@
-"""What commands ask of a service, from any machine, and how one signs in there."""
+"""Commands sent to a remote service, and signing in there."""

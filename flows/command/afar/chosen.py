@@ -1,4 +1,4 @@
-"""Whether commands are sent to a service, and to which one."""
+"""Choose the service that commands are sent to, if any."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def service() -> "Client | None":
-    """Return a client of the service that the environment names, or that somebody signed in to; None: this host's catalog.
+    """Return a client of the service named by the environment or the saved login, None for this host's catalog.
 
     Raises as `flows.client.address.chosen`.
     """
@@ -24,7 +24,7 @@ def service() -> "Client | None":
 
 
 def needed_service() -> "Client":
-    """Return a client of the service. Raises NotSignedIn where none is named."""
+    """Return a client of the service. Raises NotSignedIn if none is named."""
     if found := service():
         return found
     raise NotSignedIn("no service is named; `imagewright login URL`, or set IMAGEWRIGHT_SERVER and IMAGEWRIGHT_TOKEN")

@@ -1,4 +1,4 @@
-"""Operations from afar: the request goes to the service as it was written, a file of this machine before it."""
+"""Run operations at a remote service: upload a file of this machine first, then send the request as written."""
 
 import re
 from collections.abc import Callable
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from flows.client.returned import Result
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""How an address begins; what has none is a path of this machine."""
+"""The scheme of a URL; text without one is a path of this machine."""
 NAMED = "a URL, or the path of a file on this machine"
 
 
 def call_afar(client: "Client", name: str, request: BaseModel, *, quiet: bool = False) -> "Result":
-    """Run an operation at a service and return what it returned. Raises what it raised.
+    """Run an operation at a service and return its result. Raises the operation's error.
 
-    quiet: no progress is shown, which is only on a terminal anyway.
+    quiet: show no progress; progress is shown on a terminal only anyway.
     """
     body = _body(request)
     with shown(quiet=quiet) as (moved, told):
@@ -54,7 +54,7 @@ def _uploaded(
 
 
 def _body(request: BaseModel) -> dict[str, object]:
-    """Return what is sent. Whoever calls from a terminal waits for nothing that is away unless told to, as on the host."""
+    """Return the body to send. As on the host, a command waits for nothing unavailable unless told to."""
     body: dict[str, object] = request.model_dump(mode="json", exclude_unset=True)
     if isinstance(request, AddImages) and request.file is not None:
         body = _with_rows(request, body)
@@ -64,7 +64,7 @@ def _body(request: BaseModel) -> dict[str, object]:
 
 
 def _with_rows(request: AddImages, body: dict[str, object]) -> dict[str, object]:
-    """Return a request with the rows of its file, which is read where the command is."""
+    """Return a request with the rows of its file, which is read on this machine."""
     from flows.add.many import read
 
     rows = read(Path(str(request.file)))
@@ -73,7 +73,7 @@ def _with_rows(request: AddImages, body: dict[str, object]) -> dict[str, object]
 
 
 def own_file(image_path: str) -> Path | None:
-    """Return the file of this machine that a path names, None for an address. Raises InvalidRequest for what is neither."""
+    """Return the file of this machine that a path names, None for a URL. Raises InvalidRequest if it is neither."""
     if SCHEME.match(image_path):
         return None
     path = Path(image_path).expanduser()

@@ -1,4 +1,4 @@
-"""How far what is done afar is, on the terminal where it was asked for."""
+"""Show the progress of a remote operation on the terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from flows.client.transfers.progress import Moved, ProgressLine, nobody
 
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[tuple[Moved, Callable[[RunState], None]]]:
-    """Yield whom to tell how far it is: a line on the terminal, or nobody."""
+    """Yield the callbacks for progress and for states: to a line on the terminal, or to nothing."""
     if quiet or not sys.stderr.isatty():
         yield nobody, nobody
         return

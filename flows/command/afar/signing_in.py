@@ -1,6 +1,7 @@
-"""Signing in at a service, and out: `imagewright login`, `logout`, `whoami`.
+"""Sign in at a service, and out: `imagewright login`, `logout`, `whoami`.
 
-A password is never an argument, which every user of the machine could read: it is asked for, or read from standard input.
+A password is never an argument, which every user of the machine could read: it is prompted for, or read from standard
+input.
 """
 
 import getpass
@@ -50,7 +51,7 @@ def login(
 
 
 def _by_password(settings: Settings, address: str, name: str | None) -> Login:
-    """Begin a session. Raises SignInFailed, SignInLimited."""
+    """Begin a session by name and password. Raises SignInFailed, SignInLimited."""
     from flows.client.connection import Connection
     from flows.client.people import signed_in
 
@@ -60,7 +61,7 @@ def _by_password(settings: Settings, address: str, name: str | None) -> Login:
 
 
 def _by_code(settings: Settings, address: str) -> Login:
-    """Begin the session of whoever types a code at the page of the service's OpenID provider. Raises CodeExpired, NotOffered."""
+    """Begin a session by a code that the user types at the OpenID provider's page. Raises CodeExpired, NotOffered."""
     from flows.client.connection import Connection
     from flows.client.people import device_code, signed_in_by_code
     from flows.client.problems import plain_text
@@ -74,7 +75,7 @@ def _by_code(settings: Settings, address: str) -> Login:
 
 
 def _kept(settings: Settings, proof: Login) -> "WhoAmI":
-    """Keep a login once the service knows it; return who it is. Raises NotSignedIn."""
+    """Save a login once the service accepts it; return its identity. Raises NotSignedIn."""
     from flows.client.connection import Connection
     from flows.client.people import whoami as who_is
 
@@ -84,7 +85,7 @@ def _kept(settings: Settings, proof: Login) -> "WhoAmI":
 
 
 def _line(what: str) -> str:
-    """Return a line of standard input, asked for on a terminal. Raises InvalidRequest where nothing is given."""
+    """Return a line of standard input, with a prompt on a terminal. Raises InvalidRequest if it is empty."""
     if sys.stdin.isatty():
         print(f"{what}: ", end="", file=sys.stderr, flush=True)
     return _required(what, sys.stdin.readline().rstrip("\r\n"))
@@ -114,14 +115,14 @@ def logout(*, as_json: Json = False) -> None:
 
 
 def _end_session(settings: Settings, kept: Login) -> None:
-    """End a session at its service; where that can't be done now, it ends by itself."""
+    """End a session at its service; if that fails, the session ends by itself."""
     from flows.client.connection import Connection
     from flows.client.people import sign_out
 
     try:
         sign_out(Connection(kept.url, kept.token, settings))
     except NotSignedIn:
-        return  # it is over already
+        return  # it has ended already
     except ImagewrightError as error:
         print(f"imagewright: the session ends by itself at {kept.expires_at}: {error}", file=sys.stderr)
 

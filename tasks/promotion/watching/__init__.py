@@ -1,1 +1,1 @@
-"""Looking at what publishers have put out: one kind of watch a file. Nothing is added here."""
+"""Look at publishers for new builds, one file per kind of watch. Nothing is added here."""

@@ -1,4 +1,4 @@
-"""A watch of a page that lists files, or folders of versions with files in them."""
+"""Watch a page that lists files, or version folders with files in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tasks.promotion.watching.sums import build_at, required
 
 MOST_BYTES = 8 << 20
 INCOMPLETE = 3
-"""Newest folders that are looked into for the file: a mirror in the middle of its update may lack it in the first."""
+"""How many of the newest folders are searched for the file: a mirror in mid-update may lack it in the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def look_at_listing(watch: Watch, state: WatchState, settings: Settings, _now: d
 
 
 def _counted(state: WatchState, parts: int) -> WatchState:
-    """Return the state to compare a page with: of folders the version of the folder counts, which its build goes on from."""
+    """Return the state to compare a page with: for folders, by the version of the last build's folder."""
     if parts == 1 or state.newest is None:
         return state
     return state.model_copy(update={"newest": state.place or state.newest})
@@ -54,7 +54,7 @@ def _counted(state: WatchState, parts: int) -> WatchState:
 def _newest(
     watch: Watch, state: WatchState, page: Document, listed: Sequence[Listed], inner: Sequence[str], settings: Settings
 ) -> Look:
-    """Return the newest build there is; what a folder lacks so far is looked for again the next time."""
+    """Return the newest build; a file that a folder still lacks is looked for again next time."""
     first = listed[0]
     for place, one in enumerate(listed[:INCOMPLETE]):
         for found in _below(watch, one, inner, settings):
@@ -78,7 +78,7 @@ def _below(watch: Watch, one: Listed, inner: Sequence[str], settings: Settings) 
         page = required(fetch(one.link.url, settings, MOST_BYTES))
     except SourceNotFound:
         return
-    if "{version}" not in inner[0] and "*" not in inner[0] and len(inner) > 1:  # a folder that need not be listed
+    if "{version}" not in inner[0] and "*" not in inner[0] and len(inner) > 1:  # a fixed name: nothing to list
         named = Link(inner[0], f"{_folder(page)}{inner[0]}/", folder=True, elsewhere=False)
         yield from _below(watch, Listed(named, one.match), inner[1:], settings)
         return
@@ -87,7 +87,10 @@ def _below(watch: Watch, one: Listed, inner: Sequence[str], settings: Settings) 
 
 
 def _fitting(watch: Watch, page: Document, part: str, *, folder: bool, within: str = "") -> Sequence[Listed]:
-    """Return what a page lists that fits a part of the pattern, the newest first. Raises SourceForbidden for what leads elsewhere."""
+    """Return a page's links that fit a part of the pattern, newest first.
+
+    Raises SourceForbidden for a link to another site.
+    """
     found: list[Listed] = []
     for link in links(page.data, page.url):
         match = matched(part, link.name, watch.cpu_architecture, within)

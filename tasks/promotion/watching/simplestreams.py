@@ -1,4 +1,4 @@
-"""A watch of a simplestreams index."""
+"""Watch a simplestreams index."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,11 +18,11 @@ from tasks.promotion.watching.sums import by_keys, required
 
 MOST_BYTES = 64 << 20
 MOST_FILES = 16
-"""Files of products that are looked into for one that has what the pattern asks for."""
+"""How many product files are searched for one that fits the pattern."""
 
 
 def look_at_simplestreams(watch: Watch, state: WatchState, settings: Settings, _now: datetime) -> Look:
-    """Return the newest build of a product, if the file that has it changed; which file that is, the index says once."""
+    """Return a product's newest build if its file changed; the index is read once to find that file."""
     place = state.place
     if place is not None:
         document = fetch(place, settings, MOST_BYTES, Known(state.etag, state.last_modified))
@@ -48,12 +48,12 @@ def _products(watch: Watch, settings: Settings) -> Iterator[tuple[str, Document]
 
 
 def _believed(watch: Watch, document: Document) -> tuple[bytes, tuple[str, ...]]:
-    """Return what is to be believed of a document: all of it, or what a key of the watch signed within it."""
+    """Return the trusted part of a document: all of it, or only what a key of the watch signed."""
     return by_keys(watch, document, None) if watch.public_keys else (document.data, ())
 
 
 def _fitting(watch: Watch, items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the items that fit the pattern: by their whole path where the pattern has folders, else by their name."""
+    """Yield the items that fit the pattern: by their whole path if the pattern has folders, else by their name."""
     pattern, names = watch.pattern or "", NAMES[watch.cpu_architecture]
     parts = pattern.split("/")
     for item in items:

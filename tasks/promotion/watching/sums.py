@@ -1,4 +1,4 @@
-"""The checksum that a publisher gives for a build, and who signed it."""
+"""Read the checksum that a publisher gives for a build, and verify its signature."""
 
 import posixpath
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ from storage.sources.watched.documents import Document, fetch
 
 
 def build_at(watch: Watch, url: str, found: Match, settings: Settings) -> Build:
-    """Return a build with its checksum. Raises SignatureRefused, SourceForbidden where no list has it, and as sources do."""
+    """Return a build with its checksum.
+
+    Raises SignatureRefused, SourceForbidden if no list has it, and the sources' errors.
+    """
     build = Build(version=found.version, url=url)
     if watch.checksums_url is None:
         return build
@@ -36,7 +39,7 @@ def build_at(watch: Watch, url: str, found: Match, settings: Settings) -> Build:
 def _signed(
     watch: Watch, listed: Document, url: str, found: Match, settings: Settings
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return what is to be believed of a list: all of it, or what a key of the watch signed."""
+    """Return the trusted part of a list: all of it, or only what a key of the watch signed."""
     if not watch.public_keys:
         return listed.data, ()
     signature = None
@@ -48,7 +51,7 @@ def _signed(
 
 
 def by_keys(watch: Watch, document: Document, signature: bytes | None) -> tuple[bytes, tuple[str, ...]]:
-    """Return what a key of the watch signed of a document, and the keys. Raises SignatureRefused."""
+    """Return the part of a document that a key of the watch signed, and the signing keys. Raises SignatureRefused."""
     signed = _verified(document.data, signature, watch.public_keys)
     if not signed.signed_by:
         raise SignatureRefused(document.url.masked, signed.reason)
@@ -56,7 +59,10 @@ def by_keys(watch: Watch, document: Document, signature: bytes | None) -> tuple[
 
 
 def _verified(data: bytes, signature: bytes | None, keys: Sequence[str]) -> Signed:
-    """Check a signature by the keys of its kind, those of cosign first. A watch may have both: a publisher that goes from one to the other."""
+    """Verify a signature with the keys of its kind, cosign's first.
+
+    A watch may have both kinds while its publisher migrates.
+    """
     others = [key for key in keys if not is_sigstore_key(key)]
     if signature is not None and len(others) < len(keys):
         signed = sigstore.verified(data, signature, keys)
@@ -66,6 +72,6 @@ def _verified(data: bytes, signature: bytes | None, keys: Sequence[str]) -> Sign
 
 
 def required(document: Document | None) -> Document:
-    """Return a document that was asked for without condition, so that there is one."""
+    """Return a document that was fetched unconditionally, so it is never None."""
     assert document is not None
     return document

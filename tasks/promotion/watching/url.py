@@ -1,4 +1,4 @@
-"""A watch of one address whose file changes."""
+"""Watch one address whose file changes."""
 
 import posixpath
 from datetime import datetime
@@ -15,7 +15,7 @@ from tasks.promotion.watching.sums import build_at
 
 
 def look_at_url(watch: Watch, state: WatchState, settings: Settings, _now: datetime) -> Look:
-    """Return what lies at the address, if it changed."""
+    """Return the build at the address, if it changed."""
     head = look(watch.url, settings, Known(state.etag, state.last_modified))
     if head is None:
         return Look(watch=watch.name, unchanged=True, state=state)
@@ -34,7 +34,7 @@ def look_at_url(watch: Watch, state: WatchState, settings: Settings, _now: datet
 
 
 def _version(watch: Watch, head: Head) -> Match:
-    """Return the version in the name that the address led to, else the moment of its last change."""
+    """Return the version in the file name that the address redirects to, else the time of its last change."""
     for place in (head.url.path, watch.url) if watch.pattern else ():
         name = posixpath.basename(unquote(place))
         found = matched((watch.pattern or "").rpartition("/")[2], name, watch.cpu_architecture)

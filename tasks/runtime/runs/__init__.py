@@ -1,1 +1,1 @@
-"""A task's dealings with its run and with the Prefect server: who acts, progress, events, logs, other runs."""
+"""How tasks use their run and the Prefect server: caller, progress, events, logs, other runs."""

@@ -1,4 +1,4 @@
-"""On whose behalf a flow works, for the event log: told by whoever calls it, else read off its run."""
+"""Whom a flow works for, for the event log: set by the caller, else read from the tags of its run."""
 
 import os
 import pwd
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 IDENTITY, DOOR = "identity:", "door:"
-"""How the tags of a run begin that say who started it, and where."""
+"""Prefixes of a run's tags that say who started it, and through which door."""
 
 
 class Caller(NamedTuple):
-    """identity: name of the person or robot, `os:NAME` of a user of this host, None: not known."""
+    """Who acts. identity: name of the person or robot, `os:NAME` for a user of this host, None if unknown."""
 
     identity: str | None
     door: Door
@@ -28,7 +28,7 @@ _told: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 @contextmanager
 def called_by(caller: Caller) -> Iterator[None]:
-    """Let whatever is called in the block work on behalf of somebody."""
+    """Make `caller` return this caller within the block."""
     before = _told.set(caller)
     try:
         yield
@@ -37,12 +37,12 @@ def called_by(caller: Caller) -> Iterator[None]:
 
 
 def tags_of(caller: Caller) -> list[str]:
-    """Return the tags of a run that somebody starts."""
+    """Return the tags of a run that a caller starts."""
     return [f"{DOOR}{caller.door}", *([f"{IDENTITY}{caller.identity}"] if caller.identity else [])]
 
 
 def terminal() -> Caller:
-    """Return who calls from a terminal of this host."""
+    """Return the caller of a command on this host's terminal."""
     uid = os.getuid()
     with suppress(KeyError):
         return Caller(f"os:{pwd.getpwuid(uid).pw_name}", "command")
@@ -50,7 +50,7 @@ def terminal() -> Caller:
 
 
 def caller() -> Caller:
-    """Return on whose behalf we work."""
+    """Return the caller that the current flow works for."""
     from prefect.context import FlowRunContext
 
     if told := _told.get():
@@ -60,7 +60,10 @@ def caller() -> Caller:
 
 
 def of_run(run: "FlowRun") -> Caller:
-    """Return who started a run. Tags are believed: who may set them on Prefect's server may do everything there."""
+    """Return who started a run.
+
+    Tags are trusted: anyone who can set them on Prefect's server can do everything there.
+    """
     if run.auto_scheduled or (run.created_by is not None and run.created_by.type == "SCHEDULE"):
         return Caller(None, "schedule")
     if run.deployment_id is None:

@@ -1,4 +1,4 @@
-"""Runs that one host makes for another, as the Prefect server sees them."""
+"""Runs that one host creates for another, on the Prefect server."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 HANDED = "handed-over"
-"""Tag of a run that was made for another one, beside `for:<its id>`."""
+"""Tag of a run created for another one, beside `for:<its id>`."""
 FOR = "for:"
 WOKEN = "woken: "
 
@@ -22,9 +22,9 @@ WOKEN = "woken: "
 def hand(
     client: "SyncPrefectClient", deployment: str, request: "Mapping[str, object]", host: str, run: "FlowRun | None"
 ) -> "FlowRun":
-    """Return the run that does a request on a host; asked for again by the same run, it is the same one.
+    """Create the run that does a request on a host, and return it; called again by the same run, return the same one.
 
-    Raises ObjectNotFound where the server has no such deployment.
+    Raises ObjectNotFound if the server has no such deployment.
     """
     plain = client.read_deployment_by_name(f"{deployment}/{deployment}")
     return client.create_flow_run_from_deployment(
@@ -39,9 +39,9 @@ def _key(host: str, run: "FlowRun | None") -> str | None:
 
 
 def _on_host(client: "SyncPrefectClient", plain: "DeploymentResponse", host: str) -> UUID:
-    """Return the deployment that a host's run is of: where one run at a time is allowed, the host has one of its own.
+    """Return the deployment for a host's run: if only one run at a time is allowed, each host has its own deployment.
 
-    Else the part of one host would be cancelled while another one does its own.
+    Otherwise one host's part would be cancelled while another host does its own.
     """
     if plain.global_concurrency_limit is None:
         return plain.id
@@ -60,7 +60,7 @@ def _on_host(client: "SyncPrefectClient", plain: "DeploymentResponse", host: str
 
 
 def is_handed(client: "SyncPrefectClient", host: str, run: "FlowRun | None") -> bool:
-    """Tell whether a run has made one for a host already."""
+    """Tell whether a run has already created one for a host."""
     from prefect.client.schemas import filters
 
     if (key := _key(host, run)) is None:
@@ -70,7 +70,7 @@ def is_handed(client: "SyncPrefectClient", host: str, run: "FlowRun | None") -> 
 
 
 def how_it_ended(client: "SyncPrefectClient", run_id: UUID) -> str:
-    """Return how a run ended, "" if it has not. One that crashed has not: it is started again."""
+    """Return how a run ended, "" if it has not. A crashed run has not ended: it is started again."""
     state = client.read_flow_run(run_id).state
     if state is None or not state.is_final() or state.is_crashed():
         return ""
@@ -78,7 +78,7 @@ def how_it_ended(client: "SyncPrefectClient", run_id: UUID) -> str:
 
 
 def wake(client: "SyncPrefectClient", run: "FlowRun") -> None:
-    """Have the run that waits for this one taken up again at once; a no-op where none does."""
+    """Have the run that waits for this one resumed at once; a no-op if there is none."""
     from prefect.client.schemas.objects import State
     from prefect.states import AwaitingRetry
 

@@ -1,4 +1,4 @@
-"""Prefect events about images, so that automations and other systems can follow."""
+"""Emit Prefect events about images, which automations and other systems can follow."""
 
 import hashlib
 import re
@@ -15,13 +15,13 @@ from tasks.runtime.task import has_runs
 
 
 def _somebody_listens() -> bool:
-    """Tell whether there is a server, or a flow's own one: without either, Prefect would start one to be told."""
+    """Tell whether there is a Prefect server, or a flow's own one; without either, Prefect would start one."""
     settings = get_current_settings()
     return bool(settings.api.url) or settings.server.ephemeral.enabled
 
 
 def emit(event: str, image: Image, **payload: object) -> None:
-    """Emit an event of `catalog.log.events.TOLD` about an image. A server that can't be told never fails an operation."""
+    """Emit an event of `catalog.log.events.TOLD` about an image. An unreachable server never fails an operation."""
     resource = {
         "prefect.resource.id": f"imagewright.image.{image.id}",
         "prefect.resource.name": image.name,
@@ -44,7 +44,7 @@ def _send(event: str, resource: dict[str, str], payload: dict[str, object]) -> N
 
 
 def quietly(tell: Callable[[], object]) -> None:
-    """Call what makes an artifact, where there is a run to have it; a server that does not answer or refuses is ignored."""
+    """Create an artifact by `tell` if there is a run; ignore a server that does not answer or refuses."""
     if not has_runs():
         return
     with suppress(PrefectException, httpx.HTTPError):
@@ -52,9 +52,9 @@ def quietly(tell: Callable[[], object]) -> None:
 
 
 def key_of(*parts: str) -> str:
-    """Return an artifact key (lower-case letters, digits and dashes) for names that may hold anything.
+    """Return an artifact key (lower-case letters, digits and dashes) for names with any characters.
 
-    Different names never share a key: what had to be replaced is told apart by a piece of its digest.
+    Different names never share a key: a name with replaced characters gets a part of its digest.
     """
     text = "-".join(parts)
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -1,4 +1,4 @@
-"""How a deployment's run ended, kept for whoever asked for it from afar: a worker's disk and memory are not theirs."""
+"""Store the outcome of a deployment's run in the catalog for remote callers, who reach no worker's disk or memory."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from tasks.runtime.runs.superseded import abort_if_superseded
 P = ParamSpec("P")
 R = TypeVar("R")
 MOST = 1 << 20
-"""Characters of a result that are kept: some hundred images. Of more the run's state tells."""
+"""Most characters of a stored result: some hundred images. A larger result is described by the run's state."""
 log = logging.getLogger("imagewright.outcomes")
 
 
 def told(operation: str, function: Callable[P, R]) -> Callable[P, R]:
-    """Return a flow's function that keeps how it ends, where it runs for a deployment."""
+    """Wrap a flow's function so that it stores its outcome if it runs for a deployment."""
 
     @wraps(function)
     def telling(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,7 +41,7 @@ def told(operation: str, function: Callable[P, R]) -> Callable[P, R]:
 
 
 def result_json(result: object) -> str | None:
-    """Return what a flow returned as the command's `--json` prints it, None where that is too much to keep."""
+    """Return a flow's result as the command's `--json` prints it, None if it is too large to store."""
     text = pydantic_core.to_json(result).decode() if isinstance(result, BaseModel | Sequence) else None
     return text if text is not None and len(text) <= MOST else None
 
@@ -57,5 +57,5 @@ def _keep(operation: str, result: str | None, error: dict[str, object] | None) -
             catalog.keep_outcome(
                 Outcome(run_id=str(run.id), operation=operation, result=result, error=error, created_at=at)
             )
-    except ImagewrightError as error_of_ours:  # the run's own end counts, and its state has the sentence
+    except ImagewrightError as error_of_ours:  # the run's own end matters more, and its state has the sentence
         log.warning("how the run ended could not be kept: %s", error_of_ours)

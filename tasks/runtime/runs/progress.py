@@ -1,4 +1,4 @@
-"""Progress that people see: an artifact in the Prefect UI that moves while bytes move, and a bar on a terminal."""
+"""Show progress of transfers: an artifact in the Prefect UI, and a bar on a terminal."""
 
 import contextvars
 import sys
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 INTERVAL_S, LOOK_S = 0.8, 0.2
-"""After at most both together the server is told: at least once a second."""
+"""Together the longest time between two updates to the server: at least one a second."""
 MOST_SAID = 200
-"""Characters of a step; Prefect takes 500 of each of an artifact's facts."""
+"""Most characters of a step; Prefect accepts 500 in each of an artifact's values."""
 
 
 class Meter:
-    """Bytes done of bytes in all; called from any thread, never backwards.
+    """Bytes done and bytes in all; called from any thread, never moving backwards.
 
-    percent: what was shown before, by a process that died or a task that is tried again.
+    percent: the percentage shown before, by a process that died or an earlier attempt.
     """
 
     def __init__(self, percent: float = 0.0) -> None:
@@ -48,7 +48,7 @@ class Meter:
 
     @contextmanager
     def following(self, done: Callable[[], int], total: int | None) -> Iterator[None]:
-        """Ask `done` for the figure while the block runs: for work that calls nobody as it goes on."""
+        """Poll `done` for the bytes done while the block runs, for work that makes no progress calls."""
         self(0, total)
         self._followed = done
         try:
@@ -57,19 +57,19 @@ class Meter:
             self._followed = None
 
     def look(self) -> None:
-        """Take the figure of what is followed."""
+        """Poll the followed work's figure."""
         if (followed := self._followed) is not None:
             self(followed(), None)
 
     @property
     def percent(self) -> float:
-        """Return 0 to 100; it stays where it was while the size is unknown or turns out to be larger."""
+        """Return 0 to 100; unchanged while the size is unknown or turns out to be larger."""
         if self.total:
             self._percent = max(self._percent, min(100.0, 100.0 * self.done / self.total))
         return self._percent
 
     def sentence(self, what: str) -> str:
-        """Say how far and how fast."""
+        """Return a sentence with progress and rate."""
         rate = self.done / max(time.monotonic() - self.began, 1e-3)
         total = f" of {readable(self.total)}" if self.total else ""
         return f"{what}: {readable(self.done)}{total}, {readable(int(rate))}/s"
@@ -77,10 +77,10 @@ class Meter:
 
 @contextmanager
 def progress(key: str, what: str) -> Iterator[Meter]:
-    """Yield a meter that is shown once a second while the block runs, and at 100 % when it ended well.
+    """Yield a meter that is shown once a second while the block runs, and at 100 % if the block succeeds.
 
-    key: of the artifact, unique for a piece of work: a run that does it again, on whatever worker, goes on with the
-    artifact it has, from the percentage shown there. A server that can't be told never stops the transfer.
+    key: of the artifact, unique per piece of work: a run that repeats it, on any worker, continues with the same
+    artifact and its percentage. An unreachable server never stops the transfer.
     """
     artifact, percent = _artifact(key, what)
     meter = Meter(percent)
@@ -99,8 +99,8 @@ def progress(key: str, what: str) -> Iterator[Meter]:
 
 
 def _artifact(key: str, what: str) -> tuple[UUID | None, float]:
-    """Return the artifact of this run, made where there is none, and its percentage."""
-    with suppress(PrefectException, httpx.HTTPError, ValueError):  # ValueError: there is no server at all
+    """Return this run's artifact, created if missing, and its percentage."""
+    with suppress(PrefectException, httpx.HTTPError, ValueError):  # ValueError: no server is configured
         if (before := _shown_before(key)) is not None:
             return before.id, float(before.data) if isinstance(before.data, int | float) else 0.0
         created = create_progress_artifact(progress=0.0, key=key, description=what)
@@ -137,7 +137,7 @@ def _show(meter: Meter, artifact: UUID | None, what: str, stop: threading.Event)
 
 
 def tell(artifact: UUID, meter: Meter, what: str) -> None:
-    """Tell the server how far it is: for people as a sentence, for programs in bytes."""
+    """Send the progress to the server: as a sentence for people, in bytes for programs."""
     total = {"total_bytes": str(meter.total)} if meter.total else {}
     said = {"done_bytes": str(meter.done), "step": what[:MOST_SAID], **total}
     with get_client(sync_client=True) as client:

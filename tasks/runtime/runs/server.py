@@ -1,4 +1,4 @@
-"""Flow runs as the Prefect server sees them: which are not well, and starting or ending them."""
+"""Flow runs on the Prefect server: find unhealthy ones, start, postpone and end runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 PAGE = 200
-CLOCKS_DIFFER = timedelta(days=2)  # by more than any daylight or time zone that was set wrong
-EVENTS = 50  # the most that the server gives at once
+CLOCKS_DIFFER = timedelta(days=2)  # more than any error from a wrong time zone or daylight saving time
+EVENTS = 50  # the server's largest page
 UNWELL = get_args(SeenRun.model_fields["state"].annotation)
 HEARTBEAT = "prefect.flow-run.heartbeat"
 RECOVERY = "recovery "
-"""How the message of a state begins that starts a run again: the states of a run count its recoveries."""
+"""Prefix of the message of a state that restarts a run; counting these states gives the number of recoveries."""
 
 WAITING = "waiting for "
-"""How the message of a state begins in which a run waits for something that is away."""
+"""Prefix of the message of a state in which a run waits for something unavailable."""
 
 
 class Watched(Record):
-    """The flows whose runs are looked at, by the names that their rows give them."""
+    """The flows whose runs are checked, by the names in their rows."""
 
     flows: tuple[str, ...]
-    adding: tuple[str, ...] = ()  # that bring in an image
-    recovering: str = ""  # whose next run comes by itself
+    adding: tuple[str, ...] = ()  # those that add an image
+    recovering: str = ""  # those whose next run is scheduled anyway
 
 
 class FoundRun(Record):
@@ -53,15 +53,15 @@ class FoundRun(Record):
 
 
 def server_now(client: "SyncPrefectClient") -> datetime:
-    """Return the moment by the server's clock, which stamps states and received heartbeats, rounded up to a second.
+    """Return the time by the server's clock, which stamps states and received heartbeats, rounded up to a second.
 
-    A server within this process says none and shares our clock.
+    A server within this process states no time and shares our clock.
     """
     return date_said(client.hello().headers.get("date")) or utc_now()
 
 
 def added_image(parameters: Mapping[str, object], run_id: str) -> str | None:
-    """Return the id of the image that a run of an add brings in; None if it asked for one that is no id."""
+    """Return the image id of a run of an add; None if its request names an invalid one."""
     request = parameters.get("request")
     given = request.get("image_id") if isinstance(request, dict) else getattr(request, "image_id", None)
     try:
@@ -73,9 +73,9 @@ def added_image(parameters: Mapping[str, object], run_id: str) -> str | None:
 def unwell_runs(
     client: "SyncPrefectClient", flows: Sequence[str], silence_s: float, now: datetime
 ) -> tuple[FoundRun, ...]:
-    """Return runs of deployments of these flows that are Crashed, or in a state that a dead process can't leave.
+    """Return runs of these flows' deployments that are Crashed, or in a state that a dead process can't leave.
 
-    Heartbeats are looked for as far back as `silence_s`. now: by the server's clock.
+    Heartbeats are searched as far back as `silence_s`. now: by the server's clock.
     """
     runs = [run for run in _of_deployments(client, flows) if run.state is not None]
     beats = _last_beats(client, [run.id for run in runs], silence_s, now)
@@ -84,7 +84,7 @@ def unwell_runs(
 
 
 def state_of(client: "SyncPrefectClient", run_id: str | None) -> str | None:
-    """Return the state type of a run, None if this server knows no such run."""
+    """Return the state type of a run, None if the server does not know the run."""
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -95,13 +95,13 @@ def state_of(client: "SyncPrefectClient", run_id: str | None) -> str | None:
 
 
 def state_id_of(client: "SyncPrefectClient", run_id: str) -> str | None:
-    """Return which of its states a run is in."""
+    """Return the id of a run's present state."""
     state = client.read_flow_run(UUID(run_id)).state
     return str(state.id) if state else None
 
 
 def start_again(client: "SyncPrefectClient", run_id: str, number: int, reason: str) -> None:
-    """Have a worker take the run up again. number: which recovery of it this is, from 1."""
+    """Schedule the run again. number: of this recovery of the run, from 1."""
     from prefect.client.schemas.objects import State
     from prefect.states import AwaitingRetry
 
@@ -111,7 +111,7 @@ def start_again(client: "SyncPrefectClient", run_id: str, number: int, reason: s
 
 
 def waits_of(client: "SyncPrefectClient", run_id: UUID) -> tuple[Wait, ...]:
-    """Return how often a run waited for something that was away, oldest first, by the server's clock."""
+    """Return each time that a run waited for something unavailable, oldest first, by the server's clock."""
     states = sorted(client.read_flow_run_states(run_id), key=lambda state: state.timestamp)
     waits = [state for state in states if (state.message or "").startswith(WAITING)]
     return tuple(
@@ -120,7 +120,7 @@ def waits_of(client: "SyncPrefectClient", run_id: UUID) -> tuple[Wait, ...]:
 
 
 def put_off(client: "SyncPrefectClient", run_id: UUID, wait_s: float, reason: str) -> "State | None":
-    """Have a worker take a run up again after `wait_s`; None where it is not Running any more, e.g. being cancelled."""
+    """Schedule a run again after `wait_s`; return its new state, None if it is not Running any more."""
     from prefect.client.schemas.objects import State
     from prefect.states import AwaitingRetry
 
@@ -148,7 +148,7 @@ def end_cancelled(client: "SyncPrefectClient", run_id: str, reason: str) -> None
 
 
 def _declare_dead(client: "SyncPrefectClient", run_id: str, reason: str) -> None:
-    """Let the server give back what the run held, such as its place in a concurrency limit."""
+    """Make the server release what the run held, such as its concurrency slot."""
     from prefect.states import Crashed
 
     if state_of(client, run_id) != "CRASHED":
@@ -187,7 +187,8 @@ def _last_beats(
 ) -> dict[UUID, datetime]:
     """Return when the server received the last heartbeat of each run that has one since.
 
-    When a beat occurred is told by the clock of the run's host, which may be hours off; so it only narrows the search.
+    The time at which a beat occurred is by the clock of the run's host, which may be hours off; it only narrows the
+    search.
     """
     from prefect.events.filters import (
         EventFilter,
@@ -234,14 +235,14 @@ def _found(client: "SyncPrefectClient", run: "FlowRun", flow: str, beat: datetim
 
 
 def _waited(states: Sequence["State"]) -> bool:
-    """Tell whether a run that is being cancelled was not taken up by any worker since it was put before them."""
+    """Tell whether no worker has taken a run being cancelled since it was last scheduled."""
     last_first = sorted(states, key=lambda state: state.timestamp, reverse=True)
     before = [state for state in last_first if state.type.value != "CANCELLING"]
     return bool(before) and before[0].type.value == "SCHEDULED"
 
 
 def _asked_to_cancel(states: Sequence["State"]) -> bool:
-    """Tell whether somebody asked for the cancellation of a run since it was last put before the workers."""
+    """Tell whether a run's cancellation was requested since it was last scheduled."""
     last_first = sorted(states, key=lambda state: state.timestamp, reverse=True)
     since = takewhile(lambda state: state.type.value != "SCHEDULED", last_first)
     return any(state.type.value == "CANCELLING" for state in since)

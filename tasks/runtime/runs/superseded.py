@@ -1,4 +1,4 @@
-"""Whether a run goes on elsewhere: its process was taken for dead while nobody could reach it, and comes back."""
+"""Detect that another process has taken over this run: this one was unreachable, taken for dead, and is back."""
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -8,14 +8,14 @@ from prefect.exceptions import Abort, PrefectException
 from prefect.logging import get_logger
 
 OURS = (StateType.CANCELLING, StateType.CANCELLED, StateType.PAUSED)
-"""States that somebody else gives a run which this process still has to end."""
+"""States set by others that this process still has to carry out."""
 log = get_logger("imagewright.superseded")
 
 
 def abort_if_superseded(error: Exception) -> None:
-    """Raise Abort, which leaves the run's state as it is, where another process has taken the run up since this one began.
+    """Raise Abort, which leaves the run's state unchanged, if another process has taken over this run.
 
-    error: what this process ends with. It lost what it held, so the error says nothing about the run.
+    error: with which this process ends. It has lost its locks, so the error says nothing about the run.
     """
     if _is_superseded():
         log.warning("this run was taken up elsewhere meanwhile; here it ended with: %s", error)
@@ -30,6 +30,6 @@ def _is_superseded() -> bool:
     try:
         with get_client(sync_client=True) as client:
             now = client.read_flow_run(run.id).state
-    except (httpx.HTTPError, PrefectException):  # nobody to ask: it ends as it would have
+    except (httpx.HTTPError, PrefectException):  # no server to ask: the process ends with its own error
         return False
     return now is not None and now.id != run.state.id and now.type not in OURS

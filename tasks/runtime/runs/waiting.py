@@ -1,7 +1,7 @@
-"""A storage or a source that is away is waited for: the run is put off and says for what, and no process stays for it.
+"""Wait for an unavailable storage or source: the run is rescheduled, states the reason, and occupies no process.
 
-A run of a deployment becomes AwaitingRetry and ends its process: a worker takes it up again, any one, when it is time.
-A call on a terminal, which nobody would take up again, waits where it is.
+A deployment's run becomes AwaitingRetry and ends its process; any worker resumes it when it is time. A call on a
+terminal, which no worker could resume, waits in its process.
 """
 
 import random
@@ -35,8 +35,8 @@ log = get_logger("imagewright.waiting")
 class Waiting:
     """The waits of one flow run.
 
-    patience_s: as asked for, None: a day for a deployment's run, none for a call. held: entered while this process
-    waits; what it yields is called every second, and may raise.
+    patience_s: as requested; None means a day for a deployment's run, none for a call. held: a context entered while
+    this process waits; the function it yields is called every second, and may raise.
     """
 
     def __init__(self, patience_s: float | None, held: Held = nullcontext) -> None:
@@ -49,17 +49,17 @@ class Waiting:
         self._held = held
 
     def will(self, error: ImagewrightError) -> float | None:
-        """Return after how many seconds what failed is tried again; None: it ends with this error."""
+        """Return the seconds until the next attempt, None if the run ends with this error."""
         if not is_away(error) or not self._patience_s:
             return None
         try:
             now, waits = self._so_far()
-        except (httpx.HTTPError, PrefectException):  # nobody could take it up again
+        except (httpx.HTTPError, PrefectException):  # no worker could resume it
             return None
         return next_wait_s(waits, now, self._patience_s, random.uniform(0.7, 1.3))  # noqa: S311
 
     def through(self, work: Callable[[], T]) -> T:
-        """Return what the work returns, however often it has to be begun again. Raises what it ends with."""
+        """Do the work, restarting it as often as needed, and return its result. Raises the error it ends with."""
         while True:
             try:
                 return work()
@@ -82,10 +82,10 @@ class Waiting:
             return
         with get_client(sync_client=True) as client:
             state = runs.put_off(client, self._run, wait_s, sentence)
-        if state is None:  # somebody cancelled it meanwhile
+        if state is None:  # it was cancelled meanwhile
             raise error
         log.warning("%s", state.message)
-        raise Pause(state=state)  # no exception of the flow: Prefect ends the process and leaves the state as it is
+        raise Pause(state=state)  # no error: Prefect ends the process and leaves the state unchanged
 
     def _wait_here(self, sentence: str, wait_s: float) -> None:
         now, end = utc_now(), time.monotonic() + wait_s
@@ -99,7 +99,7 @@ class Waiting:
 
 
 def sentence_of(error: ImagewrightError) -> str:
-    """Say for what is waited, and why."""
+    """Return a sentence that says what the run waits for, and why."""
     if isinstance(error, HostAway):
         return f"{runs.WAITING}host {error.host!r}: {error.reason}; {error.places}"
     if isinstance(error, StorageUnavailable):
