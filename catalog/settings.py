@@ -204,9 +204,19 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator(
-        "home", "scratch", "receiving", "exports", "uploads", "ca_file", "ssh_key", "ssh_known_hosts",
-        "quality_socket", "tls_certificate", "tls_key", mode="before",
-    )  # fmt: skip
+        "home",
+        "scratch",
+        "receiving",
+        "exports",
+        "uploads",
+        "ca_file",
+        "ssh_key",
+        "ssh_known_hosts",
+        "quality_socket",
+        "tls_certificate",
+        "tls_key",
+        mode="before",
+    )
     @classmethod
     def _unset(cls, value: object, info: ValidationInfo) -> object:
         """Treat an empty variable as unset; as a path it would be the current folder."""

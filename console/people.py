@@ -31,18 +31,30 @@ def add_identity(catalog: Catalog, who: SignedIn, asked: AddIdentity) -> Identit
     require(who, "administer", "add identities")
     password = asked.password.get_secret_value() if asked.password else None
     return registering.add(
-        catalog, who.identity.account, asked.name, asked.account, role=asked.role, projects=asked.projects,
-        kind=asked.kind, password=password,
-    )  # fmt: skip
+        catalog,
+        who.identity.account,
+        asked.name,
+        asked.account,
+        role=asked.role,
+        projects=asked.projects,
+        kind=asked.kind,
+        password=password,
+    )
 
 
 def add_robot(catalog: Catalog, who: SignedIn, asked: AddRobot) -> NewToken:
     """Add a robot and make its first token. Raises as `add_identity`."""
     require(who, "administer", "add identities")
     return registering.add_robot(
-        catalog, who.identity.account, _maker(who), asked.name, asked.account, role=asked.role, scope=asked.scope,
+        catalog,
+        who.identity.account,
+        _maker(who),
+        asked.name,
+        asked.account,
+        role=asked.role,
+        scope=asked.scope,
         expires_at=asked.expires_at,
-    )  # fmt: skip
+    )
 
 
 def change_identity(catalog: Catalog, who: SignedIn, name: str, asked: ChangeIdentity) -> Identity:

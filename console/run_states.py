@@ -80,9 +80,13 @@ async def state_of(client: PrefectClient, settings: Settings, run: FlowRun) -> R
     """Return the state of a run."""
     flow, state = await client.read_flow(run.flow_id), run.state
     shown = RunState(
-        run=run.id, operation=flow.name, account=account_of(run), state=(state.name or state.type.value) if state else "Scheduled",
-        message=(state.message or "") if state else "", progress=await _progress(client, run),
-    )  # fmt: skip
+        run=run.id,
+        operation=flow.name,
+        account=account_of(run),
+        state=(state.name or state.type.value) if state else "Scheduled",
+        message=(state.message or "") if state else "",
+        progress=await _progress(client, run),
+    )
     if state is None or not state.is_final():
         return shown
     outcome = await catalogs(_outcome, settings, str(run.id))

@@ -37,9 +37,14 @@ def running(
     """Run a module for the block with its output in a log; then terminate it, and kill it if it does not stop."""
     with open(logs / f"{name}.log", "ab", opener=closed) as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=environment, cwd=ROOT,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", *arguments],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:

@@ -82,9 +82,14 @@ def _address(settings: Settings, port: int, console_port: int) -> ServerAddress:
     with open_catalog(settings.catalog_address) as catalog:
         setup = "" if catalog.has_person() else f"{console}/setup#{secrets.token_urlsafe(LINK_BYTES)}"
     return ServerAddress(
-        api_url=f"http://{HOST}:{port}/api", pid=os.getpid(), catalog=identity(settings.catalog_address),
-        prefect=f"http://{HOST}:{port}", console=console, api=f"{console}/api/v1", setup=setup,
-    )  # fmt: skip
+        api_url=f"http://{HOST}:{port}/api",
+        pid=os.getpid(),
+        catalog=identity(settings.catalog_address),
+        prefect=f"http://{HOST}:{port}",
+        console=console,
+        api=f"{console}/api/v1",
+        setup=setup,
+    )
 
 
 def _check_free(port: int, console_port: int) -> None:

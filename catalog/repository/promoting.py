@@ -45,20 +45,35 @@ class Promoting(Writing):
         """Make an image the latest of a family for its architecture, and record why."""
         channel, number = self._next(family, channel_of(image))
         promotion = Promotion(
-            family=family, cpu_architecture=channel_of(image), number=number, kind="promoted", image_id=image.id,
-            build_version=image.build_version, previous=channel.image_id if channel else None, reason=reason,
-            evidence=tuple(evidence), by=self._by.actor, created_at=self.now(),
-        )  # fmt: skip
+            family=family,
+            cpu_architecture=channel_of(image),
+            number=number,
+            kind="promoted",
+            image_id=image.id,
+            build_version=image.build_version,
+            previous=channel.image_id if channel else None,
+            reason=reason,
+            evidence=tuple(evidence),
+            by=self._by.actor,
+            created_at=self.now(),
+        )
         return self._moved(promotion, events.FAMILY_PROMOTED)
 
     def go_back(self, family: str, cpu_architecture: str, to: Image | None, reason: str) -> Promotion:
         """Make an earlier image the latest again, or none, and record why."""
         channel, number = self._next(family, cpu_architecture)
         promotion = Promotion(
-            family=family, cpu_architecture=cpu_architecture, number=number, kind="rolled back",
-            image_id=to.id if to else None, build_version=to.build_version if to else None,
-            previous=channel.image_id if channel else None, reason=reason, by=self._by.actor, created_at=self.now(),
-        )  # fmt: skip
+            family=family,
+            cpu_architecture=cpu_architecture,
+            number=number,
+            kind="rolled back",
+            image_id=to.id if to else None,
+            build_version=to.build_version if to else None,
+            previous=channel.image_id if channel else None,
+            reason=reason,
+            by=self._by.actor,
+            created_at=self.now(),
+        )
         return self._moved(promotion, events.FAMILY_ROLLED_BACK)
 
     def _next(self, family: str, cpu_architecture: str) -> tuple[Channel | None, int]:

@@ -45,8 +45,9 @@ class CatalogMetrics:
         self._bytes = Counter(
             "imagewright_operation_bytes",
             "Bytes of files that operations brought since this process began: their sizes, and what was newly stored.",
-            ("operation", "measure"), registry=registry,
-        )  # fmt: skip
+            ("operation", "measure"),
+            registry=registry,
+        )
         registry.register(self)
 
     def known(self) -> Known[tuple[Figures, datetime | None]]:

@@ -55,13 +55,18 @@ class RunMetrics:
         self._completed: dict[str, datetime] = {}
         self._known = Remembered(self._look, FRESH_S)
         self._seconds = Histogram(
-            "imagewright_run_seconds", "How long runs took that ended since this process began.", ("flow", "state"),
-            buckets=BUCKETS_S, registry=registry,
-        )  # fmt: skip
-        self._failures = Counter(
-            "imagewright_run_failures", "Runs that failed since this process began, by class of error.", ("flow", "error"),
+            "imagewright_run_seconds",
+            "How long runs took that ended since this process began.",
+            ("flow", "state"),
+            buckets=BUCKETS_S,
             registry=registry,
-        )  # fmt: skip
+        )
+        self._failures = Counter(
+            "imagewright_run_failures",
+            "Runs that failed since this process began, by class of error.",
+            ("flow", "error"),
+            registry=registry,
+        )
         registry.register(self)
 
     def known(self) -> Known[RunFigures]:

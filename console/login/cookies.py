@@ -23,9 +23,14 @@ def session_in(request: HTTPConnection, *, https: bool) -> str:
 def keep(answer: Response, session: NewSession, hours: float, *, https: bool) -> None:
     """Set the cookie of a session, for as long as the session lasts."""
     answer.set_cookie(
-        SECURE if https else NAME, session.token, max_age=int(hours * 3600), path="/", secure=https, httponly=True,
+        SECURE if https else NAME,
+        session.token,
+        max_age=int(hours * 3600),
+        path="/",
+        secure=https,
+        httponly=True,
         samesite="strict",
-    )  # fmt: skip
+    )
 
 
 def forget(answer: Response, *, https: bool) -> None:

@@ -42,9 +42,12 @@ class Provider:
         Raises ProviderUnavailable, NoSuchSignIn.
         """
         client = OAuth2Client(
-            None, self._settings.oidc_client_id, redirect_uri=redirect_uri, scope=self._settings.oidc_scopes,
+            None,
+            self._settings.oidc_client_id,
+            redirect_uri=redirect_uri,
+            scope=self._settings.oidc_scopes,
             code_challenge_method="S256",
-        )  # fmt: skip
+        )
         address = await self.endpoint("authorization_endpoint")
         url, _ = client.create_authorization_url(address, state=state, code_verifier=verifier, nonce=nonce)
         return str(url)

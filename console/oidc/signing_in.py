@@ -65,9 +65,12 @@ class OidcSignIn:
         if "code" not in said:
             raise SignInRefused(WHAT, "the provider let nobody in")
         token = await provider.told(
-            TOKENS, grant_type="authorization_code", code=said["code"], code_verifier=known["verifier"],
+            TOKENS,
+            grant_type="authorization_code",
+            code=said["code"],
+            code_verifier=known["verifier"],
             redirect_uri=known["redirect_uri"],
-        )  # fmt: skip
+        )
         claims = await provider.claims_in(_granted(token, provider.issuer), known["nonce"])
         return await self._session(claims, address, "console"), known["then"]
 

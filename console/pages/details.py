@@ -64,10 +64,19 @@ def details_of(
     replicas, exports = tuple(catalog.replicas(image_id)), tuple(catalog.exports(image_id))
     volumes = tuple(v for v in catalog.volumes(image_id=image_id) if visibility.owns(v.owner, v.image_id))
     return Details(
-        image, left_to(visibility.who, row), _facts(image), replicas, exports, volumes, events[::-1][:SHOWN_EVENTS],
-        tuple(_digests(image, replicas)), tuple(_beside(image)), _seen(visibility, image.parent),
-        tuple(_children(visibility, catalog, image_id)), _difference(events, query or {}),
-    )  # fmt: skip
+        image,
+        left_to(visibility.who, row),
+        _facts(image),
+        replicas,
+        exports,
+        volumes,
+        events[::-1][:SHOWN_EVENTS],
+        tuple(_digests(image, replicas)),
+        tuple(_beside(image)),
+        _seen(visibility, image.parent),
+        tuple(_children(visibility, catalog, image_id)),
+        _difference(events, query or {}),
+    )
 
 
 def whole_id(visibility: Visibility, part: str) -> str | None:

@@ -136,9 +136,11 @@ class AtItsHost:
         query = f"?{request.url.query}" if request.url.query else ""
         path = request.scope.get("raw_path", request.url.path.encode()).decode().partition("?")[0]
         sending = client.build_request(
-            request.method, f"{path}{query}", headers=[*_kept(request.headers.items()), (PASSED, self._settings.host_name)],
+            request.method,
+            f"{path}{query}",
+            headers=[*_kept(request.headers.items()), (PASSED, self._settings.host_name)],
             content=request.stream() if request.method in ("PATCH", "POST") else None,
-        )  # fmt: skip
+        )
         try:
             answer = await client.send(sending, stream=True)
         except (httpx.HTTPError, ValueError) as error:

@@ -122,9 +122,14 @@ class PostgreSQL:
         command = [program, f"--dbname={self._address()}", *arguments]
         try:
             ended = subprocess.run(
-                command, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S,
+                command,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
                 check=False,
-            )  # fmt: skip
+            )
         except FileNotFoundError as error:
             raise BackupFailed(self.shown, f"{program} is not installed (Debian package postgresql-client)") from error
         if ended.returncode:

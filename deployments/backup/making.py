@@ -34,9 +34,13 @@ def back_up(settings: Settings, place: str) -> BackupReport:
         backup, storages = _written(settings, folder, catalog_, prefect)
         where = kept.keep(backup.name, folder)
     report = BackupReport(
-        place=where, made_at=backup.made_at, images=backup.images, prefect=backup.prefect or "none is here",
-        size_bytes=sum(file.size_bytes for file in backup.files), storages=storages,
-    )  # fmt: skip
+        place=where,
+        made_at=backup.made_at,
+        images=backup.images,
+        prefect=backup.prefect or "none is here",
+        size_bytes=sum(file.size_bytes for file in backup.files),
+        storages=storages,
+    )
     with open_catalog(settings.catalog_address) as catalog, catalog.changing(actor="admin") as change:
         change.record(events.CATALOG_BACKED_UP, BACKUP, after=report)
     return report
@@ -58,11 +62,18 @@ def _written(settings: Settings, folder: Path, catalog_: Database, prefect: Data
         with suppress(FileNotFoundError):
             shutil.copyfile(settings.home / name, folder / name)
     backup = Backup(
-        name=f"{PREFIX}{moment:%Y%m%dT%H%M%S}Z", made_at=moment, imagewright=version("imagewright"),
-        prefect_version=version("prefect"), host=os.uname().nodename, catalog=catalog_.kind, schema_revision=SCHEMA,
-        prefect=prefects, images=sum(found.count for found in figures.images), log_sequence=figures.sequence,
+        name=f"{PREFIX}{moment:%Y%m%dT%H%M%S}Z",
+        made_at=moment,
+        imagewright=version("imagewright"),
+        prefect_version=version("prefect"),
+        host=os.uname().nodename,
+        catalog=catalog_.kind,
+        schema_revision=SCHEMA,
+        prefect=prefects,
+        images=sum(found.count for found in figures.images),
+        log_sequence=figures.sequence,
         files=tuple(kept_file(file) for file in sorted(folder.iterdir())),
-    )  # fmt: skip
+    )
     (folder / MANIFEST).write_text(backup.model_dump_json(indent=2))
     return backup, tuple(f"{record['name']}: {record['url']}" for record in storages)
 

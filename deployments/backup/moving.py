@@ -41,9 +41,10 @@ def _source(settings: Settings) -> Path:
     """Return the home's catalog file. Raises if it is missing or in use, or if the settings name no PostgreSQL."""
     if not settings.catalog_is_shared:
         raise InvalidRequest(
-            "IMAGEWRIGHT_CATALOG_URL", settings.catalog_url,
+            "IMAGEWRIGHT_CATALOG_URL",
+            settings.catalog_url,
             "an empty database in PostgreSQL, such as postgresql+psycopg://user@host/catalog",
-        )  # fmt: skip
+        )
     source = settings.home / "catalog.db"
     if not source.is_file():
         raise HomeNotMigrated(
@@ -75,10 +76,15 @@ def _settled(settings: Settings, change: Change, records: int) -> MigrationRepor
     exports, uploads = _exports(settings, change), _uploads(settings, change)
     _keep_links(settings, change)
     return MigrationReport(
-        catalog=identity(settings.catalog_address), host=settings.host_name, records=records,
-        images=sum(1 for _ in change.images()), storages=(*(storage.name for storage in images), *(primary.name for primary in primaries)),
-        exports=exports, uploads=uploads, left=_left(settings),
-    )  # fmt: skip
+        catalog=identity(settings.catalog_address),
+        host=settings.host_name,
+        records=records,
+        images=sum(1 for _ in change.images()),
+        storages=(*(storage.name for storage in images), *(primary.name for primary in primaries)),
+        exports=exports,
+        uploads=uploads,
+        left=_left(settings),
+    )
 
 
 def _of_this_host(storages: Iterable[Storage], settings: Settings) -> tuple[Storage, ...]:

@@ -34,9 +34,12 @@ def restore(settings: Settings, asked: str, *, replace: bool) -> RestoreReport:
         backup = _proven(files, asked)
         _put_back(settings, backup, files, replace=replace)
     return RestoreReport(
-        place=f"{place.rstrip('/')}/{backup.name}", made_at=backup.made_at, images=_images(settings),
-        files=tuple(file.name for file in backup.files), left=_left(backup),
-    )  # fmt: skip
+        place=f"{place.rstrip('/')}/{backup.name}",
+        made_at=backup.made_at,
+        images=_images(settings),
+        files=tuple(file.name for file in backup.files),
+        left=_left(backup),
+    )
 
 
 def _split(asked: str) -> tuple[str, str]:

@@ -126,7 +126,11 @@ def console_key(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="console key", ok=True, sentence=f"{key} is made by the console's first start")
         return
     size = key.stat().st_size
-    sentence = f"{key} signs download links" if size == KEY_BYTES else (
-        f"{key} has {size} bytes instead of {KEY_BYTES}; restore it from a backup, or delete it: links given out end then"
-    )  # fmt: skip
+    sentence = (
+        f"{key} signs download links"
+        if size == KEY_BYTES
+        else (
+            f"{key} has {size} bytes instead of {KEY_BYTES}; restore it from a backup, or delete it: links given out end then"
+        )
+    )
     yield Finding(check="console key", ok=size == KEY_BYTES, sentence=sentence)

@@ -79,10 +79,14 @@ def _is_off(found: Mapping[str, Any]) -> bool:
 
 def _workers(workers: Sequence[Mapping[str, Any]] | None) -> Finding:
     online = [str(worker["name"]) for worker in workers or () if worker["status"] == "ONLINE"]
-    sentence = f"{len(online)} take up runs" if online else (
-        f"nobody takes up the runs of the pool {POOL!r}: start a worker (`imagewright serve`, "
-        f"or `prefect worker start --pool {POOL}`)"
-    )  # fmt: skip
+    sentence = (
+        f"{len(online)} take up runs"
+        if online
+        else (
+            f"nobody takes up the runs of the pool {POOL!r}: start a worker (`imagewright serve`, "
+            f"or `prefect worker start --pool {POOL}`)"
+        )
+    )
     return Finding(check="workers", ok=bool(online), sentence=sentence)
 
 

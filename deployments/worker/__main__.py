@@ -47,9 +47,10 @@ def checked_server(settings: Settings) -> str:
         raise InvalidRequest("PREFECT_API_URL", "", "the address of a Prefect server, such as https://host:4200/api")
     if urlsplit(server).hostname not in LOOPBACK and settings.catalog_address.startswith("sqlite"):
         raise InvalidRequest(
-            "IMAGEWRIGHT_CATALOG_URL", settings.catalog_url,
+            "IMAGEWRIGHT_CATALOG_URL",
+            settings.catalog_url,
             "the catalog in PostgreSQL that the hosts share, such as postgresql+psycopg://user@host/catalog",
-        )  # fmt: skip
+        )
     require_same_catalog(settings, os.environ)
     _require_pool(server)
     with open_catalog(settings.catalog_address, strict=True):

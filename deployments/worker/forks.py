@@ -68,9 +68,16 @@ class ForkingParent:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "deployments.worker.parent", str(theirs.fileno()), env=environment, cwd=ROOT,
-                stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),), start_new_session=True,
-            )  # fmt: skip
+                sys.executable,
+                "-m",
+                "deployments.worker.parent",
+                str(theirs.fileno()),
+                env=environment,
+                cwd=ROOT,
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(START_S):

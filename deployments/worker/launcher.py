@@ -74,9 +74,13 @@ class Launcher:
         emitter = await self._stack.enter_async_context(EventEmitter(runner_name="imagewright", client=client))
         await self._stack.enter_async_context(self._control)
         self._cancellations = CancellationManager(
-            process_manager=self._processes, hook_runner=self._hooks, state_proposer=self._states, event_emitter=emitter,
-            client=client, control_channel=self._control,
-        )  # fmt: skip
+            process_manager=self._processes,
+            hook_runner=self._hooks,
+            state_proposer=self._states,
+            event_emitter=emitter,
+            client=client,
+            control_channel=self._control,
+        )
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -89,10 +93,14 @@ class Launcher:
         run_id = launch.flow_run.id
         self._launches[run_id], self._left[run_id] = launch, asyncio.Event()
         executor = FlowRunExecutor(
-            flow_run=launch.flow_run, starter=_Starter(self._keeper, self._control, launch), process_manager=self._processes,
-            state_proposer=self._states, hook_runner=self._hooks, propose_submitting=False,
+            flow_run=launch.flow_run,
+            starter=_Starter(self._keeper, self._control, launch),
+            process_manager=self._processes,
+            state_proposer=self._states,
+            hook_runner=self._hooks,
+            propose_submitting=False,
             get_attempt_conclusion=self._control.get_conclusion,
-        )  # fmt: skip
+        )
         result: FlowRunExecutionResult | None = None
 
         async def execute(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:

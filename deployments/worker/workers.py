@@ -33,10 +33,17 @@ async def serve(settings: Settings) -> None:
     draining = Draining(settings)
     async with Keeper() as keeper, Launcher(keeper) as launcher, asyncio.TaskGroup() as group:
         workers = [
-            PreloadedWorker(f"{settings.host_name} {queue}", queues_served(queue, settings.host_name),
-                            slots_of(queue, settings), launcher, keeper, draining, poll_s)
+            PreloadedWorker(
+                f"{settings.host_name} {queue}",
+                queues_served(queue, settings.host_name),
+                slots_of(queue, settings),
+                launcher,
+                keeper,
+                draining,
+                poll_s,
+            )
             for queue in get_args(Queue)
-        ]  # fmt: skip
+        ]
 
         def tell() -> None:
             for worker in workers:

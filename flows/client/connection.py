@@ -127,9 +127,16 @@ class Connection:
 
         def once() -> BaseHTTPResponse:
             return self._pool.request(
-                method, self.address(path, query), body=content, headers={**everybodys, **signed, **headers},
-                redirect=False, retries=False, preload_content=False, decode_content=False, timeout=limits,
-            )  # fmt: skip
+                method,
+                self.address(path, query),
+                body=content,
+                headers={**everybodys, **signed, **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=limits,
+            )
 
         with self._told_of_trouble():
             try:

@@ -24,10 +24,18 @@ def add_for(watch: Watch, look: Look) -> AddSystemImage | AddVolumeImage:
         "image_format": format_of(build.url), "account": watch.owner, "image_storages": storages_of(watch),
         **({"cpu_architecture": watch.cpu_architecture} if given.get("image_type") != "Volume" else {}), **given,
     }  # fmt: skip
-    return add_of({
-        **told, "name": name_of(watch, build), "image_path": build.url, "expected_checksum": build.checksum,
-        "family": watch.family, "version": build.version, "image_id": image_id_of(watch, build), "patience_s": 0,
-    })  # fmt: skip
+    return add_of(
+        {
+            **told,
+            "name": name_of(watch, build),
+            "image_path": build.url,
+            "expected_checksum": build.checksum,
+            "family": watch.family,
+            "version": build.version,
+            "image_id": image_id_of(watch, build),
+            "patience_s": 0,
+        }
+    )
 
 
 def name_of(watch: Watch, build: Build) -> str:

@@ -15,9 +15,13 @@ Configured = Literal[
 
 
 @operation(
-    "flows.accounts.configure", rights="admin", run="configure account {name}", bytes_at="none", buttons=("account",),
+    "flows.accounts.configure",
+    rights="admin",
+    run="configure account {name}",
+    bytes_at="none",
+    buttons=("account",),
     present=Present("account", fixed=("name",)),
-)  # fmt: skip
+)
 class SetAccount(ChangingRequest):
     """Set an account's projects, quotas and recycle bin; what is left empty stays as it is."""
 

@@ -83,9 +83,15 @@ class AddImage(PatientRequest):
 
 
 @operation(
-    "flows.add.image", rights="anybody", run="add {name}", lock="the image's", left=LANDING,
-    buttons=("images", "upload"), adds="System", bytes_at="named storages",
-)  # fmt: skip
+    "flows.add.image",
+    rights="anybody",
+    run="add {name}",
+    lock="the image's",
+    left=LANDING,
+    buttons=("images", "upload"),
+    adds="System",
+    bytes_at="named storages",
+)
 class AddSystemImage(AddImage):
     """Add a system image: it contains an OS and boots VM instances."""
 
@@ -101,9 +107,15 @@ class AddSystemImage(AddImage):
 
 
 @operation(
-    "flows.add.image", rights="anybody", run="add {name}", lock="the image's", left=LANDING,
-    buttons=("images", "upload"), adds="Volume", bytes_at="named storages",
-)  # fmt: skip
+    "flows.add.image",
+    rights="anybody",
+    run="add {name}",
+    lock="the image's",
+    left=LANDING,
+    buttons=("images", "upload"),
+    adds="Volume",
+    bytes_at="named storages",
+)
 class AddVolumeImage(AddImage):
     """Add a volume image: it contains only data and creates volumes."""
 
@@ -142,9 +154,13 @@ FILE = (
 
 
 @operation(
-    "flows.add.images", rights="anybody", run="add several images", lock="each image's", left=LANDING,
+    "flows.add.images",
+    rights="anybody",
+    run="add several images",
+    lock="each image's",
+    left=LANDING,
     bytes_at="named storages",
-)  # fmt: skip
+)
 class AddImages(PatientRequest):
     """Add several images in one run: one that fails stops no other, and the same request again adds what is missing."""
 

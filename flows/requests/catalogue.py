@@ -158,9 +158,13 @@ def schema() -> dict[str, object]:
 
 
 @operation(
-    "flows.promotion.catalogue", rights="admin", run="apply a catalogue", lock="none: one transaction an entry",
-    left="what was set so far: applied again it goes on", bytes_at="none",
-)  # fmt: skip
+    "flows.promotion.catalogue",
+    rights="admin",
+    run="apply a catalogue",
+    lock="none: one transaction an entry",
+    left="what was set so far: applied again it goes on",
+    bytes_at="none",
+)
 class ApplyCatalogue(ChangingRequest):
     """Set storages, accounts, families, watches and webhooks as one document says; what it does not name stays."""
 

@@ -83,9 +83,10 @@ class Request(BaseModel):
         size = len(json.dumps(self.model_dump(mode="json")))
         if size > MOST_BYTES:
             raise PydanticCustomError(
-                "too_large", "at most {most} bytes of JSON, and this has {size}; ask in several requests",
+                "too_large",
+                "at most {most} bytes of JSON, and this has {size}; ask in several requests",
                 {"most": MOST_BYTES, "size": size},
-            )  # fmt: skip
+            )
         return self
 
 

@@ -19,9 +19,13 @@ Clearable = Literal["description", "os", "family", "replaced_by", "expires_at"]
 
 
 @operation(
-    "flows.images.edit", rights="owner, admin", run="edit {image_id}", transition="edit", present=Present("image"),
+    "flows.images.edit",
+    rights="owner, admin",
+    run="edit {image_id}",
+    transition="edit",
+    present=Present("image"),
     bytes_at="none",
-)  # fmt: skip
+)
 class EditImage(ChangingRequest):
     """Edit an image: name, description, and system settings under the rules of the add form."""
 
@@ -63,11 +67,14 @@ class DisableImage(ImagesRequest):
 
 
 @operation(
-    "flows.images.export", rights="whoever sees the image", run="export {image_id}", transition="export",
+    "flows.images.export",
+    rights="whoever sees the image",
+    run="export {image_id}",
+    transition="export",
     lock="`export:<image>`: the second waits and gets the first one's file",
     left="a hidden file that the next export of the image sweeps",
     bytes_at="a replica",
-)  # fmt: skip
+)
 class ExportImage(PatientRequest):
     """Export an image: a complete file is made from a replica, with its own MD5."""
 
@@ -81,11 +88,16 @@ class ExportImage(PatientRequest):
 
 
 @operation(
-    "flows.images.export", rights="owner, admin", run="delete exports of {image_id}", buttons=("export",),
-    irreversible=True, lock="`export:<image>`", left="the export without its file, which is deleted again",
+    "flows.images.export",
+    rights="owner, admin",
+    run="delete exports of {image_id}",
+    buttons=("export",),
+    irreversible=True,
+    lock="`export:<image>`",
+    left="the export without its file, which is deleted again",
     queue="prompt",
     bytes_at="exports",
-)  # fmt: skip
+)
 class DeleteExportedImage(ChangingRequest):
     """Delete an exported image: only the complete file goes; the image stays."""
 
@@ -97,10 +109,13 @@ class DeleteExportedImage(ChangingRequest):
 
 
 @operation(
-    "flows.images.share", rights="owner, admin", run="share {image_id}: {mode}", transition="set sharing mode",
+    "flows.images.share",
+    rights="owner, admin",
+    run="share {image_id}: {mode}",
+    transition="set sharing mode",
     present=Present("image", {"mode": "sharing_mode", "accounts": "shared_accounts", "projects": "shared_projects"}),
     bytes_at="none",
-)  # fmt: skip
+)
 class SetSharingMode(ChangingRequest):
     """Share an image globally, with chosen projects and accounts, or with nobody."""
 
@@ -115,11 +130,14 @@ class SetSharingMode(ChangingRequest):
 
 
 @operation(
-    "flows.images.delete", rights="owner, admin", run="delete {image_ids}", transition="delete",
+    "flows.images.delete",
+    rights="owner, admin",
+    run="delete {image_ids}",
+    transition="delete",
     lock="none: one transaction; of one still arriving the image's, taken when its run has ended",
     left="nothing or all of it; of one still arriving deferred work, visible as `imagewright pending`",
     bytes_at="none",
-)  # fmt: skip
+)
 class DeleteImage(ImagesRequest):
     """Delete images: they go to the recycle bin; one that is still arriving is cancelled and vanishes."""
 
@@ -132,19 +150,28 @@ class RecoverImage(ImagesRequest):
 
 
 @operation(
-    "flows.images.expunge", rights="owner, admin", run="expunge {image_ids}", transition="expunge",
-    irreversible=True, lock="the image's", left=EXPUNGED, queue="prompt",
+    "flows.images.expunge",
+    rights="owner, admin",
+    run="expunge {image_ids}",
+    transition="expunge",
+    irreversible=True,
+    lock="the image's",
+    left=EXPUNGED,
+    queue="prompt",
     bytes_at="all of the image",
-)  # fmt: skip
+)
 class ExpungeImage(ImagesRequest):
     """Expunge images from the recycle bin, with their exports. Can't be undone."""
 
 
 @operation(
-    "flows.images.boot_check", rights="whoever sees the image", run="boot {image_id}", lock="none",
+    "flows.images.boot_check",
+    rights="whoever sees the image",
+    run="boot {image_id}",
+    lock="none",
     left="a copy in the scratch folder, which is swept",
     bytes_at="a replica",
-)  # fmt: skip
+)
 class BootCheck(Request):
     """Boot an image under QEMU in its declared mode and keep the screen."""
 
@@ -162,10 +189,16 @@ class BootCheck(Request):
 
 
 @operation(
-    "flows.images.expunge", rights="owner, admin", single=True, schedule=Cron("0 * * * *", "hourly"),
-    buttons=("bin",), irreversible=True, lock="the image's", left=EXPUNGED,
+    "flows.images.expunge",
+    rights="owner, admin",
+    single=True,
+    schedule=Cron("0 * * * *", "hourly"),
+    buttons=("bin",),
+    irreversible=True,
+    lock="the image's",
+    left=EXPUNGED,
     bytes_at="none",
-)  # fmt: skip
+)
 class PurgeRecycleBin(ChangingRequest):
     """Expunge what outlived its retention."""
 

@@ -38,9 +38,13 @@ ADD = "Fields of the add request for what it brings, such as os=Debian 12, bios_
 
 
 @operation(
-    "flows.promotion.family", rights="admin", run="set family {name}", bytes_at="none", buttons=("family", "families"),
+    "flows.promotion.family",
+    rights="admin",
+    run="set family {name}",
+    bytes_at="none",
+    buttons=("family", "families"),
     present=Present("family", fixed=("name",)),
-)  # fmt: skip
+)
 class SetFamily(ChangingRequest):
     """Make a family of images, or change its rules: what a build has to prove before it is the latest, and how long it stays."""
 
@@ -66,8 +70,13 @@ class SetFamily(ChangingRequest):
 
 
 @operation(
-    "flows.promotion.family", rights="admin", run="delete family {name}", bytes_at="none", buttons=("family",), irreversible=True,
-)  # fmt: skip
+    "flows.promotion.family",
+    rights="admin",
+    run="delete family {name}",
+    bytes_at="none",
+    buttons=("family",),
+    irreversible=True,
+)
 class DeleteFamily(ChangingRequest):
     """Delete a family with what it promoted; its images stay."""
 
@@ -75,10 +84,13 @@ class DeleteFamily(ChangingRequest):
 
 
 @operation(
-    "flows.promotion.promote", rights="admin", run="promote {image_id} in {family}",
-    lock="none: the gates change nothing, and what follows is one transaction", bytes_at="a replica",
+    "flows.promotion.promote",
+    rights="admin",
+    run="promote {image_id} in {family}",
+    lock="none: the gates change nothing, and what follows is one transaction",
+    bytes_at="a replica",
     buttons=("build",),
-)  # fmt: skip
+)
 class PromoteImage(ChangingRequest):
     """Make an image the latest of a family, once it passed the family's gates."""
 
@@ -111,9 +123,15 @@ class RecallImage(ChangingRequest):
 
 
 @operation(
-    "flows.promotion.life_cycle", rights="admin", single=True, schedule=Cron("45 2 * * *", "nightly"),
-    lock="none: one transaction an image", left="what was not decided yet, for the next one", queue="bulk", bytes_at="none",
-)  # fmt: skip
+    "flows.promotion.life_cycle",
+    rights="admin",
+    single=True,
+    schedule=Cron("45 2 * * *", "nightly"),
+    lock="none: one transaction an image",
+    left="what was not decided yet, for the next one",
+    queue="bulk",
+    bytes_at="none",
+)
 class ApplyLifeCycle(ChangingRequest):
     """Deprecate and delete builds by the rules of their families, and say of each why it stays or goes."""
 
@@ -121,9 +139,13 @@ class ApplyLifeCycle(ChangingRequest):
 
 
 @operation(
-    "flows.promotion.contents", rights="whoever sees the image", run="inspect {image_id}", lock="none",
-    left="nothing", bytes_at="a replica",
-)  # fmt: skip
+    "flows.promotion.contents",
+    rights="whoever sees the image",
+    run="inspect {image_id}",
+    lock="none",
+    left="nothing",
+    bytes_at="a replica",
+)
 class InspectContents(Request):
     """Read what is inside an image: OS, kernels, packages, users, and what should not be there; with a bill of materials."""
 
@@ -131,9 +153,13 @@ class InspectContents(Request):
 
 
 @operation(
-    "flows.promotion.contents", rights="whoever sees the image", run="compare {a} and {b}", lock="none", left="nothing",
+    "flows.promotion.contents",
+    rights="whoever sees the image",
+    run="compare {a} and {b}",
+    lock="none",
+    left="nothing",
     bytes_at="none",
-)  # fmt: skip
+)
 class CompareImages(Request):
     """Say how two images differ inside: packages and their versions, kernels, OS, size, findings."""
 
@@ -142,9 +168,13 @@ class CompareImages(Request):
 
 
 @operation(
-    "flows.promotion.vulnerabilities", rights="whoever sees the image", run="find vulnerabilities of {image_id}",
-    lock="none", left="nothing", bytes_at="a replica",
-)  # fmt: skip
+    "flows.promotion.vulnerabilities",
+    rights="whoever sees the image",
+    run="find vulnerabilities of {image_id}",
+    lock="none",
+    left="nothing",
+    bytes_at="a replica",
+)
 class FindVulnerabilities(Request):
     """Say which packages of an image an OSV export knows to be vulnerable: ids, versions, the version that has the fix, how severe."""
 
@@ -198,10 +228,15 @@ class DeleteWatch(ChangingRequest):
 
 
 @operation(
-    "flows.promotion.check", rights="admin", single=True, schedule=Cron("17 * * * *", "hourly"),
-    lock="the image's, of each build that is added", left="the build's landing: the next check goes on with it",
-    queue="bulk", bytes_at="none",
-)  # fmt: skip
+    "flows.promotion.check",
+    rights="admin",
+    single=True,
+    schedule=Cron("17 * * * *", "hourly"),
+    lock="the image's, of each build that is added",
+    left="the build's landing: the next check goes on with it",
+    queue="bulk",
+    bytes_at="none",
+)
 class CheckWatches(ChangingRequest):
     """Look what publishers have put out: a new build is added, has to pass its family's gates, and becomes the latest."""
 

@@ -10,11 +10,15 @@ from flows.requests.form import ZONE, Id, Moment, PatientRequest, UpkeepRequest,
 
 
 @operation(
-    "flows.replicas.sync", rights="owner, admin", run="sync {source} to {target}", transition="sync", buttons=("storages",),
+    "flows.replicas.sync",
+    rights="owner, admin",
+    run="sync {source} to {target}",
+    transition="sync",
+    buttons=("storages",),
     lock="the images of the batch and the batch's landing",
     left="the landing `sync-…`: the same batch goes on with it; a later sync or reclaim discards it",
     bytes_at="named storages",
-)  # fmt: skip
+)
 class SyncImages(PatientRequest):
     """Synchronise images from one ImageStore to another; only chips that the target lacks travel.
 
@@ -52,12 +56,15 @@ class SyncImages(PatientRequest):
 
 
 @operation(
-    "flows.replicas.move", rights="owner, admin", run="move {image_id} to {target}", transition="change image storage",
+    "flows.replicas.move",
+    rights="owner, admin",
+    run="move {image_id} to {target}",
+    transition="change image storage",
     lock="the image's",
     left="Migrating, whole on the source; run again it goes on from landing `<image>.move`; `recover_runs` or reconcile "
     "make it Ready",
     bytes_at="named storages",
-)  # fmt: skip
+)
 class ChangeImageStorage(PatientRequest):
     """Move an image to another image storage; the raw data stays on the source as a leftover until cleaned up."""
 
@@ -67,12 +74,17 @@ class ChangeImageStorage(PatientRequest):
 
 
 @operation(
-    "flows.replicas.leftovers", rights="owner, admin", single=True,
-    schedule=Cron("0 6 * * 1", "weekly", {"approve": "ask"}), buttons=("leftover",), irreversible="approve=yes",
+    "flows.replicas.leftovers",
+    rights="owner, admin",
+    single=True,
+    schedule=Cron("0 6 * * 1", "weekly", {"approve": "ask"}),
+    buttons=("leftover",),
+    irreversible="approve=yes",
     asks=True,
-    lock="the image's, each by itself", left="the leftover, or its row without bytes, which the next run ends",
+    lock="the image's, each by itself",
+    left="the leftover, or its row without bytes, which the next run ends",
     bytes_at="each host",
-)  # fmt: skip
+)
 class CleanUpLeftovers(UpkeepRequest):
     """Clean up raw data kept on a source after a change of storage. Can't be undone."""
 
@@ -84,11 +96,15 @@ class CleanUpLeftovers(UpkeepRequest):
 
 
 @operation(
-    "flows.replicas.verify", rights="admin", single=True,
-    schedule=Cron("0 1 * * *", "nightly", {"budget_bytes": TIB}), buttons=("image storage",),
-    lock="the image's, only to make a replica anew", left="deferred work `verify replica`: the piece to go on with",
+    "flows.replicas.verify",
+    rights="admin",
+    single=True,
+    schedule=Cron("0 1 * * *", "nightly", {"budget_bytes": TIB}),
+    buttons=("image storage",),
+    lock="the image's, only to make a replica anew",
+    left="deferred work `verify replica`: the piece to go on with",
     bytes_at="each host",
-)  # fmt: skip
+)
 class VerifyReplicas(UpkeepRequest):
     """Read and prove stored chips, oldest proof first; repair damage from other replicas."""
 

@@ -76,9 +76,13 @@ class RegisterStorage(ChangingRequest):
 
 
 @operation(
-    "flows.storages.register", rights="admin", run="register {name}", buttons=("image storage", "storages"),
-    present=Present("image storage", fixed=KEPT), bytes_at="own storage",
-)  # fmt: skip
+    "flows.storages.register",
+    rights="admin",
+    run="register {name}",
+    buttons=("image storage", "storages"),
+    present=Present("image storage", fixed=KEPT),
+    bytes_at="own storage",
+)
 class RegisterImageStorage(RegisterStorage):
     """Register an image storage, or change one that is registered: what is left empty stays as it is."""
 
@@ -112,9 +116,13 @@ class RegisterImageStorage(RegisterStorage):
 
 
 @operation(
-    "flows.storages.state", rights="admin", run="set {name} {state}", buttons=("image storage",),
-    present=Present("image storage", fixed=("name",)), bytes_at="own storage",
-)  # fmt: skip
+    "flows.storages.state",
+    rights="admin",
+    run="set {name} {state}",
+    buttons=("image storage",),
+    present=Present("image storage", fixed=("name",)),
+    bytes_at="own storage",
+)
 class SetImageStorageState(ChangingRequest):
     """Enable or disable an image storage."""
 
@@ -123,10 +131,14 @@ class SetImageStorageState(ChangingRequest):
 
 
 @operation(
-    "flows.storages.adopt", rights="admin", run="adopt {image_storage}", buttons=("image storage",),
-    lock="none: 100 images a transaction", left="what was adopted; run again it goes on",
+    "flows.storages.adopt",
+    rights="admin",
+    run="adopt {image_storage}",
+    buttons=("image storage",),
+    lock="none: 100 images a transaction",
+    left="what was adopted; run again it goes on",
     bytes_at="named storages",
-)  # fmt: skip
+)
 class AdoptStorage(ChangingRequest):
     """Rebuild the catalog's image rows from what an image storage says about itself."""
 
@@ -134,9 +146,13 @@ class AdoptStorage(ChangingRequest):
 
 
 @operation(
-    "flows.storages.register", rights="admin", run="register {name}", buttons=("primary storage", "primary"),
-    present=Present("primary storage", fixed=KEPT), bytes_at="own storage",
-)  # fmt: skip
+    "flows.storages.register",
+    rights="admin",
+    run="register {name}",
+    buttons=("primary storage", "primary"),
+    present=Present("primary storage", fixed=KEPT),
+    bytes_at="own storage",
+)
 class RegisterPrimaryStorage(RegisterStorage):
     """Register a primary storage, where VMs and volumes live, or change one: what is left empty stays as it is."""
 
@@ -149,12 +165,15 @@ class RegisterPrimaryStorage(RegisterStorage):
 
 
 @operation(
-    "flows.storages.reclaim", rights="admin", single=True, schedule=Cron("30 4 * * *", "nightly"),
+    "flows.storages.reclaim",
+    rights="admin",
+    single=True,
+    schedule=Cron("30 4 * * *", "nightly"),
     buttons=("image storage",),
     lock="none: epochs, see `storage/imagestore`; on Ceph what a writer has open is left alone",
     left="an epoch that the next reclaim finishes",
     bytes_at="each host",
-)  # fmt: skip
+)
 class ReclaimSpace(UpkeepRequest):
     """Delete what no image, recycle bin or landing needs."""
 
@@ -162,12 +181,15 @@ class ReclaimSpace(UpkeepRequest):
 
 
 @operation(
-    "flows.storages.compact", rights="admin", single=True,
-    schedule=Cron("0 2 * * *", "nightly", {"budget_bytes": 256 * GIB}), buttons=("image storage",),
+    "flows.storages.compact",
+    rights="admin",
+    single=True,
+    schedule=Cron("0 2 * * *", "nightly", {"budget_bytes": 256 * GIB}),
+    buttons=("image storage",),
     lock="the storage's compaction, an image's while its form changes; adds, reads and reclaims go on beside it",
     left="packs that nobody names: deleted by the next run or by reclaim-space",
     bytes_at="each host",
-)  # fmt: skip
+)
 class CompactStorage(UpkeepRequest):
     """Make images that were not written lately smaller: similar older chips lean on newer ones. Every byte reads as before."""
 
@@ -181,10 +203,16 @@ class CompactStorage(UpkeepRequest):
 
 
 @operation(
-    "flows.storages.reconcile", rights="admin", single=True, schedule=Cron("0 5 * * *", "nightly-plan"),
-    defaults={"plan_only": True}, buttons=("storages",), lock="the image's, each by itself",
-    left="the drift that was not corrected yet", bytes_at="each host",
-)  # fmt: skip
+    "flows.storages.reconcile",
+    rights="admin",
+    single=True,
+    schedule=Cron("0 5 * * *", "nightly-plan"),
+    defaults={"plan_only": True},
+    buttons=("storages",),
+    lock="the image's, each by itself",
+    left="the drift that was not corrected yet",
+    bytes_at="each host",
+)
 class ReconcileStorages(UpkeepRequest):
     """Compare catalog and storages both ways and correct the differences.
 

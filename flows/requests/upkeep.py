@@ -7,11 +7,14 @@ from flows.requests.form import ChangingRequest, UpkeepRequest, at
 
 
 @operation(
-    "flows.upkeep.check_quality", rights="admin", single=True,
+    "flows.upkeep.check_quality",
+    rights="admin",
+    single=True,
     schedule=(Cron("30 5 * * *", "nightly"), Cron("0 2 * * 0", "weekly-rescan", {"rescan": True})),
-    lock="the image's, to disable it", left="nothing",
+    lock="the image's, to disable it",
+    left="nothing",
     bytes_at="each host",
-)  # fmt: skip
+)
 class CheckQuality(UpkeepRequest):
     """Check the whole catalog's data quality."""
 
@@ -26,10 +29,15 @@ class CheckQuality(UpkeepRequest):
 
 
 @operation(
-    "flows.upkeep.retry_deferred", rights="anybody", single=True, schedule=Cron("*/5 * * * *", "every-five-minutes"),
-    lock="the image's", left="the work stays", queue="recovery",
+    "flows.upkeep.retry_deferred",
+    rights="anybody",
+    single=True,
+    schedule=Cron("*/5 * * * *", "every-five-minutes"),
+    lock="the image's",
+    left="the work stays",
+    queue="recovery",
     bytes_at="each host",
-)  # fmt: skip
+)
 class RetryDeferred(UpkeepRequest):
     """Try again what could not be done before, such as deleting data on a storage that was disconnected."""
 
@@ -38,11 +46,16 @@ class RetryDeferred(UpkeepRequest):
 
 
 @operation(
-    "flows.upkeep.recover_runs", rights="admin", single=True, schedule=Cron("* * * * *", "every-minute"),
+    "flows.upkeep.recover_runs",
+    rights="admin",
+    single=True,
+    schedule=Cron("* * * * *", "every-minute"),
     grace_s=60,  # a recovery that is killed itself must not keep the next ones out for the usual five minutes
-    lock="the image's, each by itself", left="what was not recovered yet, for the next one", queue="recovery",
+    lock="the image's, each by itself",
+    left="what was not recovered yet, for the next one",
+    queue="recovery",
     bytes_at="none",
-)  # fmt: skip
+)
 class RecoverRuns(ChangingRequest):
     """Find runs whose worker died and start them again, at most three times; end what can't go on."""
 

@@ -7,11 +7,14 @@ from flows.requests.form import ChangingRequest, Id, PatientRequest, at
 
 
 @operation(
-    "flows.volumes.volume", rights="whoever sees the image", run="create volume {name}", transition="create volume",
+    "flows.volumes.volume",
+    rights="whoever sees the image",
+    run="create volume {name}",
+    transition="create volume",
     lock="`cache:<image>@<primary>`: requests at once share one download",
     left="a hidden file that the next download sweeps",
     bytes_at="primary storage and a replica",
-)  # fmt: skip
+)
 class CreateVolume(PatientRequest):
     """Create a volume or VM disk from an image: downloaded once, cached, then an overlay or a clone."""
 
@@ -24,10 +27,14 @@ class CreateVolume(PatientRequest):
 
 
 @operation(
-    "flows.volumes.volume", rights="owner, admin", run="delete volume {volume_id}", buttons=("volume",),
-    irreversible=True, left="the volume without its file, which is deleted again",
+    "flows.volumes.volume",
+    rights="owner, admin",
+    run="delete volume {volume_id}",
+    buttons=("volume",),
+    irreversible=True,
+    left="the volume without its file, which is deleted again",
     bytes_at="volume",
-)  # fmt: skip
+)
 class DeleteVolume(ChangingRequest):
     """Delete a volume."""
 
@@ -35,11 +42,16 @@ class DeleteVolume(ChangingRequest):
 
 
 @operation(
-    "flows.volumes.cache", rights="anybody", run="clean the cache of {primary_storage}", single=True,
-    schedule=Cron("30 3 * * *", "nightly"), buttons=("primary storage",),
-    lock="`cache:<image>@<primary>`; a copy being used is kept", left="nothing",
+    "flows.volumes.cache",
+    rights="anybody",
+    run="clean the cache of {primary_storage}",
+    single=True,
+    schedule=Cron("30 3 * * *", "nightly"),
+    buttons=("primary storage",),
+    lock="`cache:<image>@<primary>`; a copy being used is kept",
+    left="nothing",
     bytes_at="primary storage",
-)  # fmt: skip
+)
 class CleanImageCache(ChangingRequest):
     """Drop cached images that no volume uses, least recently used first."""
 

@@ -35,9 +35,15 @@ class DeleteWebhook(ChangingRequest):
 
 
 @operation(
-    "flows.webhooks.deliver", rights="admin", single=True, schedule=Cron("* * * * *", "every-minute"), grace_s=60,
-    lock="none: an event may be told twice, by one id", left="what was not told yet, for the next one", bytes_at="none",
-)  # fmt: skip
+    "flows.webhooks.deliver",
+    rights="admin",
+    single=True,
+    schedule=Cron("* * * * *", "every-minute"),
+    grace_s=60,
+    lock="none: an event may be told twice, by one id",
+    left="what was not told yet, for the next one",
+    bytes_at="none",
+)
 class DeliverWebhooks(ChangingRequest):
     """Tell webhooks of what has happened; what fails is tried again after growing pauses, for three days."""
 

@@ -36,12 +36,14 @@ def _compacted(request: CompactStorage, names: tuple[str, ...]) -> Iterator[Comp
 def _plan(reports: tuple[CompactionReport, ...]) -> Plan:
     actions = [
         Action(
-            verb="compact", subject=report.image_storage, bytes=report.bytes_before,
+            verb="compact",
+            subject=report.image_storage,
+            bytes=report.bytes_before,
             reason=f"{report.images} images are due",
         )
         for report in reports
         if report.images
-    ]  # fmt: skip
+    ]
     images, stored = sum(report.images for report in reports), sum(report.bytes_before for report in reports)
     summary = f"compact {images} images; the storages hold {stored} bytes in chips now"
     return Plan(operation="compact storage", actions=tuple(actions), summary=summary)

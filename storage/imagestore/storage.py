@@ -210,12 +210,20 @@ class ImageStore:
             reclaim(self.chips, self.name, sparse_below=compact.SPARSE)
         after, saved = self._kept_bytes(), figures.saved(self.chips.view_as_it_is(), done.logical_bytes)
         return CompactionReport(
-            image_storage=self.name, bytes_before=before, bytes_after=after, bytes_freed=max(0, before - after),
-            images=done.left if plan_only else done.images, images_left=done.left,
-            bytes_read=done.bytes_read + turned.bytes_read, items=tuple(turned.items), logical_bytes=done.logical_bytes, saved_by_dedup_bytes=saved.by_dedup,
-            saved_by_compression_bytes=saved.by_compression, saved_by_compaction_bytes=saved.by_compaction,
+            image_storage=self.name,
+            bytes_before=before,
+            bytes_after=after,
+            bytes_freed=max(0, before - after),
+            images=done.left if plan_only else done.images,
+            images_left=done.left,
+            bytes_read=done.bytes_read + turned.bytes_read,
+            items=tuple(turned.items),
+            logical_bytes=done.logical_bytes,
+            saved_by_dedup_bytes=saved.by_dedup,
+            saved_by_compression_bytes=saved.by_compression,
+            saved_by_compaction_bytes=saved.by_compaction,
             seconds=monotonic() - begun,
-        )  # fmt: skip
+        )
 
     def _turned(self, until: datetime, landing_id: str, budget_bytes: int | None, holding: Holding) -> Turned:
         """Turn packed files into contents and recipes, or back, as the storage's settings say."""

@@ -41,10 +41,15 @@ def convert_landing(
     else:
         made, digests = _convert(storage, landing_id, added, twin, settings, progress)
     return StoredCopy(
-        image_storage=storage.name, landing_id=made.landing_id, format=made.format, size_bytes=made.size_bytes,
-        digests=digests, stored_bytes=made.stored_bytes, converted=True,
+        image_storage=storage.name,
+        landing_id=made.landing_id,
+        format=made.format,
+        size_bytes=made.size_bytes,
+        digests=digests,
+        stored_bytes=made.stored_bytes,
+        converted=True,
         conversion=_conversion(storage.name, added, wanted, digests),
-    )  # fmt: skip
+    )
 
 
 def _convert(
@@ -63,7 +68,11 @@ def _conversion(image_storage: str, added: ImageFormat, wanted: ImageFormat, dig
     """Return what the lineage says: the exact arguments, but for the names of scratch files."""
     command = qemu_img.convert_command(Path("/scratch/input"), added, wanted, f"/scratch/output.{wanted}")
     return Conversion(
-        image_storage=image_storage, from_format=added, to_format=wanted, program=qemu_img.version(),
-        arguments=("qemu-img", "convert", *command), sha256=digests.sha256 if digests else None,
+        image_storage=image_storage,
+        from_format=added,
+        to_format=wanted,
+        program=qemu_img.version(),
+        arguments=("qemu-img", "convert", *command),
+        sha256=digests.sha256 if digests else None,
         md5=digests.md5 if digests else None,
-    )  # fmt: skip
+    )

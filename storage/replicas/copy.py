@@ -44,9 +44,13 @@ def measure_reader(reader: ImageReader) -> Digests:
     try:
         with stream_of(reader) as stream:
             transfer(
-                stream, (), digester, size_bytes=reader.size_bytes, progress=silent,
+                stream,
+                (),
+                digester,
+                size_bytes=reader.size_bytes,
+                progress=silent,
                 block_bytes=LARGE_BLOCK_BYTES,
-            )  # fmt: skip
+            )
     finally:
         digester.close()
     return digester.result()
@@ -114,9 +118,15 @@ def land(
         start = digester.size_bytes
         with source.open(start, info) as stream:
             transfer(
-                stream, [landing], digester, start=start, size_bytes=info.size_bytes,
-                progress=progress, pace=pace, block_bytes=LARGE_BLOCK_BYTES,
-            )  # fmt: skip
+                stream,
+                [landing],
+                digester,
+                start=start,
+                size_bytes=info.size_bytes,
+                progress=progress,
+                pace=pace,
+                block_bytes=LARGE_BLOCK_BYTES,
+            )
         stored = landing.finish()
     finally:
         digester.close()

@@ -88,9 +88,14 @@ def distinct(digests: U1) -> U1:
 
 
 def ship(
-    source: ImageStore, target: ImageStore, images: Sequence[Image], landing_id: str, *,
-    pace: Pace | None = None, progress: Progress = silent,
-) -> tuple[Shipped, ...]:  # fmt: skip
+    source: ImageStore,
+    target: ImageStore,
+    images: Sequence[Image],
+    landing_id: str,
+    *,
+    pace: Pace | None = None,
+    progress: Progress = silent,
+) -> tuple[Shipped, ...]:
     """Copy images to the target and return the result for each; an unreadable one stops no other.
 
     A call with the same landing after a failure resumes with what had arrived. Raises CapacityExceeded before anything
@@ -171,9 +176,12 @@ def _whole(source: ImageStore, target: ImageStore, parcel: Parcel, landing_id: s
         return Shipped(image_id=image_id, error=str(error))
     replica = target.publish(landing_id, parcel.image, digests)
     return Shipped(
-        image_id=image_id, replica=replica, chips_total=len(parcel.chips), bytes_sent=stored.stored_bytes,
+        image_id=image_id,
+        replica=replica,
+        chips_total=len(parcel.chips),
+        bytes_sent=stored.stored_bytes,
         bytes_saved=max(0, digests.size_bytes - stored.stored_bytes),
-    )  # fmt: skip
+    )
 
 
 def _described(source: ImageStore, landing_id: str) -> SourceInfo:
@@ -213,9 +221,12 @@ def _send(
 
 
 def _finish(
-    target: ImageStore, parcels: Sequence[Parcel], compared: Comparison, lacking: set[bytes],
+    target: ImageStore,
+    parcels: Sequence[Parcel],
+    compared: Comparison,
+    lacking: set[bytes],
     lost: dict[bytes, StorageError],
-) -> Iterator[Shipped]:  # fmt: skip
+) -> Iterator[Shipped]:
     """Write the manifests of the images that are complete now."""
     shares = _shares(parcels, compared, lacking - lost.keys())
     for parcel, (sent, sent_bytes, saved_bytes) in zip(parcels, shares, strict=True):
@@ -226,9 +237,13 @@ def _finish(
         replica = _replica(target, parcel, sent_bytes)
         _put_manifest(target, parcel, replica)
         yield Shipped(
-            image_id=parcel.image.id, replica=replica, chips_total=len(parcel.chips), chips_sent=sent,
-            bytes_sent=sent_bytes, bytes_saved=saved_bytes,
-        )  # fmt: skip
+            image_id=parcel.image.id,
+            replica=replica,
+            chips_total=len(parcel.chips),
+            chips_sent=sent,
+            bytes_sent=sent_bytes,
+            bytes_saved=saved_bytes,
+        )
 
 
 def _shares(parcels: Sequence[Parcel], compared: Comparison, lacking: set[bytes]) -> Iterator[tuple[int, int, int]]:

@@ -72,9 +72,12 @@ class BucketSource:
 
     def _info(self, upload: Upload) -> SourceInfo:
         return SourceInfo(
-            url=self.url.masked, size_bytes=upload.length, etag=f'"upload {upload.id}"',
-            last_modified=upload.created_at.isoformat(), resumable=True,
-        )  # fmt: skip
+            url=self.url.masked,
+            size_bytes=upload.length,
+            etag=f'"upload {upload.id}"',
+            last_modified=upload.created_at.isoformat(),
+            resumable=True,
+        )
 
     def _whole(self) -> Upload:
         try:

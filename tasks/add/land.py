@@ -54,9 +54,13 @@ def land(
             arrived, read = _pull(arrival, source, info, settings, room)
     checksum = _checked(arrived, source.packed_checksum, expected, read)
     return _landed(image, arrived, read, checksum).model_copy(
-        update={"expected": str(expected) if expected else None, "began_at_byte": start,
-                "remarks": (*remarks, *source.remarks, *_changed(info, read)), "seconds": time.monotonic() - began}
-    )  # fmt: skip
+        update={
+            "expected": str(expected) if expected else None,
+            "began_at_byte": start,
+            "remarks": (*remarks, *source.remarks, *_changed(info, read)),
+            "seconds": time.monotonic() - began,
+        }
+    )
 
 
 def _arrival(
@@ -71,9 +75,14 @@ def _arrival(
     landings = {storage.name: storage.landing(image.id) for storage in storages}
     pace = pace_into(catalog, tuple(landings), settings.bandwidth_bytes_s)
     return Arrival(
-        landings, settings.max_virtual_size, (algorithm,) if algorithm else (), pace,
-        ReceiveBuffer(place(settings, image.id)), declared=image.format, accept_unrecognized=insisted,
-    )  # fmt: skip
+        landings,
+        settings.max_virtual_size,
+        (algorithm,) if algorithm else (),
+        pace,
+        ReceiveBuffer(place(settings, image.id)),
+        declared=image.format,
+        accept_unrecognized=insisted,
+    )
 
 
 @contextmanager
@@ -133,9 +142,13 @@ def _pull(
             raise
 
     persist(
-        attempt, lambda: arrival.kept, settings.retries, settings.retry_delay_s, run_logger().warning,
+        attempt,
+        lambda: arrival.kept,
+        settings.retries,
+        settings.retry_delay_s,
+        run_logger().warning,
         min_pace_bytes_s=settings.min_pace_bytes_s,
-    )  # fmt: skip
+    )
     arrived = arrival.finish()
     room.tell(arrived.digests.size_bytes, reading.size_bytes)
     return arrived, reading

@@ -55,9 +55,13 @@ def convert(image: Image, landed: Landed, place: LandedOn) -> StoredCopy:
         wanted = storage.stored_format(image.format)
         if wanted == image.format:
             return StoredCopy(
-                image_storage=storage.name, landing_id=place.landing_id, format=wanted,
-                size_bytes=landed.digests.size_bytes, digests=landed.digests, stored_bytes=place.stored_bytes,
-            )  # fmt: skip
+                image_storage=storage.name,
+                landing_id=place.landing_id,
+                format=wanted,
+                size_bytes=landed.digests.size_bytes,
+                digests=landed.digests,
+                stored_bytes=place.stored_bytes,
+            )
         with progress(key_of("convert", image.id, storage.name), f"convert {image.name} to {wanted}") as meter:
             return convert_landing(storage, place.landing_id, image.format, settings, meter)
 

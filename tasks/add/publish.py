@@ -125,11 +125,18 @@ def _take_in(catalog: "Catalog", image: Image, found: Sequence[StoredImage], *, 
 def _provenance(image: Image, landed: Landed, kept: Sequence[StoredCopy]) -> Provenance:
     source, digests = landed.source, landed.digests
     origin = Origin(
-        url=source.url, address=source.address, size_bytes=digests.size_bytes, etag=source.etag,
-        last_modified=source.last_modified, md5=digests.md5, sha256=digests.sha256, checksum=landed.checksum,
-        expected_checksum=image.expected_checksum, rule_set=landed.verdict.rule_set,
+        url=source.url,
+        address=source.address,
+        size_bytes=digests.size_bytes,
+        etag=source.etag,
+        last_modified=source.last_modified,
+        md5=digests.md5,
+        sha256=digests.sha256,
+        checksum=landed.checksum,
+        expected_checksum=image.expected_checksum,
+        rule_set=landed.verdict.rule_set,
         conversions=tuple(place.conversion for place in kept if place.conversion),
-    )  # fmt: skip
+    )
     return Provenance(provenance=origin)
 
 

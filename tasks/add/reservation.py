@@ -37,9 +37,12 @@ def reserve(catalog: "Catalog", settings: Settings, image: Image, size_bytes: in
     available = {storage.name: storage.capacity().available_bytes for storage in storages}
     with changing(catalog, image.owner) as change:
         change.reserve(
-            subject=subject_of(image.id), account=image.owner, storages=tuple(available),
-            size_bytes=size_bytes or 0, available=available,
-        )  # fmt: skip
+            subject=subject_of(image.id),
+            account=image.owner,
+            storages=tuple(available),
+            size_bytes=size_bytes or 0,
+            available=available,
+        )
 
 
 def subject_of(image_id: str) -> str:

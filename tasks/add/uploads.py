@@ -51,8 +51,12 @@ def promise_room(draft: Image, size_bytes: int, bucket: str | None = None) -> No
         available = {r.name: open_image_storage(r, settings).capacity().available_bytes for r in records}
         with changing(catalog, draft.owner) as change:
             change.reserve(
-                subject=subject_of(draft.id), account=draft.owner, storages=tuple(available), size_bytes=size_bytes, available=available
-            )  # fmt: skip
+                subject=subject_of(draft.id),
+                account=draft.owner,
+                storages=tuple(available),
+                size_bytes=size_bytes,
+                available=available,
+            )
             if bucket is not None:
                 change.save_upload_place(UploadPlace(id=draft.id, host=in_bucket(bucket)))
             elif settings.catalog_is_shared and settings.uploads is None:

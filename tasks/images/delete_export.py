@@ -75,8 +75,14 @@ def _delete(catalog: "Catalog", settings: "Settings", export: ExportedImage, acc
 def deletion_of_export(export: ExportedImage) -> Deletion:
     """Return the deletion of an export's file."""
     storage = export.image_storage if load_settings().catalog_is_shared or is_kept(export.path) else ""
-    return Deletion(operation="delete export", subject=f"export:{export.id}", image_id=export.image_id,
-                storage=storage, location=location_of(export), bytes=export.size_bytes)  # fmt: skip
+    return Deletion(
+        operation="delete export",
+        subject=f"export:{export.id}",
+        image_id=export.image_id,
+        storage=storage,
+        location=location_of(export),
+        bytes=export.size_bytes,
+    )
 
 
 @task(task_run_name="plan to delete exports of {image_id}", **retrying())

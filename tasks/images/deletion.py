@@ -36,16 +36,26 @@ class Deletion(Record):
     def defer(self, change: "Change", reason: str) -> None:
         """Record the deletion as deferred work."""
         change.defer(
-            self.operation, self.subject, reason,
-            storage=self.storage, location=self.location, size_bytes=self.bytes,
-        )  # fmt: skip
+            self.operation,
+            self.subject,
+            reason,
+            storage=self.storage,
+            location=self.location,
+            size_bytes=self.bytes,
+        )
 
 
 def deletion_of(work: Deferred) -> Deletion:
     """Return the deletion that deferred work stands for. An export's image id is the name of its file's folder."""
     image_id = work.image_id or (Path(work.location).parent.name if work.operation == "delete export" else "")
-    return Deletion(operation=work.operation, subject=work.subject, image_id=image_id,
-                storage=work.storage, location=work.location, bytes=work.bytes)  # fmt: skip
+    return Deletion(
+        operation=work.operation,
+        subject=work.subject,
+        image_id=image_id,
+        storage=work.storage,
+        location=work.location,
+        bytes=work.bytes,
+    )
 
 
 def carry_out(catalog: "Catalog", settings: Settings, bits: Deletion) -> None:

@@ -34,9 +34,13 @@ def edit(image_id: str, account: str, asked: Mapping[str, object]) -> Image:
 def _edited(catalog: "Catalog", image_id: str, account: str, asked: Mapping[str, object]) -> Image:
     check_expiry(asked, catalog.now())
     image, changed = change_image(
-        catalog, image_id, account, _operation(asked), events.IMAGE_EDITED,
+        catalog,
+        image_id,
+        account,
+        _operation(asked),
+        events.IMAGE_EDITED,
         lambda image: edited(image, asked, lambda i: catalog.image(i, account=account)),
-    )  # fmt: skip
+    )
     if changed:
         emit(events.IMAGE_EDITED, image, fields=sorted(n for n, value in asked.items() if value is not None))
     return image

@@ -208,10 +208,19 @@ def _record(
 ) -> ExportedImage:
     """Record the export in the catalog; if the image was expunged meanwhile, delete the file."""
     exported = ExportedImage(
-        id=str(uuid4()), image_id=replica.image_id, image_storage=replica.image_storage, format=wanted,
-        path=made.path, url=made.url, size_bytes=digests.size_bytes, md5=digests.md5,
-        sha256=digests.sha256, proven=made.proven, host=made.host, created_at=catalog.now(),
-    )  # fmt: skip
+        id=str(uuid4()),
+        image_id=replica.image_id,
+        image_storage=replica.image_storage,
+        format=wanted,
+        path=made.path,
+        url=made.url,
+        size_bytes=digests.size_bytes,
+        md5=digests.md5,
+        sha256=digests.sha256,
+        proven=made.proven,
+        host=made.host,
+        created_at=catalog.now(),
+    )
     try:
         with changing(catalog, account) as change:
             change.save_export(exported)

@@ -90,15 +90,27 @@ def deletions_of_image(catalog: "Reading", image: Image) -> Iterator[Deletion]:
     for replica in catalog.replicas(image.id):
         held.add(replica.image_storage)
         size = replica.stored_bytes if freed_at_once.get(replica.image_storage) else 0
-        yield Deletion(operation="delete replica", subject=f"replica:{image.id}@{replica.image_storage}",
-                   image_id=image.id, storage=replica.image_storage, location=replica.location, bytes=size)  # fmt: skip
+        yield Deletion(
+            operation="delete replica",
+            subject=f"replica:{image.id}@{replica.image_storage}",
+            image_id=image.id,
+            storage=replica.image_storage,
+            location=replica.location,
+            bytes=size,
+        )
     for leftover in catalog.leftovers(image_id=image.id):
-        yield Deletion(operation="delete leftover", subject=f"replica:{image.id}@{leftover.image_storage}",
-                   image_id=image.id, storage=leftover.image_storage, location=leftover.location)  # fmt: skip
+        yield Deletion(
+            operation="delete leftover",
+            subject=f"replica:{image.id}@{leftover.image_storage}",
+            image_id=image.id,
+            storage=leftover.image_storage,
+            location=leftover.location,
+        )
     for name in image.image_storages if image.error else ():
         if name not in held and name in freed_at_once:
-            yield Deletion(operation="delete landing", subject=f"replica:{image.id}@{name}", image_id=image.id,
-                       storage=name)  # fmt: skip
+            yield Deletion(
+                operation="delete landing", subject=f"replica:{image.id}@{name}", image_id=image.id, storage=name
+            )
 
 
 def _delete_all(catalog: "Catalog", settings: Settings, all_bits: Sequence[Deletion]) -> Iterator[Waiting]:

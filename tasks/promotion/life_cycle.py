@@ -56,9 +56,13 @@ def apply_life_cycle(name: str) -> tuple[LifeCycleItem, ...]:
 
 def _applied(family: str, one: Decision) -> LifeCycleItem:
     item = LifeCycleItem(
-        image_id=one.image.id, name=one.image.name, family=family, build_version=one.image.build_version,
-        outcome="kept", reason=one.reason,
-    )  # fmt: skip
+        image_id=one.image.id,
+        name=one.image.name,
+        family=family,
+        build_version=one.image.build_version,
+        outcome="kept",
+        reason=one.reason,
+    )
     try:
         if one.fate == "deprecated":
             edit.fn(one.image.id, ADMIN, {"deprecated": True})

@@ -82,9 +82,13 @@ def tell(went_back: Sequence[tuple[Promotion, Image]]) -> None:
     """Emit the event of each family that was rolled back, with the image it left. Call it after the commit."""
     for promotion, left in went_back:
         emit(
-            events.FAMILY_ROLLED_BACK, left, family=promotion.family, cpu_architecture=promotion.cpu_architecture,
-            to=promotion.image_id, reason=promotion.reason,
-        )  # fmt: skip
+            events.FAMILY_ROLLED_BACK,
+            left,
+            family=promotion.family,
+            cpu_architecture=promotion.cpu_architecture,
+            to=promotion.image_id,
+            reason=promotion.reason,
+        )
 
 
 def _target(

@@ -67,10 +67,17 @@ def _compared(contents: Contents, named: tuple[str, ...], url: str, settings: Se
         except ValueError as error:
             left.note(advisory.id, str(error))
     return VulnerabilityReport(
-        image_id=contents.image_id, guest_os=contents.guest_os, source=mask(url), ecosystems=named, advisories=count.read,
-        of_image=count.of_image, withdrawn=count.withdrawn, skipped=left.skipped, vulnerabilities=_worst_first(found),
+        image_id=contents.image_id,
+        guest_os=contents.guest_os,
+        source=mask(url),
+        ecosystems=named,
+        advisories=count.read,
+        of_image=count.of_image,
+        withdrawn=count.withdrawn,
+        skipped=left.skipped,
+        vulnerabilities=_worst_first(found),
         unread=(*contents.unread, *_beyond(found), *left.told),
-    )  # fmt: skip
+    )
 
 
 @dataclass(slots=True)

@@ -145,9 +145,12 @@ def _selected(catalog: "Catalog", selection: Selection) -> Iterator[tuple[Image,
             yield _asked_for(catalog, image_id, whole.get(image_id), selection)
         return
     matching = catalog.images(
-        status=ImageStatus.READY, name_pattern=selection.name_pattern, family=selection.family, owner=selection.owner,
+        status=ImageStatus.READY,
+        name_pattern=selection.name_pattern,
+        family=selection.family,
+        owner=selection.owner,
         image_storage=selection.source,
-    )  # fmt: skip
+    )
     for image in matching:
         if image.id in whole and selection.account in ("admin", image.owner):
             yield image, whole[image.id]

@@ -99,10 +99,14 @@ def give_space_back(image_storage: str) -> ReclaimReport | None:
 def plan_cleanup(weighed: LeftoverReview) -> Plan:
     """Return what a clean-up would delete and keep. Changes nothing."""
     actions = [
-        Action(verb="delete leftover", subject=f"leftover:{left.id}", bytes=left.size_bytes,
-               reason=f"{left.location} on {left.image_storage}; the image moved to {left.moved_to}, proven again first")
+        Action(
+            verb="delete leftover",
+            subject=f"leftover:{left.id}",
+            bytes=left.size_bytes,
+            reason=f"{left.location} on {left.image_storage}; the image moved to {left.moved_to}, proven again first",
+        )
         for left in weighed.going
-    ]  # fmt: skip
+    ]
     actions += [Action(verb="keep", subject=f"leftover:{i.subject}", reason=i.reason) for i in weighed.kept]
     summary = f"delete {len(weighed.going)} leftovers, keep {len(weighed.kept)}"
     return Plan(operation=OPERATION, actions=tuple(actions), summary=summary)

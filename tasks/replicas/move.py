@@ -117,9 +117,14 @@ def copy_image(move: Move) -> Copied:
         )
         found = published_before(target, replica, move.landing_id)
         copied = found or copy_replica(
-            source, target, replica, move.landing_id, scratch=settings.scratch_folder,
-            progress=meter, pace=pace_into(catalog, (move.target,), settings.bandwidth_bytes_s),
-        )  # fmt: skip
+            source,
+            target,
+            replica,
+            move.landing_id,
+            scratch=settings.scratch_folder,
+            progress=meter,
+            pace=pace_into(catalog, (move.target,), settings.bandwidth_bytes_s),
+        )
     run_logger().info("copied, read back and proven: sha256:%s", copied.digests.sha256)
     return copied
 
@@ -228,9 +233,14 @@ def leftover_of(old: Replica, moved_to: str, now: datetime) -> Leftover:
     """
     identity = uuid5(NAMESPACE_URL, f"leftover:{old.image_id}@{old.image_storage}")
     return Leftover(
-        id=str(identity), image_id=old.image_id, image_storage=old.image_storage, location=old.location,
-        size_bytes=old.size_bytes, moved_to=moved_to, created_at=now,
-    )  # fmt: skip
+        id=str(identity),
+        image_id=old.image_id,
+        image_storage=old.image_storage,
+        location=old.location,
+        size_bytes=old.size_bytes,
+        moved_to=moved_to,
+        created_at=now,
+    )
 
 
 def _moved(image: Image, move: Move, copied: Copied) -> Image:

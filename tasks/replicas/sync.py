@@ -171,9 +171,13 @@ def _record(catalog: "Catalog", shipped: Sequence[Shipped], account: str) -> Non
 
 def _outcome(done: Shipped) -> SyncOutcome:
     return SyncOutcome(
-        image_id=done.image_id, outcome="failed" if done.error else "synced", chips_total=done.chips_total,
-        chips_sent=done.chips_sent, bytes_sent=done.bytes_sent, error=done.error,
-    )  # fmt: skip
+        image_id=done.image_id,
+        outcome="failed" if done.error else "synced",
+        chips_total=done.chips_total,
+        chips_sent=done.chips_sent,
+        bytes_sent=done.bytes_sent,
+        error=done.error,
+    )
 
 
 def _extra(catalog: "Catalog", selection: Selection, wanted: Sequence[str]) -> list[tuple[Replica, str]]:

@@ -174,7 +174,7 @@ def _whole_replica(
 
 def _repaired(
     catalog: "Catalog", settings: Settings, storage: Provable, replica: Replica, damaged: Sequence[ItemOutcome]
-) -> tuple[ItemOutcome, ...]:  # fmt: skip
+) -> tuple[ItemOutcome, ...]:
     """Repair damaged pieces one by one; return the outcome of each, `failed` if no storage has it whole."""
     items = []
     for piece in damaged:
@@ -231,9 +231,13 @@ def _remember(
             subject = f"replica:{replica.image_id}@{replica.image_storage}"
             reason = f"proven up to piece {following}; the next run goes on there"
             change.defer(
-                PROVE_ON, subject, reason,
-                storage=replica.image_storage, location=str(following), size_bytes=lost_bytes,
-            )  # fmt: skip
+                PROVE_ON,
+                subject,
+                reason,
+                storage=replica.image_storage,
+                location=str(following),
+                size_bytes=lost_bytes,
+            )
             return
         if known.status is ReplicaStatus.READY:
             proven = known.model_copy(update={"verified_at": change.now(), **measured})

@@ -139,9 +139,12 @@ def open_image_source(
     from tasks.runtime.uploads import open_uploads
 
     return open_source(
-        with_secrets(url), settings, credentials=secret(credentials) if credentials else None,
-        packed_algorithm=packed_algorithm, uploads=open_uploads(settings),
-    )  # fmt: skip
+        with_secrets(url),
+        settings,
+        credentials=secret(credentials) if credentials else None,
+        packed_algorithm=packed_algorithm,
+        uploads=open_uploads(settings),
+    )
 
 
 def secret(name: str) -> str:

@@ -77,11 +77,17 @@ def once(because: str) -> RetryOptions:  # noqa: ARG001  # said where it is read
 
 
 def persist(
-    attempt: Callable[[], T], progress: Callable[[], int], retries: int, delay_s: float,
-    say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep, *,
-    min_pace_bytes_s: int = 0, clock: Callable[[], float] = time.monotonic,
+    attempt: Callable[[], T],
+    progress: Callable[[], int],
+    retries: int,
+    delay_s: float,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    min_pace_bytes_s: int = 0,
+    clock: Callable[[], float] = time.monotonic,
     only: tuple[type[ImagewrightError], ...] = (ImagewrightError,),
-) -> T:  # fmt: skip
+) -> T:
     """Call `attempt` until it succeeds and return its result; progress refills the budget of `retries`.
 
     progress: bytes kept so far. delay_s: first pause, doubling to a minute, with jitter. min_pace_bytes_s: bytes since

@@ -175,7 +175,10 @@ def _seen_image(catalog: "Catalog", client: "SyncPrefectClient", image: Image) -
     holder = catalog.lease(image.id).holder
     worked = recovery.run_at_work(catalog.events(image.id))
     return SeenImage(
-        id=image.id, name=image.name, status=image.status, changed_at=image.updated_at,
+        id=image.id,
+        name=image.name,
+        status=image.status,
+        changed_at=image.updated_at,
         holder_may_live=holder is not None and not is_dead(holder),
         run_state=runs.state_of(client, worked),
-    )  # fmt: skip
+    )

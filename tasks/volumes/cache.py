@@ -48,8 +48,14 @@ def bring(catalog: "Catalog", settings: Settings, primary: PrimaryStorage, image
     sources.sort(key=lambda pair: not primary.shares(pair[0]))
     cached = from_any(sources, lambda source: _download(catalog, settings, primary, image, account, *source))
     moment = catalog.now()
-    row = CachedImage(image_id=image.id, primary_storage=primary.name, location=cached.location,
-                      size_bytes=cached.size_bytes, last_used_at=moment, created_at=moment)  # fmt: skip
+    row = CachedImage(
+        image_id=image.id,
+        primary_storage=primary.name,
+        location=cached.location,
+        size_bytes=cached.size_bytes,
+        last_used_at=moment,
+        created_at=moment,
+    )
     with changing(catalog, account) as change:
         change.save_cached_image(row, events.IMAGE_CACHED)
     return cached
@@ -103,8 +109,14 @@ def _strays(catalog: "Reading", primary: PrimaryStorage, known: set[str]) -> Ite
     moment = catalog.now()
     for image_id in primary.cached_ids():
         if image_id not in known and catalog.lease(lock_of(image_id, primary.name)).holder is None:
-            unknown = CachedImage(image_id=image_id, primary_storage=primary.name, location="", size_bytes=0,
-                                  last_used_at=moment, created_at=moment)  # fmt: skip
+            unknown = CachedImage(
+                image_id=image_id,
+                primary_storage=primary.name,
+                location="",
+                size_bytes=0,
+                last_used_at=moment,
+                created_at=moment,
+            )
             yield Drop(cached=unknown, reason="the catalog does not know this copy")
 
 
@@ -137,10 +149,17 @@ def _drop(catalog: "Catalog", primary: PrimaryStorage, one: Drop, account: str) 
 def plan_drops(primary_storage: str, planned: Sequence[Drop]) -> Plan:
     """Return what a clean-up would drop."""
     actions = tuple(
-        Action(verb="drop cached image", subject=f"image:{one.cached.image_id}", bytes=one.cached.size_bytes,
-               reason=one.reason)
+        Action(
+            verb="drop cached image",
+            subject=f"image:{one.cached.image_id}",
+            bytes=one.cached.size_bytes,
+            reason=one.reason,
+        )
         for one in planned
-    )  # fmt: skip
+    )
     freed = sum(action.bytes for action in actions)
-    return Plan(operation="clean image cache", actions=actions,
-                summary=f"drop {len(actions)} cached images of {primary_storage}, {freed} bytes")  # fmt: skip
+    return Plan(
+        operation="clean image cache",
+        actions=actions,
+        summary=f"drop {len(actions)} cached images of {primary_storage}, {freed} bytes",
+    )

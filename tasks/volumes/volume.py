@@ -44,10 +44,22 @@ def create_volume(
             # checked again under the lock: sharing, state and bin hold at once for new uses
             image, size = _checked(catalog, image_id, account, name, size_bytes)
             cached = bring(catalog, settings, primary, image, account)
-            return _make(catalog, primary, cached, Volume(
-                id=volume_id, name=name, image_id=image_id, primary_storage=primary_storage, location="",
-                backing=cached.location, size_bytes=size, owner=account, created_at=catalog.now(),
-            ))  # fmt: skip
+            return _make(
+                catalog,
+                primary,
+                cached,
+                Volume(
+                    id=volume_id,
+                    name=name,
+                    image_id=image_id,
+                    primary_storage=primary_storage,
+                    location="",
+                    backing=cached.location,
+                    size_bytes=size,
+                    owner=account,
+                    created_at=catalog.now(),
+                ),
+            )
 
 
 def _make(catalog: "Catalog", primary: PrimaryStorage, cached: CachedFile, draft: Volume) -> Volume:
@@ -109,8 +121,13 @@ def plan_volume(image_id: str, primary_storage: str, name: str, size_bytes: int 
     )
     moved = sum(action.bytes for action in actions)
     there = cached.size_bytes if cached else 0
-    return Plan(operation=OPERATION, actions=(*actions, made), bytes_to_move=moved, bytes_already_there=there,
-                summary=f"make {name} on {primary_storage} from {image.name}")  # fmt: skip
+    return Plan(
+        operation=OPERATION,
+        actions=(*actions, made),
+        bytes_to_move=moved,
+        bytes_already_there=there,
+        summary=f"make {name} on {primary_storage} from {image.name}",
+    )
 
 
 def _download(

@@ -14,9 +14,17 @@ from catalog.rules.accounts.sign_in import check_name, check_names, check_passwo
 
 
 def add(
-    catalog: Catalog, actor: str, name: str, account: str, *, role: Role, projects: tuple[str, ...] = (),
-    kind: IdentityKind | None = None, password: str | None = None, first: bool = False,
-) -> Identity:  # fmt: skip
+    catalog: Catalog,
+    actor: str,
+    name: str,
+    account: str,
+    *,
+    role: Role,
+    projects: tuple[str, ...] = (),
+    kind: IdentityKind | None = None,
+    password: str | None = None,
+    first: bool = False,
+) -> Identity:
     """Add a person or robot; without a kind, a person if a password is given. first: refuse if any person exists.
 
     Raises InvalidRequest, IdentityExists.
@@ -31,9 +39,14 @@ def add(
             raise InvalidRequest("name", name, "there is a person already: an administrator adds others")
         now = change.now()
         identity = Identity(
-            name=check_name(name), kind=kind, account=account, projects=tuple(sorted(set(projects))), role=role,
-            created_at=now, updated_at=now,
-        )  # fmt: skip
+            name=check_name(name),
+            kind=kind,
+            account=account,
+            projects=tuple(sorted(set(projects))),
+            role=role,
+            created_at=now,
+            updated_at=now,
+        )
         return change.add_identity(identity, kept)
 
 
@@ -62,9 +75,16 @@ def create_token(
 
 
 def add_robot(
-    catalog: Catalog, actor: str, by: str, name: str, account: str, *, role: Role, scope: Scope,
+    catalog: Catalog,
+    actor: str,
+    by: str,
+    name: str,
+    account: str,
+    *,
+    role: Role,
+    scope: Scope,
     expires_at: datetime | None,
-) -> NewToken:  # fmt: skip
+) -> NewToken:
     """Add a robot and its first token, both or neither. Raises as `add` and `create_token`."""
     check_scope(scope)
     check_names(account, ())

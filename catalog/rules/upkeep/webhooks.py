@@ -45,9 +45,13 @@ def made_out(webhook: Webhook, event: Event, now: datetime) -> Delivery:
     """Return the delivery of an event to a webhook, due at once. Creating it again gives the same id."""
     name = f"{webhook.name}\n{webhook.created_at.isoformat()}\n{event.sequence}"
     return Delivery(
-        webhook=webhook.name, sequence=event.sequence, id=f"msg_{uuid5(_NAMES, name)}", event=event.kind, due_at=now,
+        webhook=webhook.name,
+        sequence=event.sequence,
+        id=f"msg_{uuid5(_NAMES, name)}",
+        event=event.kind,
+        due_at=now,
         created_at=now,
-    )  # fmt: skip
+    )
 
 
 def delivered(delivery: Delivery, response: int, now: datetime) -> Delivery:

@@ -115,11 +115,18 @@ class Api(FastAPI):
 def create_api(settings: Settings, oidc: OidcSignIn) -> FastAPI:
     """Return the application. oidc: sign-in by the OpenID provider."""
     api = Api(
-        title="Imagewright", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+        title="Imagewright",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
         description="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
-        responses=problems.DOCUMENTED, separate_input_output_schemas=False, servers=[{"url": PATH}],
-        root_path_in_servers=False, redirect_slashes=False,
-    )  # fmt: skip
+        responses=problems.DOCUMENTED,
+        separate_input_output_schemas=False,
+        servers=[{"url": PATH}],
+        root_path_in_servers=False,
+        redirect_slashes=False,
+    )
     api.state.settings = settings
     api.state.proxies, api.state.rates = Proxies(settings.trusted_proxies), Rates(settings.api_requests_per_minute)
     api.state.oidc, api.state.device_rates = oidc, Rates(DEVICES_PER_MINUTE)

@@ -52,25 +52,42 @@ def _deliveries(visibility: Visibility, asked: AskedDeliveries, after: Place | N
 
 
 listing(
-    router, "hosts", "List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs.",
-    record_kinds.HOST, Asked, administers="list hosts", found=_hosts,
-)  # fmt: skip
+    router,
+    "hosts",
+    "List the hosts by name: Silent ones gave no sign of life lately, Draining ones take no new runs.",
+    record_kinds.HOST,
+    Asked,
+    administers="list hosts",
+    found=_hosts,
+)
 listing(
-    router, "pending", "List work that could not be done yet and is tried again, with the reason.",
-    record_kinds.DEFERRED, AskedPending, administers="list what waits",
-)  # fmt: skip
+    router,
+    "pending",
+    "List work that could not be done yet and is tried again, with the reason.",
+    record_kinds.DEFERRED,
+    AskedPending,
+    administers="list what waits",
+)
 listing(
-    router, "accounts", "List the accounts that something is configured for; what is null is as the whole system is set.",
-    record_kinds.ACCOUNT, Asked, administers="list accounts",
-)  # fmt: skip
+    router,
+    "accounts",
+    "List the accounts that something is configured for; what is null is as the whole system is set.",
+    record_kinds.ACCOUNT,
+    Asked,
+    administers="list accounts",
+)
 listing(
     router, "webhooks", "List who is told of events, by name.", record_kinds.WEBHOOK, Asked, administers="list webhooks"
 )
 listing(
-    router, "deliveries",
+    router,
+    "deliveries",
     "List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first.",
-    record_kinds.DELIVERY, AskedDeliveries, administers="list deliveries", found=_deliveries,
-)  # fmt: skip
+    record_kinds.DELIVERY,
+    AskedDeliveries,
+    administers="list deliveries",
+    found=_deliveries,
+)
 
 
 @router.get("/usage")

@@ -159,11 +159,22 @@ def _images(visibility: Visibility, asked: AskedImages, after: Place | None) -> 
     if asked.image_storage is not None:
         visibility.catalog.image_storage(asked.image_storage)
     return visibility.catalog.images(
-        status=asked.status or None, name_pattern=asked.name_pattern, owner=asked.owner, account=visibility.account,
-        image_storage=asked.image_storage, image_type=asked.image_type, family=asked.family, format=asked.format,
-        deprecated=asked.deprecated, changed_since=asked.changed_since, os=asked.os, build_version=asked.version,
-        cpu_architecture=asked.arch, labels=asked.label, after=after,
-    )  # fmt: skip
+        status=asked.status or None,
+        name_pattern=asked.name_pattern,
+        owner=asked.owner,
+        account=visibility.account,
+        image_storage=asked.image_storage,
+        image_type=asked.image_type,
+        family=asked.family,
+        format=asked.format,
+        deprecated=asked.deprecated,
+        changed_since=asked.changed_since,
+        os=asked.os,
+        build_version=asked.version,
+        cpu_architecture=asked.arch,
+        labels=asked.label,
+        after=after,
+    )
 
 
 def _binned(visibility: Visibility, _asked: Asked, after: Place | None) -> Iterator[Image]:
@@ -191,40 +202,74 @@ listing(
     router, "images", "List images, newest first.", record_kinds.IMAGE, AskedImages, found=_images, seen=Visibility.sees
 )
 listing(
-    router, "recycle_bin", "List the recycle bin, newest image first.", record_kinds.IMAGE, Asked,
-    path="bin", found=_binned, seen=Visibility.sees,
-)  # fmt: skip
+    router,
+    "recycle_bin",
+    "List the recycle bin, newest image first.",
+    record_kinds.IMAGE,
+    Asked,
+    path="bin",
+    found=_binned,
+    seen=Visibility.sees,
+)
 listing(router, "exports", "List exported images, newest first.", record_kinds.EXPORT, AskedOfImage, seen=_of_image)
 listing(
-    router, "leftovers", "List what changes of storage left on their sources, newest first.",
-    record_kinds.LEFTOVER, AskedOfImage, seen=_of_image,
-)  # fmt: skip
+    router,
+    "leftovers",
+    "List what changes of storage left on their sources, newest first.",
+    record_kinds.LEFTOVER,
+    AskedOfImage,
+    seen=_of_image,
+)
 listing(
-    router, "storages", "List image storages by name; under which name their credentials are kept, administrators see.",
-    record_kinds.IMAGE_STORAGE, Asked, shown=storage_as_seen,
-)  # fmt: skip
+    router,
+    "storages",
+    "List image storages by name; under which name their credentials are kept, administrators see.",
+    record_kinds.IMAGE_STORAGE,
+    Asked,
+    shown=storage_as_seen,
+)
 listing(
-    router, "volumes", "List volumes, newest first: one's account's own.", record_kinds.VOLUME, AskedOfImage,
+    router,
+    "volumes",
+    "List volumes, newest first: one's account's own.",
+    record_kinds.VOLUME,
+    AskedOfImage,
     seen=lambda visibility, volume: visibility.owns(volume.owner, volume.image_id),
-)  # fmt: skip
+)
 listing(
-    router, "events",
+    router,
+    "events",
     "List the event log, oldest first: a feed that goes on with `since`, the last sequence number that was read.",
-    record_kinds.EVENT, AskedEvents, found=_events, seen=_of_image,
-)  # fmt: skip
+    record_kinds.EVENT,
+    AskedEvents,
+    found=_events,
+    seen=_of_image,
+)
 listing(
-    router, "families", "List families and their rules by name: those that a token's scope leaves.",
-    record_kinds.FAMILY, Asked, seen=lambda visibility, family: visibility.sees_family(family.name),
-)  # fmt: skip
+    router,
+    "families",
+    "List families and their rules by name: those that a token's scope leaves.",
+    record_kinds.FAMILY,
+    Asked,
+    seen=lambda visibility, family: visibility.sees_family(family.name),
+)
 listing(
-    router, "watches", "List what is watched for new builds, by name: of the families that a token's scope leaves.",
-    record_kinds.WATCH, AskedWatches, seen=_of_family,
-)  # fmt: skip
+    router,
+    "watches",
+    "List what is watched for new builds, by name: of the families that a token's scope leaves.",
+    record_kinds.WATCH,
+    AskedWatches,
+    seen=_of_family,
+)
 listing(
-    router, "promotions",
+    router,
+    "promotions",
     "List what families promoted and went back from, the oldest first: of those that a token's scope leaves.",
-    record_kinds.PROMOTION, AskedPromotions, found=_promotions, seen=_of_family,
-)  # fmt: skip
+    record_kinds.PROMOTION,
+    AskedPromotions,
+    found=_promotions,
+    seen=_of_family,
+)
 
 
 @router.get("/images/{image_id}")

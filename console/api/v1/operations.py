@@ -97,7 +97,13 @@ async def _answered(settings: Settings, who: SignedIn, started: Started, wait: f
 
 for _row in OPERATIONS.values():
     router.add_api_route(
-        f"/operations/{_row.deployment}", _handler(_row), methods=["POST"], status_code=HTTPStatus.ACCEPTED,
-        response_model=Begun, responses={200: {"model": Ended, "description": "It ended while it was waited for."}},
-        summary=_row.title, name=_row.name, operation_id=_row.name,
-    )  # fmt: skip
+        f"/operations/{_row.deployment}",
+        _handler(_row),
+        methods=["POST"],
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=Begun,
+        responses={200: {"model": Ended, "description": "It ended while it was waited for."}},
+        summary=_row.title,
+        name=_row.name,
+        operation_id=_row.name,
+    )

@@ -124,9 +124,10 @@ async def begin_device_sign_in(request: Request, oidc: Oidc, address: Annotated[
 
 
 @router.post(
-    "/session/device/token", response_model=NewSession,
+    "/session/device/token",
+    response_model=NewSession,
     responses={202: {"model": Waiting, "description": "Nobody has typed the code yet: ask again after the interval."}},
-)  # fmt: skip
+)
 async def end_device_sign_in(
     asked: Device, request: Request, oidc: Oidc, address: Annotated[str, Depends(_address)]
 ) -> Response:
@@ -159,6 +160,11 @@ async def whoami(who: Who) -> WhoAmI:
     """Say who asks."""
     one = who.identity
     return WhoAmI(
-        name=one.name, kind=one.kind, account=one.account, projects=one.projects, role=one.role, scope=who.scope,
+        name=one.name,
+        kind=one.kind,
+        account=one.account,
+        projects=one.projects,
+        role=one.role,
+        scope=who.scope,
         expires_at=who.expires_at,
-    )  # fmt: skip
+    )

@@ -61,9 +61,12 @@ async def upload_offset(upload_id: UploadId, request: Request, who: Who, tus: Tu
 
 
 @router.patch(
-    "/uploads/{upload_id}", status_code=204, response_class=Response, responses={204: EMPTY, **OF_UPLOADS},
+    "/uploads/{upload_id}",
+    status_code=204,
+    response_class=Response,
+    responses={204: EMPTY, **OF_UPLOADS},
     openapi_extra=PIECE,
-)  # fmt: skip
+)
 async def append_to_upload(
     upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None, _offset: Offset = None
 ) -> Response:

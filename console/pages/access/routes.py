@@ -31,7 +31,7 @@ from console.pages.access.forms import (
     TokenForm,
     begins_with,
     choices_of,
-)  # fmt: skip
+)
 from console.pages.access.lines import access_of, accounts_of
 from console.pages.forms import fields_of
 from console.pages.tabs import MOST_TYPED, TABS

@@ -41,8 +41,12 @@ class KeptUpload(Record):
 def facts(path: Path, found: os.stat_result) -> Sent:
     """Return the facts that identify a file."""
     return Sent(
-        path=str(path.resolve()), size=found.st_size, mtime_ns=found.st_mtime_ns, device=found.st_dev, inode=found.st_ino
-    )  # fmt: skip
+        path=str(path.resolve()),
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        device=found.st_dev,
+        inode=found.st_ino,
+    )
 
 
 class KeptUploads:

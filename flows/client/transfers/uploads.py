@@ -178,6 +178,11 @@ def _as_run(operation: str, image: Image) -> RunState:
     """Return the run that added an image, as far as the image's record shows it."""
     failed = image.status == "Error"
     return RunState(
-        run=NO_RUN, operation=operation, state="Failed" if failed else "Completed", finished=True, failed=failed,
-        message=image.error or "", result=None if failed else image.model_dump(mode="json"),
-    )  # fmt: skip
+        run=NO_RUN,
+        operation=operation,
+        state="Failed" if failed else "Completed",
+        finished=True,
+        failed=failed,
+        message=image.error or "",
+        result=None if failed else image.model_dump(mode="json"),
+    )

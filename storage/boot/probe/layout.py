@@ -17,8 +17,11 @@ def layout(disk: Bytes, image_format: str) -> Iterator[Facts]:
     for partition in table.partitions[:MAX_PARTS]:
         holds = signature(Part(disk, partition.start, partition.size_bytes))
         yield {
-            "start": partition.start, "size_bytes": partition.size_bytes, "holds": holds or "", "role": _role(partition)
-        }  # fmt: skip
+            "start": partition.start,
+            "size_bytes": partition.size_bytes,
+            "holds": holds or "",
+            "role": _role(partition),
+        }
 
 
 def _role(partition: Partition) -> str:

@@ -104,8 +104,10 @@ class S3Objects(NumberedLogs):
         """List objects, and the pieces of logs by their own names, requesting page by page."""
         for item in self._items(prefix):
             yield ObjectInfo(
-                name=item["Key"].removeprefix(self._prefix), size_bytes=int(item["Size"]), modified_at=item.get("LastModified")
-            )  # fmt: skip
+                name=item["Key"].removeprefix(self._prefix),
+                size_bytes=int(item["Size"]),
+                modified_at=item.get("LastModified"),
+            )
 
     def _etags(self, prefix: str) -> Iterator[tuple[str, str]]:
         for item in self._items(prefix):

@@ -116,9 +116,16 @@ class SiteObjects(NumberedLogs):
         return found, onwards
 
     def _answered(
-        self, name: str, method: str, most: int, *, path: str | None = None, content: bytes | None = None,
-        headers: Mapping[str, str] | None = None, accepted: Sequence[int] = (200,),
-    ) -> tuple[int, bytes]:  # fmt: skip
+        self,
+        name: str,
+        method: str,
+        most: int,
+        *,
+        path: str | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        accepted: Sequence[int] = (200,),
+    ) -> tuple[int, bytes]:
         """Return status and body of an answer. most: largest accepted body, bytes."""
 
         def ask(client: httpx.Client) -> tuple[int, bytes]:

@@ -53,11 +53,12 @@ def client_of(address: SiteAddress) -> httpx.Client:
         headers={"Authorization": f"Bearer {address.token}", "Accept-Encoding": "identity"},
         timeout=httpx.Timeout(address.read_timeout_s, connect=address.connect_timeout_s),
         transport=httpx.HTTPTransport(
-            verify=_trusted(address.ca_file), local_address=address.source_address,
+            verify=_trusted(address.ca_file),
+            local_address=address.source_address,
             limits=httpx.Limits(max_connections=CONNECTIONS),
         ),
         follow_redirects=False,
-    )  # fmt: skip
+    )
 
 
 def _trusted(ca_file: str | None) -> ssl.SSLContext:

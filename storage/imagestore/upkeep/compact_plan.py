@@ -43,9 +43,16 @@ def _candidate(header: ManifestHeader, pieces: Pieces) -> Candidate:
     image, replica = header.image, header.replica
     stem, few = re.sub(r"[\W\d_]+", "", image.name), sorted_keys(pieces)[:FEW_KEYS].copy()
     return Candidate(
-        image.id, image.created_at, replica.created_at, stem, few, replica.size_bytes, header.chips,
-        header.verbatim, header.members is not None,
-    )  # fmt: skip
+        image.id,
+        image.created_at,
+        replica.created_at,
+        stem,
+        few,
+        replica.size_bytes,
+        header.chips,
+        header.verbatim,
+        header.members is not None,
+    )
 
 
 def due(images: Sequence[Candidate], until: datetime, done: Mapping[str, int | None]) -> list[Candidate]:

@@ -73,9 +73,13 @@ def _move(chips: ChipStore, epoch: int, rows: Table) -> tuple[Table, Table, tupl
     sealed: list[Table] = []
     leaning = bool(chips.load_view().leaning_packs())
     packer = Packer(
-        chips.objects, f"{FOLDER}{epoch}-{uuid4().hex}", chips.parameters.pack_bytes, lambda _: None, sealed.append,
+        chips.objects,
+        f"{FOLDER}{epoch}-{uuid4().hex}",
+        chips.parameters.pack_bytes,
+        lambda _: None,
+        sealed.append,
         leaning=leaning,
-    )  # fmt: skip
+    )
     lost: dict[bytes, StorageError] = {}
     try:
         for batch in stream_records(chips, chips.objects, rows.digests, leaning=leaning):

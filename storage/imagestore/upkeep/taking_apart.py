@@ -101,10 +101,15 @@ def _described(size_bytes: int, found: Clusters, codec: CodecName, rows: I8, len
     table = RecipeTable(gaps, lengths, found.guest[rows], checks)
     cluster = found.header.cluster_bytes
     recipe = Recipe(
-        codec=codec, library=library(codec), gives=gives(codec), cluster_bytes=cluster,
-        contents_bytes=-(-found.header.size_bytes // cluster) * cluster, rest_bytes=size_bytes - int(lengths.sum()),
-        table_bytes=len(table.encode()), size_bytes=size_bytes,
-    )  # fmt: skip
+        codec=codec,
+        library=library(codec),
+        gives=gives(codec),
+        cluster_bytes=cluster,
+        contents_bytes=-(-found.header.size_bytes // cluster) * cluster,
+        rest_bytes=size_bytes - int(lengths.sum()),
+        table_bytes=len(table.encode()),
+        size_bytes=size_bytes,
+    )
     return Apart(recipe, table, found, starts)
 
 

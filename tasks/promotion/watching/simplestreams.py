@@ -79,9 +79,12 @@ def _newest(
         raise SourceForbidden(document.url.masked, f"several items of {versions[-1]} fit {watch.pattern!r}: {paths}")
     url = within(root_of(parse_url(address)), newest[0].path, document.url.masked)
     build = Build(
-        version=versions[-1], url=url, checksum=f"sha256:{newest[0].sha256}", list_url=document.url.masked,
+        version=versions[-1],
+        url=url,
+        checksum=f"sha256:{newest[0].sha256}",
+        list_url=document.url.masked,
         signed_by=signed_by,
-    )  # fmt: skip
+    )
     settled = {
         "etag": document.known.etag, "last_modified": document.known.last_modified, "digest": document.digest,
         "place": address, "builds": len(versions), "newest": versions[-1],

@@ -43,8 +43,12 @@ def _version(watch: Watch, head: Head) -> Match:
     try:
         changed = parsedate_to_datetime(head.known.last_modified or "")
     except ValueError as error:
-        told = "no name that fits the pattern, and its server does not say when it changed" if watch.pattern else (
-            "its server does not say when it changed (Last-Modified), and there is no pattern that has the version"
-        )  # fmt: skip
+        told = (
+            "no name that fits the pattern, and its server does not say when it changed"
+            if watch.pattern
+            else (
+                "its server does not say when it changed (Last-Modified), and there is no pattern that has the version"
+            )
+        )
         raise SourceForbidden(head.url.masked, told) from error
     return Match(f"{changed:%Y%m%d.%H%M%S}", watch.cpu_architecture)

@@ -28,10 +28,12 @@ def hand(
     """
     plain = client.read_deployment_by_name(f"{deployment}/{deployment}")
     return client.create_flow_run_from_deployment(
-        _on_host(client, plain, host), parameters={"request": dict(request)},
+        _on_host(client, plain, host),
+        parameters={"request": dict(request)},
         work_queue_name=on_host(plain.work_queue_name, host),
-        tags=[HANDED, *([f"{FOR}{run.id}"] if run else [])], idempotency_key=_key(host, run),
-    )  # fmt: skip
+        tags=[HANDED, *([f"{FOR}{run.id}"] if run else [])],
+        idempotency_key=_key(host, run),
+    )
 
 
 def _key(host: str, run: "FlowRun | None") -> str | None:
@@ -49,14 +51,22 @@ def _on_host(client: "SyncPrefectClient", plain: "DeploymentResponse", host: str
 
     grace = plain.concurrency_options.grace_period_seconds if plain.concurrency_options else None
     return client.create_deployment(
-        flow_id=plain.flow_id, name=queue_name("bulk", host), description=plain.description, tags=[*plain.tags],
-        parameters=plain.parameters, parameter_openapi_schema=plain.parameter_openapi_schema,
-        enforce_parameter_schema=False, entrypoint=plain.entrypoint, pull_steps=plain.pull_steps,
-        work_pool_name=plain.work_pool_name, work_queue_name=on_host(plain.work_queue_name, host), concurrency_limit=1,
+        flow_id=plain.flow_id,
+        name=queue_name("bulk", host),
+        description=plain.description,
+        tags=[*plain.tags],
+        parameters=plain.parameters,
+        parameter_openapi_schema=plain.parameter_openapi_schema,
+        enforce_parameter_schema=False,
+        entrypoint=plain.entrypoint,
+        pull_steps=plain.pull_steps,
+        work_pool_name=plain.work_pool_name,
+        work_queue_name=on_host(plain.work_queue_name, host),
+        concurrency_limit=1,
         concurrency_options=ConcurrencyOptions(
             collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW, grace_period_seconds=grace
         ),
-    )  # fmt: skip
+    )
 
 
 def is_handed(client: "SyncPrefectClient", host: str, run: "FlowRun | None") -> bool:

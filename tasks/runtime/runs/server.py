@@ -176,8 +176,9 @@ def _of_deployments(client: "SyncPrefectClient", flows: Sequence[str]) -> Iterat
         page = client.read_flow_runs(
             flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
             flow_run_filter=filters.FlowRunFilter(state=states, deployment_id=deployed),
-            limit=PAGE, offset=offset,
-        )  # fmt: skip
+            limit=PAGE,
+            offset=offset,
+        )
         yield from page
         offset, full = offset + PAGE, len(page) == PAGE
 
@@ -202,9 +203,10 @@ def _last_beats(
     for some in cut(runs, EVENTS):
         ids = [f"prefect.flow-run.{run}" for run in some]
         wanted = EventFilter(
-            occurred=told, event=EventNameFilter(name=[HEARTBEAT]),
+            occurred=told,
+            event=EventNameFilter(name=[HEARTBEAT]),
             resource=EventResourceFilter(id=ids, distinct=True),
-        )  # fmt: skip
+        )
         for event in client.read_events(wanted, limit=EVENTS).events:
             run = UUID(event.resource.id.rpartition(".")[2])
             beats[run] = max(beats.get(run, event.received), event.received)

@@ -75,11 +75,20 @@ def _hits(
         if one is not None:
             severity, score = severity_of((*(affected.severity or ()), *(advisory.severity or ())))
             aliases = dict.fromkeys((*(advisory.aliases or ()), *(advisory.upstream or ())))
-            yield (name, version), Vulnerability(
-                id=_shown(advisory.id), aliases=tuple(map(_shown, aliases))[:MOST_ALIASES], package=_shown(name), packages=tuple(packages),
-                installed=version, fixed=_shown(one.fixed) if one.fixed else None, severity=severity, score=score,
-                summary=_shown(advisory.summary or ""),
-            )  # fmt: skip
+            yield (
+                (name, version),
+                Vulnerability(
+                    id=_shown(advisory.id),
+                    aliases=tuple(map(_shown, aliases))[:MOST_ALIASES],
+                    package=_shown(name),
+                    packages=tuple(packages),
+                    installed=version,
+                    fixed=_shown(one.fixed) if one.fixed else None,
+                    severity=severity,
+                    score=score,
+                    summary=_shown(advisory.summary or ""),
+                ),
+            )
 
 
 def _shown(text: str) -> str:
