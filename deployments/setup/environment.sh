@@ -16,5 +16,5 @@ fi
 $uv pip sync -q --require-hashes --python .venv requirements.lock
 $uv pip install -q --no-deps --no-build-isolation --python .venv -e .
 # Where Python may not write bytecode itself, every command would compile its libraries anew: 1.3 s instead of 0.6.
-.venv/bin/python -m compileall -q -j 0 .venv/lib/python3*/site-packages catalog storage tasks flows deployments >/dev/null || true
+.venv/bin/python -m compileall -q -j 0 .venv/lib/python3*/site-packages catalog storage tasks flows console deployments >/dev/null || true
 echo "$want" >"$stamp"
