@@ -56,6 +56,13 @@ SERVER = {
 }
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have Hypothesis list all characters, once in a checkout: it takes 200 MB for a moment, while nothing else is here."""
+    if not hasattr(session.config, "workerinput"):
+        hypothesis.strategies.characters(codec="utf-8").validate()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the tests marked `prefect` a Prefect server, one in each process of the tests."""
     for item in items:
