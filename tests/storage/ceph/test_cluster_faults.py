@@ -48,11 +48,11 @@ def fragile(one_cluster: CephCluster) -> Iterator[CephCluster]:
 
 def made_to_answer(cluster: CephCluster) -> None:
     """Wait until reads are answered. An OSD that was held on a busy machine may be up and answer none; a restart ends that."""
-    for _ in range(3):
+    for _ in range(6):
         cluster.start_missing()
         cluster.wait_for_osd()
         try:
-            list(open_storage(cluster, "images", timeout_s=15).images())
+            list(open_storage(cluster, "images", timeout_s=5).images())
         except StorageUnavailable:
             cluster.stop("osd.0")
         else:
