@@ -41,7 +41,7 @@ CLUSTER = 64 << 10
 
 @payload
 def guest_bytes() -> bytes:
-    return sparse_file((5 * MIB, 20 * MIB), (9 * MIB, 3 * MIB), (7 * MIB, 11 * MIB))
+    return sparse_file((5 * MIB, 9 * MIB), (6 * MIB, 3 * MIB), (3 * MIB, 6 * MIB))
 
 
 @payload
@@ -76,9 +76,9 @@ def test_its_bytes_are_stored_once(ceph: CephStorage, cluster: CephCluster, pool
 def test_a_killed_writer_is_followed_by_another(
     ceph: CephStorage, cluster: CephCluster, pool: str, tmp_path: Path
 ) -> None:
-    guest = random_bytes(110 * MIB)
+    guest = random_bytes(96 * MIB)
     file = made(tmp_path, guest, "qcow2", []).read_bytes()
-    written = write_until_killed(cluster, pool, file, stop_at=100 * MIB)
+    written = write_until_killed(cluster, pool, file, stop_at=90 * MIB)
     landing = ceph.landing("a")
     kept = kept_of(landing, file)
     assert kept >= written - 64 * MIB - 5 * OBJECT
@@ -90,7 +90,7 @@ def test_a_killed_writer_is_followed_by_another(
     _convert_and_check(ceph, guest)
 
 
-@pytest.mark.parametrize("cut", [MIB, OBJECT, 2 * OBJECT + 4321, 5 * OBJECT])
+@pytest.mark.parametrize("cut", [MIB, OBJECT, 2 * OBJECT + 4321, 3 * OBJECT])
 def test_a_clean_close_keeps_what_came(ceph: CephStorage, file: bytes, cut: int) -> None:
     landing = ceph.landing("a")
     landing.begin(source(file))
