@@ -203,17 +203,19 @@ def possible(row: Row, state: str, kind: str) -> bool:
     return state in STATES[only_reclaiming:] and not (row.object == "`epochs/<n>` done" and state != STATES[0])
 
 
-def sampled(row: Row, state: str) -> bool:
-    """Tell whether a case belongs to the sample."""
-    return row.object in SAMPLE and (row.damage, state) == ("flipped", STATES[0])
+def sampled(row: Row, state: str, kind: str) -> bool:
+    """Tell whether a case is tried every day: in memory all, in a directory each object once."""
+    if kind == "s3":
+        return row.object in SAMPLE and (row.damage, state) == ("flipped", STATES[0])
+    return kind == "memory" or state == STATES[0] or not possible(row, STATES[0], kind)
 
 
 def cases() -> list[object]:
-    """Return all, in S3 those beside the sample as long tests."""
+    """Return all, those beside the sample as long tests."""
     return [
         pytest.param(
             kind, row, state, id=f"{kind}-{row.object}-{row.damage}-{state}",
-            marks=[pytest.mark.long] if kind == "s3" and not sampled(row, state) else [],
+            marks=[] if sampled(row, state, kind) else [pytest.mark.long],
         )
         for kind in ("memory", "directory", "s3")
         for row in ROWS
