@@ -1,8 +1,9 @@
 """Damage is found by reading and by scrubbing, named exactly, never handed out, and healed."""
 
-import gc
 import random
 from pathlib import Path
+from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -240,16 +241,23 @@ def all_damaged(storage: ImageStore) -> int:
     return len(places)
 
 
-def unpacking() -> int:
-    """Return how many readers of chains there are, each with all that it has read."""
-    return sum(isinstance(one, Unpacker) for one in gc.get_objects())
-
-
 def test_what_is_damaged_holds_nothing_that_was_read(storage: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts, count = list[int](), all_damaged(storage)
+    counts, count, made = list[int](), all_damaged(storage), list[ReferenceType[Unpacker]]()
+    begin = Unpacker.__init__
+
+    def noted(self: Unpacker, *given: Any, **named: Any) -> None:
+        made.append(ref(self))
+        begin(self, *given, **named)
+
+    def unpacking() -> int:
+        """Return how many readers of chains there are, each with all that it has read."""
+        return sum(one() is not None for one in made)
+
+    monkeypatch.setattr(Unpacker, "__init__", noted)
     monkeypatch.setattr(damage_marks, "mark", lambda _objects, _digest: counts.append(unpacking()))
     assert len(storage.verify("image")[0].items) == len(storage.pieces("image"))
     assert len(counts) == count > 5
+    assert len(made) > 5
     assert max(counts) <= 1
     digests = storage.pieces("image").data_digests
     batches = list(stream_records(storage.chips, storage.objects, digests))
