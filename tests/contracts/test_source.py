@@ -169,7 +169,7 @@ def test_a_connection_cut_in_the_middle_is_said_and_resumed(place: Place, name: 
 def test_a_server_that_dies_in_the_middle_is_said_and_resumed(place: Place) -> None:
     if place.cut is None:
         pytest.skip("no server that could die")
-    big, name = body() * 4, f"big{next(_NUMBERS)}.raw"  # more than the kernel's buffers hold
+    big, name = body() * 2, f"big{next(_NUMBERS)}.raw"  # more than the kernel's buffers hold
     place.put(name, big)
     info, kept = source(place, name).probe(), bytearray()
     with source(place, name).open(0, info) as stream:
