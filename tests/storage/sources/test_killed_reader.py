@@ -20,9 +20,9 @@ READER = """
 import sys, time
 from catalog.settings import Settings
 from storage.sources import open_plain
-from tests.contracts.source_servers import Parallel
 source = open_plain(sys.argv[1], Settings(allowed_networks=("127.0.0.0/8",)))
 if sys.argv[2] == "parallel":
+    from tests.contracts.source_servers import Parallel
     source = Parallel(source)
 buffer, kept = memoryview(bytearray(1 << 20)), 0
 with source.open(0, source.probe()) as stream:

@@ -20,7 +20,7 @@ from tests.catalog.store.test_schema import SQL
 from tests.services.postgresql import url_of
 
 ORDERS = get_args(LineOrder)
-COUNT, PAGE, FAR, SHARE = 800, 20, 40, 4
+COUNT, PAGE, FAR, SHARE = 480, 20, 40, 4
 ASKED: Mapping[str, dict[str, Any]] = {
     "all": {}, "an account's": {"account": "x"}, "of a format": {"format": "raw"}, "on a storage": {"image_storage": "far"},
     "with words": {"words": ("rocky",)}, "with a label": {"labels": ("k=1",)},

@@ -237,7 +237,7 @@ def test_lists_of_records_are_the_lists_of_lines(catalog: Catalog, older: Older)
         return [
             [image.name for image in catalog.images_in_order(order=order, down=down, offset=offset, count=count, **one)]
             for order, down, one in itertools.product(ORDERS, (True, False), asked)
-            for offset, count in ((0, 50), (0, 3), (3, 4))
+            for offset, count in ((0, 50), (3, 4))
         ]
 
     with catalog.changing(actor="a writer") as change:  # who lists meanwhile neither waits nor writes
