@@ -17,7 +17,8 @@ from storage.transfer.transfer import NOTE_BYTES
 from tests.faults.faulty_objects import FaultyObjects
 from tests.storage.memory_objects import MemoryObjects
 from tests.storage.stores import Bytes, image_store
-from tests.storage.transfer.test_receive_buffer import INFO, RING, content, left_by_a_dead_process
+from tests.storage.transfer.rings import INFO, RING, content
+from tests.storage.transfer.test_receive_buffer import left_by_a_dead_process
 
 
 class Served:

@@ -18,24 +18,15 @@ from storage.protocols import SourceInfo
 from storage.transfer import receive_buffer
 from storage.transfer.receive_buffer import ReceiveBuffer, forget, forget_all_but, place
 from storage.transfer.transfer import NOTE_BYTES
-from tests.services.payload import payload, random_bytes
 from tests.services.small_disk import small_disk
-
-RING = 4 * NOTE_BYTES
-INFO = SourceInfo(url="http://x/y", size_bytes=16 << 20, etag='"1"', resumable=True)
-
-
-@payload
-def content() -> bytes:
-    return random_bytes(16 << 20)
-
+from tests.storage.transfer.rings import INFO, RING, content
 
 DYING = """
 import os, random, signal, sys
 from pathlib import Path
 from storage.transfer.receive_buffer import ReceiveBuffer
 from storage.transfer.transfer import NOTE_BYTES
-from tests.storage.transfer.test_receive_buffer import INFO, RING, content
+from tests.storage.transfer.rings import INFO, RING, content
 
 DATA = content()
 ring = ReceiveBuffer(Path(sys.argv[1]), RING)
@@ -51,7 +42,7 @@ from itertools import count
 from pathlib import Path
 from storage.transfer.receive_buffer import ReceiveBuffer
 from storage.transfer.transfer import NOTE_BYTES
-from tests.storage.transfer.test_receive_buffer import INFO, RING, content
+from tests.storage.transfer.rings import INFO, RING, content
 
 DATA = content()
 
