@@ -11,7 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -44,6 +44,11 @@ PACK: dict[Packing, Callable[[bytes], bytes]] = {
 }
 
 
+@cache
+def packed_body(packing: Packing) -> bytes:
+    return PACK[packing](body())
+
+
 class Bytes:
     """A stream over bytes that hands out odd pieces."""
 
@@ -62,7 +67,7 @@ class Bytes:
 def test_the_bytes_tell_the_packing_whatever_the_name(
     server: FaultyHttp, settings: Settings, packing: Packing, suffix: str
 ) -> None:
-    packed = PACK[packing](body())
+    packed = packed_body(packing)
     url = server.serve(f"/disk{suffix}", Faults(content=packed))
     source = open_source(url, settings, packed_algorithm="sha256")
     info = source.probe()
@@ -75,7 +80,7 @@ def test_the_bytes_tell_the_packing_whatever_the_name(
 def test_a_cut_goes_on_in_the_middle_of_the_packed_file(
     server: FaultyHttp, settings: Settings, packing: Packing
 ) -> None:
-    packed = PACK[packing](body())
+    packed = packed_body(packing)
     url = server.serve("/disk", Faults(content=packed, cut_at=len(packed) // 2))
     source = open_source(url, settings, packed_algorithm="md5")
     info = source.probe()
@@ -113,7 +118,7 @@ def test_several_members_and_padding_are_one_file(settings: Settings, packing: P
 
 @pytest.mark.parametrize("packing", list(PACK))
 def test_data_cut_short_or_damaged_is_no_image(settings: Settings, packing: Packing) -> None:
-    packed = PACK[packing](body())
+    packed = packed_body(packing)
     with pytest.raises(UnsafeImage, match=r"unpack\.(cut|corrupt)"):
         read(UnpackedStream(Bytes(packed[:-20]), packing, settings, "x"))
     with pytest.raises(UnsafeImage, match=r"unpack\.corrupt"):
@@ -170,7 +175,7 @@ def _for(kind: int, size: int) -> list[dict[str, int]]:
 def test_what_stands_behind_the_data_is_left_out_and_said(
     tmp_path: Path, settings: Settings, packing: Packing, behind: bytes
 ) -> None:
-    (tmp_path / "disk").write_bytes(PACK[packing](body()) + behind)
+    (tmp_path / "disk").write_bytes(packed_body(packing) + behind)
     source = open_source(f"file://{tmp_path}/disk", settings)
     assert fetch(source) == body()
     (remark,) = source.remarks
@@ -187,12 +192,12 @@ def test_a_line_end_behind_the_data_is_padding(settings: Settings, packing: Pack
 @pytest.mark.parametrize("packing", ["xz", "zst", "lzma"])
 def test_where_programs_refuse_what_stands_behind_the_data_we_do(settings: Settings, packing: Packing) -> None:
     with pytest.raises(UnsafeImage, match=r"unpack\.trailing.*behind its"):
-        read(UnpackedStream(Bytes(PACK[packing](body()) + b"<html>an error page</html>"), packing, settings, "x"))
+        read(UnpackedStream(Bytes(packed_body(packing) + b"<html>an error page</html>"), packing, settings, "x"))
 
 
 @pytest.mark.parametrize("packing", ["gz", "bz2"])
 def test_a_member_whose_head_is_damaged_is_no_note_behind_the_data(settings: Settings, packing: Packing) -> None:
-    member = PACK[packing](body())
+    member = packed_body(packing)
     for packed in (member + b"?" + member[1:], PACK[packing](b"a") * 2 + b"?" + PACK[packing](b"b")[1:]):
         with pytest.raises(UnsafeImage, match=r"unpack\.trailing"):
             read(UnpackedStream(Bytes(packed), packing, settings, "x"))
