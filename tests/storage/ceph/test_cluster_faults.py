@@ -30,7 +30,7 @@ from tests.storage.ceph.content import (
 
 @payload
 def content() -> bytes:
-    return random_bytes(40 * MIB)
+    return random_bytes(24 * MIB)
 
 
 @pytest.fixture(scope="module")
