@@ -21,10 +21,11 @@ class Conversation:
         self.lines = sock.makefile("rb")
 
     def run(self) -> None:
-        """Answer until one side closes."""
+        """Answer until one side closes: who asks for it has the connection closed, as by any server."""
         with self.lines:
             while (request := self._read()) is not None:
-                if not self._answer(*request):
+                faults = self.server.paths.get(request[1], Faults())
+                if not self._answer(*request) or (request[2]["Connection"] == "close" and not faults.stays_open):
                     return
 
     def _read(self) -> tuple[str, str, Message] | None:

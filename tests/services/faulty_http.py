@@ -39,6 +39,7 @@ class Faults:
     raw: bytes | None = None  # send just this
     busy_above: int = 0  # 503 to more connections at once than this
     delay_s: float = 0.0  # before each answer: a distant server
+    stays_open: bool = False  # closes no connection, also where it is asked to
 
 
 @dataclass

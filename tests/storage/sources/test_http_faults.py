@@ -173,6 +173,13 @@ def test_a_length_too_short_is_no_truncated_image(server: FaultyHttp, settings: 
         fetch(open_source(url, settings))
 
 
+def test_a_server_that_closes_no_connection_costs_a_moment(server: FaultyHttp, settings: Settings) -> None:
+    url = server.serve("/x", Faults(content=body(), stays_open=True))
+    began = time.monotonic()
+    assert fetch(open_source(url, settings)) == body()
+    assert time.monotonic() - began < PATIENCE
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_server_says_when_to_come_back(server: FaultyHttp, settings: Settings, status: int) -> None:
     url = server.serve("/x", Faults(content=body(), fail_first=1, fail_status=status, retry_after="7", head_status=501))
