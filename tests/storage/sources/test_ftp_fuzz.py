@@ -39,7 +39,7 @@ def read_all(settings: Settings, url: str) -> None:
 
 
 def fuzz(settings: Settings, count: int) -> None:
-    chance, quick = random.Random("ftp"), settings.model_copy(update={"read_timeout_s": 0.2})
+    chance, quick = random.Random("ftp"), settings.model_copy(update={"read_timeout_s": 0.1})
     server = ScriptedFtp()
     with scripted_ftp(server):
         for number in range(count):

@@ -78,7 +78,7 @@ def test_the_last_landing_that_fails_ends_the_transfer() -> None:
 
 def test_a_consumer_that_refuses_ends_the_transfer_early() -> None:
     _, opened = landings(1)
-    source = Counting(content() * 10)
+    source = Counting(content() * 6)
 
     def refuse(_view: memoryview) -> None:
         raise UnsafeImage(["a backing file"])
