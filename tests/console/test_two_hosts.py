@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,17 @@ uvicorn.run(create_app(load_settings()), host="127.0.0.1", port=int(sys.argv[1])
 """
 
 
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[TwoHosts]:
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoHosts]:
     """Yield two hosts; the console of a answers at the address that its sign of life tells."""
-    port = free_port()
-    with two_hosts(tmp_path) as found:
+    folder, port = tmp_path_factory.mktemp("hosts"), free_port()
+    with two_hosts(folder) as found:
         found.image_storage("a", "near")
         with found.at("a"), pytest.MonkeyPatch.context() as patch:
             patch.setenv("IMAGEWRIGHT_HOST_ADDRESS", f"http://127.0.0.1:{port}")
             patch.setenv("PYTHONPATH", str(ROOT))
             beat(load_settings())
-            serving = running([sys.executable, "-c", SERVE, str(port)], tmp_path, port, dict(os.environ), within_s=120)
+            serving = running([sys.executable, "-c", SERVE, str(port)], folder, port, dict(os.environ), within_s=120)
         with serving:
             yield found
 
@@ -53,13 +54,25 @@ def at_b(hosts: TwoHosts) -> Iterator[TestClient]:
         yield client
 
 
-def exported_at_a(hosts: TwoHosts) -> ExportedImage:
+def exported_at_a(hosts: TwoHosts, name: str) -> ExportedImage:
     with hosts.at("a"):
-        return export.fn(placed(storages=("near",), name="x").id, "admin", None, None)
+        return export.fn(placed(storages=("near",), name=name).id, "admin", None, None)
+
+
+@contextmanager
+def draining(hosts: TwoHosts) -> Iterator[None]:
+    """Have a be drained for a block."""
+    with open_catalog(hosts.url) as catalog, catalog.changing(actor="x") as change:
+        change.set_host_state("a", "Draining")
+    try:
+        yield
+    finally:
+        with open_catalog(hosts.url) as catalog, catalog.changing(actor="x") as change:
+            change.set_host_state("a", "Connected")
 
 
 def test_a_link_made_and_followed_at_b_gives_the_file_of_a(hosts: TwoHosts, at_b: TestClient) -> None:
-    made = exported_at_a(hosts)
+    made = exported_at_a(hosts, "x")
     assert made.path.startswith(str(hosts.disk("a") / "near" / "exports"))
     linked = at_b.post(f"/api/exports/{made.id}/link", headers=OURS)
     assert linked.status_code == 200, linked.text
@@ -91,15 +104,15 @@ def test_an_upload_begun_at_b_for_a_directory_of_a_goes_on_at_either(hosts: TwoH
 
 
 def test_who_asks_is_told_which_host_is_away(hosts: TwoHosts, at_b: TestClient) -> None:
-    made = exported_at_a(hosts)
+    made = exported_at_a(hosts, "y")
     url = at_b.post(f"/api/exports/{made.id}/link", headers=OURS).json()["url"]
-    with open_catalog(hosts.url) as catalog, catalog.changing(actor="x") as change:
-        change.set_host_state("a", "Draining")
-    for answer in (
-        at_b.get(url),
-        at_b.post(f"/api/exports/{made.id}/link", headers=OURS),
-        at_b.post("/uploads", headers=creation(MIB, image_storages=["near"])),
-    ):
+    with draining(hosts):
+        answers = (
+            at_b.get(url),
+            at_b.post(f"/api/exports/{made.id}/link", headers=OURS),
+            at_b.post("/uploads", headers=creation(MIB, image_storages=["near"])),
+        )
+    for answer in answers:
         assert answer.status_code == 503
         assert answer.json()["error"].startswith("host 'a' is away: it is being drained")
 
@@ -119,20 +132,20 @@ def test_programs_send_to_a_directory_of_a_by_either_and_who_does_not_see_it_hea
     assert kept.read_bytes() == data[:-1]
     assert at_b.head(place, headers={**TUS, **other}).status_code == 404
     assert at_b.head(place, headers=TUS).status_code == 401
-    with open_catalog(hosts.url) as catalog, catalog.changing(actor="x") as change:
-        change.set_host_state("a", "Draining")
-    away = at_b.patch(place, headers={**piece(0), **user}, content=b"x")
-    assert (away.status_code, away.json()["type"]) == (503, "HostAway")
-    assert at_b.head(place, headers={**TUS, **other}).status_code == 404
-    assert at_b.head(place, headers=TUS).status_code == 401
+    with draining(hosts):
+        away = at_b.patch(place, headers={**piece(0), **user}, content=b"x")
+        assert (away.status_code, away.json()["type"]) == (503, "HostAway")
+        assert at_b.head(place, headers={**TUS, **other}).status_code == 404
+        assert at_b.head(place, headers=TUS).status_code == 401
 
 
-def test_links_of_before_stay_good_when_a_catalog_gets_more_hosts(hosts: TwoHosts) -> None:
-    key = os.urandom(32)
-    (hosts.home("a") / "console.key").write_bytes(key)
+def test_links_of_before_stay_good_when_a_catalog_gets_more_hosts(tmp_path: Path) -> None:
     from console.transfers.downloads import Downloads
 
-    with hosts.at("a"):
-        assert Downloads(load_settings())._key == key
-    with hosts.at("b"):
-        assert Downloads(load_settings())._key == key
+    key = os.urandom(32)
+    with two_hosts(tmp_path) as hosts:
+        with hosts.at("a"):
+            (hosts.home("a") / "console.key").write_bytes(key)
+            assert Downloads(load_settings())._key == key
+        with hosts.at("b"):
+            assert Downloads(load_settings())._key == key
