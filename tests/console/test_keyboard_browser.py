@@ -9,12 +9,12 @@ import pytest
 from catalog import open_catalog
 from tests.console.keyboard import Keyboard
 from tests.flows.managed import blank, placed, saved
-from tests.services.browser import chromium_page
+from tests.services.browser import chromium, page_of
 from tests.services.faulty_http import Faults, faulty_http
 from tests.services.serving import Serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("console"), pytest.mark.timeout(1200)]
 RUN_MS = 240_000
@@ -28,9 +28,15 @@ def home_of_the_server(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("IMAGEWRIGHT_HOME", str(served.home))
 
 
+@pytest.fixture(scope="module")
+def chromium_here() -> "Iterator[Browser]":
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(served: Serving) -> "Iterator[Page]":
-    with chromium_page(1000, auth=served.auth) as page:
+def page(served: Serving, chromium_here: "Browser") -> "Iterator[Page]":
+    with page_of(chromium_here, 1000, auth=served.auth) as page:
         page.set_default_timeout(RUN_MS)
         yield page
 

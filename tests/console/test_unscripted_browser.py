@@ -10,10 +10,10 @@ from console.pages.tabs import TABS
 from tests.console.api.v1.people import AUTH
 from tests.console.pages.filled import filled
 from tests.console.served import served
-from tests.services.browser import chromium_page
+from tests.services.browser import chromium, page_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PRESSED = "button, summary, input[type=file], input[type=checkbox], input[type=radio], [role=button]"
@@ -32,15 +32,16 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nobody_serves: None
         yield f"http://127.0.0.1:{port}"
 
 
+@pytest.fixture(scope="module")
+def chromium_here() -> "Iterator[Browser]":
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page() -> "Iterator[Page]":
-    user, _, password = AUTH.partition(":")
-    with chromium_page(900) as scripted:
-        browser = scripted.context.browser
-        assert browser is not None
-        known = {"username": user, "password": password}
-        context = browser.new_context(java_script_enabled=False, http_credentials=known)  # type: ignore[arg-type]
-        yield context.new_page()
+def page(chromium_here: "Browser") -> "Iterator[Page]":
+    with page_of(chromium_here, 900, auth=AUTH, scripts=False) as page:
+        yield page
 
 
 def test_without_scripts_nothing_is_offered_that_does_nothing(console: str, page: "Page") -> None:

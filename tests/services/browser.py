@@ -10,7 +10,7 @@ import pytest
 from deployments.definitions import ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 PATIENCE_MS = 180_000
 """As long as a machine that does much else may take for a run, or to start a program."""
@@ -22,28 +22,49 @@ FLAGS = (
 
 
 @contextmanager
-def chromium_page(height: int, timezone: str = "UTC", auth: str = "") -> "Iterator[Page]":
-    """Open an empty page, 1280 pixels wide, of a viewer in a time zone; screenshots go to SHOTS. Skips where there is no Chromium.
+def chromium() -> "Iterator[Browser]":
+    """Start Chromium, which takes 3 s of a processor with what drives it. Skips where there is none.
 
-    auth: `user:password` that the person types where a page asks for it.
+    For a module at most: what drives it has a loop in this thread meanwhile, and `asyncio.run` refuses to start another. Chromium alone
+    could be left open and asked over a port: that takes more at each page than a start does.
     """
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed (package chromium)")
     from playwright.sync_api import sync_playwright
 
-    SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        user, _, password = auth.partition(":")
-        page = browser.new_page(
-            viewport={"width": 1280, "height": height},
-            timezone_id=timezone,
-            http_credentials={"username": user, "password": password} if auth else None,
-        )
-        page.set_default_timeout(PATIENCE_MS)
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def page_of(
+    browser: "Browser", height: int, timezone: str = "UTC", auth: str = "", *, scripts: bool = True
+) -> "Iterator[Page]":
+    """Open an empty page, 1280 pixels wide, of a viewer in a time zone who shares nothing with others; screenshots go to SHOTS.
+
+    auth: `user:password` that the person types where a page asks for it.
+    """
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    user, _, password = auth.partition(":")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": height},
+        timezone_id=timezone,
+        http_credentials={"username": user, "password": password} if auth else None,
+        java_script_enabled=scripts,
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+@contextmanager
+def chromium_page(height: int, timezone: str = "UTC", auth: str = "") -> "Iterator[Page]":
+    """Open such a page in a Chromium of its own."""
+    with chromium() as browser, page_of(browser, height, timezone, auth) as page:
+        yield page
 
 
 def sign_in(page: "Page", url: str, auth: str) -> None:

@@ -16,11 +16,11 @@ import pytest
 from catalog import open_catalog
 from deployments.definitions import ROOT
 from tests.console.served import served
-from tests.services.browser import chromium_page
+from tests.services.browser import chromium, page_of
 from tests.services.oidc import CLIENT_ID, CLIENT_SECRET, certified_provider
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("sign-in in a browser")]
 PEOPLE = {
@@ -37,9 +37,15 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def chromium_here() -> "Iterator[Browser]":
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page() -> "Iterator[Page]":
-    with chromium_page(900) as found:
+def page(chromium_here: "Browser") -> "Iterator[Page]":
+    with page_of(chromium_here, 900) as found:
         yield found
 
 
