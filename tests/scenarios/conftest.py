@@ -1,4 +1,4 @@
-"""One `imagewright serve` for the tests that leave it as they found it, one for those that sign in: a start takes longer than they do."""
+"""One `imagewright serve` for the tests that get along in one home: its start takes longer than most of them."""
 
 import json
 import stat
@@ -16,31 +16,23 @@ PATIENCE_S = 2.0
 
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Yield a server with a home of its own, whose folder may hold sources."""
+    """Yield a server with a home of its own, which cuts slow clients off soon, and whose folder may hold sources."""
     place = tmp_path_factory.mktemp("served")
     memory = place / "memory"
     memory.mkdir()
     settings = {"IMAGEWRIGHT_FILE_ROOTS": f"{place}:{built()}", "IMAGEWRIGHT_RECEIVING": str(memory),
-                "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8"}  # fmt: skip
+                "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8", "IMAGEWRIGHT_CONSOLE_PATIENCE_S": str(PATIENCE_S)}  # fmt: skip
     with serving(place, "first", **settings) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Yield a server that cuts slow clients off soon, and whose folder holds sources."""
-    folder = tmp_path_factory.mktemp("service")
-    with serving(folder, IMAGEWRIGHT_FILE_ROOTS=str(folder), IMAGEWRIGHT_CONSOLE_PATIENCE_S=str(PATIENCE_S)) as running:
-        yield running
-
-
-@pytest.fixture(scope="package")
-def root(service: Serving) -> dict[str, str]:
+def root(served: Serving) -> dict[str, str]:
     """Make the first administrator as a person does, and return what they are known by."""
-    file = service.home / "run" / "server.json"
+    file = served.home / "run" / "server.json"
     said = json.loads(file.read_text())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert said["prefect"] == service.url
+    assert said["prefect"] == served.url
     assert said["api"] == f"{said['console']}/api/v1"
     link, _, token = said["setup"].partition("#")
     page = httpx.get(link)

@@ -10,17 +10,16 @@ import signal
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from flows.client import Client
+from tests.scenarios.conftest import PASSWORD
 from tests.services.machine import Machine
 from tests.services.payload import payload
 from tests.services.proxy import proxy
-from tests.services.serving import Serving, serving
+from tests.services.serving import Serving
 
-pytestmark = pytest.mark.xdist_group("console")
-PASSWORD = "correct horse 7"
+pytestmark = pytest.mark.xdist_group("browser")
 MIB = 1 << 20
 
 
@@ -30,25 +29,15 @@ def content() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("service")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def machine(served: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Sign in as a person of the team, who an administrator added."""
-    said = json.loads((served.home / "run" / "server.json").read_text())
-    given = {"token": said["setup"].partition("#")[2], "name": "root", "password": PASSWORD}
-    assert httpx.post(f"{said['api']}/setup", json=given, timeout=60).status_code == 201
-    session = httpx.post(f"{said['api']}/session", json={"name": "root", "password": PASSWORD}, timeout=60).json()
-    with Client(said["console"], session["token"]) as root:
-        root.people.add_identity("alice", "team", role="user", password=PASSWORD)
+def machine(served: Serving, root: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Sign in as a person of the account afar, whom an administrator added."""
+    with Client(served.console, root["Authorization"].removeprefix("Bearer ")) as administrator:
+        administrator.people.add_identity("zoe", "afar", role="user", password=PASSWORD)
     home = tmp_path_factory.mktemp("machine")
-    port = int(said["console"].rpartition(":")[2])
+    port = int(served.console.rpartition(":")[2])
     with proxy(port) as way:
         made = Machine(home, f"http://127.0.0.1:{way.port}", way)
-        status, _, err = made.told("login", f"{made.url}/", given=f"alice\n{PASSWORD}\n")
+        status, _, err = made.told("login", f"{made.url}/", given=f"zoe\n{PASSWORD}\n")
         assert status == 0, err
         yield made
 
@@ -88,7 +77,7 @@ def grown(served: Serving, size: int) -> int:
 
 def test_a_file_of_the_machine_is_an_image(machine: Machine, image: dict[str, object]) -> None:
     assert (image["status"], image["owner"], image["sha256"]) == (
-        "Ready", "team", hashlib.sha256(content()).hexdigest(),
+        "Ready", "afar", hashlib.sha256(content()).hexdigest(),
     )  # fmt: skip
     assert machine.answer("show", str(image["id"])) == image
     assert [one["id"] for one in json.loads(machine.told("images", "--json")[1])] == [image["id"]]
@@ -139,8 +128,8 @@ def test_a_wrong_checksum_keeps_the_file_there_and_another_word_adds_it(machine:
 
 def test_the_log_says_who_by_which_door(machine: Machine, image: dict[str, object]) -> None:
     events = json.loads(machine.told("events", str(image["id"]), "--json")[1])
-    assert {event["actor"] for event in events} == {"team"}
-    assert {event["identity"] for event in events if event["kind"] == "imagewright.image.deleted"} == {"alice"}
+    assert {event["actor"] for event in events} == {"afar"}
+    assert {event["identity"] for event in events if event["kind"] == "imagewright.image.deleted"} == {"zoe"}
 
 
 def test_the_machine_keeps_nothing_but_the_login(machine: Machine, image: dict[str, object]) -> None:

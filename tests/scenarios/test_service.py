@@ -16,7 +16,7 @@ from tests.services.patient import Patient
 from tests.services.payload import payload
 from tests.services.serving import Serving
 
-pytestmark = pytest.mark.xdist_group("console")
+pytestmark = pytest.mark.xdist_group("browser")
 WAIT_S = 200
 
 
@@ -26,10 +26,11 @@ def content() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def served(service: Serving) -> Serving:
-    """Return the service, with a disk beside its home."""
-    (service.home.parent / "disk.raw").write_bytes(content())
-    return service
+def disk(served: Serving) -> Path:
+    """Return a disk beside the home."""
+    place = served.home.parent / "disk.raw"
+    place.write_bytes(content())
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,8 @@ def alice(api: httpx.Client, root: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def image(api: httpx.Client, served: Serving, root: dict[str, str], alice: dict[str, str]) -> dict[str, object]:
-    asked = {
-        "name": "ci-disk", "image_format": "raw", "image_path": f"file://{served.home.parent}/disk.raw", "account": "team"
-    }  # fmt: skip
+def image(api: httpx.Client, disk: Path, root: dict[str, str], alice: dict[str, str]) -> dict[str, object]:
+    asked = {"name": "ci-disk", "image_format": "raw", "image_path": disk.as_uri(), "account": "team"}
     hers = api.post("/operations/add-volume-image", json=asked, headers=alice)
     assert (hers.status_code, hers.json()["type"]) == (403, "NotAllowed")  # the host's files are not hers
     added = api.post("/operations/add-volume-image", json=asked, headers=root, params={"wait": WAIT_S})
@@ -115,8 +114,8 @@ def test_runs_of_other_accounts_do_not_exist(
     assert api.post(f"/runs/{run}/cancel", headers=eve).status_code == 404
 
 
-def test_a_run_is_cancelled(api: httpx.Client, served: Serving, root: dict[str, str], image: dict[str, object]) -> None:
-    asked = {"name": "never", "image_format": "raw", "image_path": f"file://{served.home.parent}/disk.raw"}
+def test_a_run_is_cancelled(api: httpx.Client, disk: Path, root: dict[str, str]) -> None:
+    asked = {"name": "never", "image_format": "raw", "image_path": disk.as_uri()}
     run = api.post("/operations/add-volume-image", json=asked, headers=root).json()["run"]
     assert api.post(f"/runs/{run}/cancel", headers=root).status_code == 202
     until = time.monotonic() + WAIT_S

@@ -15,20 +15,16 @@ from tests.services.patient import Patient
 from tests.services.process import children
 from tests.services.serving import Serving
 
-pytestmark = pytest.mark.xdist_group("console")
+pytestmark = pytest.mark.xdist_group("browser")
 SIZE = 96 << 20
 
 
 @pytest.fixture(scope="module")
-def served(service: Serving) -> Serving:
-    """Return the service, with a large disk beside its home."""
-    (service.home.parent / "large.raw").write_bytes(os.urandom(SIZE))
-    return service
-
-
-@pytest.fixture(scope="module")
 def image(served: Serving, root: dict[str, str]) -> str:
-    asked = {"name": "disk", "image_format": "raw", "image_path": f"file://{served.home.parent}/large.raw"}
+    """Return an image of a large disk beside the home."""
+    large = served.home.parent / "large.raw"
+    large.write_bytes(os.urandom(SIZE))
+    asked = {"name": "disk", "image_format": "raw", "image_path": large.as_uri()}
     with Patient(base_url=f"{served.console}/api/v1", timeout=WAIT_S + 30) as api:
         added = api.post("/operations/add-volume-image", json=asked, headers=root, params={"wait": WAIT_S})
     assert added.json()["state"] == "Completed", added.text
