@@ -6,10 +6,11 @@ The screenshots lie in `.cache/screenshots/console-*.png`: look at them when a p
 import hashlib
 import random
 import re
-import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from catalog import open_catalog
 from tests.console.tus import creation, piece
 from tests.services.browser import SHOTS, chromium_page
 from tests.services.payload import payload
-from tests.services.serving import COMMAND, Serving, serving
+from tests.services.serving import Serving
 from tests.services.signed import basic
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def image_content() -> bytes:
     return random.Random(3).randbytes(5 << 20)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("console-browser")) as running:
-        yield running
+@pytest.fixture(autouse=True)
+def home_of_the_server(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what this process puts into the catalog be what the server shows."""
+    monkeypatch.setenv("IMAGEWRIGHT_HOME", str(served.home))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,11 @@ def page(served: Serving) -> "Iterator[Page]":
     with chromium_page(900, auth=served.auth) as page:
         page.set_default_timeout(READY_MS)
         yield page
+
+
+def listed(served: Serving, name: str, tab: str = "images") -> str:
+    """Return the address of a list of what has this name: others use the home, too."""
+    return f"{served.console}/?{urlencode({'tab': tab, 'name': name})}"
 
 
 def shot(page: "Page", name: str) -> None:
@@ -62,22 +68,22 @@ OPEN_MEANWHILE = """() => {
 }"""
 
 
-def touch(served: Serving, description: str) -> None:
+def touch(description: str) -> None:
     """Have an entry of the log tell that an image changed, as anybody else's edit would."""
-    with open_catalog(f"sqlite:///{served.home}/catalog.db") as catalog, catalog.changing(actor="admin") as change:
-        image = next(iter(catalog.images()))
+    with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+        image = next(iter(catalog.images(name_pattern="by hand")))
         change.save_image(image.model_copy(update={"description": description}))
 
 
 def open_a_menu_while_the_table_arrives(served: Serving, page: "Page") -> None:
     """What is renewed is not taken away under a hand: neither when nothing changed nor when a menu was opened meanwhile."""
     with page.expect_response("**/table*"):  # a stream begins: the page may be older
-        page.goto(f"{served.console}/?tab=images")
+        page.goto(listed(served, "by hand"))
     row = page.locator("#table tbody tr").element_handle()
     with page.expect_response("**/table*"):
-        touch(served, "nothing that the list shows")
+        touch("nothing that the list shows")
     page.evaluate(OPEN_MEANWHILE)
-    touch(served, "once more")
+    touch("once more")
     page.locator("body[data-answered]").wait_for()
     page.locator("#table details[open]").wait_for()
     assert row is not None
@@ -106,7 +112,7 @@ def add_a_file_of_this_computer(served: Serving, page: "Page", tmp_path: Path) -
     page.on("pageerror", lambda error: troubles.append(str(error)))
     file = tmp_path / "hand <b>made.raw"
     file.write_bytes(image_content())
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "by hand"))
     shot(page, "empty")
     page.get_by_role("button", name="Add volume image").click()
     page.get_by_label("Name *").fill("by hand")
@@ -136,10 +142,10 @@ def ask_for_what_is_impossible(served: Serving, page: "Page") -> None:
 
 
 def export_and_download(served: Serving, page: "Page") -> None:
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "by hand"))
     act(page, "Export image")
     page.goto(f"{served.console}/?tab=exports")
-    page.get_by_role("button", name="Link").click()
+    page.locator("tr", has_text=re.compile("by.hand")).get_by_role("button", name="Link").click()
     with page.expect_download() as started:
         page.get_by_role("link", name="Download").click()
     assert Path(started.value.path()).read_bytes() == image_content()
@@ -159,9 +165,9 @@ def sure(page: "Page", name: str) -> None:
 
 
 def expunge(served: Serving, page: "Page") -> None:
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "by hand"))
     act(page, "Delete image")
-    page.goto(f"{served.console}/?tab=bin")
+    page.goto(listed(served, "by hand", "bin"))
     page.get_by_text("Actions on by hand").click()
     page.get_by_role("button", name="Expunge image", exact=True).click()
     page.locator("dialog .main").click()
@@ -182,13 +188,14 @@ def go_on_with_an_upload(served: Serving, page: "Page", tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.raw").write_bytes(content)
     page.goto(f"{served.console}/?tab=uploads")
-    page.get_by_text("40 %").wait_for()
-    page.locator("input[data-upload]").set_input_files(tmp_path / "other" / "a.raw")
+    row = page.locator("tr", has_text="cut off")
+    row.get_by_text("40 %").wait_for()
+    row.locator("input[data-upload]").set_input_files(tmp_path / "other" / "a.raw")
     page.locator("dialog .told", has_text="other bytes from 0 on").wait_for()
     page.get_by_role("button", name="Close").click()
-    page.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
+    row.locator("input[data-upload]").set_input_files(tmp_path / "same" / "a.raw")
     said(page, "sent.")
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "cut off"))
     page.locator(".status.ready").wait_for()
 
 
@@ -208,24 +215,37 @@ def sort_by_hand_and_by_keyboard(served: Serving, page: "Page") -> None:
     page.locator("th[aria-sort]").wait_for(state="detached")
 
 
+@contextmanager
+def nothing_is_kept(name: str) -> Iterator[None]:
+    """Have what an account deletes be gone at once."""
+    with open_catalog() as catalog:
+        before = catalog.account(name)
+    try:
+        with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+            change.save_account(before.model_copy(update={"retention_policy": "direct"}))
+        yield
+    finally:
+        with open_catalog() as catalog, catalog.changing(actor="admin") as change:
+            change.save_account(before)
+
+
 def disable_and_delete_for_good(served: Serving, page: "Page") -> None:
     """Under the retention policy `direct` a delete is the end: it asks again, and names what goes."""
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "cut off"))
     act(page, "Disable image", "cut off")
     page.locator("tr.off .badge", has_text="Disabled").wait_for()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         shot(page, f"disabled-{scheme}")
     image_id = str(page.locator("#table").get_by_role("link", name="cut off").get_attribute("href")).rpartition("/")[2]
-    command = [str(COMMAND), "set-account", "--name", "admin", "--retention-policy", "direct"]
-    subprocess.run(command, env=served.environment, check=True, capture_output=True)
-    page.get_by_text("Actions on cut off").click()
-    page.get_by_role("button", name="Delete image", exact=True).click()
-    page.locator("dialog .main").click()
-    plan = page.locator("dialog .plan").inner_text()
-    assert f"image cut off ({image_id[:8]}…); it is expunged at once" in plan
-    page.emulate_media(color_scheme="light")
-    sure(page, "cut off")
+    with nothing_is_kept("admin"):
+        page.get_by_text("Actions on cut off").click()
+        page.get_by_role("button", name="Delete image", exact=True).click()
+        page.locator("dialog .main").click()
+        plan = page.locator("dialog .plan").inner_text()
+        assert f"image cut off ({image_id[:8]}…); it is expunged at once" in plan
+        page.emulate_media(color_scheme="light")
+        sure(page, "cut off")
     page.locator("p.empty").wait_for()
 
 
@@ -242,13 +262,13 @@ def look_at_it_on_a_telephone(served: Serving, page: "Page") -> None:
 
 
 def delete_and_recover(served: Serving, page: "Page") -> None:
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "by hand"))
     act(page, "Delete image")
     page.locator("p.empty").wait_for()
-    page.goto(f"{served.console}/?tab=bin")
+    page.goto(listed(served, "by hand", "bin"))
     shot(page, "bin")
     act(page, "Recover image")
-    page.goto(f"{served.console}/?tab=images")
+    page.goto(listed(served, "by hand"))
     page.locator(".status.ready").wait_for()
     for tab in re.findall(r"/\?tab=(\w+)", page.content()):
         page.goto(f"{served.console}/?tab={tab}")
@@ -274,24 +294,24 @@ def test_a_wrong_format_is_said_at_once_and_corrected(served: Serving, page: "Pa
     file.write_bytes(image_content())
     page.goto(f"{served.console}/?tab=images")
     page.get_by_role("button", name="Add volume image").click()
-    page.get_by_label("Name *").fill("a disk")
+    page.get_by_label("Name *").fill("no qcow2")
     page.get_by_label("or a file of this computer").set_input_files(file)
     page.get_by_label("Image Format").select_option("qcow2")  # whatever its name says
     page.locator("dialog .main").click()
     page.locator(".toast.bad", has_text="what was sent is kept").wait_for()
     page.goto(f"{served.console}/?tab=uploads")
-    page.locator("tr.trouble", has_text="raw").wait_for()
+    page.locator("tr:has-text('no qcow2') + tr.trouble", has_text="raw").wait_for()
     shot(page, "refused-upload")
-    page.get_by_text("Actions on a disk").click()
+    page.get_by_text("Actions on no qcow2").click()
     page.get_by_role("button", name="Add volume image", exact=True).click()
     page.get_by_label("Image Format").select_option("raw")
     page.locator("dialog .main").click()
     page.locator("dialog .told", has_text="Continue with the same file").wait_for()
     page.get_by_role("button", name="Close").click()
-    page.locator("input[data-upload]").set_input_files(file)
+    page.locator("tr", has_text="no qcow2").locator("input[data-upload]").set_input_files(file)
     said(page, "sent.")
     page.goto(f"{served.console}/?tab=images")
-    page.locator("tr", has_text="a disk").locator(".status.ready").wait_for()
+    page.locator("tr", has_text="no qcow2").locator(".status.ready").wait_for()
 
 
 def test_an_add_that_failed_is_done_again_at_a_press(served: Serving, page: "Page") -> None:
