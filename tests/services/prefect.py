@@ -195,11 +195,14 @@ def prefect_server(
     cache: a folder kept between runs of the tests, for the migrated database. settings: more environment. tree: the code
     whose deployments they are.
     """
-    ours = tree == ROOT and "PREFECT_API_DATABASE_CONNECTION_URL" not in settings
+    elsewhere = "PREFECT_API_DATABASE_CONNECTION_URL" in settings
     (folder / "prefect").mkdir(parents=True)
-    shutil.copyfile(applied_database(cache) if ours else migrated_database(cache), folder / "prefect" / "prefect.db")
+    database = folder / "prefect" / "prefect.db"
+    shutil.copyfile(migrated_database(cache) if elsewhere else applied_database(cache), database)
+    if tree != ROOT:
+        _move(database, tree)
     with _running_server(folder, settings, scheduled=scheduled) as server:
-        if ours:
+        if tree == ROOT and not elsewhere:
             _remember(server)
         else:
             _apply(server, tree)
@@ -296,6 +299,12 @@ def _apply(server: PrefectServer, tree: Path) -> None:
         [sys.executable, "-m", "deployments.apply"], env=dict(server.environment), cwd=tree, check=True,
         capture_output=True, timeout=START_S,
     )  # fmt: skip
+
+
+def _move(database: Path, tree: Path) -> None:
+    """Have the deployments of a database run from another tree, so that only what this one has otherwise is put there."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE deployment SET pull_steps = replace(pull_steps, ?, ?)", (f'"{ROOT}"', f'"{tree}"'))
 
 
 def _remember(server: PrefectServer) -> None:

@@ -174,25 +174,25 @@ def test_without_the_process_that_forks_the_next_run_gets_another(here: Here, wo
     assert here.look("next")["parent"] != parent
 
 
-def test_a_worker_that_is_told_to_end_ends_its_runs_in_order(here: Here) -> None:
-    with worker_of(here.server, here.tree, here.folder / "second.log", IMAGEWRIGHT_HOST="second") as second:
-        run, pid = _run_on(here, "second", sleep_s=120)
-        second.send_signal(signal.SIGTERM)
-        second.wait(40)
-    here.server.wait_for(run, "CRASHED")
-    assert not lives(pid)
-
-
 def test_a_worker_that_is_killed_takes_its_runs_along(here: Here) -> None:
-    with worker_of(here.server, here.tree, here.folder / "third.log", IMAGEWRIGHT_HOST="third") as third:
-        _, pid = _run_on(here, "third", sleep_s=120)
-        (parent,) = children(third.pid)
-        third.kill()
-        third.wait()
+    with worker_of(here.server, here.tree, here.folder / "second.log", IMAGEWRIGHT_HOST="second") as second:
+        _, pid = _run_on(here, "second", sleep_s=120)
+        (parent,) = children(second.pid)
+        second.kill()
+        second.wait()
         deadline = time.monotonic() + 30
         while lives(pid) or lives(parent):
             assert time.monotonic() < deadline, "the run outlived its worker"
             time.sleep(0.1)
+
+
+def test_a_worker_that_is_told_to_end_ends_its_runs_in_order(here: Here, worker: Process) -> None:
+    """The last one of this worker."""
+    run, pid = _run_on(here, HOST, sleep_s=120)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(40)
+    here.server.wait_for(run, "CRASHED")
+    assert not lives(pid)
 
 
 def _run_on(here: Here, host: str, **fields: object) -> tuple[str, int]:
