@@ -12,11 +12,7 @@ from tests.services.serving import Serving, serving
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Yield a server whose sources may be on loopback; each test names what is its own."""
-    with serving(
-        tmp_path_factory.mktemp("console"),
-        IMAGEWRIGHT_ALLOWED_NETWORKS="127.0.0.0/8",
-        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
-    ) as running:
+    with serving(tmp_path_factory.mktemp("console"), IMAGEWRIGHT_ALLOWED_NETWORKS="127.0.0.0/8") as running:
         yield running
 
 

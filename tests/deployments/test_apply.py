@@ -13,7 +13,7 @@ from deployments.apply import apply, said
 from deployments.definitions import definitions
 from deployments.unchanged import is_unchanged
 from flows.server.password import CLIENT
-from tests.services.prefect import prefect_server
+from tests.services.prefect import UNRECORDED, prefect_server
 
 CHANGED = ("purge-recycle-bin", "recover-runs", "edit-image", "check-quality")
 PAUSED = "verify-replicas"
@@ -21,7 +21,7 @@ PAUSED = "verify-replicas"
 
 @pytest.fixture
 def client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SyncPrefectClient]:
-    settings = {"IMAGEWRIGHT_HOME": str(tmp_path / "home"), "IMAGEWRIGHT_CATALOG_URL": ""}
+    settings = {"IMAGEWRIGHT_HOME": str(tmp_path / "home"), "IMAGEWRIGHT_CATALOG_URL": "", **UNRECORDED}
     with prefect_server(tmp_path / "server", request.config.cache.mkdir("prefect"), settings) as server:
         told = {PREFECT_API_AUTH_STRING: server.environment[CLIENT], PREFECT_API_URL: server.api}
         with temporary_settings(told), get_client(sync_client=True) as client:

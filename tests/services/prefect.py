@@ -6,9 +6,10 @@ marked so.
 | service | off in | why |
 |---|---|---|
 | scheduler | `prefect_server` here unless `scheduled` | nothing starts by itself while a test looks; `faults/test_schedules.py` has it on, with the schedules as they are deployed |
-| event persister | `conftest.py` | it keeps heartbeats, which only runs of workers send: their tests use the server here |
-| task run recorder, logging to the API | `conftest.py` | a third of the time; tests that read task runs or logs use the server here |
-| triggers | `conftest.py` | the product has no automation |
+| event persister | `conftest.py`; wherever `UNRECORDED` is | it keeps heartbeats, which only runs of workers send and only the recovery reads: their tests use the server here |
+| task run recorder | `conftest.py`; wherever `UNRECORDED` is | tests that read task runs use the server here |
+| logging to the API | `conftest.py` | with the recorder a third of the time; tests that read logs use the server here |
+| triggers | `conftest.py`; wherever `UNRECORDED` is | the product has no automation |
 | late runs | here | it renames states of runs that no worker took up; the product never asks |
 | the others | the product itself, for a server of one call (`flows/server/environment.py`) | that server ends with the call: it schedules and recovers nothing |
 """
@@ -51,6 +52,11 @@ ANSWER_S = 120.0  # its SQLite gives writers no turn: on a busy machine one may 
 BUSY = 20
 WRONG_CLOCK = {"NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 """What faketime leaves alone."""
+UNRECORDED = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in ("EVENT_PERSISTER", "TASK_RUN_RECORDER", "TRIGGERS")
+}
+"""Settings of a server whose tests read neither its events nor its task runs."""
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 

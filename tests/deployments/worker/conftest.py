@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deployments.definitions import ROOT
-from tests.services.prefect import PrefectServer, prefect_server
+from tests.services.prefect import UNRECORDED, PrefectServer, prefect_server
 from tests.services.process import children, stop
 
 PACKAGES = ("catalog", "storage", "tasks", "flows", "console", "deployments")
@@ -156,7 +156,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
         "IMAGEWRIGHT_HOME": str(folder / "home"), "IMAGEWRIGHT_RECEIVING": str(folder / "memory"),
         "IMAGEWRIGHT_FILE_ROOTS": str(folder), "IMAGEWRIGHT_CATALOG_URL": "", "IMAGEWRIGHT_RUNS_AT_ONCE": "2",
         "IMAGEWRIGHT_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"), "PATH": os.environ["PATH"],
+        "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"), "PATH": os.environ["PATH"], **UNRECORDED,
     }  # fmt: skip
     tree = copied_tree(folder)
     with prefect_server(folder / "server", request.config.cache.mkdir("prefect"), settings, tree=tree) as server:

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.services.postgresql import new_database
-from tests.services.prefect import COMMAND, PrefectServer, prefect_server
+from tests.services.prefect import COMMAND, UNRECORDED, PrefectServer, prefect_server
 from tests.services.process import children, free_port
 from tests.services.signed import basic
 
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     assert request.config.cache is not None
     folder = tmp_path_factory.mktemp("further")
     settings = {
-        "IMAGEWRIGHT_HOME": str(folder / "home"), "IMAGEWRIGHT_CATALOG_URL": new_database(), "PATH": os.environ["PATH"],
+        "IMAGEWRIGHT_HOME": str(folder / "home"), "IMAGEWRIGHT_CATALOG_URL": new_database(), "PATH": os.environ["PATH"], **UNRECORDED,
         "IMAGEWRIGHT_FILE_ROOTS": str(folder), "IMAGEWRIGHT_RECEIVING": str(folder),
         "IMAGEWRIGHT_QUALITY_SOCKET": str(request.config.cache.mkdir("quality") / "quality.sock"),
     }  # fmt: skip

@@ -26,7 +26,7 @@ from flows.server.password import CLIENT
 from tests.catalog.samples import an_export, an_image
 from tests.console.api.v1.people import everybody, service
 from tests.console.api.v1.test_listings import leftover, volume
-from tests.services.prefect import prefect_server
+from tests.services.prefect import UNRECORDED, prefect_server
 
 pytestmark = pytest.mark.xdist_group("matrix")
 
@@ -133,7 +133,7 @@ def home_of_module(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fix
     settings = {"IMAGEWRIGHT_HOME": str(folder / "home"), "IMAGEWRIGHT_CATALOG_URL": ""}
     for name, value in settings.items():
         patch.setenv(name, value)
-    with prefect_server(folder, request.config.cache.mkdir("prefect"), settings) as server:
+    with prefect_server(folder, request.config.cache.mkdir("prefect"), {**settings, **UNRECORDED}) as server:
         told = {PREFECT_API_URL: server.api, PREFECT_API_AUTH_STRING: server.environment[CLIENT]}
         with temporary_settings(told):
             yield
