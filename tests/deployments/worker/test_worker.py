@@ -198,7 +198,7 @@ def test_a_worker_that_is_told_to_end_ends_its_runs_in_order(here: Here, worker:
 def _run_on(here: Here, host: str, **fields: object) -> tuple[str, int]:
     """Begin a run on a host; return its id and its process."""
     found = here.server.record("deployments/name/look-around/look-around")
-    path = here.folder / f"on-{host}.json"
+    path = here.folder / f"long-on-{host}.json"
     asked = {"parameters": {"request": {"path": str(path), **fields}}, "work_queue_name": queue_name("prompt", host),
              "state": {"type": "SCHEDULED"}}  # fmt: skip
     run = here.server.record(f"deployments/{found['id']}/create_flow_run", asked)
