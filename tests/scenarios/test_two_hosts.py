@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from catalog import open_catalog
+from catalog.records import Image
 from catalog.rules.storages.hosts import SILENT_AFTER
 from catalog.rules.upkeep.queues import own_queues, queue_name
 from catalog.settings import load_settings
@@ -19,7 +20,7 @@ from deployments.definitions import POOL
 from tasks.hosts.beat import beating
 from tests.flows.two_hosts import TwoHosts, two_hosts
 from tests.services.nginx import nginx
-from tests.services.prefect import COMMAND, PrefectServer, prefect_server, worker
+from tests.services.prefect import COMMAND, UNRECORDED, PrefectServer, prefect_server, worker
 
 pytestmark = [pytest.mark.xdist_group("two-hosts"), pytest.mark.timeout(600)]
 
@@ -41,7 +42,7 @@ def hosts(root: Path) -> Iterator[TwoHosts]:
 @pytest.fixture(scope="module")
 def server(hosts: TwoHosts, root: Path, request: pytest.FixtureRequest) -> Iterator[PrefectServer]:
     cache = request.config.cache.mkdir("prefect")
-    with prefect_server(root, Path(cache), hosts.environment("b")) as running:
+    with prefect_server(root, Path(cache), {**hosts.environment("b"), **UNRECORDED}) as running:
         yield running
 
 
@@ -83,31 +84,44 @@ def command(server: PrefectServer, hosts: TwoHosts, host: str, *words: str) -> "
     )
 
 
-def test_an_add_at_b_to_a_directory_of_a_is_done_at_a(
-    server: PrefectServer, hosts: TwoHosts, workers: None, alive: None, url: str, root: Path
-) -> None:
+def added_at_a(server: PrefectServer, hosts: TwoHosts, url: str) -> Image:
+    """Add an image to the directory of a: asked in the queue that only b serves."""
     request = {"name": "x", "image_format": "raw", "image_path": url, "image_storages": ["near"]}
-    run = server.start("add-volume-image", request)  # in the queue that only b serves
+    run = server.start("add-volume-image", request)
     server.wait_for(run, "COMPLETED", within_s=300)
     with open_catalog(hosts.url) as catalog:
         image = catalog.image(run)
         assert image.status == "Ready", "it is found under the run that was asked for it"
         (replica,) = catalog.replicas(run)
     assert replica.image_storage == "near"
+    return image
+
+
+def test_an_add_at_b_to_a_directory_of_a_is_done_at_a(
+    server: PrefectServer, hosts: TwoHosts, workers: None, alive: None, url: str
+) -> None:
+    image = added_at_a(server, hosts, url)
     assert any((hosts.disk("a") / "near" / "packs").rglob("*"))
     assert not (hosts.disk("b") / "near").exists()
 
-    exported = json.loads(command(server, hosts, "b", "export-image", "--image-id", run).stdout)
+    exported = json.loads(command(server, hosts, "b", "export-image", "--image-id", image.id).stdout)
     path = Path(exported["path"])
     assert path.is_relative_to(hosts.disk("a") / "near" / "exports")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == exported["sha256"] == image.sha256
 
-    volume = command(server, hosts, "b", "create-volume", "--image-id", run, "--primary-storage", "fast", "--name", "d")
-    assert json.loads(volume.stdout)["location"].startswith(str(hosts.disk("a") / "fast"))
-
-    refused = command(server, hosts, "b", "export-image", "--image-id", run, "--image-format", "iso")
+    refused = command(server, hosts, "b", "export-image", "--image-id", image.id, "--image-format", "iso")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "this image is exported as it is kept" in refused.stderr, "an error comes back as what it was"
+
+
+@pytest.mark.long
+def test_a_volume_of_it_is_made_on_a_primary_storage_of_a(
+    server: PrefectServer, hosts: TwoHosts, workers: None, alive: None, url: str
+) -> None:
+    """As an export is; that each operation is handed on is asked in `tests/flows/hosts/test_every_operation.py`."""
+    image = added_at_a(server, hosts, url)
+    words = ("create-volume", "--image-id", image.id, "--primary-storage", "fast", "--name", "d")
+    assert json.loads(command(server, hosts, "b", *words).stdout)["location"].startswith(str(hosts.disk("a") / "fast"))
 
 
 def test_upkeep_is_done_by_each_host_for_its_own(
