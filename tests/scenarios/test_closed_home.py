@@ -7,12 +7,14 @@ import random
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from catalog import open_catalog
+from catalog.errors import ImageNotFound
 from tests.console.tus import creation, piece
 from tests.services.images import tiny_disk
 from tests.services.payload import payload
@@ -64,9 +66,16 @@ def upload_whole(served: Serving) -> None:
         place = client.post("/uploads", headers=creation(len(content()), name="whole")).headers["Location"]
         assert client.patch(place, content=content(), headers=piece(0)).status_code == 204
     deadline = time.monotonic() + 300
-    while '"Ready"' not in served.command("show", place.rpartition("/")[2], "--json").stdout:
+    while state_of(served, place.rpartition("/")[2]) != "Ready":
         assert time.monotonic() < deadline
-        time.sleep(1)
+        time.sleep(0.3)
+
+
+def state_of(served: Serving, image_id: str) -> str:
+    """Return the state of an image, empty while there is none; the command takes a second to load."""
+    with suppress(ImageNotFound), open_catalog(f"sqlite:///{served.home}/catalog.db") as catalog:
+        return catalog.image(image_id).status
+    return ""
 
 
 def boot(served: Serving) -> None:
