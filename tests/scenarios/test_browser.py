@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.services.browser import SHOTS, chromium, page_of, sign_in
+from tests.services.browser import SHOTS, chromium_page, sign_in
 from tests.services.nginx import nginx
 from tests.services.serving import Serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 SIZE = 12 << 20
@@ -29,14 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium_here() -> "Iterator[Browser]":
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(served: Serving, chromium_here: "Browser") -> "Iterator[Page]":
-    with page_of(chromium_here, 1400) as page:
+def page(served: Serving) -> "Iterator[Page]":
+    with chromium_page(1400) as page:
         sign_in(page, served.url, served.auth)
         yield page
 
