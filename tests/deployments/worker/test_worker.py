@@ -142,13 +142,10 @@ def test_changed_code_and_changed_settings_are_what_the_next_run_has(here: Here,
     assert (before["version"], after["version"]) == ("first", "second")
     assert before["parent"] != after["parent"] == parent_of_runs(worker)
     variable = here.server.record("variables/name/imagewright_run_environment")
-    try:
-        changed = {"value": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "IMAGEWRIGHT_LINK_HOURS": "3"}}
-        here.server.change(f"variables/{variable['id']}", changed)
-        here.patient()
-        assert here.look("set")["environment"]["IMAGEWRIGHT_LINK_HOURS"] == "3"
-    finally:
-        here.server.change(f"variables/{variable['id']}", {"value": variable["value"]})
+    changed = {"value": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "IMAGEWRIGHT_LINK_HOURS": "3"}}
+    here.server.change(f"variables/{variable['id']}", changed)
+    here.patient()
+    assert here.look("set")["environment"]["IMAGEWRIGHT_LINK_HOURS"] == "3"
 
 
 @pytest.mark.long
