@@ -101,12 +101,13 @@ def closed_after(connection: socket.socket, trickle: bytes = b"") -> float:
 
 def test_plans_for_a_silent_source_keep_nobody_else_waiting(console: str) -> None:
     is_answered(console, 30)
-    with silent() as url, ThreadPoolExecutor(60) as pool:
+    patient = httpx.Client(base_url=console, headers=OURS, timeout=120, limits=httpx.Limits(max_connections=60))
+    with silent() as url, patient, ThreadPoolExecutor(60) as pool:
         asked = {"name": "x", "image_format": "raw", "image_path": url}
 
         def plan(_number: int) -> tuple[int, str, float]:
             began = time.monotonic()
-            answer = httpx.post(f"{console}/api/plans/add_volume_image", json=asked, headers=OURS, timeout=120)
+            answer = patient.post("/api/plans/add_volume_image", json=asked)
             return answer.status_code, answer.text, time.monotonic() - began
 
         plans = [pool.submit(plan, number) for number in range(60)]
