@@ -5,6 +5,7 @@ The check takes one query; alembic (0.2 s to import) is loaded only if there is 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from catalog.errors import CatalogOutdated, CatalogUnavailable
 from catalog.files import locked
 from catalog.privacy import make_folder
+from catalog.store.lines.triggers import KEEPING, NOTES
 from catalog.store.sql import WRITER_LOCK, SqlStore, unavailable
 from catalog.store.tables import METADATA, OLDEST, SCHEMA
 
@@ -74,8 +76,8 @@ def _bring_up(store: SqlStore) -> str | None:
     with _alone(store.engine) as connection:
         found = _revision(connection)
         if found is None:
-            METADATA.create_all(connection, checkfirst=False)  # an empty database: everything in one transaction
-            _VERSION.create(connection)
+            for statement in _creation(connection.dialect.name):  # there is nothing: all of it is one transaction
+                connection.exec_driver_sql(statement)
             connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA, "readers": f"{SCHEMA}:{OLDEST}"})
         elif found < SCHEMA:
             from catalog.store.upgrade import upgrade
@@ -83,6 +85,20 @@ def _bring_up(store: SqlStore) -> str | None:
             upgrade(connection)
             connection.execute(sa.update(_VERSION), {"readers": f"{SCHEMA}:{OLDEST}"})
         return _revision(connection)
+
+
+@cache
+def _creation(database: str) -> tuple[str, ...]:
+    """Return what makes an empty database a catalog. To word it takes longer than to do it."""
+    said: list[str] = []
+
+    def note(statement: sa.ClauseElement, *_: object) -> None:
+        said.append(str(statement.compile(dialect=words.dialect)))
+
+    words = sa.create_mock_engine(f"{database}://", note)
+    for tables in (METADATA, _VERSION.metadata):
+        tables.create_all(words, checkfirst=False)
+    return (*said, *NOTES[database], *KEEPING[database])
 
 
 def _require_ours(store: SqlStore) -> None:

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from catalog.records import Record
 from catalog.store.lines.line import COPIED
-from catalog.store.lines.triggers import KEEPING, NOTES
 from catalog.store.record_kinds import IMAGE, RECORD_KINDS, RecordKind
 
 SCHEMA = "0016"  # newest revision in migrations/versions
@@ -160,12 +159,6 @@ BEHIND_TABLE = sa.Table(
     sqlite_with_rowid=False,
 )
 """Notes: images whose record was written without their line, by an older program. Triggers write the notes."""
-
-
-@sa.event.listens_for(METADATA, "after_create")
-def _beside_images(_metadata: sa.MetaData, connection: sa.Connection, **_options: object) -> None:
-    for statement in (*NOTES[connection.dialect.name], *KEEPING[connection.dialect.name]):
-        connection.exec_driver_sql(statement)
 
 
 JSON_FIELDS: Mapping[str, frozenset[str]] = {
