@@ -2,8 +2,9 @@
 
     python -m tests.faults.dying_family
 
-Reads one JSON document a line: `{"move": name in MOVES, "given": {...}, "die_at": N}`, 0 for never. Each is made in a fork, so that nothing
-is imported twice; what is printed for it is how that ended (its exit status, negative: the signal) and how many steps it took.
+Reads one JSON document a line: `{"move": name in MOVES, "given": {...}, "die_at": N, "settings": {...}}`, N 0 for never, settings as in the
+environment. What shall die is made in a fork, the rest in this process, so that nothing is imported, compiled or worded twice; what is
+printed for it is how that ended (its exit status, negative: the signal) and how many steps it took.
 
 A step is a statement that changes the catalog, its commit, the moment after it, a program that is started, a connection that is
 opened, a file that is named or removed: as SQLAlchemy's and Python's own hooks tell. A death between two of them, at a statement that
@@ -16,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.pool import Pool
@@ -58,9 +60,13 @@ MOVES: Mapping[str, Callable[[str, str], object]] = {
 
 
 class Steps:
-    """Counts the steps of this process, and kills it just before number `at`."""
+    """Counts the steps of a move, and kills this process just before number `at`."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self) -> None:
+        self.at, self.count, self.wrote = 0, 0, False
+
+    def begin(self, at: int) -> None:
+        """Count from now on."""
         self.at, self.count, self.wrote = at, 0, False
 
     def statement(self, _connection: object, _cursor: object, text: str, *_: object) -> None:
@@ -83,44 +89,52 @@ class Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self) -> None:
-        """Count from now on."""
+        """Listen, in this process and its forks."""
         sa.event.listen(sa.Engine, "before_cursor_execute", self.statement)
         sa.event.listen(sa.Engine, "commit", self.commit)
         sa.event.listen(Pool, "checkin", self.committed)
         sys.addaudithook(lambda event, _: self.step() if event in AUDITED else None)
 
 
-def moved(move: str, given: Mapping[str, str], die_at: int) -> int:
-    """Make a move; return how many steps it took."""
-    steps = Steps(die_at)
-    steps.watch()
-    MOVES[move](given["image"], given["family"])
-    return steps.count
+@dataclass(frozen=True)
+class Asked:
+    """A move that is asked for."""
 
+    move: str
+    given: Mapping[str, str]
+    die_at: int
+    settings: Mapping[str, str]
 
-def in_a_fork(asked: Mapping[str, object]) -> tuple[int, int]:
-    """Make a move in a process of its own; return its exit status and, if it lived, its steps."""
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if not child:
-        code = 1
+    def made(self, steps: Steps) -> int:
+        """Make it; return its exit status."""
+        os.environ.update(self.settings)
+        steps.begin(self.die_at)
         try:
-            os.write(theirs, str(moved(**asked)).encode())  # type: ignore[arg-type]
-            code = 0
-        except BaseException as error:  # noqa: BLE001  # a fork must not go on as its parent would
+            MOVES[self.move](self.given["image"], self.given["family"])
+        except Exception as error:  # noqa: BLE001  # the next is asked for all the same
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(code)
-    os.close(theirs)
-    with os.fdopen(ours) as said:
-        steps = said.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), int(steps or 0)
+            return 1
+        return 0
+
+    def made_in_a_fork(self, steps: Steps) -> int:
+        """Make it in a process of its own; return its exit status."""
+        gc.freeze()  # else the fork's own collection would copy the pages of everything imported
+        child = os.fork()
+        if not child:
+            try:
+                os._exit(self.made(steps))
+            finally:
+                os._exit(1)  # a fork must not go on as its parent would
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def main() -> None:
-    gc.freeze()  # else each fork's own collection would copy the pages of everything imported
+    steps = Steps()
+    steps.watch()
     for line in sys.stdin:
-        print(*in_a_fork(json.loads(line)), flush=True)
+        asked = Asked(**json.loads(line))
+        status = asked.made_in_a_fork(steps) if asked.die_at else asked.made(steps)
+        print(status, steps.count, flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -25,14 +25,16 @@ PLACES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.long))
 
 @dataclass
 class Doomed:
-    """A process that makes moves and dies in them; each on a family of its own, whose latest is `old` before."""
+    """A process whose forks make moves and die in them; each on a family of its own, whose latest is `old` before."""
 
     process: "subprocess.Popen[str]"
+    settings: Mapping[str, str]
     count: int = field(default=0)
 
     def move(self, name: str, family: str, image: Image, die_at: int) -> tuple[int, int]:
         """Make a move that dies at a step (0: never); return how it ended and how many steps it took."""
-        asked = {"move": name, "given": {"family": family, "image": image.id}, "die_at": die_at}
+        given = {"family": family, "image": image.id}
+        asked = {"move": name, "given": given, "die_at": die_at, "settings": self.settings}
         stdin, stdout = pipes(self.process)
         print(json.dumps(asked), file=stdin, flush=True)
         status, steps = stdout.readline().split()
@@ -68,18 +70,27 @@ def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
     return process.stdin, process.stdout
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator["subprocess.Popen[str]"]:
+    """Yield a process that has loaded what moves need: that takes longer than all its forks of a test."""
+    command = [sys.executable, "-m", "tests.faults.dying_family"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        pipes(process)[0].close()
+
+
 @pytest.fixture
 def doomed(
-    request: pytest.FixtureRequest, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Doomed]:
-    monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", url_of(getattr(request, "param", "sqlite"), tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, "-m", "tests.faults.dying_family"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=dict(os.environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Doomed(process)
-        pipes(process)[0].close()
+    request: pytest.FixtureRequest,
+    forking: "subprocess.Popen[str]",
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Doomed:
+    monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", url_of(getattr(request, "param", "sqlite"), home.parent))
+    return Doomed(forking, {name: value for name, value in os.environ.items() if name.startswith("IMAGEWRIGHT_")})
 
 
 def latest(catalog: Catalog, family: str) -> str:
