@@ -1,10 +1,12 @@
 """A Prefect server, workers on hosts of their own and a slow source, shared by the tests that kill."""
 
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -21,6 +23,7 @@ from tests.services.nginx import Nginx, nginx
 from tests.services.prefect import PrefectServer, Worker, can_name_hosts, prefect_server, worker
 
 MIB = 1 << 20
+LOADED = ("tests.faults.dying_arrival", "tests.faults.test_compaction_killed")
 
 
 @dataclass
@@ -152,3 +155,11 @@ def machines(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     assert request.config.cache is not None
     with started_machines(tmp_path_factory.mktemp("machines"), request.config.cache) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def forks() -> ForkServerContext:
+    """Return what starts processes that have loaded what adds and compactions need: that takes longer than most that they do."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(LOADED))
+    return context

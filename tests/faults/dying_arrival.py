@@ -1,11 +1,6 @@
-"""An add without Prefect around it, in a process of its own, to be killed and run again.
+"""An add without Prefect around it, in a process of its own, to be killed and made again."""
 
-    python -m tests.faults.dying_arrival URL CREDENTIALS SETTINGS FOLDER
-
-Lands the source in an ImageStore in FOLDER; prints the byte it goes on at, and the MD5 at its end.
-"""
-
-import sys
+from multiprocessing.connection import Connection
 
 from catalog.settings import Settings
 from storage.registry import open_image_storage
@@ -17,22 +12,17 @@ from tests.storage.stores import record
 LANDING = "killed"
 
 
-def main() -> None:
-    url, credentials, written, folder = sys.argv[1:]
-    settings = Settings.model_validate_json(written)
+def arrive(url: str, credentials: str | None, settings: Settings, folder: str, said: Connection) -> None:
+    """Land a source in an ImageStore in a folder; say at which byte it goes on, and at the end the MD5."""
     store = open_image_storage(record(f"file://{folder}"), settings=settings)
-    source = open_source(url, settings, credentials=credentials or None)
+    source = open_source(url, settings, credentials=credentials)
     arrival = Arrival(
         {"images": store.landing(LANDING)},
         settings.max_virtual_size,
         received=ReceiveBuffer(place(settings, folder)),
     )
     info = source.probe()
-    print(arrival.take_up(info), flush=True)
+    said.send(arrival.take_up(info))
     arrival.pull(source, info, lambda _done, _total: None)
-    print(arrival.finish().digests.md5)
+    said.send(arrival.finish().digests.md5)
     arrival.close()
-
-
-if __name__ == "__main__":
-    main()

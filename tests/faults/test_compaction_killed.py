@@ -1,6 +1,5 @@
 """A SIGKILL of a compaction at every step, each object written, named and deleted: all reads back, the next run ends it."""
 
-import multiprocessing
 import shutil
 import signal
 from functools import cache
@@ -66,13 +65,6 @@ def run_compaction(place: Path, at: int, after: bool) -> None:
     objects.steps.clear()
     objects.at, objects.after, objects.fault = at, after, kill
     compact(storage)
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,18 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from storage.registry import open_image_storage
 from tests.contracts.source_servers import Place, ftp_place, http_place, s3_place, sftp_place
+from tests.faults.dying_arrival import arrive
 from tests.storage.stores import record
 
 SIZE = 96 << 20
@@ -31,6 +32,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def disk() -> tuple[bytes, str]:
+    """Return a disk and its digest."""
+    body = os.urandom(SIZE)
+    return body, hashlib.md5(body).hexdigest()
+
+
 def kept(folder: Path, place: Place) -> int:
     if not (folder / "landings").exists():
         return 0
@@ -39,11 +47,12 @@ def kept(folder: Path, place: Place) -> int:
 
 
 @pytest.mark.parametrize("same_machine", [True, False])
-def test_the_next_process_fetches_the_rest_only(place: Place, tmp_path: Path, same_machine: bool) -> None:
-    body = os.urandom(SIZE)
-    place.put("disk.raw", body)
+def test_the_next_process_fetches_the_rest_only(
+    place: Place, disk: tuple[bytes, str], tmp_path: Path, forks: ForkServerContext, same_machine: bool
+) -> None:
+    place.put("disk.raw", disk[0])
     folder = tmp_path / "store"
-    with subprocess.Popen(adding(place, tmp_path, "first"), stdout=subprocess.DEVNULL) as first:
+    with adding(forks, place, tmp_path, "first") as (first, _):
         deadline = time.monotonic() + 60
         while kept(folder, place) < SIZE // 3:
             assert time.monotonic() < deadline
@@ -51,22 +60,34 @@ def test_the_next_process_fetches_the_rest_only(place: Place, tmp_path: Path, sa
         first.kill()
     before = kept(folder, place)
     assert before < SIZE, "it was killed too late"
-    command = adding(place, tmp_path, "first" if same_machine else "second")
-    second = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    began, md5 = second.stdout.split()
-    assert md5 == hashlib.md5(body).hexdigest()
-    assert int(began) >= before if same_machine else int(began) == before
+    with adding(forks, place, tmp_path, "first" if same_machine else "second") as (second, said):
+        began, md5 = said.recv(), said.recv()
+        second.join(120)
+        assert second.exitcode == 0
+    assert md5 == disk[1]
+    assert began >= before if same_machine else began == before
     looked = 2 * LOOKED_AT if place.scheme == "ftp" else 0
     lost = NOTED if same_machine else NOT_DURABLE
     assert place.sent() <= SIZE + lost + UNDER_WAY + looked
 
 
-def adding(place: Place, folder: Path, machine: str) -> list[str]:
-    """Return the command of an add, as on a machine with memory of its own."""
+@contextmanager
+def adding(
+    forks: ForkServerContext, place: Place, folder: Path, machine: str
+) -> Iterator[tuple[ForkServerProcess, Connection]]:
+    """Start an add, as on a machine with memory of its own; yield its process and what it says, and see it end."""
     memory = folder / machine
     memory.mkdir(exist_ok=True)
     settings = place.settings.model_copy(update={"parallel_ranges": 1, "receiving": memory})
-    return [
-        sys.executable, "-m", "tests.faults.dying_arrival", place.url("disk.raw"), place.credentials or "",
-        settings.model_dump_json(), str(folder / "store"),
-    ]  # fmt: skip
+    ours, theirs = forks.Pipe(duplex=False)
+    process = forks.Process(
+        target=arrive, args=(place.url("disk.raw"), place.credentials, settings, str(folder / "store"), theirs)
+    )
+    process.start()
+    theirs.close()
+    try:
+        yield process, ours
+    finally:
+        process.join(10)
+        process.kill()
+        process.join()
