@@ -1,5 +1,6 @@
 """Fifty adds at once against a quota of ten, a part of them killed on the way: the reservations are exact all the same."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,16 +24,30 @@ pytestmark = pytest.mark.usefixtures("home")
 SOURCE = "http://example.org/x"
 QUOTA, PROCESSES, EACH = 10, 5, 10
 ADDS = """
+import os
 import sys
 from threading import Thread
 from tests.flows.images.test_killed_adds import add
 
-print("ready", flush=True)
+begin, held = os.pipe()
+for ids in sys.argv[1:]:
+    if child := os.fork():
+        print(child, flush=True)
+        continue
+    os.close(held)
+    os.read(begin, 1)
+    threads = [Thread(target=add, args=(image_id,)) for image_id in ids.split()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0)
 sys.stdin.readline()
-threads = [Thread(target=add, args=(image_id,)) for image_id in sys.argv[1:]]
-for thread in threads:
-    thread.start()
+os.close(held)
+for _ in sys.argv[1:]:
+    os.wait()
 """
+"""A process that loads what adds need, and as many forks of it as there are arguments, which begin together."""
 
 
 def add(image_id: str) -> bool:
@@ -57,10 +72,20 @@ def reserved() -> dict[str, int]:
         return {r.subject.removeprefix("image:"): r.size_bytes for r in catalog.reservations("bob")}
 
 
-def started(ids: list[str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", ADDS, *ids], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def killed_on_the_way(ids: list[list[str]], pause_s: float) -> None:
+    """Add images in processes that begin together, and kill every other one after a while."""
+    command = [sys.executable, "-c", ADDS, *(" ".join(some) for some in ids)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        forks = [int(parent.stdout.readline()) for _ in ids]
+        assert parent.stdin is not None
+        parent.stdin.write("go\n")
+        parent.stdin.flush()
+        time.sleep(pause_s)
+        for fork in forks[1::2]:
+            os.kill(fork, signal.SIGKILL)
+        parent.communicate(timeout=60)
+    assert parent.returncode == 0
 
 
 @pytest.mark.timeout(120)
@@ -72,19 +97,7 @@ def test_fifty_adds_of_which_some_are_killed_hold_exactly_the_quota(
     with open_catalog() as catalog, catalog.changing(actor="admin") as change:
         change.save_account(Account(name="bob", quota_images=QUOTA, created_at=datetime.now(UTC)))
     ids = [[str(uuid.uuid4()) for _ in range(EACH)] for _ in range(PROCESSES)]
-    processes = [started(some) for some in ids]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    time.sleep(pause_s)
-    for process in processes[1::2]:
-        process.send_signal(signal.SIGKILL)
-    for process in processes:
-        process.communicate(timeout=60)
+    killed_on_the_way(ids, pause_s)
     holders = reserved()
     assert usage().reserved_images == len(holders) == QUOTA
     assert usage().reserved_bytes == sum(holders.values())  # less than one each where a process died before its size
