@@ -111,8 +111,8 @@ def goes_on(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("after", "every"),
-    [(False, 3), pytest.param(False, 1, marks=pytest.mark.long), pytest.param(True, 1, marks=pytest.mark.long)],
-    ids=["before each third", "before each", "after each"],
+    [(False, 5), pytest.param(False, 1, marks=pytest.mark.long), pytest.param(True, 1, marks=pytest.mark.long)],
+    ids=["before each fifth", "before each", "after each"],
 )
 def test_a_compaction_killed_at_any_step_is_ended_by_the_next(
     tmp_path: Path, forks: ForkServerContext, filled: Path, after: bool, every: int

@@ -74,21 +74,23 @@ def steps_of_a_move(world: World) -> int:
 
 @pytest.mark.prefect
 @pytest.mark.parametrize(
-    ("fault", "after"),
+    ("fault", "after", "every"),
     [
-        (die, False),
-        (refuse, False),
-        (die, True),
+        pytest.param(die, False, 1, id="dies before each"),
+        pytest.param(refuse, False, 3, id="refused before each third"),
+        pytest.param(die, True, 3, id="dies after each third"),
+        pytest.param(refuse, False, 1, id="refused before each", marks=pytest.mark.long),
+        pytest.param(die, True, 1, id="dies after each", marks=pytest.mark.long),
     ],
 )
 def test_a_move_that_breaks_at_any_step_loses_nothing_and_ends_right_when_run_again(
-    world: World, fault: Callable[[str], None], after: bool
+    world: World, fault: Callable[[str], None], after: bool, every: int
 ) -> None:
     world.objects["a"] = MemoryObjects()
     world.objects["b"] = target = MemoryObjects()
 
     def sweep() -> None:
-        for step in range(steps_of_a_move(world)):
+        for step in range(0, steps_of_a_move(world), every):
             image = world.add(world.open_store("a"), DATA)  # the same bytes: most chips are there, most steps are not
             world.objects["b"] = FaultyObjects(target, step, fault, after=after)
             try:
