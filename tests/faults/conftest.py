@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from random import Random
-from types import MappingProxyType
 
 import pytest
 
@@ -19,10 +18,12 @@ from catalog.repository.catalog import Catalog
 from catalog.settings import Settings
 from storage.protocols import ImageStorage
 from storage.registry import open_image_storage
+from tests.services import s3
 from tests.services.nginx import Nginx, nginx
 from tests.services.prefect import PrefectServer, Worker, can_name_hosts, prefect_server, worker
 
 MIB = 1 << 20
+S3_KEYS = {"IMAGEWRIGHT_TEST_S3": f"{s3.KEY}:{s3.SECRET}"}
 LOADED = ("tests.faults.dying_arrival", "tests.faults.test_compaction_killed")
 
 
@@ -36,11 +37,12 @@ class Machines:
     count: int = field(default=0)
 
     @contextmanager
-    def machine(self, *, ours: bool = False) -> Iterator[Worker]:
-        """Run a worker on a host of its own, as far as this system lets us name hosts. ours: as of `worker`."""
+    def machine(self, *, ours: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Worker]:
+        """Run a worker on a host of its own, as far as this system lets us name hosts. ours, settings: as of `worker`."""
         self.count += 1
         name = f"machine-{self.count}"
-        with worker(self.server, self.folder / name, name if can_name_hosts() else "", ours=ours) as started:
+        host = name if can_name_hosts() else ""
+        with worker(self.server, self.folder / name, host, ours=ours, settings=settings) as started:
             yield started
 
     @contextmanager
@@ -124,12 +126,8 @@ def started_machines(
     cache: pytest.Cache,
     *,
     scheduled: bool = False,
-    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Machines]:
-    """Run a server and a catalog of their own for machines.
-
-    scheduled: runs begin by themselves, when they are due. more: environment.
-    """
+    """Run a server and a catalog of their own for machines. scheduled: runs begin by themselves, when they are due."""
     home = folder / "home"
     home.mkdir()
     (folder / "memory").mkdir()
@@ -142,7 +140,7 @@ def started_machines(
         "IMAGEWRIGHT_PARALLEL_RANGES": "1",  # a slow machine may take the server for a distant one
         "IMAGEWRIGHT_CATALOG_URL": "",
         "PATH": os.environ["PATH"],
-        **more,
+        **S3_KEYS,
     }
     with prefect_server(folder / "server", cache.mkdir("prefect"), settings, scheduled=scheduled) as server:
         server.command("storages")  # the catalog's first opening makes the default storages, in its own home

@@ -2,34 +2,42 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from catalog.errors import ImageNotFound
-from catalog.records import ImageStatus
-from tests.faults.conftest import MIB, Machines, SlowSource, slow_source, started_machines
+from catalog.records import ImageStatus, ImageStorage
+from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
 from tests.services import s3
 
-pytestmark = [pytest.mark.xdist_group("away"), pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.xdist_group("machines"), pytest.mark.timeout(500)]
 ADDS = 2
-KEYS = {"IMAGEWRIGHT_TEST_S3": f"{s3.KEY}:{s3.SECRET}"}
+QUICK = {"IMAGEWRIGHT_RETRIES": "1"}
+"""An add that finds a storage away tries this often before it waits, for 6 s each time, five times by default."""
+
+
+@dataclass(frozen=True)
+class Far:
+    """A machine whose images lie in a storage in S3, `far`, and what takes that away."""
+
+    machines: Machines
+    away: s3.Away
 
 
 @pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[tuple[Machines, s3.Away]]:
-    """Machines whose image storage `far` is in S3, and what takes that away."""
-    assert request.config.cache is not None
-    with (
-        s3.stoppable(tmp_path_factory.mktemp("s3")) as (server, away),
-        started_machines(tmp_path_factory.mktemp("machines"), request.config.cache, more=KEYS) as machines,
-    ):
-        made = machines.server.command(
-            "register-image-storage", "--name", "far", "--kind", "imagestore", "--url", f"s3://{s3.BUCKET}/x",
-            "--endpoint", server.endpoint, "--credentials", "env:IMAGEWRIGHT_TEST_S3",
+def far(tmp_path_factory: pytest.TempPathFactory, machines: Machines) -> Iterator[Far]:
+    with s3.stoppable(tmp_path_factory.mktemp("s3")) as (server, away):
+        record = ImageStorage(
+            name="far", kind="imagestore", url=f"s3://{s3.BUCKET}/x", endpoint=server.endpoint,
+            credentials="env:IMAGEWRIGHT_TEST_S3", created_at=datetime.now(UTC),
         )  # fmt: skip
-        assert made.returncode == 0, made.stderr
-        yield machines, away
+        with machines.catalog() as catalog, catalog.changing("admin") as change:
+            change.save_image_storage(record)
+        with machines.machine(ours=True, settings=QUICK):
+            yield Far(machines, away)
 
 
 def add(machines: Machines, source: SlowSource) -> str:
@@ -67,10 +75,10 @@ def changed_while_waiting(machines: Machines, image_id: str) -> set[str]:
     ids=["a while", "ten minutes"],
 )
 def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
-    far: tuple[Machines, s3.Away], tmp_path: Path, away_s: float
+    far: Far, tmp_path: Path, away_s: float
 ) -> None:
-    machines, away = far
-    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine(ours=True):
+    machines, away = far.machines, far.away
+    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source:
         runs = [add(machines, source) for _ in range(ADDS)]
         for run in runs:
             machines.server.wait_for(run, "RUNNING")
@@ -87,9 +95,9 @@ def test_adds_wait_for_a_storage_that_is_away_and_become_ready_when_it_is_back(
         assert {machines.image(run).md5 for run in runs} == {source.md5()}
 
 
-def test_an_add_that_waits_can_be_cancelled_and_leaves_no_image(far: tuple[Machines, s3.Away], tmp_path: Path) -> None:
-    machines, away = far
-    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source, machines.machine(ours=True):
+def test_an_add_that_waits_can_be_cancelled_and_leaves_no_image(far: Far, tmp_path: Path) -> None:
+    machines, away = far.machines, far.away
+    with slow_source(tmp_path, 24 * MIB, rate_mib_s=3) as source:
         run = add(machines, source)
         machines.server.wait_for(run, "RUNNING")
         with away():
@@ -106,8 +114,8 @@ def test_an_add_that_waits_can_be_cancelled_and_leaves_no_image(far: tuple[Machi
 
 
 @pytest.mark.long
-def test_a_command_waits_in_place_as_long_as_it_was_told(far: tuple[Machines, s3.Away], tmp_path: Path) -> None:
-    machines, away = far
+def test_a_command_waits_in_place_as_long_as_it_was_told(far: Far, tmp_path: Path) -> None:
+    machines, away = far.machines, far.away
     with slow_source(tmp_path, 2 * MIB, rate_mib_s=3) as source, away():
         asked = ("add-volume-image", "--name", "x", "--image-format", "raw", "--image-path", source.url,
                  "--image-storages", "far", "--patience-s")  # fmt: skip

@@ -13,6 +13,7 @@ import pytest
 from catalog.errors import InvalidRequest
 from deployments.definitions import ROOT
 from flows.registry import OPERATIONS
+from tests.services.prefect import migrated_database
 
 REQUEST = '''
 """Thrown away."""
@@ -92,6 +93,8 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "flows/throwaway").mkdir()
     (tmp_path / "flows/throwaway/greet.py").write_text(FLOW)
     (tmp_path / "flows/requests/throwaway.py").write_text(REQUEST)
+    (tmp_path / "p").mkdir()
+    shutil.copyfile(migrated_database(), tmp_path / "p/prefect.db")
     return tmp_path
 
 

@@ -49,7 +49,7 @@ def progress_of_adds() -> Iterator[dict[str, list[tuple[float, float]]]]:
     def look() -> None:
         wanted = ArtifactFilter(type=ArtifactFilterType(any_=["progress"]))
         with get_client(sync_client=True) as client:
-            while not ended.wait(0.05):
+            while not ended.wait(0.2):
                 for artifact in client.read_artifacts(artifact_filter=wanted):
                     seen = changes.setdefault(str(artifact.key), [])
                     if not seen or seen[-1][1] != artifact.data:
