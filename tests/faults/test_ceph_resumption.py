@@ -25,7 +25,7 @@ from tests.services.payload import random_bytes
 from tests.services.prefect import COMMAND
 from tests.services.process import find
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("ceph")]
 MIB = 1 << 20
 SLOW = str(24 * MIB)  # bytes a second
 AT_RISK = 32 * MIB  # what a killed process had on the way, and sockets of both sides

@@ -24,7 +24,7 @@ from tests.services.nginx import Nginx, nginx
 from tests.services.payload import payload, random_bytes
 from tests.services.process import find
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("ceph"), pytest.mark.timeout(3600)]
 MIB = 1 << 20
 
 

@@ -1,5 +1,6 @@
-"""A storage that goes away while adds run into it: they wait, say for what, and are Ready when it is back."""
+"""A storage that goes away while adds run into it: they wait, say for what, and are Ready when it is back; or somebody gives them up."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 from catalog.errors import ImageNotFound
 from catalog.records import ImageStatus, ImageStorage
 from tests.faults.conftest import MIB, Machines, SlowSource, slow_source
+from tests.faults.test_death_of_machines import wait_until_kept
 from tests.services import s3
 
 pytestmark = [pytest.mark.xdist_group("machines"), pytest.mark.timeout(500)]
@@ -111,6 +113,29 @@ def test_an_add_that_waits_can_be_cancelled_and_leaves_no_image(far: Far, tmp_pa
             machines.recover(stale_after_s=3600)
     with machines.catalog() as catalog, pytest.raises(ImageNotFound):
         catalog.image(run)
+
+
+def test_deleting_an_image_cancels_the_run_that_brings_it_in(far: Far, tmp_path: Path) -> None:
+    machines, before = far.machines, far.machines.stored()
+    with slow_source(tmp_path, 64 * MIB, rate_mib_s=2) as source:
+        run = machines.server.start(
+            "add-volume-image", {"name": "unwanted", "image_format": "raw", "image_path": source.url}
+        )
+        wait_until_kept(machines, run, 4 * MIB)
+        deleted = machines.server.command("delete-image", "--image-ids", run, "--json")
+        assert deleted.returncode == 0, deleted.stderr
+        machines.server.wait_for(run, "CANCELLED")
+        assert source.server.bytes_sent() < source.size
+    assert [image["status"] for image in json.loads(deleted.stdout)] == ["Deleted"]
+    assert machines.stored() <= before
+    assert run not in {landing.landing_id for landing in machines.storage().landings()}
+    with machines.catalog() as catalog:
+        assert list(catalog.pending(image_id=run)) == []
+        assert not [r for r in catalog.reservations() if run in r.subject]
+        assert [event.kind for event in catalog.events(run)][-2:] == [
+            "imagewright.image.cancelled",
+            "imagewright.work.done",
+        ]
 
 
 @pytest.mark.long

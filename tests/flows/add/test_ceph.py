@@ -15,7 +15,7 @@ from tests.flows.conftest import Site, qcow2
 from tests.flows.managed import MIB, blank, landed, opened, saved
 from tests.flows.moving import noise
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("ceph")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.services.images import hybrid_iso
 from tests.services.payload import payload, random_bytes
 from tests.services.process import find
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("ceph")]
 MIB = 1 << 20
 
 
