@@ -76,7 +76,7 @@ def _bring_up(store: SqlStore) -> str | None:
     with _alone(store.engine) as connection:
         found = _revision(connection)
         if found is None:
-            for statement in _creation(connection.dialect.name):  # there is nothing: all of it is one transaction
+            for statement in _creation(connection.dialect.name):  # an empty database: everything in one transaction
                 connection.exec_driver_sql(statement)
             connection.execute(sa.insert(_VERSION), {"version_num": SCHEMA, "readers": f"{SCHEMA}:{OLDEST}"})
         elif found < SCHEMA:
@@ -89,7 +89,7 @@ def _bring_up(store: SqlStore) -> str | None:
 
 @cache
 def _creation(database: str) -> tuple[str, ...]:
-    """Return what makes an empty database a catalog. To word it takes longer than to do it."""
+    """Return the statements that make an empty database a catalog; compiling them takes longer than running them."""
     said: list[str] = []
 
     def note(statement: sa.ClauseElement, *_: object) -> None:
