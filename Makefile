@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?=
 PYTEST_ARGS ?=
-TESTS := $(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
+TESTS := $(BIN)/python -m pytest --dist loadgroup -m "not long"
 # Two sittings: each process imports and keeps all that it may run, some 400 MB for all tests together.
 ENGINE := tests/catalog tests/contracts tests/storage
 # what pytest ends with where nothing was chosen
@@ -36,10 +36,10 @@ demo-golden: env ## a publisher on loopback, followed: good builds become the la
 	@bash deployments/setup/packages.sh test
 	@$(BIN)/python -m tests.demo_golden
 
-test: env-test   ## all tests against real services; three processes on two cores, since they mostly wait
+test: env-test   ## all tests against real services; more processes than cores, since they mostly wait
 	@failed=0; \
-	$(TESTS) $(ENGINE) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
-	$(TESTS) tests $(addprefix --ignore=,$(ENGINE)) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
+	$(TESTS) -n 4 $(ENGINE) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
+	$(TESTS) -n 5 tests $(addprefix --ignore=,$(ENGINE)) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
 	exit $$failed
 
 test-long: env-test ## the tests that take minutes
