@@ -83,7 +83,7 @@ def hosts() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def endpoint(hosts: tuple[str, str], tmp_path: Path) -> Iterator[str]:
     """Run an S3 server on the other host; yield its management address."""
-    ports = [free_port(below=55000) for _ in range(6)]
+    ports = [free_port(pair=True) for _ in range(6)]
     (tmp_path / "data").mkdir()
     names = ("s3", "master", "volume", "filer", "webdav", "admin")
     command = [

@@ -1,6 +1,7 @@
 """Run a real program for a test: found or skipped, waited for until it answers, stopped by its own process id."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,8 @@ import pytest
 
 START_S = 20.0
 STOP_S = 5.0
+PORTS, PAIRED = range(10_240, 22_000), 10_000
+"""Ports for servers, and how much higher the second port of a pair is."""
 
 
 def find(program: str, package: str) -> str:
@@ -24,17 +27,24 @@ def find(program: str, package: str) -> str:
     return found
 
 
-def free_port(below: int = 65536) -> int:
-    """Return a loopback port that nobody listens on now.
+def free_port(*, pair: bool = False) -> int:
+    """Return a loopback port that nobody has now. pair: for programs that also take the port 10,000 higher.
 
-    below: for programs that also take the port 10,000 higher.
+    It lies below those that the kernel gives away, where a connection of another test could take it before its server does.
     """
     while True:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = int(sock.getsockname()[1])
-        if port < below:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        if _is_free(port) and (not pair or _is_free(port + PAIRED)):
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def server() -> S3Server:
 def stoppable(folder: Path) -> Iterator[tuple[S3Server, Away]]:
     """Run a server with its data in a folder; yield it and what takes it away for a block."""
     (folder / "data").mkdir()
-    port = free_port(below=55000)
+    port = free_port(pair=True)
     command, environment = _command(folder, port)
     with ExitStack() as process:
 
@@ -82,7 +82,7 @@ def stoppable(folder: Path) -> Iterator[tuple[S3Server, Away]]:
 
 
 def _command(folder: Path, port: int) -> tuple[list[str], dict[str, str]]:
-    others = {name: free_port(below=55000) for name in ("master", "volume", "filer", "webdav", "admin")}
+    others = {name: free_port(pair=True) for name in ("master", "volume", "filer", "webdav", "admin")}
     command = [
         *("setpriv", "--pdeathsig", "TERM"),  # a process of tests that is ended in a hurry ends nothing itself
         weed(),
