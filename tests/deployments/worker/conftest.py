@@ -139,6 +139,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def wait_for_end(*pids: int, within_s: float = 30) -> None:
+    """Wait until processes have ended."""
+    deadline = time.monotonic() + within_s
+    while alive := [pid for pid in pids if lives(pid)]:
+        assert time.monotonic() < deadline, f"{alive} still live"
+        time.sleep(0.1)
+
+
 def parent_of_runs(worker: "subprocess.Popen[bytes]") -> int:
     """Return the process that a worker's runs are forked from."""
     (parent,) = children(worker.pid)

@@ -12,7 +12,15 @@ from catalog import open_catalog
 from catalog.errors import ImageNotFound
 from catalog.records import ImageStatus
 from catalog.rules.upkeep.queues import queue_name
-from tests.deployments.worker.conftest import HOST, Here, lives, parent_of_runs, read_when_there, worker_of
+from tests.deployments.worker.conftest import (
+    HOST,
+    Here,
+    lives,
+    parent_of_runs,
+    read_when_there,
+    wait_for_end,
+    worker_of,
+)
 from tests.services.nginx import nginx
 from tests.services.process import children
 
@@ -167,7 +175,7 @@ def test_without_the_process_that_forks_the_next_run_gets_another(here: Here, wo
     pid, parent = seen["pid"], seen["parent"]
     os.kill(parent, signal.SIGKILL)
     here.server.wait_for(run, "CRASHED")
-    assert not lives(pid)
+    wait_for_end(pid)
     assert here.look("next")["parent"] != parent
 
 
@@ -177,10 +185,7 @@ def test_a_worker_that_is_killed_takes_its_runs_along(here: Here) -> None:
         (parent,) = children(second.pid)
         second.kill()
         second.wait()
-        deadline = time.monotonic() + 30
-        while lives(pid) or lives(parent):
-            assert time.monotonic() < deadline, "the run outlived its worker"
-            time.sleep(0.1)
+        wait_for_end(pid, parent)
 
 
 def test_a_worker_that_is_told_to_end_ends_its_runs_in_order(here: Here, worker: Process) -> None:
