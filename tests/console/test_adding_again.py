@@ -125,8 +125,18 @@ def give_quota(served: Serving, account: str, **quota: int) -> None:
         change.save_account(change.account(account).model_copy(update=quota))
 
 
+def begun(client: httpx.Client, **asked: str) -> str:
+    """Begin an upload and return its address; a console whose catalog is busy says 503, and is asked again."""
+    deadline = time.monotonic() + WAIT_S
+    while (answer := client.post("/uploads", headers=creation(len(content()), **asked))).status_code == 503:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.3)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Location"]
+
+
 def uploaded(client: httpx.Client, **asked: str) -> tuple[str, httpx.Response]:
-    place = client.post("/uploads", headers=creation(len(content()), **asked)).headers["Location"]
+    place = begun(client, **asked)
     return place.rpartition("/")[2], client.patch(place, content=content(), headers=piece(0))
 
 
