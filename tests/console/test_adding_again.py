@@ -84,7 +84,11 @@ def console_behind(served: Serving, line: Line, folder: Path) -> Iterator[httpx.
         "IMAGEWRIGHT_CATALOG_URL": f"sqlite:///{served.home}/catalog.db",
     }  # fmt: skip
     command = [sys.executable, "-m", "console", "--port", str(port)]
-    os.kill(other, signal.SIGSTOP)
+    with (
+        catalog_of(served) as catalog,
+        catalog.changing("admin"),
+    ):  # else it may be held with the catalog's lock in its hand
+        os.kill(other, signal.SIGSTOP)
     try:
         with (
             running(command, folder, port, environment, within_s=120),
@@ -125,18 +129,10 @@ def give_quota(served: Serving, account: str, **quota: int) -> None:
         change.save_account(change.account(account).model_copy(update=quota))
 
 
-def begun(client: httpx.Client, **asked: str) -> str:
-    """Begin an upload and return its address; a console whose catalog is busy says 503, and is asked again."""
-    deadline = time.monotonic() + WAIT_S
-    while (answer := client.post("/uploads", headers=creation(len(content()), **asked))).status_code == 503:
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.3)
-    assert answer.status_code == 201, answer.text
-    return answer.headers["Location"]
-
-
 def uploaded(client: httpx.Client, **asked: str) -> tuple[str, httpx.Response]:
-    place = begun(client, **asked)
+    begun = client.post("/uploads", headers=creation(len(content()), **asked))
+    assert begun.status_code == 201, begun.text
+    place = begun.headers["Location"]
     return place.rpartition("/")[2], client.patch(place, content=content(), headers=piece(0))
 
 
