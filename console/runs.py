@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 import flows
 from catalog import open_catalog
-from catalog.errors import AccessDenied, ImagewrightError, NotAllowed, NotSignedIn, OtherAccount
+from catalog.errors import AccessDenied, CatalogUnavailable, ImagewrightError, NotAllowed, NotSignedIn, OtherAccount
 from catalog.records import Plan, Record, SignedIn
 from catalog.rules.accounts.sharing import ADMIN
 from catalog.settings import load_settings
@@ -47,7 +47,7 @@ MAX_BODY = 16 << 20
 """Most bytes of a request: the ids of some hundred thousand images."""
 STATUSES: Mapping[type[ImagewrightError], int] = {
     NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, AccessDenied: 403, ServerUnavailable: 503,
-    TookTooLong: 503,
+    TookTooLong: 503, CatalogUnavailable: 503,
 }  # fmt: skip
 OUR_ERROR = re.compile(r"\A(?:Flow run|Task run) encountered an exception: (?:\w+: )?")
 

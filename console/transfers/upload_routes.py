@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from catalog.errors import (
+    CatalogUnavailable,
     ImagewrightError,
     NotAllowed,
     NotSignedIn,
@@ -38,6 +39,7 @@ AGAIN_S = 5
 STATUSES: Mapping[type[ImagewrightError], int] = {
     UploadNotFound: 404, UploadBusy: 423, ServerUnavailable: 503, TookTooLong: 503, OtherProtocol: 412, NoPiece: 415,
     WrongOffset: 409, NotKept: 507, NotSignedIn: 401, NotAllowed: 403, OtherAccount: 403, StorageUnavailable: 503,
+    CatalogUnavailable: 503,
 }  # fmt: skip
 """Statuses of errors, which decide what a client does next: 422 is final, 503 is retried."""
 
