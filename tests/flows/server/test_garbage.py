@@ -35,7 +35,10 @@ async def main():
     kept = [[] for _ in range(100_000)]  # whoever allocates collects
     await asyncio.sleep(0.8)  # the thread collects, too
     holds.execute("commit")
-    await writing
+    try:
+        await writing
+    except (sqlite3.OperationalError, SystemError):  # the reset clears the connection's message, at times its code
+        sys.exit("the write failed")
 
 gc.disable()
 Cycle()
@@ -49,4 +52,4 @@ def test_a_forgotten_cursor_stops_the_loop_only_where_the_loop_collects(
 ) -> None:
     command = [sys.executable, "-c", FORGETS_A_CURSOR, str(tmp_path / "x.db"), collected]
     done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, "database is locked" in done.stderr) == (ended, bool(ended)), done.stderr
+    assert (done.returncode, done.stderr) == (ended, "the write failed\n" if ended else "")
