@@ -15,7 +15,11 @@ INTERVAL_S, WHOLE_EVERY = 0.5, 40
 
 
 def collect_elsewhere() -> None:
-    """Collect in a thread from now on, for the life of the process."""
+    """Collect in a thread from now on, for the life of the process.
+
+    What lives after the first full collection, the server's code above all, is never looked at again: looking at it
+    each time was most of what an idle server did.
+    """
     gc.disable()
     Thread(target=_collect, daemon=True, name="garbage").start()
 
@@ -26,3 +30,5 @@ def _collect() -> None:
         time.sleep(INTERVAL_S)
         times += 1
         gc.collect(1 if times % WHOLE_EVERY else 2)
+        if times == WHOLE_EVERY:
+            gc.freeze()
