@@ -48,22 +48,22 @@ class Line:
 
     def __init__(self, target: str) -> None:
         host, _, port = target.removeprefix("http://").partition(":")
-        self._target, self.port = (host, int(port)), free_port()
-        self._listening: socket.socket | None = None
+        self._target, self._listening = (host, int(port)), socket.socket()
+        self._listening.bind(("127.0.0.1", 0))  # nobody else gets the port while nobody listens on it
+        self.port: int = self._listening.getsockname()[1]
 
-    def mend(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=100)
-        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+    def repair(self) -> None:
+        self._listening.listen(100)
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        if self._listening is not None:
-            self._listening.shutdown(socket.SHUT_RDWR)
-            self._listening.close()
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                near, far = listening.accept()[0], socket.create_connection(self._target)
+                near, far = self._listening.accept()[0], socket.create_connection(self._target)
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
@@ -156,7 +156,7 @@ def test_an_upload_that_prefect_did_not_take_is_added_as_soon_as_it_does(served:
         assert (answer.status_code, "try again" in answer.json()["error"]) == (503, True), answer.text
         text = client.get("/table?tab=uploads").text
         assert ("Waiting" in text, "added as soon as" in text, "Adding" in text) == (True, True, False)
-        line.mend()
+        line.repair()
         until(lambda: shown(served, image_id).get("status") == "Ready")
         line.cut()
     assert not (served.home / "uploads" / image_id).exists()
@@ -167,7 +167,7 @@ def test_whoever_goes_on_sending_begins_the_add_himself(served: Serving, tmp_pat
     with console_behind(served, line, tmp_path) as client:
         image_id, answer = uploaded(client)
         assert answer.status_code == 503
-        line.mend()
+        line.repair()
         end = piece(len(content()))
         until(lambda: client.patch(f"/uploads/{image_id}", content=b"", headers=end).status_code in (204, 404))
         until(lambda: shown(served, image_id).get("status") == "Ready")

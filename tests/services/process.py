@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 
 START_S = 20.0
 STOP_S = 5.0
-PORTS, PAIRED = range(10_240, 22_000), 10_000
-"""Ports for servers, and how much higher the second port of a pair is."""
+PORTS, PAIRED, SHARES = range(10_240, 20_240), 10_000, 16
+"""Ports for servers, how much higher the second port of a pair is, and in how many shares the processes of tests have them."""
+_given: "deque[int]" = deque(maxlen=200)
+"""Ports given by this process, so that none is given twice before its server has it."""
 
 
 def find(program: str, package: str) -> str:
@@ -30,11 +33,14 @@ def find(program: str, package: str) -> str:
 def free_port(*, pair: bool = False) -> int:
     """Return a loopback port that nobody has now. pair: for programs that also take the port 10,000 higher.
 
-    It lies below those that the kernel gives away, where a connection of another test could take it before its server does.
+    It lies below those that the kernel gives away, where a connection of another test could take it before its server does,
+    and in the share of this process of the tests, where no other one gives it away.
     """
+    own = PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES :: SHARES]
     while True:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        if _is_free(port) and (not pair or _is_free(port + PAIRED)):
+        port = secrets.choice(own)
+        if port not in _given and _is_free(port) and (not pair or _is_free(port + PAIRED)):
+            _given.append(port)
             return port
 
 
