@@ -141,7 +141,7 @@ def test_an_add_is_done_once_and_a_bad_address_is_said_in_the_form(served: Servi
     page.get_by_label("Image Path *").fill("http://10.0.0.1/refused")
     page.locator("dialog .main").click()
     page.locator("dialog .told.bad", has_text="Failed").wait_for()
-    assert page.locator("dialog .main").is_enabled()  # what failed may be mended and sent again
+    assert page.locator("dialog .main").is_enabled()  # what failed may be corrected and sent again
 
 
 def test_moments_are_the_viewers_with_their_zone_and_utc_on_hover(served: Serving, page: "Page") -> None:

@@ -107,7 +107,8 @@ def test_another_worker_takes_the_rest_only(
 ) -> None:
     content = source = tmp_path / "content.raw"
     with content.open("wb") as file:
-        file.write(random_bytes(96 * MIB, 5))
+        for seed in range(12):
+            file.write(random_bytes(8 * MIB, seed))
         file.truncate(SIZE)
     if image_format == "qcow2":
         qemu_img, made = find("qemu-img", "qemu-utils"), tmp_path / "content.qcow2"

@@ -166,7 +166,7 @@ def test_code_that_can_not_be_loaded_is_told_and_mended_code_runs_again(here: He
     assert seen["environment"].get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY") == "30"
     flow.write_text(whole)
     here.patient()
-    assert here.look("mended")["parent"] == parent_of_runs(worker)
+    assert here.look("repaired")["parent"] == parent_of_runs(worker)
 
 
 def test_without_the_process_that_forks_the_next_run_gets_another(here: Here, worker: Process) -> None:

@@ -76,7 +76,7 @@ def test_builds_become_the_latest_only_on_evidence(home: Path, site: Site, tmp_p
     soaking = check()
     assert (soaking.new, soaking.promoted, soaking.waiting_for) == (1, False, "Ready for 0.0 of 24 hours")
     assert latest() == good
-    moved = promote_image(PromoteImage(image_id=str(soaking.image_id), family="os", reason="a hole is mended"))
+    moved = promote_image(PromoteImage(image_id=str(soaking.image_id), family="os", reason="a hole is closed"))
     assert isinstance(moved, Promotion)
     assert latest().build_version == "1.12"
     assert check().waiting_for is None

@@ -4,7 +4,6 @@ import os
 import random
 import struct
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,14 +174,12 @@ def test_a_file_system_that_only_libmagic_knows_is_a_disk() -> None:
     assert rules(verdict) == ["raw.libmagic"]
 
 
-def test_libmagic_costs_nothing_where_it_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libmagic_is_not_asked_where_it_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that we recognize starts no program, even where there is none."""
     monkeypatch.setenv("PATH", "/nowhere")
     disk = gpt(2000)
     verdict = judged(disk, 65536)
-    begun = time.monotonic()
     assert with_libmagic(verdict, disk[:4096]) == verdict
-    assert time.monotonic() - begun < 0.01
 
 
 def test_without_libmagic_an_unknown_file_passes_and_the_verdict_says_so(

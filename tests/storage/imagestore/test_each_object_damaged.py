@@ -172,7 +172,7 @@ def works_but_for(reopen: Callable[[], ObjectStore], lost: str) -> None:
 
 
 def repaired(reopen: Callable[[], ObjectStore], lost: str) -> None:
-    """Mend and reclaim: then all is whole again, once what was lost was added again."""
+    """Repair and reclaim: then all is whole again, once what was lost was added again."""
     storage = image_store(reopen())
     storage.repair()
     assert [one.subject for one in storage.ailments() if one.subject != "packs"] == []
