@@ -4,7 +4,7 @@
 set -eu
 run="qemu-utils file gpgv python3 python3-venv ca-certificates"
 demo="gnupg grub-pc-bin grub-efi-amd64-bin grub-common gdisk mtools dosfstools"
-test="$demo nginx-light vsftpd openssh-server postgresql strace chromium e2fsprogs xfsprogs ntfs-3g xorriso faketime
+test="$demo nginx-light vsftpd openssh-server postgresql strace chromium-headless-shell e2fsprogs xfsprogs ntfs-3g xorriso faketime
   grub-rescue-pc ipxe memtest86+ ovmf seabios qemu-system-x86 qemu-system-arm qemu-efi-aarch64 mmdebstrap iproute2
   redis-server prometheus rpm db5.3-util lxd-client ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd qemu-block-extra"
 command -v npm >/dev/null || test="$test nodejs npm"  # any existing installation will do
