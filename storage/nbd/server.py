@@ -142,8 +142,11 @@ class Served(ABC):
 
     def _receive(self, length: int) -> bytes:
         data = self._ours.recv(length, socket.MSG_WAITALL) if length else b""
-        if len(data) < length:
-            raise _Ended
+        while len(data) < length:  # it waits for all only as long as no signal arrives
+            more = self._ours.recv(length - len(data), socket.MSG_WAITALL)
+            if not more:
+                raise _Ended
+            data += more
         return data
 
 

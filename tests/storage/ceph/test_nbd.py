@@ -1,8 +1,11 @@
 """The talk with qemu-img: it gets what it asks for, and nothing that it says is believed."""
 
 import os
+import signal
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -83,6 +86,26 @@ def test_bytes_are_taken() -> None:
         assert receive(end, 32) == struct.pack(">IIQ", 0x67446698, 0, 77) * 2
     assert served.end() is None
     assert target.data == DATA[:1] + bytes(2) + DATA[3:5] + b"abc" + DATA[8:]
+
+
+def test_bytes_are_taken_whole_though_signals_arrive_meanwhile() -> None:
+    target = Bytes()
+    served = Taken(target)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with peer(served) as end:
+            end.sendall(request(WRITE, 0, 6) + b"abc")
+            for _ in range(20):  # in one of the pauses it waits for the rest
+                time.sleep(0.01)
+                for thread in threading.enumerate():
+                    if thread.name == "nbd" and thread.ident:
+                        signal.pthread_kill(thread.ident, signal.SIGUSR1)
+            end.sendall(b"def")
+            assert receive(end, 16) == struct.pack(">IIQ", 0x67446698, 0, 77)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert served.end() is None
+    assert target.data[:6] == b"abcdef"
 
 
 @pytest.mark.parametrize("kind", [Given, Taken])
