@@ -7,16 +7,18 @@ listener and a WebSocket per run.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
 import anyio
 import anyio.abc
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
+from prefect.exceptions import PrefectException
 from prefect.runner._cancellation_manager import CancellationManager
 from prefect.runner._control_channel import ControlChannel
 from prefect.runner._event_emitter import EventEmitter
@@ -85,7 +87,9 @@ class Launcher:
 
     async def __aexit__(self, *exc_info: object) -> None:
         """Terminate the remaining runs cleanly."""
-        await asyncio.gather(*map(self._processes.kill, self._processes.flow_run_ids()))
+        remaining = self._processes.flow_run_ids()
+        await asyncio.gather(*map(self._processes.kill, remaining))
+        await asyncio.gather(*map(self._report_ended, remaining))
         await self._stack.aclose()
 
     async def run(self, launch: Launch, begun: Callable[[int], None]) -> FlowRunExecutionResult | None:
@@ -116,6 +120,13 @@ class Launcher:
             self._launches.pop(run_id, None)
             self._left.pop(run_id, None)
         return result
+
+    async def _report_ended(self, run_id: UUID) -> None:
+        """Report a run as crashed if its process ended without doing so: it was killed, or the server was too slow."""
+        with suppress(httpx.HTTPError, PrefectException, OSError):  # `recover_runs` finds it, too
+            flow_run = await self._client.read_flow_run(run_id)
+            if flow_run.state is not None and (flow_run.state.is_running() or flow_run.state.is_pending()):
+                await self._states.propose_crashed(flow_run, "its worker was told to end")
 
     def running(self) -> set[UUID]:
         """Return the runs that have a process."""

@@ -188,6 +188,17 @@ def test_a_worker_that_is_killed_takes_its_runs_along(here: Here) -> None:
         wait_for_end(pid, parent)
 
 
+def test_a_run_that_can_not_say_that_it_ended_with_its_worker_is_reported_by_the_worker(here: Here) -> None:
+    with worker_of(here.server, here.tree, here.folder / "third.log", IMAGEWRIGHT_HOST="third") as third:
+        run, pid = _run_on(here, "third", sleep_s=120)
+        third.send_signal(signal.SIGSTOP)  # else it hears of the death first, or of its own end
+        os.kill(pid, signal.SIGKILL)
+        third.send_signal(signal.SIGTERM)
+        third.send_signal(signal.SIGCONT)
+        third.wait(40)
+        here.server.wait_for(run, "CRASHED", within_s=5)
+
+
 def test_a_worker_that_is_told_to_end_ends_its_runs_in_order(here: Here, worker: Process) -> None:
     """The last one of this worker."""
     run, pid = _run_on(here, HOST, sleep_s=120)
