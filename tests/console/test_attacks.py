@@ -3,7 +3,6 @@
 import resource
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from tests.console.tus import TUS, creation, piece
+from tests.services.accepting import accepting
 from tests.services.process import free_port, running
 from tests.services.serving import Serving
 from tests.services.signed import basic
@@ -49,7 +49,8 @@ def known(console: str, auth: str) -> str:
 @contextmanager
 def silent() -> Iterator[str]:
     """Yield the URL of a file on a server that accepts and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listening, ExitStack() as stack:
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
+    with ExitStack() as stack:
 
         def accept() -> None:
             while True:
@@ -58,9 +59,8 @@ def silent() -> Iterator[str]:
                 except OSError:
                     return
 
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/disk.raw"
-        listening.shutdown(socket.SHUT_RDWR)
+        with accepting(listening, accept) as port:
+            yield f"http://127.0.0.1:{port}/disk.raw"
 
 
 def connected(console: str) -> socket.socket:

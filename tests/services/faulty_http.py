@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from email.message import Message
 from pathlib import Path
 
+from tests.services.accepting import accepting
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -105,15 +107,11 @@ def faulty_http(certificate: Path | None = None, host: str = "127.0.0.1", port: 
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    thread = threading.Thread(target=_accept, args=(listener, server, context), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stopping.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
+    with accepting(listener, lambda: _accept(listener, server, context)):
+        try:
+            yield server
+        finally:
+            server.stopping.set()
 
 
 def _accept(listener: socket.socket, server: FaultyHttp, context: ssl.SSLContext | None) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.services.accepting import accepting
+
 BLOCK = 64 << 10
 
 
@@ -52,12 +54,10 @@ def proxy(target: int | Path, target_host: str = "127.0.0.1", at: str = "127.0.0
     """Forward a port of our own, at an address of ours, to a port or to a socket in the file system."""
     listener = socket.create_server((at, 0), backlog=64)
     made = Proxy(listener.getsockname()[1], str(target) if isinstance(target, Path) else (target_host, target))
-    threading.Thread(target=_accept, args=(listener, made), daemon=True).start()
     try:
-        yield made
+        with accepting(listener, lambda: _accept(listener, made)):
+            yield made
     finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
         made.cut()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from tests.services.accepting import accepting
+
 PLAIN = {"USER": b"230 in\r\n", "TYPE": b"200 so\r\n", "SIZE": b"213 5\r\n", "MDTM": b"213 20250101000000\r\n",
          "REST": b"350 so\r\n"}  # fmt: skip
 
@@ -56,11 +58,9 @@ class ScriptedFtp:
 @contextmanager
 def scripted_ftp(server: ScriptedFtp) -> Iterator[ScriptedFtp]:
     """Run the server in threads of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server.port = listener.getsockname()[1]
-        threading.Thread(target=_accept, args=(listener, server), daemon=True).start()
+    listener = socket.create_server(("127.0.0.1", 0))
+    with accepting(listener, lambda: _accept(listener, server)) as server.port:
         yield server
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listener: socket.socket, server: ScriptedFtp) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.services.accepting import accepting
+
 Answers = Callable[[str], Iterator[bytes]]
 """From the head of a request to the bytes that are sent; the connection is closed afterwards."""
 
@@ -42,12 +44,8 @@ def scripted(answers: Answers | bytes, tls: ssl.SSLContext | None = None) -> Ite
     listener = socket.create_server(("127.0.0.1", 0), backlog=16)
     made = Scripted(listener.getsockname()[1])
     say: Answers = (lambda _head: iter([answers])) if isinstance(answers, bytes) else answers
-    threading.Thread(target=_accept, args=(listener, made, say, tls), daemon=True).start()
-    try:
+    with accepting(listener, lambda: _accept(listener, made, say, tls)):
         yield made
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
 
 
 def _accept(listener: socket.socket, made: Scripted, say: Answers, tls: ssl.SSLContext | None) -> None:

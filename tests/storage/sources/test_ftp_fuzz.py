@@ -3,7 +3,6 @@
 import itertools
 import random
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from catalog.settings import Settings
+from tests.services.accepting import accepting
 from tests.services.faulty_sftp import CONTENT, PASSWORD, faulty_sftp
 from tests.services.mangled import mangled, many
 from tests.services.scripted_ftp import ScriptedFtp, scripted_ftp
@@ -75,7 +75,7 @@ GREETINGS = (
 
 @contextmanager
 def greeting(answers: Iterator[bytes]) -> Iterator[str]:
-    def accept(listener: socket.socket) -> None:
+    def accept() -> None:
         with suppress(OSError):
             while True:
                 with listener.accept()[0] as sock, suppress(OSError):
@@ -83,10 +83,9 @@ def greeting(answers: Iterator[bytes]) -> Iterator[str]:
                     sock.settimeout(0.1)
                     sock.recv(4096)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
-        yield f"sftp://user:geheim@127.0.0.1:{listener.getsockname()[1]}/disk.raw"
-        listener.shutdown(socket.SHUT_RDWR)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with accepting(listener, accept) as port:
+        yield f"sftp://user:geheim@127.0.0.1:{port}/disk.raw"
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(3_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])

@@ -12,6 +12,7 @@ import pytest
 from catalog.errors import ImagewrightError
 from catalog.settings import Settings
 from storage.sources import fetch_checksum, mask, open_source
+from tests.services.accepting import accepting
 from tests.services.mangled import many
 from tests.storage.sources.reading import read
 
@@ -67,16 +68,14 @@ def answering(answers: Iterator[bytes]) -> Iterator[str]:
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1)
 
-    def accept(listener: socket.socket) -> None:
+    def accept() -> None:
         with suppress(OSError):
             while True:
                 threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    with accepting(listener, accept) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def told(settings: Settings, url: str) -> str:
