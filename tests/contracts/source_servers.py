@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from catalog.settings import Settings
 from storage.imagestore.objects.s3 import S3Objects
-from storage.imagestore.objects.s3_connection import S3Connection
+from storage.imagestore.objects.s3_connection import S3Connection, session
 from storage.protocols import SourceInfo, SourceStream
 from storage.sources.http.source import HttpSource
 from storage.uploads import Upload, Uploads, url_of
@@ -224,7 +224,9 @@ def s3_place(folder: Path) -> Iterator[Place]:
     import s3fs
 
     store = server()
-    direct = s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=store.endpoint, skip_instance_cache=True)
+    direct = s3fs.S3FileSystem(
+        key=KEY, secret=SECRET, endpoint_url=store.endpoint, skip_instance_cache=True, session=session()
+    )
     prefix = f"{BUCKET}/{uuid4().hex}"
     with proxy(int(store.endpoint.rpartition(":")[2])) as link:
         endpoint = f"http://127.0.0.1:{link.port}"

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from storage.imagestore.objects.s3 import S3Objects
-from storage.imagestore.objects.s3_connection import S3Address, S3Connection
+from storage.imagestore.objects.s3_connection import S3Address, S3Connection, session
 from tests.services.process import free_port, running
 
 Away = Callable[[], AbstractContextManager[None]]
@@ -113,7 +113,9 @@ def make_bucket(found: S3Server) -> None:
     """Make the bucket as soon as the server answers."""
     import s3fs
 
-    file_system = s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=found.endpoint, skip_instance_cache=True)
+    file_system = s3fs.S3FileSystem(
+        key=KEY, secret=SECRET, endpoint_url=found.endpoint, skip_instance_cache=True, session=session()
+    )
     deadline = time.monotonic() + START_S
     while True:
         try:

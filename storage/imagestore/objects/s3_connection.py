@@ -14,7 +14,7 @@ from storage.imagestore.objects.retrying import retried
 
 T = TypeVar("T")
 CONNECTIONS = 16
-SESSIONS = 8
+ENDPOINTS = 8
 LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOTSUP)
 
 
@@ -88,9 +88,17 @@ def is_conflict(error: OSError) -> bool:
     return isinstance(error, FileExistsError) or error.errno == errno.EINVAL
 
 
-@lru_cache(maxsize=SESSIONS)  # a run opens its storage in each task, and a session costs a tenth of a second
+@lru_cache(maxsize=1)
+def session() -> Any:  # aiobotocore has no types
+    """Return the session of all connections: its descriptions of S3 take 0.1 s to load, and 12 MB."""
+    from aiobotocore.session import AioSession
+
+    return AioSession()
+
+
+@lru_cache(maxsize=ENDPOINTS)  # a run opens its storage in each task
 def _connect(address: S3Address) -> Any:
-    """Return the file system of an endpoint, for any bucket: each has its own session with 10 MB of descriptions."""
+    """Return the file system of an endpoint, for any bucket."""
     from s3fs import S3FileSystem
 
     connector: dict[str, object] = {}
@@ -114,6 +122,7 @@ def _connect(address: S3Address) -> Any:
         },
         use_listings_cache=False,
         skip_instance_cache=True,
+        session=session(),
     )
     file_system.retries = 1
     return file_system
