@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
 
+import pytest
+
 from catalog import errors
 from console.look.sentences import rows_of, sentences_of, template
 from console.look.telling import SENTENCES
 from flows.requests.sentences import ALLOWED
 from tests.console.look.parsed import Scope
 from tests.console.look.said_in_source import VALUE, whole_source
+
+pytestmark = pytest.mark.xdist_group("the whole source")  # parsing it takes 3 s of a process, which keeps it
 
 ELSEWHERE = ("flows/client", "flows/command", "flows/server")
 """What no page of the console shows."""

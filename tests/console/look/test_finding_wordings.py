@@ -24,6 +24,8 @@ from tests.console.look.said_in_source import VALUE, whole_source
 from tests.console.look.test_error_wordings import COMMAND, IN_ENGLISH
 from tests.storage.formats.test_rules import all_rules
 
+pytestmark = pytest.mark.xdist_group("the whole source")  # parsing it takes 3 s of a process, which keeps it
+
 ARM = Loader(machine="aarch64", path="EFI/BOOT/BOOTAA64.EFI", offset=1 << 20)
 VENDOR = Loader(machine="x86_64", path="EFI/debian/grubx64.efi", offset=1 << 20)
 IN_CHINESE = re.compile("[\u4e00-\u9fff]")

@@ -13,6 +13,8 @@ from flows.requests.catalogue import OPERATIONS_OF
 from tests.console.look.parsed import Module
 from tests.console.look.said_in_source import VALUE, Source, whole_source
 
+pytestmark = pytest.mark.xdist_group("the whole source")  # parsing it takes 3 s of a process, which keeps it
+
 FIELDS: Mapping[str, Sequence[str]] = {
     "Plan": ("summary", "operation"), "Action": ("verb", "reason"), "Drift": ("verb", "reason"), "Drop": ("reason",),
     "ItemOutcome": ("reason",), "Broken": ("damage", "cure"), "Held": ("damage",), "Deletion": ("operation",), "Evidence": ("sentence",),
