@@ -111,13 +111,30 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         LIBC.malloc_trim(0)
 
 
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a catalog that nobody has opened yet: making its tables takes longer than many tests."""
+    from catalog.store.schema import prepare
+    from catalog.store.sql import connect, parse
+
+    file = tmp_path_factory.mktemp("catalog") / "catalog.db"
+    url = parse(f"sqlite:///{file}")
+    assert url is not None
+    store = connect(url, 0)
+    prepare(store)
+    store.close()
+    file.chmod(0o600)
+    return file
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, empty_catalog: Path) -> Path:
     """Return an empty home that the settings name, with loopback sources and the test's folder allowed."""
     place = tmp_path / "home"
     memory = tmp_path / "memory"
     for folder in (place, memory):
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
+    shutil.copy(empty_catalog, place)
     socket = request.config.cache.mkdir("quality")  # shared: the agent loads for seconds
     for name, value in {
         "HOME": str(place),

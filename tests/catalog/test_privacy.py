@@ -2,6 +2,7 @@
 
 import grp
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def a_group(monkeypatch: pytest.MonkeyPatch) -> grp.struct_group:
 
 
 def test_a_new_home_is_closed(home: Path) -> None:
-    home.rmdir()
+    shutil.rmtree(home)
     with open_catalog():
         assert all(not mode & 0o077 for mode in modes(home).values()), modes(home)
     assert {"catalog.db"} <= modes(home).keys()

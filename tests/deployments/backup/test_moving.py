@@ -131,5 +131,6 @@ def test_a_home_without_a_catalog_and_a_target_that_is_none_are_named(
     with pytest.raises(InvalidRequest, match="an empty database in PostgreSQL"):
         migrate_home(load_settings())
     monkeypatch.setenv("IMAGEWRIGHT_CATALOG_URL", target)
+    (home / "catalog.db").unlink()
     with pytest.raises(HomeNotMigrated, match="there is no catalog in it"):
         migrate_home(load_settings())

@@ -184,6 +184,7 @@ def test_a_moment_without_a_zone_is_utc() -> None:
 
 def test_ctrl_c_while_the_command_is_still_loading_is_one_line(home: Path) -> None:
     command = [str(Path(sys.executable).with_name("imagewright")), "images"]
+    (home / "catalog.db").unlink()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         loaded = Path(f"/proc/{process.pid}/maps")
         while "pydantic_core" not in loaded.read_text():
