@@ -82,6 +82,28 @@ def binaries() -> Iterator[Mistaken]:
         ("png", "PNG", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
         ("sqlite", "SQLite", b"SQLite format 3\0\x10\0"),
         ("torrent", "BitTorrent", b"d8:announce35:udp://tracker.example.org:6969/announce4:infod6:lengthi7e"),
+        ("torrent-of-mktorrent", "BitTorrent", b"d10:created by12:mktorrent 1.13:creation datei1700000000e4:infod6:lengthi7e"),
+        ("torrent-trackerless", "BitTorrent", b"d13:creation datei1700000000e4:infod6:lengthi7e"),
+        ("torrent-commented", "BitTorrent", b"d7:comment5:hello4:infod6:lengthi7e"),
+        ("lz4-legacy", "lz4", b"\x02\x21\x4c\x18"),
+        ("lha-6", "LHA", b"\x20\x44-lh6-"),
+        ("nar", "Nix", b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0"),
+        ("age", "age", b"age-encryption.org/v1\n-> X25519 abcd\n--- efgh\n"),
+        ("vmss", "saved memory", b"\xd0\xbe\xd2\xbe\x08\0\0\0"),
+        ("vmsn", "saved memory", b"\xd3\xbe\xd3\xbe\x08\0\0\0"),
+        ("sav", "saved state", b"\x7fVirtualBox SavedState V2.0\n"),
+        ("lime", "saved memory", b"EMiL\1\0\0\0"),
+        ("hiberfil", "hibernation", b"HIBR\0\0\0\0"),
+        ("makedumpfile", "kernel dump", b"makedumpfile\0\0\0\0"),
+        ("se-sparse", "SE sparse", b"\xbe\xba\xfe\xca\0\0\0\0"),
+        ("dmg-encrypted", "Apple", b"encrcdsa\0\0\0\2"),
+        ("bkf", "Windows backup", b"TAPE\0\0\3\0\x8c\0\x0e\1"),
+        ("daa", "PowerISO", b"DAA\0\0\0\0\0"),
+        ("headers", "curl -i", b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n\xeb\x63"),
+        ("headers-2", "curl -i", b"HTTP/2 200 \r\ncontent-length: 65536\r\n\r\n\0\0"),
+        ("form", "form", b'------WebKitFormBoundaryx\r\nContent-Disposition: form-data; name="f"; filename="disk.raw"\r\n\r\n\0'),
+        ("form-of-curl", "form", b'--------------------------d74496d66958873e\r\nContent-Disposition: form-data; name="f"\r\n\r\n\0'),
+        ("makeself", "script", b"#!/bin/sh\n# This script was generated using Makeself 2.5.0\n" + b"x=1\n" * 2000),
     ):  # fmt: skip
         yield Mistaken(name, says, followed(head))
     yield Mistaken(
@@ -91,6 +113,7 @@ def binaries() -> Iterator[Mistaken]:
     )
     yield Mistaken("macrium", "Macrium", followed(b"\x01") + b"MACRIUM_FILE")
     yield Mistaken("nero", "Nero", bytes(SIZE) + b"NER5" + bytes(8))
+    yield Mistaken("nero-5", "Nero", followed(b"\x01") + b"NERO\0\1\2\3")
     yield Mistaken("dmg", "DMG", followed(b"\x01") + b"koly\0\0\0\x04".ljust(512, b"\0"))
     yield Mistaken("kernel", "Linux kernel", kernel())
     yield Mistaken("installer", "program for Windows", followed(windows_program()))

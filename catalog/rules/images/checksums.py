@@ -28,6 +28,9 @@ _SPELT = re.compile(
     r"|(?P<sha1>sha[-_ ]?1)|(?P<md5>md[-_ ]?5)|(?P<b>blake[-_ ]?2b(?:[-_ ]?512)?)|(?P<s>blake[-_ ]?2s(?:[-_ ]?256)?)"
     r"|(?P<three>blake[-_ ]?3)"
 )
+_PROGRAM = re.compile(r"(?<=\d)[-_ ]?(?:sums?|digest|hash)\Z")  # sha256sum, sha256digest
+_TYPED = str.maketrans({"\uff1a": ":", "\uff1d": "=", **dict.fromkeys("\"'`\u201c\u201d\u2018\u2019")})
+"""The colon and equals sign of a Chinese keyboard; quotes."""
 _BSD = re.compile(r"(?P<label>[^()]+)\(.*\)=(?P<digits>.*)")
 _PAIR = re.compile(r"(?P<label>[^:=]*)[:=](?P<digits>.*)")
 
@@ -61,7 +64,7 @@ class ChecksumList(Record):
 
 def algorithm_of(label: str) -> str | None:
     """Return the algorithm for a label such as SHA-256, SHA2-256, SHA3-512 or BLAKE2b, None if it is unknown."""
-    found = _SPELT.fullmatch(label.strip().lower())
+    found = _SPELT.fullmatch(_PROGRAM.sub("", label.strip().lower()))
     if found is None:
         return None
     if found["sha2"]:
@@ -72,7 +75,7 @@ def algorithm_of(label: str) -> str | None:
 
 
 def parse_checksum(given: str) -> Checksum:
-    """Parse `sha256:…` as people paste it: any case, white space, `=`, and `SHA256 (name) = …`.
+    """Parse `sha256:…` as people paste it: any case, white space, quotes, `=`, and `SHA256 (name) = …`.
 
     Raises InvalidRequest.
     """
@@ -103,8 +106,9 @@ def read_expected(given: str | None) -> Checksum | ChecksumList | None:
 
 
 def _visible(text: str) -> str:
-    """Drop invisible characters, such as the spaces and marks that come with text copied from a page."""
-    return "".join(c for c in text.lower() if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
+    """Drop quotes and invisible characters, such as the spaces and marks that come with text copied from a page."""
+    typed = text.lower().translate(_TYPED)
+    return "".join(c for c in typed if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
 
 
 def _told(digits: str) -> str:

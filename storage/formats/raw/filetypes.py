@@ -4,6 +4,7 @@ Each has advice on what to do. They apply only to files that would otherwise cou
 the file; a negative one counts from its end.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -54,6 +55,12 @@ KINDS = (
     Kind("an ACE archive", 7, b"**ACE**", UNPACK),
     Kind("an LHA archive", 2, b"-lh5-", UNPACK),
     Kind("a Zoo archive", 20, b"\xdc\xa7\xc4\xfd", UNPACK),
+    Kind("an lz4-compressed file of the old kind", 0, b"\x02\x21\x4c\x18", "unpack it with lz4 -d and add what is inside"),
+    Kind("an LHA archive", 2, b"-lh0-", UNPACK),
+    Kind("an LHA archive", 2, b"-lh6-", UNPACK),
+    Kind("an LHA archive", 2, b"-lh7-", UNPACK),
+    Kind("a Nix archive", 8, b"nix-archive-1\0\0\0", UNPACK),
+    Kind("a file encrypted with age", 0, b"age-encryption.org/v1\n", "decrypt it with age -d and add what is inside"),
     Kind("a casync archive or index", 0, b"\x59\x4e\x88\xa7\x5c\x29\x0b\x13", RESTORE),
     # other vendors' disks, backups and saved machines
     Kind("a Proxmox VE backup (VMA)", 0, b"VMA\0\0\0\0\1", "unpack it with vma extract and add the disk that is inside"),
@@ -86,9 +93,21 @@ KINDS = (
     Kind("the saved memory of a Xen machine", 0, b"LinuxGuestRecord", WRONG),
     Kind("the saved memory of a Xen machine", 0, b"XenSavedDomain", WRONG),
     Kind("the saved memory of a QEMU machine", 0, b"QEVM\0\0\0\3", WRONG),
+    Kind("the saved memory of a VMware machine", 0, b"\xd0\xbe\xd2\xbe", WRONG),
     Kind("the saved memory of a VMware machine", 0, b"\xd2\xbe\xd2\xbe", WRONG),
+    Kind("the saved memory of a VMware machine", 0, b"\xd3\xbe\xd3\xbe", WRONG),
     Kind("the saved memory of a VMware machine", 0, b"\xd1\xba\xd1\xba", WRONG),
+    Kind("the saved state of a VirtualBox machine", 0, b"\x7fVirtualBox SavedState V", WRONG),
+    Kind("the saved memory of a machine (LiME)", 0, b"EMiL\1\0\0\0", WRONG),
+    Kind("a hibernation file of Windows", 0, b"HIBR", WRONG),
+    Kind("a hibernation file of Windows", 0, b"hibr", WRONG),
+    Kind("a kernel dump", 0, b"makedumpfile\0\0\0\0", WRONG),
     Kind("a kernel dump", 0, b"KDUMP   ", WRONG),
+    Kind("an SE sparse disk of VMware ESXi", 0, b"\xbe\xba\xfe\xca\0\0\0\0", "convert it with vmkfstools -i and add that"),
+    Kind("an encrypted Apple disk", 0, b"encrcdsa\0\0\0\2", "convert it with hdiutil and add that"),
+    Kind("a Windows backup (.bkf)", 0, b"TAPE\0\0", RESTORE),
+    Kind("a PowerISO image (.daa)", 0, b"DAA\0\0\0\0\0", "convert it to ISO and add that"),
+    Kind("a Nero CD image", -8, b"NERO", "convert it to ISO and add that"),
     Kind("a Nero CD image", -12, b"NER5", "convert it to ISO and add that"),
     Kind("a CD image of raw sectors (.bin)", 0, b"\0" + b"\xff" * 10 + b"\0", "convert it to ISO with bchunk and add that"),
     Kind("an Alcohol CD description (.mds)", 0, b"MEDIA DESCRIPTOR", WRONG),
@@ -118,6 +137,9 @@ KINDS = (
     Kind("a BitTorrent file", 0, b"d8:announce", "download what it describes with a BitTorrent client and add that"),
     Kind("a BitTorrent file", 0, b"d13:announce-list", "download what it describes with a BitTorrent client and add that"),
     Kind("a BitTorrent file", 0, b"d4:infod", "download what it describes with a BitTorrent client and add that"),
+    Kind("a BitTorrent file", 0, b"d10:created by", "download what it describes with a BitTorrent client and add that"),
+    Kind("a BitTorrent file", 0, b"d13:creation date", "download what it describes with a BitTorrent client and add that"),
+    Kind("a BitTorrent file", 0, b"d7:comment", "download what it describes with a BitTorrent client and add that"),
     Kind("a zsync file", 0, b"zsync: ", "fetch what it describes with zsync and add that"),
 )  # fmt: skip
 
@@ -164,7 +186,29 @@ def _openpgp_signature(head: bytes, size_bytes: int) -> bool:
     return bool(header) and header + length == size_bytes and head[header] in (3, 4, 5, 6)
 
 
+def _server_answer(head: bytes, _: int) -> bool:
+    """Recognise a file saved together with the headers of the answer that it came with, as `curl -i` does."""
+    return re.match(rb"HTTP/\d(\.\d)? \d{3}[ \r\n]", head) is not None
+
+
+def _form(head: bytes, _: int) -> bool:
+    """Recognise the body of an upload by a form that a server kept as it came."""
+    return head.startswith(b"------") and re.match(rb"-{6,}\w+\r\nContent-Disposition: form-data;", head) is not None
+
+
+def _script(head: bytes, _: int) -> bool:
+    """Recognise a script followed by data, as Makeself writes them; one without is a text."""
+    return re.match(rb"#! ?/[ -~]{1,200}\n", head) is not None and b"\0" in head
+
+
 _SHAPES = (
+    (
+        "a server's answer with its headers, as curl -i saves it",
+        _server_answer,
+        "fetch it without the headers and add that",
+    ),
+    ("the body of an upload by a form", _form, "add the file that was uploaded, without what the form put around it"),
+    ("a script with data behind it", _script, "run it if it unpacks an image, and add that"),
     ("a tar archive of the old kind", _old_tar, UNPACK),
     ("a program for Windows or UEFI (.exe, .efi)", _pe_program, WRONG),
     ("an OpenPGP signature", _openpgp_signature, "it belongs to the image beside it: add that"),

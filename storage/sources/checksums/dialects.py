@@ -1,7 +1,8 @@
 """Lists of checksums in the dialects of programs and people: each value's file and algorithm.
 
 Read: GNU (`HEX  name`, `HEX *name`), BSD and OpenSSL (`SHA256 (name) = HEX`), `sha256:HEX name`, `name: HEX`, PowerShell's
-Get-FileHash as table and as list, certutil, headings (`# SHA512 HASH`) over such lines, clear-signed, in UTF-8 or UTF-16.
+Get-FileHash as table, as list and as CSV, certutil, headings (`# SHA512 HASH`) over such lines, clear-signed, in UTF-8
+or UTF-16.
 """
 
 import re
@@ -87,7 +88,11 @@ def _judged(label: str, text: str, name: str) -> Listed | None:
         if len(value) % 8:
             return None
         label = f"one of {4 * len(value)} bits"
-    return Listed(algorithm, label, value, name.strip())
+    return Listed(algorithm, label, value, _unquoted(name.strip()))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1] if len(name) > 2 and name[0] == name[-1] and name[0] in "\"'`" else name
 
 
 def _lines(text: str, hint: str) -> Iterator[tuple[str, str, str]]:
@@ -111,7 +116,15 @@ def _heading(line: str) -> str | None:
     if len(line) > _MAX_HEADING:
         return None
     found = _HEADING.match(line) or _ANY_HEADING.match(line)
-    return found["label"] if found else None
+    if found:
+        return found["label"]
+    titles = [one for one in _columns(line) if re.fullmatch(_LABEL, one, re.IGNORECASE)]
+    return titles[0] if len(titles) == 1 and len(_columns(line)) > 1 and _of_columns(line) is None else None
+
+
+def _columns(line: str) -> list[str]:
+    """Return the columns of a row of CSV, or of a table in Markdown."""
+    return [one for column in re.split("[,;|]", line) if (one := column.strip(" \t\"'`"))]
 
 
 def _fitting(hint: str, value: str) -> str:
@@ -127,7 +140,18 @@ def _parts(line: str) -> tuple[str, str, str] | None:
     for found in filter(None, (dialect.match(line) for dialect in _DIALECTS)):
         parts = found.groupdict(default="")
         return parts.get("label", ""), parts["hex"], parts.get("name", "")
-    return _name_first(line)
+    return _of_columns(line) or _name_first(line)
+
+
+def _of_columns(line: str) -> tuple[str, str, str] | None:
+    """Parse a row of CSV or of a table in Markdown: one value, perhaps its algorithm, and one other column."""
+    columns = _columns(line)
+    values = [one for one in columns if 32 <= len(one) <= 256 and not one.strip(hexdigits)]
+    labels = [one for one in columns if algorithm_of(one) is not None]
+    names = [one for one in columns if one not in values and one not in labels]
+    if len(values) != 1 or len(labels) > 1 or len(names) != 1:
+        return None
+    return "".join(labels), values[0], names[0]
 
 
 def _name_first(line: str) -> tuple[str, str, str] | None:

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from catalog.errors import InvalidRequest, SourceError, SourceForbidden, SourceNotFound, TransferInterrupted
@@ -14,6 +15,7 @@ from storage.sources.masking import carries_secret, mask, told
 from storage.sources.registry import open_plain, same_host
 
 MAX_BYTES = 4 << 20
+_SIZE = re.compile(r"\A\d+\s+")  # before the name, as in a Release or .changes of Debian
 
 
 class UnknownAlgorithms(SourceForbidden):
@@ -76,7 +78,11 @@ def published(data: bytes, path: str, masked: str, list_name: str = "") -> Check
         raise SourceForbidden(masked, f"a list of checksums has at most {MAX_BYTES} bytes")
     name = posixpath.basename(path)
     entries = read_list(data, list_name.removeprefix(name))
-    values = _of_file(entries, path) or _of_the_only_file(entries, own=belongs_to(list_name, name))
+    values = (
+        _of_file(entries, path)
+        or _of_file([replace(one, name=_SIZE.sub("", one.name)) for one in entries], path)
+        or _of_the_only_file(entries, own=belongs_to(list_name, name))
+    )
     for algorithm in DIGITS:
         found = {value.hex for value in values if value.algorithm == algorithm}
         if len(found) > 1:

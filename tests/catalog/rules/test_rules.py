@@ -265,7 +265,8 @@ def test_other_checksums_are_refused(given: str) -> None:
     "pasted",
     [
         "sha256: {}", "sha256:{} ", "SHA-256: {}", "SHA2-256 = {}", "sha256={}", "SHA256 (disk.raw) = {}", "SHA256(a=b.raw)= {}",
-        "\ufeffsha256:\u200b{}\u00a0", "sha256:\n{}", "Sha 256: {}",
+        "\ufeffsha256:\u200b{}\u00a0", "sha256:\n{}", "Sha 256: {}", "SHA256SUM: {}", "sha256sum={}",
+        "sha256\uff1a{}", '"sha256:{}"', "sha256:'{}'", "\u201csha256:{}\u201d",
     ],
 )  # fmt: skip
 def test_a_checksum_is_read_as_people_paste_it(pasted: str) -> None:

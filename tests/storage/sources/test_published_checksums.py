@@ -74,6 +74,16 @@ DIALECTS = {
     f"{OTHER}  old/disk.img\n{S256} *./disk.img": f"sha256:{S256}",
     f"{S256}  /disk.img/": None,
     f"{S256}  DISK.IMG": None,
+    f'"Algorithm","Hash","Path"\r\n"SHA256","{S256.upper()}","C:\\b\\disk.img"\r\n': f"sha256:{S256}",
+    f"disk.img,{S256}\nother.img,{OTHER}": f"sha256:{S256}",
+    f"| file | SHA-512 |\n|---|---|\n| disk.img | `{S512}` |\n| other.img | `{B512}` |": f"sha512:{S512}",
+    f"| file | SHA3-256 |\n|---|---|\n| disk.img | {S256} |": f"sha3_256:{S256}",
+    f"disk.img;{S256};{OTHER}": None,
+    f"SHA256:\n {S256} 1048576 disk.img\n {OTHER} 9 other.img\nMD5Sum:\n {M} 1048576 disk.img": f"sha256:{S256}",
+    f"{OTHER}  2 disk.img\n{S256}  disk.img": f"sha256:{S256}",
+    f"{S256}  \"disk.img\"\n{OTHER}  'other.img'": f"sha256:{S256}",
+    f"sha256sum={S256}  disk.img": f"sha256:{S256}",
+    f"./disk.img size=9 \\\n    sha256digest={S256}": f"sha256:{S256}",
     f"{S256[:-1]}  disk.img": None,
     f"{S256}disk.img": None,
     f"{S256}\n{OTHER}\n": None,
@@ -125,6 +135,8 @@ def test_the_name_of_a_list_tells_algorithm_and_file(list_name: str, text: str, 
         (f"SHA512/256 (disk.img) = {S256}", "SHA512/256"),
         (f"BLAKE2b-256 (disk.img) = {S256}", "BLAKE2b-256"),
         (f"rmd160:{S1}  disk.img", "rmd160"),
+        (f"file,SM3\ndisk.img,{S256}", "SM3"),
+        (f"name;streebog256\ndisk.img;{S256}", "streebog256"),
         (f"{'1' * 160}  disk.img", "640 bits"),
         (f"\x1b[31m(disk.img) = {S256}\nSM3 (disk.img) = {S256}", "SM3"),
     ],
@@ -141,7 +153,8 @@ def test_of_a_blake2b_list_shorter_digests_are_no_sha256() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["sha", "sha256-", "a (b) =", "= ", ": ", " ", "-", "#", "SHA256 hash of ", S256, S256 + " "]
+    "piece",
+    ["sha", "sha256-", "a (b) =", "= ", ": ", " ", "-", "#", "SHA256 hash of ", ",", "|a", "sha256,", S256, S256 + " "],
 )
 def test_no_list_takes_long(piece: str) -> None:
     for line in (90, 4000, 256 << 10):
