@@ -21,6 +21,10 @@ ALLOWED: Mapping[str, str] = {
     "extra_forbidden": "there is no such field",
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "a number"),
+    "string_type": "a text",
+    "json_invalid": "JSON",
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
     **dict.fromkeys(
         ("datetime_parsing", "datetime_type", "datetime_from_date_parsing"),
@@ -83,4 +87,6 @@ def _listed(expected: object) -> str:
 
 
 def _plain(given: object) -> str:
-    return "nothing" if given in ((), []) else beginning(repr(given))
+    if given in ((), []):
+        return "nothing"
+    return beginning(repr(given.decode("utf-8", "replace") if isinstance(given, bytes) else given))
