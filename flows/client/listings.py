@@ -10,7 +10,7 @@ from flows.client.parsing import member, parsed
 
 R = TypeVar("R", bound=Record)
 PAGE = 500
-"""Most items of a page."""
+"""Maximum number of items on a page."""
 
 
 def listed(connection: Connection, path: str, kind: type[R], query: Query, limit: int | None = None) -> Iterator[R]:

@@ -135,7 +135,7 @@ class ServiceReading:
         return self._listed("accounts", Account)
 
     def webhooks(self) -> Iterator[Webhook]:
-        """List who is told of events."""
+        """List webhooks."""
         return self._listed("webhooks", Webhook)
 
     def deliveries(self, webhook: str | None = None, *, status: DeliveryStatus | None = None) -> Iterator[Delivery]:

@@ -36,7 +36,7 @@ def build_app(called: str = "") -> App:
     """Return the command with its subcommands. called: the only one needed, which makes it start faster."""
     app = App(
         name="imagewright",
-        help="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
+        help="The life cycle of VM and cloud images: add, verify, deduplicate, move, deliver.",
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
@@ -123,10 +123,10 @@ def apply(
     ],
     *,
     account: Annotated[str, Parameter(help="Account that acts.")] = "admin",
-    plan_only: Annotated[bool, Parameter(help="Say what would be done; change nothing.")] = False,
+    plan_only: Annotated[bool, Parameter(help="Show what would change; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Set what a catalogue as code says, and say what changed; applied again, it changes nothing."""
+    """Apply a catalogue file and report what changed; applied again, it changes nothing."""
     from flows import requests
     from flows.command.catalogue import read
 
@@ -136,8 +136,8 @@ def apply(
 
 def serve(
     *,
-    port: Annotated[int, Parameter(help="Of the Prefect server and its UI.")] = 4200,
-    console_port: Annotated[int, Parameter(help="Of the console.")] = 4201,
+    port: Annotated[int, Parameter(help="Port of the Prefect server and its UI.")] = 4200,
+    console_port: Annotated[int, Parameter(help="Port of the console.")] = 4201,
 ) -> None:
     """Run the Prefect server, a worker, the deployments and the console on loopback until Ctrl-C."""
     _serve("deployments.serve", port=port, console_port=console_port)
@@ -145,9 +145,9 @@ def serve(
 
 def worker(
     *,
-    console_port: Annotated[int, Parameter(help="Of the console.")] = 4201,
+    console_port: Annotated[int, Parameter(help="Port of the console.")] = 4201,
     console_host: Annotated[
-        str, Parameter(help="Address of this host that the console listens on; 0.0.0.0: each.")
+        str, Parameter(help="Address that the console listens on; 0.0.0.0: all addresses of this host.")
     ] = "127.0.0.1",
 ) -> None:
     """Run a worker and the console on this host, for the server at PREFECT_API_URL and the catalog at IMAGEWRIGHT_CATALOG_URL, until Ctrl-C."""
@@ -166,12 +166,14 @@ def _serve(module: str, *words: str, **ports: int) -> None:
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Say what is missing, misconfigured, stale or out of reach here, and what to do; exit 1 where something is not well."""
+    """Check this host for what is missing, misconfigured, stale or unreachable, and say what to do; exit 1 if a check fails."""
     _become("deployments.doctor", *(["--json"] if as_json else []))
 
 
 def backup(
-    place: Annotated[str, Parameter(help="A folder, or s3://bucket/prefix: a backup of its own is made below it.")],
+    place: Annotated[
+        str, Parameter(help="Folder or s3://bucket/prefix; each backup gets a folder of its own below it.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:
@@ -181,15 +183,13 @@ def backup(
 
 def restore(
     backup_: Annotated[
-        str, Parameter(name="backup", help="A backup, or the place of several: the newest of them is taken.")
+        str, Parameter(name="backup", help="A backup, or a folder of several, of which the newest is used.")
     ],
     *,
-    replace: Annotated[
-        bool, Parameter(negative="", help="Put it in place of a catalog and a Prefect database that are there.")
-    ] = False,
+    replace: Annotated[bool, Parameter(negative="", help="Replace an existing catalog and Prefect database.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup, with nothing running: catalog, keys and Prefect's database."""
+    """Restore the catalog, keys and Prefect's database from a backup; nothing may be running."""
     options = [*(["--replace"] if replace else []), *(["--json"] if as_json else [])]
     _become("deployments.backup", "restore", backup_, *options)
 

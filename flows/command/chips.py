@@ -17,9 +17,13 @@ DIGITS = 64
 def explain_chip(
     image_storage: Annotated[str, Parameter(help="Name of the image storage.")],
     *,
-    digest: Annotated[str, Parameter(help="Of the piece: 64 hexadecimal digits; or an image and an offset.")] = "",
-    image_id: Annotated[str, Parameter(help="Id of an image with that piece.")] = "",
-    offset: Annotated[int, Parameter(help="A byte of the image's stored file that lies in the piece.")] = 0,
+    digest: Annotated[
+        str, Parameter(help="Digest of the piece, 64 hexadecimal digits; or give an image and an offset.")
+    ] = "",
+    image_id: Annotated[str, Parameter(help="Id of an image that contains the piece.")] = "",
+    offset: Annotated[
+        int, Parameter(help="Offset in bytes, within the image's stored file, of a byte in the piece.")
+    ] = 0,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print exactly one JSON document.")] = False,
 ) -> None:
     """Say where a piece of an image lies and what keeps it there, for engineers."""

@@ -25,7 +25,7 @@ def promotions(
     cpu_architecture: Annotated[str | None, Parameter(help="Only for this architecture.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what a family promoted and went back from, the oldest first, with the reason and what each gate saw."""
+    """List a family's promotions and rollbacks, oldest first, with the reason and the result of each gate."""
     with opened() as reader:
         print_listed(reader.promotions(family, cpu_architecture), PROMOTED, as_json)
 
@@ -35,7 +35,7 @@ def watches(
     family: Annotated[str | None, Parameter(help="Only those of this family.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what is watched for new builds."""
+    """List watches for new builds."""
     with opened() as reader:
         print_listed(reader.watches(family), WATCHED, as_json)
 

@@ -22,7 +22,7 @@ Seen = Annotated[str | None, Parameter(help="Only what this account sees; left o
 Moment = Annotated[str, Parameter(help="A moment such as 2026-03-01T12:00:00Z; UTC unless a zone is given.")]
 Output = Annotated[
     str | None,
-    Parameter(help="Write it there instead: a path, or a URL such as s3://bucket/log.gz; packed by its ending."),
+    Parameter(help="Write to this path, or URL such as s3://bucket/log.gz, instead; compressed if its suffix says so."),
 ]
 
 

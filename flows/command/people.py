@@ -26,7 +26,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly
 Name = Annotated[str, Parameter(help="Name of the person or robot.")]
 Stdin = Annotated[bool, Parameter(negative="", help="Read the password from standard input, its first line.")]
 identity = App(name="identity", help="Persons and robots: who may sign in, and what they may do.")
-token = App(name="token", help="Tokens, by which programs are known as an identity.")
+token = App(name="token", help="Tokens, which identify programs.")
 
 
 @contextmanager
@@ -74,8 +74,10 @@ def change(
     *,
     account: Annotated[str | None, Parameter(help="Another account.")] = None,
     role: Annotated[Role | None, Parameter(help="Another role.")] = None,
-    project: Annotated[tuple[str, ...] | None, Parameter(negative="", help="All its projects from now on.")] = None,
-    enable: Annotated[bool, Parameter(negative="", help="Let it in again.")] = False,
+    project: Annotated[
+        tuple[str, ...] | None, Parameter(negative="", help="Its projects from now on, replacing the present ones.")
+    ] = None,
+    enable: Annotated[bool, Parameter(negative="", help="Enable it again.")] = False,
     password: Annotated[bool, Parameter(negative="", help="Ask for a new password; it ends all sessions.")] = False,
     password_stdin: Stdin = False,
     as_json: Json = False,
@@ -92,7 +94,7 @@ def change(
 
 @identity.command(name="disable")
 def disable(name: Name, *, as_json: Json = False) -> None:
-    """Keep a person or robot out: sessions end, tokens are refused."""
+    """Disable a person or robot: its sessions end and its tokens are refused."""
     with _opened() as people:
         _say(people.change_identity(name, {"disabled": True}), as_json=as_json)
 
@@ -102,15 +104,17 @@ def create_token(
     identity: Name,
     *,
     verb: Annotated[
-        tuple[Verb, ...], Parameter(negative="", help="What it may do; left out: all that the role may.")
+        tuple[Verb, ...], Parameter(negative="", help="What it may do; left out: everything that the role allows.")
     ] = (),
-    image: Annotated[tuple[str, ...], Parameter(negative="", help="Pattern of image names that it is for.")] = (),
-    family: Annotated[tuple[str, ...], Parameter(negative="", help="Family that it is for.")] = (),
+    image: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Pattern of the image names that it is limited to.")
+    ] = (),
+    family: Annotated[tuple[str, ...], Parameter(negative="", help="Family that it is limited to.")] = (),
     expires_at: Annotated[str | None, Parameter(help="A moment such as 2027-03-01T12:00:00Z; left out: never.")] = None,
     called: Annotated[str, Parameter(name="--name", help="What it is for, at most 64 characters.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Make a token. It is shown this once."""
+    """Create a token. It is shown only once."""
     scope = Scope(verbs=verb, images=image, families=family)
     until = moment("expires_at", expires_at) if expires_at else None
     with _opened() as people:
@@ -119,7 +123,9 @@ def create_token(
 
 @token.command(name="list")
 def list_tokens(
-    *, identity: Annotated[str | None, Parameter(help="Only of this one.")] = None, as_json: Json = False
+    *,
+    identity: Annotated[str | None, Parameter(help="Only tokens of this person or robot.")] = None,
+    as_json: Json = False,
 ) -> None:
     """List tokens, newest first, with their last use; never their secrets."""
     with _opened() as people:
@@ -129,9 +135,11 @@ def list_tokens(
 
 @token.command(name="revoke")
 def revoke_token(
-    token_id: Annotated[str, Parameter(help="Id of the token, as it is listed.")], *, as_json: Json = False
+    token_id: Annotated[str, Parameter(help="Id of the token, as `imagewright token list` shows it.")],
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Revoke a token; it is refused from now on."""
+    """Revoke a token, which is refused from then on."""
     with _opened() as people:
         _say(people.revoke_token(token_id), as_json=as_json)
 

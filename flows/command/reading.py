@@ -32,12 +32,13 @@ def images(
     version: Annotated[str | None, Parameter(help="Only this version, as its publisher gave it.")] = None,
     cpu_architecture: Annotated[str | None, Parameter(help="Only for this architecture.")] = None,
     label: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Only with this label, key=value; again: with each.")
+        tuple[str, ...],
+        Parameter(negative="", help="Only images with this label, key=value; given several times: with all of them."),
     ] = (),
-    limit: Annotated[int | None, Parameter(help="Most lines; left out: all.")] = None,
+    limit: Annotated[int | None, Parameter(help="Maximum number of images; left out: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List images, newest first; what is deprecated says so, and what replaces it."""
+    """List images, newest first; deprecated ones are marked, with their replacement."""
     with opened() as reader:
         found = reader.images(
             status=status or None,
@@ -105,7 +106,7 @@ STORAGE_COLUMNS = (
 
 
 def storages(*, as_json: Json = False) -> None:
-    """List image storages: what their images take whole, what they take here, and what spares the rest, as last compacted."""
+    """List image storages: bytes of their images, bytes stored, and what deduplication, compression and the last compaction save."""
     with opened() as reader:
         print_listed(reader.storages(), STORAGE_COLUMNS, as_json)
 
@@ -132,7 +133,7 @@ def events(
     image_id: Annotated[str | None, Parameter(help="Id of the image; left out: all of them.")] = None,
     *,
     account: Seen = None,
-    verify: Annotated[bool, Parameter(help="Prove the log by its hashes, the records by the log.")] = False,
+    verify: Annotated[bool, Parameter(help="Verify the log by its hashes, and the records by the log.")] = False,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
@@ -175,7 +176,7 @@ def lineage(
     output: Output = None,
     as_json: Json = False,  # noqa: ARG001  # it is JSON
 ) -> None:
-    """Show where an image comes from, as an in-toto statement with SLSA provenance (JSON), made from the event log."""
+    """Show an image's provenance as an in-toto statement with SLSA provenance (JSON), made from the event log."""
     import json
 
     from catalog.log import envelope
@@ -196,7 +197,7 @@ def lineage(
 
 
 def public_key(*, as_json: Json = False) -> None:
-    """Print the public key by which lineages that were signed here are verified (PEM)."""
+    """Print the public key (PEM) that verifies lineages signed by this installation."""
     import json
 
     from catalog.log.envelope import public_pem
@@ -209,10 +210,10 @@ def public_key(*, as_json: Json = False) -> None:
 
 def pending(
     *,
-    storage: Annotated[str | None, Parameter(help="Only what waits for this storage.")] = None,
+    storage: Annotated[str | None, Parameter(help="Only work that waits for this storage.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List work that could not be done yet and is tried again, with the reason."""
+    """List deferred work, which is retried, with the reason."""
     with opened() as reader:
         print_listed(
             reader.pending(storage=storage),
@@ -224,7 +225,7 @@ def pending(
 def usage(
     account: Annotated[str | None, Parameter(help="Only this account.")] = None, *, as_json: Json = False
 ) -> None:
-    """List what accounts use, the recycle bin counted in and apart, and what adds on their way have reserved."""
+    """List the usage of accounts: in total, in the recycle bin, and reserved by adds in progress."""
     with opened() as reader:
         print_listed(reader.usages(account), USED, as_json)
 
@@ -234,7 +235,7 @@ USED = ("account", "images", "size_bytes", "stored_bytes", "binned_images", "bin
 
 
 def accounts(*, as_json: Json = False) -> None:
-    """List the accounts that something is configured for; what is empty is as the whole system is set."""
+    """List accounts with settings of their own; an empty field uses the system's setting."""
     with opened() as reader:
         print_listed(reader.accounts(), CONFIGURED, as_json)
 
@@ -244,7 +245,7 @@ CONFIGURED = ("name", "projects", "quota_images", "quota_bytes", "quota_stored_b
 
 
 def webhooks(*, as_json: Json = False) -> None:
-    """List who is told of events."""
+    """List webhooks."""
     with opened() as reader:
         print_listed(reader.webhooks(), ("name", "url", "events", "state", "secret"), as_json)
 
@@ -257,7 +258,7 @@ def deliveries(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what webhooks were told in the last thirty days, what they are to be told, and why it failed."""
+    """List webhook deliveries: pending ones and those of the last thirty days, with the reason where one failed."""
     with opened() as reader:
         print_listed(reader.deliveries(webhook, status=status), DELIVERED, as_json)
 
@@ -272,7 +273,7 @@ def latest(
     account: Seen = None,
     as_json: Json = False,
 ) -> None:
-    """Show the latest image of a family for an architecture: what was promoted, else the newest enabled, Ready one."""
+    """Show the latest image of a family for an architecture: the promoted one, else the newest that is enabled and Ready."""
     with opened() as reader:
         image = reader.latest(family, cpu_architecture, account=account)
     print_json(image) if as_json else print_record(image)
@@ -283,7 +284,7 @@ def export_config(
     output: Output = None,
     as_json: Json = False,  # JSON is valid YAML too
 ) -> None:
-    """Write what is set (storages, accounts, families, watches, webhooks) as a file that `apply` takes."""
+    """Write the configuration (storages, accounts, families, watches, webhooks) as a file for `apply`."""
     import json
 
     from flows.command.catalogue import document, written

@@ -30,7 +30,7 @@ def verify_lineage(
     public_key: Annotated[str, Parameter(help="File with the public key that `imagewright public-key` prints.")],
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print the statement.")] = False,
 ) -> None:
-    """Verify a signed lineage by its public key alone, without a catalog; exit 1 where it is not what was signed."""
+    """Verify a signed lineage with the public key alone, without a catalog; exit 1 if it differs from what was signed."""
     data = sys.stdin.buffer.read(MOST_BYTES + 1) if file == "-" else _read("file", file, MOST_BYTES)
     statement = verified(data, _read("public_key", public_key, MOST_KEY))
     if as_json:

@@ -18,11 +18,11 @@ def download(
     /,
     *,
     output: Annotated[
-        str, Parameter(name=("--output", "-o"), help="File to write; it is there when it is whole and proven.")
+        str, Parameter(name=("--output", "-o"), help="File to write; it appears once it is complete and verified.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Download an image or exported image from the service; what broke off goes on, holes are not sent."""
+    """Download an image or exported image from the service; an interrupted download resumes, holes are not sent."""
     with needed_service() as client, shown(quiet=as_json) as (moved, _):
         try:
             done = client.download(identity, Path(output).expanduser(), moved=moved)

@@ -26,15 +26,17 @@ TOKEN = "Sign in with a token: IMAGEWRIGHT_TOKEN, or what is asked for or read f
 
 def login(
     url: Annotated[str, Parameter(help="Address of the service, such as https://images.example.")],
-    given: Annotated[str | None, Parameter(name="TOKEN", help="A token, where --token comes before it.")] = None,
+    given: Annotated[str | None, Parameter(name="TOKEN", help="A token, with --token before it.")] = None,
     /,
     *,
     token: Annotated[bool, Parameter(negative="", help=TOKEN)] = False,
-    oidc: Annotated[bool, Parameter(negative="", help="Sign in by the organisation's OpenID Connect.")] = False,
+    oidc: Annotated[
+        bool, Parameter(negative="", help="Sign in with the organisation's OpenID Connect provider.")
+    ] = False,
     name: Annotated[str | None, Parameter(help="Name of the person; left out: it is asked for.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Sign in at a service, with name and password or a token: from then on every command asks it."""
+    """Sign in to a service with name and password or a token; every later command uses that service."""
     settings = load_settings()
     if given is not None and not token:
         raise InvalidRequest("login", "a second word", "one address; --token before a token")
@@ -102,7 +104,7 @@ def _required(what: str, given: str) -> str:
 
 
 def logout(*, as_json: Json = False) -> None:
-    """Sign out: the session ends and the token is forgotten here; commands ask this host's own catalog again."""
+    """Sign out: end the session and delete the saved token; commands use this host's own catalog again."""
     settings = load_settings()
     kept = kept_login(settings)
     if kept is not None and kept.is_session:
@@ -128,7 +130,7 @@ def _end_session(settings: Settings, kept: Login) -> None:
 
 
 def whoami(*, as_json: Json = False) -> None:
-    """Show who one is at the service that commands ask, and what one may do there."""
+    """Show your identity at the service that commands use, and what it may do there."""
     with needed_service() as client:
         who = client.whoami()
         print_json(who) if as_json else print_record(who)
