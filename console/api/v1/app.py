@@ -120,7 +120,7 @@ def create_api(settings: Settings, oidc: OidcSignIn) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        description="The life of VM and cloud images: add, prove, deduplicate, move, hand out.",
+        description="The life cycle of VM and cloud images: add, verify, deduplicate, move, deliver.",
         responses=problems.DOCUMENTED,
         separate_input_output_schemas=False,
         servers=[{"url": PATH}],

@@ -35,7 +35,7 @@ AT_ONCE = 1000
 
 
 class Extent(BaseModel):
-    """A stretch of a file. data: whether anything is there; what is not reads as zeros."""
+    """A range of a file. data: false for a hole, which reads as zeros."""
 
     start: int
     length: int
@@ -45,7 +45,7 @@ class Extent(BaseModel):
 @router.head("/images/{image_id}/content", response_class=Response, responses=BYTES, operation_id="image_content_head")
 @router.get("/images/{image_id}/content", response_class=Response, responses=BYTES, operation_id="image_content")
 async def image_content(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
-    """Send the file as the storage keeps it, straight from its pieces; each is proven when it is read."""
+    """Send the file as stored, read directly from its pieces; each piece is verified as it is read."""
     replicas, name = await catalogs(one, settings, who, lambda visibility: _stored(visibility, image_id))
     readers: OpenReaders = request.app.state.readers
     first = replicas[0]
@@ -70,7 +70,7 @@ def _etag(replica: Replica) -> str:
 
 @router.get("/images/{image_id}/extents", response_model=list[Extent])
 async def image_extents(image_id: Id, request: Request, who: Who, settings: Here) -> Response:
-    """Say which ranges of the file are data; the others are zeros and need not be fetched."""
+    """List which ranges of the file are data; all others are zeros and need not be fetched."""
     replicas, _ = await catalogs(one, settings, who, lambda visibility: _stored(visibility, image_id))
     readers: OpenReaders = request.app.state.readers
 
@@ -97,7 +97,7 @@ def _array(extents: Iterator[tuple[int, int, bool]]) -> Iterator[str]:
 )
 @router.get("/exports/{export_id}/content", response_class=Response, responses=BYTES, operation_id="export_content")
 async def export_content(export_id: Id, request: Request, who: Who, settings: Here) -> Response:
-    """Send an exported file, for as long as it is what was proven when it was made."""
+    """Send an exported file, provided that it is unchanged since it was verified at its export."""
     files: ExportedFiles = request.app.state.exported
 
     def found(visibility: Visibility) -> tuple[ExportedImage, str]:

@@ -29,13 +29,15 @@ Text = Annotated[str | None, Query(max_length=256, pattern=PLAIN)]
 
 
 class AskedPending(Asked):
-    """What the list of waiting work can be asked for."""
+    """Filters of the list of deferred work."""
 
-    storage: str | None = Field(None, max_length=256, pattern=PLAIN, description="Only what waits for this storage.")
+    storage: str | None = Field(
+        None, max_length=256, pattern=PLAIN, description="Only work that waits for this storage."
+    )
 
 
 class AskedDeliveries(Asked):
-    """What the list of deliveries can be asked for."""
+    """Filters of the list of deliveries."""
 
     webhook: str | None = Field(None, max_length=256, pattern=PLAIN, description="Only to this webhook.")
     status: Literal["Pending", "Delivered", "Failed"] | None = None
@@ -63,7 +65,7 @@ listing(
 listing(
     router,
     "pending",
-    "List work that could not be done yet and is tried again, with the reason.",
+    "List deferred work, which is retried, with the reason.",
     record_kinds.DEFERRED,
     AskedPending,
     administers="list what waits",
@@ -71,18 +73,16 @@ listing(
 listing(
     router,
     "accounts",
-    "List the accounts that something is configured for; what is null is as the whole system is set.",
+    "List accounts with settings of their own; null means the system's setting.",
     record_kinds.ACCOUNT,
     Asked,
     administers="list accounts",
 )
-listing(
-    router, "webhooks", "List who is told of events, by name.", record_kinds.WEBHOOK, Asked, administers="list webhooks"
-)
+listing(router, "webhooks", "List webhooks by name.", record_kinds.WEBHOOK, Asked, administers="list webhooks")
 listing(
     router,
     "deliveries",
-    "List what webhooks were told, are to be told, and why it failed; by webhook, oldest event first.",
+    "List webhook deliveries, with the reason where one failed; by webhook, oldest event first.",
     record_kinds.DELIVERY,
     AskedDeliveries,
     administers="list deliveries",
@@ -92,7 +92,7 @@ listing(
 
 @router.get("/usage")
 async def usage(who: Who, settings: Here, account: Text = None) -> Page[Usage]:
-    """List what accounts use, the recycle bin counted in and apart: one's own; for an administrator all, or one of them."""
+    """List usage, in total and in the recycle bin: of the caller's account; for an administrator, of all accounts or of one."""
     return Page(items=await catalogs(one, settings, who, lambda visibility: _usage(visibility, who, account)))
 
 
@@ -107,7 +107,7 @@ def _usage(visibility: Visibility, who: SignedIn, account: str | None) -> tuple[
 
 @router.get("/images/{image_id}/lineage")
 async def lineage(image_id: Id, who: Who, settings: Here) -> dict[str, object]:
-    """Show where an image comes from: an in-toto statement with SLSA provenance, made from the event log."""
+    """Show an image's provenance: an in-toto statement with SLSA provenance, made from the event log."""
 
     def found(visibility: Visibility) -> dict[str, object]:
         image = visibility.image(image_id)
@@ -118,7 +118,7 @@ async def lineage(image_id: Id, who: Who, settings: Here) -> dict[str, object]:
 
 @router.get("/differences")
 async def differences(who: Who, settings: Here, since: AwareDatetime, until: AwareDatetime | None = None) -> Difference:
-    """Show how the catalog differs between two moments; left out, the second is now."""
+    """Show how the catalog differs between two moments; the second defaults to now."""
     require(who, "administer", "compare moments of the catalog")
     return await catalogs(_difference, settings, who, since, until)
 

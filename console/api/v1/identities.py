@@ -52,41 +52,41 @@ async def add_identity(asked: AddIdentity, who: Who, settings: Here) -> Identity
 
 @router.post("/robots", status_code=201)
 async def add_robot(asked: AddRobot, who: Who, settings: Here) -> NewToken:
-    """Add a robot with its first token. What the token is, is shown this once."""
+    """Add a robot with its first token, which is shown only once."""
     return await catalogs(_within, settings, who, people.add_robot, asked)
 
 
 @router.patch("/identities/{name}")
 async def change_identity(name: Name, asked: ChangeIdentity, who: Who, settings: Here) -> Identity:
-    """Change a person or robot. Their own password everybody may change who gives the present one."""
+    """Change a person or robot. Everybody may change their own password by giving the present one."""
     return await passwords(_within, settings, who, people.change_identity, name, asked)
 
 
 @router.delete("/identities/{name}")
 async def disable_identity(name: Name, who: Who, settings: Here) -> Identity:
-    """Disable a person or robot: sessions end, tokens are refused. The log keeps who they were, and the name stays theirs."""
+    """Disable a person or robot: sessions end and tokens are refused. The event log still names them, and the name stays taken."""
     return await catalogs(_within, settings, who, people.disable_identity, name)
 
 
 @router.get("/tokens")
 async def tokens(who: Who, settings: Here, identity: str | None = None) -> Page[ListedToken]:
-    """List tokens: one's own, or those of others for an administrator."""
+    """List the caller's tokens; an administrator may list those of others."""
     return Page(items=await catalogs(_within, settings, who, people.tokens, identity))
 
 
 @router.get("/tokens/{token_id}")
 async def token(token_id: Name, who: Who, settings: Here) -> ListedToken:
-    """Show a token: who has it, its scope, when it was used last; never its secret."""
+    """Show a token: its owner, scope and last use; never its secret."""
     return await catalogs(_within, settings, who, people.token, token_id)
 
 
 @router.post("/tokens", status_code=201)
 async def create_token(asked: CreateToken, who: Who, settings: Here) -> NewToken:
-    """Make a token: an administrator of any identity, a person who is signed in by a session of their own. It is shown this once."""
+    """Create a token: an administrator for any identity, a person signed in by a session for themselves. It is shown only once."""
     return await catalogs(_within, settings, who, people.create_token, asked)
 
 
 @router.delete("/tokens/{token_id}")
 async def revoke_token(token_id: Name, who: Who, settings: Here) -> Token:
-    """Revoke a token: an administrator any, whoever has one that."""
+    """Revoke a token: an administrator any, everybody else their own."""
     return await catalogs(_within, settings, who, people.revoke_token, token_id)

@@ -43,15 +43,15 @@ Id = Annotated[str, Path(max_length=256, pattern=PLAIN)]
 
 
 class Asked(BaseModel):
-    """What every listing takes."""
+    """Parameters of every listing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account: str | None = Field(
-        None, max_length=256, pattern=PLAIN, description="Only what this account sees; an administrator's."
+        None, max_length=256, pattern=PLAIN, description="Only what this account sees; for administrators."
     )
-    limit: int = Field(USUAL, ge=1, le=MOST, description="Most items of a page.")
-    cursor: str | None = Field(None, max_length=4096, description="The `next` of the page before.")
+    limit: int = Field(USUAL, ge=1, le=MOST, description="Maximum number of items on a page.")
+    cursor: str | None = Field(None, max_length=4096, description="The `next` of the previous page.")
 
     def fields(self) -> Mapping[str, str | None]:
         """Return the fields of records that are asked for beyond that."""
@@ -59,47 +59,53 @@ class Asked(BaseModel):
 
 
 class AskedImages(Asked):
-    """Filters of images; all have to hold."""
+    """Filters of images; all must match."""
 
-    status: tuple[ImageStatus, ...] = Field((), description="Only these; left out: all but those in the recycle bin.")
-    name_pattern: str = Field("*", max_length=256, pattern=PLAIN, description="`*` any characters, `?` one.")
+    status: tuple[ImageStatus, ...] = Field(
+        (), description="Only images with these statuses; left out: all except those in the recycle bin."
+    )
+    name_pattern: str = Field(
+        "*", max_length=256, pattern=PLAIN, description="Pattern of image names: `*` matches any characters, `?` one."
+    )
     owner: str | None = Field(None, max_length=256, pattern=PLAIN)
-    image_storage: str | None = Field(None, max_length=256, pattern=PLAIN, description="Only what this storage holds.")
+    image_storage: str | None = Field(
+        None, max_length=256, pattern=PLAIN, description="Only images that this storage holds."
+    )
     image_type: ImageType | None = None
     format: ImageFormat | None = None
     family: str | None = Field(None, max_length=256, pattern=PLAIN)
     deprecated: bool | None = None
     changed_since: AwareDatetime | None = None
     os: str | None = Field(None, max_length=256, pattern=PLAIN)
-    version: str | None = Field(None, max_length=256, pattern=PLAIN, description="As its publisher gave it.")
+    version: str | None = Field(None, max_length=256, pattern=PLAIN, description="Version as its publisher gave it.")
     arch: Architecture | None = None
     label: tuple[Annotated[str, Field(max_length=256, pattern=PLAIN)], ...] = Field(
-        (), max_length=16, description="key=value; again: with each."
+        (), max_length=16, description="Label as key=value; given several times: images with all of them."
     )
 
 
 class AskedOfImage(Asked):
-    """What listings of things that belong to images take."""
+    """Parameters of listings of things that belong to images."""
 
     image_id: str | None = Field(None, max_length=256, pattern=PLAIN)
 
 
 class AskedEvents(AskedOfImage):
-    """What the log can be asked for."""
+    """Parameters of the event log."""
 
     since: int = Field(
-        0, ge=0, lt=1 << 62, description="Only entries after this sequence number: where a feed goes on."
+        0, ge=0, lt=1 << 62, description="Only entries after this sequence number, with which a feed continues."
     )
 
 
 class AskedWatches(Asked):
-    """What the listing of watches takes."""
+    """Parameters of the listing of watches."""
 
     family: str | None = Field(None, max_length=256, pattern=PLAIN)
 
 
 class AskedPromotions(AskedWatches):
-    """What the listing of promotions takes."""
+    """Parameters of the listing of promotions."""
 
     arch: Architecture | None = None
 
@@ -215,7 +221,7 @@ listing(router, "exports", "List exported images, newest first.", record_kinds.E
 listing(
     router,
     "leftovers",
-    "List what changes of storage left on their sources, newest first.",
+    "List raw data kept on a source after a change of storage, newest first.",
     record_kinds.LEFTOVER,
     AskedOfImage,
     seen=_of_image,
@@ -223,7 +229,7 @@ listing(
 listing(
     router,
     "storages",
-    "List image storages by name; under which name their credentials are kept, administrators see.",
+    "List image storages by name; only administrators see the name of their credentials.",
     record_kinds.IMAGE_STORAGE,
     Asked,
     shown=storage_as_seen,
@@ -231,7 +237,7 @@ listing(
 listing(
     router,
     "volumes",
-    "List volumes, newest first: one's account's own.",
+    "List the volumes of the caller's account, newest first.",
     record_kinds.VOLUME,
     AskedOfImage,
     seen=lambda visibility, volume: visibility.owns(volume.owner, volume.image_id),
@@ -239,7 +245,7 @@ listing(
 listing(
     router,
     "events",
-    "List the event log, oldest first: a feed that goes on with `since`, the last sequence number that was read.",
+    "List the event log, oldest first; to continue a feed, give `since` the last sequence number read.",
     record_kinds.EVENT,
     AskedEvents,
     found=_events,
@@ -248,7 +254,7 @@ listing(
 listing(
     router,
     "families",
-    "List families and their rules by name: those that a token's scope leaves.",
+    "List families and their rules by name, limited to the token's scope.",
     record_kinds.FAMILY,
     Asked,
     seen=lambda visibility, family: visibility.sees_family(family.name),
@@ -256,7 +262,7 @@ listing(
 listing(
     router,
     "watches",
-    "List what is watched for new builds, by name: of the families that a token's scope leaves.",
+    "List watches for new builds by name, limited to the families in the token's scope.",
     record_kinds.WATCH,
     AskedWatches,
     seen=_of_family,
@@ -264,7 +270,7 @@ listing(
 listing(
     router,
     "promotions",
-    "List what families promoted and went back from, the oldest first: of those that a token's scope leaves.",
+    "List promotions and rollbacks of families, oldest first, limited to the token's scope.",
     record_kinds.PROMOTION,
     AskedPromotions,
     found=_promotions,
@@ -280,7 +286,7 @@ async def image(image_id: Id, who: Who, settings: Here) -> Image:
 
 @router.get("/images/{image_id}/replicas")
 async def replicas(image_id: Id, who: Who, settings: Here) -> Page[Replica]:
-    """Show where an image lies."""
+    """List the replicas of an image."""
 
     def found(visibility: Visibility) -> tuple[Replica, ...]:
         return tuple(visibility.catalog.replicas(visibility.image(image_id).id))
@@ -302,5 +308,5 @@ async def volume(volume_id: Id, who: Who, settings: Here) -> Volume:
 
 @router.get("/families/{family}/latest")
 async def latest(family: Id, who: Who, settings: Here, arch: Architecture = "x86_64") -> Image:
-    """Show the latest image of a family for an architecture: what was promoted, else the newest enabled, Ready one."""
+    """Show the latest image of a family for an architecture: the promoted one, else the newest that is enabled and Ready."""
     return await catalogs(one, settings, who, lambda visibility: visibility.latest(family, arch))

@@ -28,25 +28,25 @@ from tasks.runtime.runs.acting import Caller, tags_of
 
 router = APIRouter(tags=["Operations"])
 MOST_WAIT_S = 600
-Wait = Annotated[float, Query(ge=0, le=MOST_WAIT_S, description="Seconds to wait for the end of the run.")]
+Wait = Annotated[float, Query(ge=0, le=MOST_WAIT_S, description="Seconds to wait for the run to end.")]
 Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$",
-        description="Sent again with it, the request begins no second run.",
+        description="A request repeated with the same key starts no second run.",
     ),
 ]  # fmt: skip
 
 
 class Begun(Record):
-    """A run that was begun. state: of now, or of its end where that was waited for."""
+    """A run that was started. state: its present state, or its last one if its end was waited for."""
 
     run: UUID
     state: str
 
 
 class Ended(Begun):
-    """A run that ended while it was waited for. result: what it returned; error: what it failed with."""
+    """A run that ended during the wait. result: what it returned; error: why it failed."""
 
     result: object = None
     error: dict[str, object] | None = None

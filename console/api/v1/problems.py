@@ -60,7 +60,7 @@ STATUSES: Mapping[type[errors.ImagewrightError], HTTPStatus] = {
 
 
 class Problem(BaseModel):
-    """An error. type: its class; what else there is are the error's values."""
+    """An error. type: its class; further members are the error's values."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -76,14 +76,14 @@ async def wait_for(settings: Settings, who: SignedIn, run_id: UUID, seconds: flo
 
 @router.get("/runs/{run_id}")
 async def run(run_id: UUID, who: Who, settings: Here) -> RunState:
-    """Show where a run is."""
+    """Show the state and progress of a run."""
     require(who, "read", "look at runs")
     return await seen_state(settings, who, run_id)
 
 
 @router.get("/runs/{run_id}/events", response_class=Response, responses=STREAM)
 async def run_events(run_id: UUID, who: Who, settings: Here, request: Request) -> Response:
-    """Tell where a run is whenever that changes, until it has ended, or whoever asked is not known any more."""
+    """Stream the state of a run at each change, until the run has ended or the caller is no longer signed in."""
     require(who, "read", "look at runs")
     first = await seen_state(settings, who, run_id)
     given = request.headers.get("Authorization", "").partition(" ")[2]
@@ -119,7 +119,7 @@ def _event(state: RunState) -> str:
 
 @router.post("/runs/{run_id}/cancel", status_code=202)
 async def cancel_run(run_id: UUID, who: Who, settings: Here) -> RunState:
-    """End a run. What it has brought of an image that was still arriving goes with it; one that has ended stays as it is."""
+    """Cancel a run, and delete what it has fetched of an image still arriving; a run that has ended stays as it is."""
     require(who, "add", "cancel runs")
     async with server() as client:
         found = await found_run(client, run_id)

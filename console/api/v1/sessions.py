@@ -26,7 +26,7 @@ router = APIRouter(tags=["Signing in"])
 
 
 class WhoAmI(Record):
-    """Who asks, and what the token that was given leaves of what they may. expires_at: of that token or session."""
+    """The caller, and what the given token allows. expires_at: when that token or session expires."""
 
     name: str
     kind: str
@@ -47,7 +47,7 @@ def _local(request: Request) -> bool:
 
 @router.post("/setup", status_code=201)
 async def setup(asked: Setup, settings: Here, local: Annotated[bool, Depends(_local)]) -> Identity:
-    """Make the first administrator with the one-time link that `imagewright serve` prints; on its machine only, and once."""
+    """Create the first administrator with the one-time link that `imagewright serve` prints; once, and on its machine only."""
     if not local or not await catalogs(_is_ours, settings, asked.token):
         raise SetupClosed
     return await passwords(_set_up, settings, asked)
@@ -72,7 +72,7 @@ def _set_up(settings: Settings, asked: Setup) -> Identity:
 
 @router.post("/session")
 async def begin_session(asked: SignIn, settings: Here, address: Annotated[str, Depends(_address)]) -> NewSession:
-    """Sign in with name and password. The token is shown once."""
+    """Sign in with name and password. The token is shown only once."""
     return await passwords(_sign_in, settings, asked, address)
 
 
@@ -82,22 +82,22 @@ def _sign_in(settings: Settings, asked: SignIn, address: str) -> NewSession:
 
 
 class Ways(Record):
-    """How persons sign in here. oidc: what the provider's page is called, null where there is none."""
+    """How persons sign in here. oidc: the name of the OpenID provider's page, null without a provider."""
 
     password: bool = True
     oidc: str | None = None
 
 
 class Device(BaseModel):
-    """What a device code was made with."""
+    """The device code of a sign-in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: str = Field(max_length=8192, description="As it was answered when the code was made.")
+    device: str = Field(max_length=8192, description="`device` from the answer that created the code.")
 
 
 class Waiting(Record):
-    """A code that nobody has typed yet."""
+    """A code that has not been typed yet."""
 
     state: str = "pending"
 
@@ -118,7 +118,7 @@ async def ways_to_sign_in(oidc: Oidc) -> Ways:
 
 @router.post("/session/device")
 async def begin_device_sign_in(request: Request, oidc: Oidc, address: Annotated[str, Depends(_address)]) -> DeviceCode:
-    """Make a code that a person types at the provider's page, for a program that has no browser."""
+    """Create a code that a person types at the provider's page, for a program without a browser."""
     _take(request, address)
     return await oidc.begin_device()
 
@@ -131,7 +131,7 @@ async def begin_device_sign_in(request: Request, oidc: Oidc, address: Annotated[
 async def end_device_sign_in(
     asked: Device, request: Request, oidc: Oidc, address: Annotated[str, Depends(_address)]
 ) -> Response:
-    """Begin the session of whoever typed the code. The token is shown once."""
+    """Begin the session of the person who typed the code. The token is shown only once."""
     _take(request, address)
     session = await oidc.end_device(asked.device, address)
     if session is None:
@@ -146,7 +146,7 @@ def _take(request: Request, address: str) -> None:
 
 @router.delete("/session", status_code=204, response_class=Response)
 async def end_session(who: Who, settings: Here) -> None:
-    """Sign out: the session is over. Of a token nothing changes."""
+    """Sign out: end the session. A token is not affected."""
     await catalogs(_sign_out, settings, who)
 
 
@@ -157,7 +157,7 @@ def _sign_out(settings: Settings, who: SignedIn) -> None:
 
 @router.get("/whoami")
 async def whoami(who: Who) -> WhoAmI:
-    """Say who asks."""
+    """Show the caller's identity."""
     one = who.identity
     return WhoAmI(
         name=one.name,

@@ -19,7 +19,7 @@ from console.thread_pools import catalogs
 if TYPE_CHECKING:
     from catalog.repository.catalog import Catalog
 
-BEARER = HTTPBearer(auto_error=False, description="A token (`imagewright token create`) or that of a session.")
+BEARER = HTTPBearer(auto_error=False, description="A token of `imagewright token create`, or a session's token.")
 DOOR: Door = "API"
 
 

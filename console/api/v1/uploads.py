@@ -11,10 +11,15 @@ from console.api.v1.signing import Who
 from console.transfers.uploads import BODY, NotKept, TusServer, require_protocol
 
 router = APIRouter(tags=["Uploads"])
-UploadId = Annotated[str, Path(max_length=64, description="The last part of the Location that a creation answers.")]
+UploadId = Annotated[
+    str, Path(max_length=64, description="The last part of the Location returned when the upload was created.")
+]
 Spoken = Annotated[str | None, Header(alias="Tus-Resumable", description="1.0.0")]
 Length = Annotated[str | None, Header(alias="Upload-Length", description="Bytes of the file.")]
-Offset = Annotated[str | None, Header(alias="Upload-Offset", description="Where these bytes begin: what is kept.")]
+Offset = Annotated[
+    str | None,
+    Header(alias="Upload-Offset", description="Offset of the first byte sent, which is the number of bytes kept."),
+]
 Metadata = Annotated[
     str | None,
     Header(
@@ -37,7 +42,7 @@ Tus = Annotated[TusServer, Depends(_tus)]
 
 @router.options("/uploads", status_code=204, response_class=Response)
 async def describe_uploads(tus: Tus) -> Response:
-    """Say which version and extensions of tus are spoken."""
+    """Return the supported version and extensions of tus."""
     return tus.describe()
 
 
@@ -45,7 +50,7 @@ async def describe_uploads(tus: Tus) -> Response:
 async def create_upload(
     request: Request, who: Who, tus: Tus, _spoken: Spoken = None, _length: Length = None, _said: Metadata = None
 ) -> Response:
-    """Begin an upload for an add that could go through as far as can be told now; Location says where its bytes go."""
+    """Create an upload for an add, after checking all that can be checked now; Location is the address for its bytes."""
     require_protocol(request)
     try:
         return await tus.create(request, who)
@@ -55,7 +60,7 @@ async def create_upload(
 
 @router.head("/uploads/{upload_id}", response_class=Response, responses={200: EMPTY, **OF_UPLOADS})
 async def upload_offset(upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None) -> Response:
-    """Say by Upload-Offset how much is kept."""
+    """Return in Upload-Offset how many bytes are kept."""
     require_protocol(request)
     return await tus.tell(upload_id, who)
 
@@ -70,7 +75,7 @@ async def upload_offset(upload_id: UploadId, request: Request, who: Who, tus: Tu
 async def append_to_upload(
     upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None, _offset: Offset = None
 ) -> Response:
-    """Send the next bytes; whatever comes is kept however it ends. The last one begins the add: its image has the upload's id."""
+    """Send the next bytes; all that arrive are kept, even if the connection breaks. The last byte starts the add, whose image has the upload's id."""
     require_protocol(request)
     try:
         return await tus.append(upload_id, request, who)
@@ -80,6 +85,6 @@ async def append_to_upload(
 
 @router.delete("/uploads/{upload_id}", status_code=204, response_class=Response, responses={204: EMPTY, **OF_UPLOADS})
 async def discard_upload(upload_id: UploadId, request: Request, who: Who, tus: Tus, _spoken: Spoken = None) -> Response:
-    """Forget an upload."""
+    """Discard an upload."""
     require_protocol(request)
     return await tus.discard(upload_id, who)
