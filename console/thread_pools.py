@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class TookTooLong(ImagewrightError):
-    """What was asked for waits for somebody who does not answer, or for others who wait likewise."""
+    """The request waited too long for something that does not answer, or for other waiting requests."""
 
     retryable = True
 

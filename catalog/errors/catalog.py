@@ -17,14 +17,14 @@ class InvalidRequest(ImagewrightError):
 
 
 class ImageNotFound(NotFound):
-    """No such image, or not visible to the account. where: it was looked for, if not in the whole catalog."""
+    """No such image, or the account may not see it. where: the place searched, if not the whole catalog."""
 
     kind = "image"
     command = "images"
 
 
 class StorageNotFound(NotFound):
-    """No such image storage or primary storage. registered: those that there are; None: not told."""
+    """No such image storage or primary storage. registered: the registered ones; None: not disclosed."""
 
     kind = "image storage"
     register = "register-image-storage"
@@ -45,14 +45,14 @@ class VolumeNotFound(NotFound):
 
 
 class HostNotFound(NotFound):
-    """No such host: none of this name ever gave a sign of life."""
+    """No such host: none of this name has ever sent a sign of life."""
 
     kind = "host"
     command = "hosts"
 
 
 class RunLost(ImagewrightError):
-    """A run that was handed to another host ended without a word of what it did."""
+    """A run on another host ended without reporting a result."""
 
     def __init__(self, run_id: str, reason: str) -> None:
         self.run_id, self.reason = run_id, reason
@@ -76,7 +76,7 @@ class ExportNotFound(NotFound):
 
 
 class ReservationNotFound(NotFound):
-    """Nothing was reserved for this image."""
+    """No room is reserved for this image."""
 
     kind = "reservation"
 
@@ -93,7 +93,7 @@ class LeftoverNotFound(NotFound):
 
 
 class LineageNotProven(ImagewrightError):
-    """A signed lineage that is not what the key signed."""
+    """A signed lineage does not match its signature."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -115,7 +115,7 @@ class WatchNotFound(NotFound):
 
 
 class PromotionRefused(ImagewrightError):
-    """A build that did not pass the gates of its family. failed: gate → sentence, of each that it did not pass."""
+    """A build did not pass the gates of its family. failed: gate → sentence, for each gate not passed."""
 
     def __init__(self, image_id: str, family: str, failed: Mapping[str, str]) -> None:
         self.image_id, self.family, self.failed = image_id, family, dict(failed)
@@ -142,7 +142,7 @@ class CatalogUnavailable(ImagewrightError):
 
 
 class CatalogFull(CatalogUnavailable):
-    """The disk that the catalog lies on is full. Deleting goes through all the same, by way of a reserve."""
+    """The disk of the catalog is full. Deleting still works, because it may use a reserve."""
 
     retryable = False
     remedy = ""
@@ -178,7 +178,7 @@ class LogDamaged(ImagewrightError):
 
 
 class RecordNotLogged(ImagewrightError):
-    """A record and the event log disagree: one of them was changed past the other."""
+    """A record and the event log disagree: one was changed without the other."""
 
     def __init__(self, subject: str, reason: str) -> None:
         self.subject, self.reason = subject, reason
@@ -189,7 +189,7 @@ class RecordNotLogged(ImagewrightError):
 
 
 class RecordUnreadable(ImagewrightError):
-    """A row of the catalog's database does not hold a record: it was changed or damaged past the catalog."""
+    """A row of the catalog's database holds no valid record: it was changed or damaged from outside."""
 
     def __init__(self, subject: str, reason: str) -> None:
         self.subject, self.reason = subject, reason
@@ -200,7 +200,7 @@ class RecordUnreadable(ImagewrightError):
 
 
 class RecordsUnreadable(ImagewrightError):
-    """A listing is short of rows that hold no record."""
+    """A listing left out rows that hold no valid record."""
 
     def __init__(self, unreadable: Sequence[RecordUnreadable]) -> None:
         self.unreadable = tuple(unreadable)
@@ -210,7 +210,7 @@ class RecordsUnreadable(ImagewrightError):
 
 
 class AccessDenied(ImagewrightError):
-    """The account may see the image but not do this with it."""
+    """The account may see the image but may not do this with it."""
 
     def __init__(self, account: str, operation: str, image_id: str) -> None:
         self.account, self.operation, self.image_id = account, operation, image_id
@@ -220,7 +220,7 @@ class AccessDenied(ImagewrightError):
 
 
 class IllegalTransition(ImagewrightError):
-    """An operation that the present status of the thing does not allow."""
+    """The present status does not allow the operation."""
 
     def __init__(self, thing: str, status: str, operation: str, allowed: Sequence[str]) -> None:
         self.thing, self.status, self.operation, self.allowed = thing, status, operation, tuple(allowed)
@@ -228,7 +228,7 @@ class IllegalTransition(ImagewrightError):
 
 
 class StaleImage(ImagewrightError):
-    """Somebody else changed the record between reading and writing it."""
+    """The record was changed by somebody else after it was read."""
 
     retryable = True
 
@@ -241,7 +241,7 @@ class StaleImage(ImagewrightError):
 
 
 class ImageBusy(ImagewrightError):
-    """Another run is working on the image. image_id: or the name of the lock; holder: who has it, empty: not known."""
+    """Another run is working on the image. image_id: or the name of the lock; holder: who has it, empty if unknown."""
 
     retryable = True
 
@@ -262,7 +262,7 @@ class QuotaExceeded(ImagewrightError):
 
 
 class QualityFailed(ImagewrightError):
-    """Data-quality checks keep the image out of Ready."""
+    """Data-quality checks keep the image from becoming Ready."""
 
     def __init__(self, subject: str, failed: Sequence[str]) -> None:
         self.subject, self.failed = subject, tuple(failed)
@@ -283,7 +283,7 @@ class Withdrawn(ImagewrightError):
 
 
 class SomeFailed(ImagewrightError):
-    """An operation over several things that failed for some of them; the others are done."""
+    """An operation on several things failed for some of them; it is done for the others."""
 
     def __init__(self, operation: str, failed: Mapping[str, ImagewrightError], done: int) -> None:
         self.operation, self.failed, self.done = operation, dict(failed), done
@@ -292,7 +292,7 @@ class SomeFailed(ImagewrightError):
 
 
 class NothingMatches(ImagewrightError):
-    """A selection that no image matches: a slip of the pen in a schedule must not end well every night."""
+    """No image matches the selection: a typing error in a schedule must not pass as success every night."""
 
     def __init__(self, storage: str, asked: str) -> None:
         self.storage, self.asked = storage, asked
@@ -303,7 +303,7 @@ class NothingMatches(ImagewrightError):
 
 
 class SyncFailed(ImagewrightError):
-    """None of the images that were asked for by id could be synchronised."""
+    """None of the images given by id could be synchronised."""
 
     def __init__(self, source: str, target: str, failed: Mapping[str, str]) -> None:
         self.source, self.target, self.failed = source, target, dict(failed)
@@ -312,7 +312,7 @@ class SyncFailed(ImagewrightError):
 
 
 class BackupFailed(ImagewrightError):
-    """A backup could not be made, or can't be read, or may not be restored here."""
+    """A backup could not be made, can't be read, or may not be restored here."""
 
     def __init__(self, place: str, reason: str) -> None:
         self.place, self.reason = place, reason
@@ -320,7 +320,7 @@ class BackupFailed(ImagewrightError):
 
 
 class HomeNotMigrated(ImagewrightError):
-    """The catalog of a home could not be copied into a database that hosts share; nothing was written there."""
+    """The catalog of a home could not be copied into the shared database; nothing was written there."""
 
     def __init__(self, home: str, reason: str) -> None:
         self.home, self.reason = home, reason

@@ -26,7 +26,7 @@ class UnsafeImage(ImagewrightError):
 
 
 class ConversionFailed(ImagewrightError):
-    """A conversion did not finish, or its result is not the guest content of its input."""
+    """A conversion did not finish, or changed the content that the guest sees."""
 
     def __init__(self, from_format: str, to_format: str, reason: str) -> None:
         self.from_format, self.to_format, self.reason = from_format, to_format, reason
@@ -36,7 +36,7 @@ class ConversionFailed(ImagewrightError):
 
 
 class BootFailed(ImagewrightError):
-    """The image does not boot as it was declared, and its add asked that it be Ready only if it does."""
+    """The image does not boot as declared, and its add requires that it does."""
 
     def __init__(self, name: str, bios_mode: str, architecture: str, evidence: str) -> None:
         self.name, self.bios_mode, self.architecture, self.evidence = name, bios_mode, architecture, evidence

@@ -4,7 +4,7 @@ from catalog.errors.root import ImagewrightError, NotFound
 
 
 class NotSignedIn(ImagewrightError):
-    """Nobody is known by what was given. reason: told only to whoever proved to have the secret."""
+    """The credentials identify nobody. reason: given only to callers that proved to have the secret."""
 
     def __init__(self, reason: str = "") -> None:
         self.reason = reason
@@ -15,7 +15,7 @@ class NotSignedIn(ImagewrightError):
 
 
 class SignInFailed(ImagewrightError):
-    """Name and password are not those of a person who may sign in. Which of both is wrong is told nobody."""
+    """Name and password are not those of a person who may sign in. The error never says which of the two is wrong."""
 
     def __init__(self) -> None:
         super().__init__("no person who may sign in has this name and password; try again, or ask an administrator")
@@ -32,7 +32,7 @@ class SignInLimited(ImagewrightError):
 
 
 class TooManyRequests(ImagewrightError):
-    """An identity asks more often than it may."""
+    """An identity exceeds its rate of requests."""
 
     retryable = True
 
@@ -42,7 +42,7 @@ class TooManyRequests(ImagewrightError):
 
 
 class SignInRefused(ImagewrightError):
-    """What a sign-in by somebody else's page brought proves nobody who may come in here."""
+    """The answer of a sign-in provider does not prove a person who may sign in here."""
 
     def __init__(self, what: str, reason: str) -> None:
         self.what, self.reason = what, reason
@@ -50,7 +50,7 @@ class SignInRefused(ImagewrightError):
 
 
 class ProviderUnavailable(ImagewrightError):
-    """The server that persons sign in at does not answer as OpenID Connect has it."""
+    """The OpenID provider does not answer, or not as OpenID Connect specifies."""
 
     retryable = True
 
@@ -60,7 +60,7 @@ class ProviderUnavailable(ImagewrightError):
 
 
 class NoSuchSignIn(ImagewrightError):
-    """A way to sign in that is not set up."""
+    """This way to sign in is not set up."""
 
     def __init__(self, way: str) -> None:
         self.way = way
@@ -70,7 +70,7 @@ class NoSuchSignIn(ImagewrightError):
 
 
 class SetupClosed(ImagewrightError):
-    """The one-time link is not, or no longer, a way in."""
+    """The one-time setup link is invalid or no longer valid."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class SetupClosed(ImagewrightError):
 
 
 class NotAllowed(ImagewrightError):
-    """An identity may not do what it asks for, by its role or by the scope of its token."""
+    """The role of the identity, or the scope of its token, does not allow this."""
 
     def __init__(self, identity: str, operation: str, needed: str) -> None:
         self.identity, self.operation, self.needed = identity, operation, needed
@@ -88,7 +88,7 @@ class NotAllowed(ImagewrightError):
 
 
 class OtherAccount(ImagewrightError):
-    """A request for an account that the identity does not belong to."""
+    """The identity does not belong to the account of the request."""
 
     def __init__(self, identity: str, account: str, own: str) -> None:
         self.identity, self.account, self.own = identity, account, own
@@ -105,7 +105,7 @@ class IdentityNotFound(NotFound):
 
 
 class IdentityExists(ImagewrightError):
-    """A name that is taken."""
+    """The name is taken."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -120,7 +120,7 @@ class TokenNotFound(NotFound):
 
 
 class LastAdministrator(ImagewrightError):
-    """A change after which nobody could administer any more."""
+    """The change would leave no administrator."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -128,13 +128,13 @@ class LastAdministrator(ImagewrightError):
 
 
 class RunNotFound(NotFound):
-    """No such run, or not one of this identity's account."""
+    """No such run, or it belongs to another account."""
 
     kind = "run"
 
 
 class KeyReused(ImagewrightError):
-    """An idempotency key under which something else was asked for before."""
+    """The idempotency key was used for a different request."""
 
     def __init__(self, key: str, operation: str) -> None:
         self.key, self.operation = key, operation

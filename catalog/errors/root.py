@@ -18,7 +18,7 @@ def _again(kind: type[ImagewrightError], *args: object) -> ImagewrightError:
 
 
 class NotFound(ImagewrightError):
-    """A record that was asked for does not exist, or its account may not see it."""
+    """The record does not exist, or the account may not see it."""
 
     kind: ClassVar[str] = "record"
     command: ClassVar[str] = ""  # the command that lists what exists

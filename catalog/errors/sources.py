@@ -6,11 +6,11 @@ from catalog.errors.root import ImagewrightError, NotFound
 
 
 class SourceError(ImagewrightError):
-    """Root of what goes wrong with a source. URLs in these errors are always masked."""
+    """Root of errors about a source. URLs in these errors are always masked."""
 
 
 class SourceNotFound(SourceError):
-    """Nothing at that address."""
+    """The source has nothing at this address."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
@@ -18,7 +18,7 @@ class SourceNotFound(SourceError):
 
 
 class SourceForbidden(SourceError):
-    """An address that may not be fetched from: scheme, network, file root, or credentials refused."""
+    """The address may not be fetched from: scheme, network or file root not allowed, or credentials refused."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
@@ -26,7 +26,7 @@ class SourceForbidden(SourceError):
 
 
 class UploadNotFound(NotFound):
-    """No such upload: never begun, its image is there, or nobody went on with it."""
+    """No such upload: it was never begun, is complete, or was abandoned."""
 
     kind = "upload"
 
@@ -48,7 +48,7 @@ class UploadBusy(SourceError):
 
 
 class SourceChanged(SourceError):
-    """The source is no longer the file that was begun; the landing starts over."""
+    """The file at the source changed during the transfer; the landing starts over."""
 
     retryable = True
 
@@ -58,7 +58,7 @@ class SourceChanged(SourceError):
 
 
 class TransferInterrupted(SourceError):
-    """A connection that failed, stalled or ended early; what was kept is resumed from."""
+    """The connection failed, stalled or ended early; the transfer resumes from the bytes kept."""
 
     retryable = True
     remedy: ClassVar[str] = "; trying again goes on from there"
@@ -73,7 +73,7 @@ class TransferInterrupted(SourceError):
 
 
 class TransferTooLong(TransferInterrupted):
-    """A transfer that used up all its time; not tried again by itself, though what was kept is resumed from."""
+    """The transfer exceeded its time limit; it is not retried automatically, but a new one resumes from the bytes kept."""
 
     remedy = ""
 
@@ -84,7 +84,7 @@ class TransferTooLong(TransferInterrupted):
 
 
 class SignatureRefused(SourceError):
-    """What a publisher should have signed, and has not with one of the keys given."""
+    """No signature by one of the given keys, where the publisher's signature is required."""
 
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
@@ -92,7 +92,7 @@ class SignatureRefused(SourceError):
 
 
 class ChecksumMismatch(SourceError):
-    """The bytes fetched are not those whose checksum the caller gave."""
+    """The bytes fetched do not match the checksum that the caller gave."""
 
     def __init__(self, url: str, expected: str, actual: str) -> None:
         self.url, self.expected, self.actual = url, expected, actual

@@ -9,11 +9,11 @@ REPAIR = "`imagewright verify-replicas` finds what is damaged and repairs it fro
 
 
 class StorageError(ImagewrightError):
-    """Root of what goes wrong with a storage."""
+    """Root of errors about a storage."""
 
 
 class StorageUnavailable(StorageError):
-    """A storage that does not answer now."""
+    """The storage does not answer now."""
 
     retryable = True
 
@@ -27,7 +27,7 @@ class StorageUnavailable(StorageError):
 
 
 class StorageElsewhere(StorageUnavailable):
-    """A storage in a directory of another host: here, its path would be another disk. storage: name; host: whose it is."""
+    """The storage is a directory of another host; here its path would be another disk. storage: name; host: its host."""
 
     def __init__(self, storage: str, host: str, here: str, *, kind: str = "image storage") -> None:
         self.host, self.here, self.kind = host, here, kind
@@ -40,7 +40,7 @@ class StorageElsewhere(StorageUnavailable):
 
 
 class HostAway(StorageUnavailable):
-    """A host that alone can do what was asked, and takes no runs now. places: what only it reaches, in words."""
+    """The only host that can do this takes no runs now. places: what only that host reaches, in words."""
 
     def __init__(self, host: str, reason: str, places: str) -> None:
         StorageError.__init__(self, f"host {host!r} is away: {reason}; {places}")
@@ -49,7 +49,7 @@ class HostAway(StorageUnavailable):
 
 
 class StorageRefused(StorageError):
-    """A storage that answers and refuses: wrong credentials, wrong pool, wrong format version, disabled."""
+    """The storage refuses access: wrong credentials, wrong pool, wrong format version, or disabled."""
 
     def __init__(self, storage: str, reason: str) -> None:
         self.storage, self.reason = storage, reason
@@ -57,7 +57,7 @@ class StorageRefused(StorageError):
 
 
 class CapacityExceeded(StorageError):
-    """An image storage, a folder where its path is given, or another place by its name has no room for what is to be written."""
+    """No room for the write. storage: an image storage, a folder by its path, or another place by its name."""
 
     def __init__(self, storage: str, needed: int, available: int, *, other_place: bool = False) -> None:
         self.storage, self.needed, self.available = storage, needed, available
@@ -69,7 +69,7 @@ class CapacityExceeded(StorageError):
 
 
 class ReplicaInUse(StorageError):
-    """A replica that something else depends on: clones of it, or somebody reading it."""
+    """The replica is in use: it has clones, or somebody reads it."""
 
     def __init__(self, image_id: str, storage: str, users: Sequence[str], *, primary: bool = False) -> None:
         self.image_id, self.storage, self.users = image_id, storage, tuple(users)
@@ -81,7 +81,7 @@ class ReplicaInUse(StorageError):
 
 
 class ObjectMissing(StorageError):
-    """An object (pack, index segment, manifest) that should be in a store is not there."""
+    """An object (pack, index segment, manifest) is missing from its store."""
 
     def __init__(self, location: str) -> None:
         self.location = location
@@ -89,7 +89,7 @@ class ObjectMissing(StorageError):
 
 
 class DigestMismatch(StorageError):
-    """Stored bytes are not the bytes that were stored."""
+    """The stored bytes differ from those that were written."""
 
     retryable = True
 
@@ -99,7 +99,7 @@ class DigestMismatch(StorageError):
 
 
 class StaleLanding(StorageError):
-    """A landing was fenced off by reclaim; what it had kept is gone and it starts over."""
+    """The landing was fenced off by a reclaim; its bytes are gone and it starts over."""
 
     retryable = True
 

@@ -13,7 +13,7 @@ from tasks.add.uploads import discard_upload
 
 
 class Refused(ImagewrightError):
-    """What came of an upload is not what it was announced as; nothing more of it is taken until that is corrected."""
+    """The received bytes are not what the upload announced; no more are accepted until that is corrected."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)

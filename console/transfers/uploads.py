@@ -36,7 +36,7 @@ BODY = "application/offset+octet-stream"
 
 
 class OtherProtocol(ImagewrightError):
-    """A request in another version of tus, or in none."""
+    """The request names an unsupported version of tus, or none."""
 
     def __init__(self, given: str) -> None:
         self.given, self.spoken = given, VERSION
@@ -44,7 +44,7 @@ class OtherProtocol(ImagewrightError):
 
 
 class NoPiece(ImagewrightError):
-    """A piece of a file that is not sent as one."""
+    """The request's Content-Type is not that of a piece of an upload."""
 
     def __init__(self, given: str) -> None:
         self.given, self.allowed = given, BODY
@@ -52,7 +52,7 @@ class NoPiece(ImagewrightError):
 
 
 class WrongOffset(ImagewrightError):
-    """A piece that does not begin where what is kept ends."""
+    """The piece does not begin where the kept bytes end."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
@@ -60,7 +60,7 @@ class WrongOffset(ImagewrightError):
 
 
 class NotKept(ImagewrightError):
-    """The disk did not take what was sent."""
+    """The disk could not store the bytes sent."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -24,7 +24,7 @@ class ServerSilent(ImagewrightError):
 
 
 class PasswordRefused(ImagewrightError):
-    """The Prefect server asks for a password that was not given, or another one."""
+    """The Prefect server requires a password: none or a wrong one was given."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -19,7 +19,7 @@ _SIZE = re.compile(r"\A\d+\s+")  # before the name, as in a Release or .changes 
 
 
 class UnknownAlgorithms(SourceForbidden):
-    """The list has the file, but only by unknown algorithms."""
+    """The list names the file, but only with unknown algorithms."""
 
 
 def fetch_checksum(
