@@ -42,5 +42,5 @@ class SetAccount(ChangingRequest):
         None, **at(6, "Retention policy", "direct: expunged at once; delay: after the retention; never.")
     )
     defaults: tuple[Configured, ...] = Field(
-        (), **at(7, "Defaults", "What goes back to the setting of the whole system.")
+        (), **at(7, "Defaults", "Fields reset to the setting of the whole system.")
     )

@@ -56,7 +56,7 @@ class EditImage(ChangingRequest):
 
 @operation("flows.images.enable", rights="owner, admin", run="enable {image_ids}", transition="enable", bytes_at="none")
 class EnableImage(ImagesRequest):
-    """Enable disabled images; of one that was recalled, this takes the recall back."""
+    """Enable disabled images; enabling a recalled image takes the recall back."""
 
 
 @operation(
@@ -122,10 +122,10 @@ class SetSharingMode(ChangingRequest):
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     mode: SharingMode = Field(**at(1, "Sharing Mode", "global, specified or none."))
     accounts: tuple[str, ...] = Field(
-        (), **at(2, "Accounts", "With mode specified: accounts that see the image.", only_with="mode=specified")
+        (), **at(2, "Accounts", "Accounts that see the image, with mode specified.", only_with="mode=specified")
     )
     projects: tuple[str, ...] = Field(
-        (), **at(3, "Projects", "With mode specified: projects that see the image.", only_with="mode=specified")
+        (), **at(3, "Projects", "Projects that see the image, with mode specified.", only_with="mode=specified")
     )
 
 
@@ -200,7 +200,7 @@ class BootCheck(Request):
     bytes_at="none",
 )
 class PurgeRecycleBin(ChangingRequest):
-    """Expunge what outlived its retention."""
+    """Expunge images whose retention in the recycle bin is over."""
 
     retention_days: float | None = Field(
         None, **at(0, "Retention", "Days in the recycle bin; default: the setting.", ge=0, le=LONGEST_DAYS)

@@ -12,15 +12,15 @@ from flows.requests.images import BOOT_COMMAND
 KEEP_LAST = "How many of its newest builds stay for each architecture; default: all."
 KEEP_DAYS = "How many days a build stays at least; default: with Keep last none, else for ever."
 DEPRECATE = "Days after which a build that is not the latest is deprecated; default: never."
-SOAK = "Hours that a build has to be Ready before it is promoted by itself."
+SOAK = "Hours that a build must be Ready before it is promoted automatically."
 BOOTS = (
     "boots: a build has to boot under QEMU as it is declared; login: until it asks for a login; cloud-init: until cloud-init is done "
     "with a NoCloud seed."
 )
 HYGIENE = "A build is looked into for host keys, a machine id, passwords and keys: off; warn: it is told; refuse: none may be there."
 SIGNATURE = "required: only builds whose list of checksums a key of their watch signed."
-FAMILY_STORAGES = "Where its builds have to lie whole before they are promoted."
-REASON = "Why; it is kept with what was seen."
+FAMILY_STORAGES = "Image storages that must hold a build completely before it is promoted."
+REASON = "Reason, recorded together with what was observed."
 URL = "http(s) address of the file (url), of the page or folder that lists files (listing), or of the index (simplestreams)."
 PATTERN = (
     "Name of the file with {version}, {arch} and * in it, folders before it where they have a version: "
@@ -53,11 +53,14 @@ class SetFamily(ChangingRequest):
     labels: tuple[str, ...] = Field((), **at(2, "Labels", "key=value."))
     keep_last: int | None = Field(None, **at(3, "Keep last", KEEP_LAST, ge=1))
     keep_days: float | None = Field(None, **at(4, "Keep days", KEEP_DAYS, ge=0))
-    keep_used: bool = Field(True, **at(5, "Keep used", "What volumes or other images are made of stays all the same."))
+    keep_used: bool = Field(
+        True,
+        **at(5, "Keep used", "Keep builds from which volumes or other images were made, whatever the other rules say."),
+    )
     deprecate_after_days: float | None = Field(None, **at(6, "Deprecate after", DEPRECATE, ge=0))
     soak_hours: float = Field(0, **at(7, "Soak", SOAK, ge=0))
     approval: bool = Field(
-        False, **at(8, "Approval", "A person promotes its builds; none becomes the latest by itself.")
+        False, **at(8, "Approval", "A person promotes its builds; none becomes the latest automatically.")
     )
     boot_check: BootLevel = Field(
         "none",
@@ -92,7 +95,7 @@ class DeleteFamily(ChangingRequest):
     buttons=("build",),
 )
 class PromoteImage(ChangingRequest):
-    """Make an image the latest of a family, once it passed the family's gates."""
+    """Make an image the latest of a family if it passes the family's gates."""
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     family: str = Field(**at(1, "Family", "Name of the family."))
@@ -101,10 +104,12 @@ class PromoteImage(ChangingRequest):
 
 @operation("flows.promotion.rollback", rights="admin", run="roll back {family}", bytes_at="none", buttons=("latest",))
 class RollBackFamily(ChangingRequest):
-    """Make the image that was promoted before the latest again."""
+    """Roll a family back: make a previously promoted image its latest again."""
 
     family: str = Field(**at(0, "Family", "Name of the family."))
-    cpu_architecture: Architecture = Field("x86_64", **at(1, "CPU Architecture", "Of the latest that goes."))
+    cpu_architecture: Architecture = Field(
+        "x86_64", **at(1, "CPU Architecture", "Architecture whose latest image is rolled back.")
+    )
     to: Id | None = Field(None, **at(2, "To", "Id of an image that was promoted before; default: the one before."))
     reason: str = Field("", **at(3, "Reason", REASON, max_length=2048))
 
@@ -113,12 +118,12 @@ class RollBackFamily(ChangingRequest):
     "flows.promotion.recall", rights="admin", run="recall {image_id}", bytes_at="none", buttons=("latest", "build")
 )
 class RecallImage(ChangingRequest):
-    """Recall an image: nothing new is made of it, families go back, and whoever uses it is named."""
+    """Recall an image: nothing new is made from it, families roll back, and its users are listed."""
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     reason: str = Field(**at(1, "Reason", REASON, min_length=1, max_length=2048))
     descendants: bool = Field(
-        False, **at(2, "Descendants", "Recall what was made of it as well; otherwise it is named.")
+        False, **at(2, "Descendants", "Also recall images made from it; otherwise they are only listed.")
     )
 
 

@@ -70,7 +70,7 @@ class ChangeImageStorage(PatientRequest):
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
     source: str = Field(**at(1, "Source", "Image storage that holds it now."))
-    target: str = Field(**at(2, "Target", "Image storage that shall hold it."))
+    target: str = Field(**at(2, "Target", "Image storage to move it to."))
 
 
 @operation(

@@ -102,7 +102,7 @@ class RegisterImageStorage(RegisterStorage):
     credentials: str | None = Field(
         None, **at(3, "Credentials", "Name of a Prefect Secret block, or env:NAME; never the secret itself.")
     )
-    endpoint: str | None = Field(None, **at(4, "Endpoint", "URL of an S3 server that isn't Amazon's."))
+    endpoint: str | None = Field(None, **at(4, "Endpoint", "URL of an S3 server other than Amazon's."))
     sync_network: str | None = Field(
         None, **at(5, "Sync network", "CIDR; synchronisation leaves from an address in it.")
     )
@@ -140,7 +140,7 @@ class SetImageStorageState(ChangingRequest):
     bytes_at="named storages",
 )
 class AdoptStorage(ChangingRequest):
-    """Rebuild the catalog's image rows from what an image storage says about itself."""
+    """Rebuild the catalog's image records from the descriptions on an image storage."""
 
     image_storage: str = Field(**at(0, "Image Storage", "Name of the storage to adopt from."))
 
@@ -175,7 +175,7 @@ class RegisterPrimaryStorage(RegisterStorage):
     bytes_at="each host",
 )
 class ReclaimSpace(UpkeepRequest):
-    """Delete what no image, recycle bin or landing needs."""
+    """Delete stored data that no image, recycle bin or landing needs."""
 
     image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: all."))
 
