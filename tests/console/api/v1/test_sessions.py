@@ -1,5 +1,6 @@
 """Coming in: what is let in, and what whoever tries to come in otherwise learns."""
 
+import asyncio
 import os
 import statistics
 import time
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from catalog import open_catalog
 from catalog.repository.identities import registering
 from catalog.settings import load_settings
+from console.api.v1.app import MAX_BODY
 from console.entrance.proxies import HANDED_ON
 from flows.server.environment import ServerAddress, address_file, read_address, write_address
 from tests.console.api.v1.people import PASSWORD, bearer, service
@@ -174,16 +177,22 @@ def test_the_password_of_operators_is_not_one_of_the_api_nor_a_token_one_of_the_
 
 @pytest.mark.parametrize("path", ["/api/v1/session", "/api/v1/setup"])
 def test_a_huge_body_is_refused_before_it_is_read_whole(api: TestClient, path: str) -> None:
-    sent = 0
+    sent, answered = 0, list[Message]()
 
-    def body() -> Iterator[bytes]:
+    async def receive() -> Message:
         nonlocal sent
-        for _ in range(64):
-            sent += 1 << 20
-            yield b"x" * (1 << 20)
+        sent += 1 << 20
+        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": sent < 1 << 30}
 
-    answer = api.post(path, content=body())
-    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    whole = {**scope, "scheme": "http", "client": ("192.0.2.7", 50000), "root_path": ""}
+    asyncio.run(api.app(whole, receive, send))  # type: ignore[arg-type]
+    assert (answered[0]["status"], sent) == (413, MAX_BODY + (1 << 20))
+    assert dict(answered[0]["headers"])[b"content-type"] == b"application/problem+json"
 
 
 @pytest.mark.parametrize(
