@@ -133,7 +133,7 @@ def upload_in_a_bucket_place(folder: Path) -> Iterator[Place]:
                     turn.write(data[start : start + (3 << 20)])
 
         yield Place(
-            "upload", put, lambda name: url_of(named(name)), lambda: link.bytes_sent, _cutter(link), link.cut, known,
+            "upload", put, lambda name: url_of(named(name)), link.settled, _cutter(link), link.cut, known,
             heals=True, uploads=Uploads(known, OneBucket(far)),
         )  # fmt: skip
 
@@ -166,7 +166,7 @@ def http_place(folder: Path, *, parallel: bool = False, wrapped: bool = False) -
             "http",
             _write(root),
             lambda name: " ".join([f"http://imagewright:secret@{host}/{quote(name)}"] * (2 if wrapped else 1)),
-            lambda: link.bytes_sent,
+            link.settled,
             _cutter(link),
             link.cut,
             settings(folder, parallel_round_trip_s=1e9),
@@ -208,7 +208,7 @@ def sftp_place(folder: Path) -> Iterator[Place]:
             "sftp",
             _write(root),
             lambda name: f"sftp://{USER}@{host}/{quote(name)}",
-            lambda: link.bytes_sent,
+            link.settled,
             _cutter(link),
             link.cut,
             settings(folder, ssh_host_policy="accept-new"),
@@ -238,7 +238,7 @@ def s3_place(folder: Path) -> Iterator[Place]:
             "s3",
             put,
             lambda name: f"s3://{prefix}/{quote(name)}?endpoint={endpoint}",
-            lambda: link.bytes_sent,
+            link.settled,
             _cutter(link),
             link.cut,
             settings(folder),

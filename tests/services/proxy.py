@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.services.accepting import accepting
 
 BLOCK = 64 << 10
+SETTLE_S = 10.0
+ESTABLISHED = 1  # of the states in linux/tcp.h
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Proxy:
     delay_s: float = 0.0  # before each request: the round trip
     rate_bytes_s: int = 0  # per connection
     pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
+    sending: set[socket.socket] = field(default_factory=set)  # the clients' sockets that a thread sends to
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cut(self) -> None:
@@ -38,6 +41,17 @@ class Proxy:
                     with contextlib.suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
             self.pairs.clear()
+
+    def settled(self) -> int:
+        """Return `bytes_sent` as it stays where the clients ask for nothing: whatever goes to one that has left, has gone.
+
+        The kernel took bytes for a client that closed its connection, and the thread that hands them over comes later.
+        """
+        until = time.monotonic() + SETTLE_S
+        while any(_has_left(client) for client in self.sending.copy()):
+            assert time.monotonic() < until, "bytes still pass to a client that has left"
+            time.sleep(0.005)
+        return self.bytes_sent
 
     def passed(self, size: int) -> int:
         """Count bytes that want to pass; return how many may."""
@@ -79,6 +93,7 @@ def _accept(listener: socket.socket, made: Proxy) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with made.lock:
             made.pairs.append((client, server))
+        made.sending.add(client)
         threading.Thread(target=_up, args=(client, server, made), daemon=True).start()
         threading.Thread(target=_down, args=(client, server, made), daemon=True).start()
 
@@ -106,17 +121,28 @@ def _up(client: socket.socket, server: socket.socket, made: Proxy) -> None:
     _end(client, server, socket.SHUT_WR)
 
 
+def _has_left(client: socket.socket) -> bool:
+    """Tell whether the other end closed the connection: the kernel knows at once."""
+    try:
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED
+    except OSError:
+        return False  # closed here
+
+
 def _down(client: socket.socket, server: socket.socket, made: Proxy) -> None:
-    with contextlib.suppress(OSError):
-        while block := server.recv(BLOCK):
-            allowed = made.passed(len(block))
-            client.sendall(block[:allowed])
-            if allowed < len(block):
-                made.cut_after = None
-                made.cut()
-                return
-            time.sleep(allowed / made.rate_bytes_s if made.rate_bytes_s else 0)
-    _end(server, client, socket.SHUT_WR)
+    try:
+        with contextlib.suppress(OSError):
+            while block := server.recv(BLOCK):
+                allowed = made.passed(len(block))
+                client.sendall(block[:allowed])
+                if allowed < len(block):
+                    made.cut_after = None
+                    made.cut()
+                    return
+                time.sleep(allowed / made.rate_bytes_s if made.rate_bytes_s else 0)
+        _end(server, client, socket.SHUT_WR)
+    finally:
+        made.sending.discard(client)
 
 
 def _end(read: socket.socket, written: socket.socket, how: int) -> None:
