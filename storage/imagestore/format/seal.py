@@ -21,10 +21,12 @@ def unsealed(where: str, data: bytes | memoryview, least_bytes: int = 0) -> memo
 
     Raises DigestMismatch.
     """
+    if len(data) < least_bytes + SEAL_BYTES:
+        raise DigestMismatch(where, f"{least_bytes + SEAL_BYTES} bytes or more", f"{len(data)} bytes")
     view = memoryview(data)
     body, seal = view[:-SEAL_BYTES], view[-SEAL_BYTES:]
     actual = blake3(body).digest()
-    if actual != seal or len(body) < least_bytes:
+    if actual != seal:
         raise DigestMismatch(where, bytes(seal).hex(), actual.hex())
     return body
 
