@@ -10,18 +10,16 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from catalog.errors import InvalidRequest
-from catalog.units import MIB, TIB
+from catalog.units import LONGEST_DAYS, LONGEST_S, MIB, TIB
 
 PREFIX, TESTS = "IMAGEWRIGHT_", "IMAGEWRIGHT_TEST_"
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-LONGEST_DAYS = 36_500
-"""The longest retention: a hundred years. Longer is the policy `never`."""
 
 
 class Settings(BaseSettings):
     """One field per setting; the environment variable is `IMAGEWRIGHT_` and the upper-case name."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", allow_inf_nan=False)
 
     host: str = Field(
         "",
@@ -52,18 +50,22 @@ class Settings(BaseSettings):
         description="Folder of files sent to the console, for all of them where it is set; workers must see it. Default: the bucket "
         "of the image storage in S3 that they are sent for, else `home`/uploads.",
     )
-    upload_idle_s: float = Field(300, description="Seconds without a byte after which an upload is Suspended.")
-    upload_days: float = Field(7, description="Days without a byte after which an upload is discarded.")
+    upload_idle_s: float = Field(
+        300, gt=0, le=LONGEST_S, description="Seconds without a byte after which an upload is Suspended."
+    )
+    upload_days: float = Field(
+        7, gt=0, le=LONGEST_DAYS, description="Days without a byte after which an upload is discarded."
+    )
     uploads_unfinished: int = Field(
         20, ge=1, description="Unfinished uploads per account; all accounts together ten times as many."
     )
-    link_hours: float = Field(24, description="Hours after which a download link expires.")
+    link_hours: float = Field(24, gt=0, le=LONGEST_DAYS * 24, description="Hours after which a download link expires.")
     console_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
         description="`,`-separated names that the console is reached by; `*`: any (behind a proxy that checks).",
     )
     console_patience_s: float = Field(
-        15, gt=0, description="Seconds the console waits for the head of a request; four times as long for a body, "
+        15, gt=0, le=LONGEST_S, description="Seconds the console waits for the head of a request; four times as long for a body, "
         "or for the next bytes of an upload.",
     )  # fmt: skip
     monitoring_networks: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     backup_days: float = Field(
         7,
         ge=0,
+        le=LONGEST_DAYS,
         description="Days after which `imagewright doctor` finds the newest backup too old; 0: backups are not asked for.",
     )
     session_hours: float = Field(12, gt=0, le=720, description="Hours after which a person has to sign in again.")
@@ -121,7 +124,7 @@ class Settings(BaseSettings):
         "PREFECT_API_URL; `*`: any (behind a proxy that checks).",
     )
     server_patience_s: float = Field(
-        15, gt=0, description="Seconds the Prefect server waits for the head of a request, or for the first words of a "
+        15, gt=0, le=LONGEST_S, description="Seconds the Prefect server waits for the head of a request, or for the first words of a "
         "WebSocket; four times as long for a body.",
     )  # fmt: skip
     runs_at_once: int = Field(
@@ -146,33 +149,45 @@ class Settings(BaseSettings):
     ssh_host_policy: Literal["strict", "accept-new"] = Field(
         "strict", description="What to do with an unknown SSH host."
     )
-    max_virtual_size: int = Field(16 * TIB, description="Largest virtual size of an image, bytes.")
-    max_unpack_ratio: int = Field(200, description="Largest ratio of unpacked to packed bytes of a compressed source.")
-    connect_timeout_s: float = Field(15, description="Seconds to wait for a connection.")
-    read_timeout_s: float = Field(60, description="Seconds without a byte after which a transfer counts as stalled.")
+    max_virtual_size: int = Field(16 * TIB, gt=0, description="Largest virtual size of an image, bytes.")
+    max_unpack_ratio: int = Field(
+        200, ge=1, description="Largest ratio of unpacked to packed bytes of a compressed source."
+    )
+    connect_timeout_s: float = Field(15, gt=0, le=LONGEST_S, description="Seconds to wait for a connection.")
+    read_timeout_s: float = Field(
+        60, gt=0, le=LONGEST_S, description="Seconds without a byte after which a transfer counts as stalled."
+    )
     min_pace_bytes_s: int = Field(
         1024,
+        ge=0,
         description="Fewer bytes per second than this over `read_timeout_s` of waiting count as a stall.",
     )
     total_timeout_s: float = Field(
         30 * 86_400,
         ge=0,
+        le=LONGEST_S,
         description="Seconds that the transfer of one image may take in all, retries included; 0: no limit. "
         "30 days are 1 TiB at 3.4 Mbit/s; what came is kept, and added again it goes on.",
     )
     parallel_ranges: int = Field(
         4,
+        ge=1,
         description="Connections per download from a distant HTTP server that serves ranges; 1: never parallel.",
     )
     parallel_round_trip_s: float = Field(
-        0.005, description="Round trip, seconds, from which on a download goes over parallel connections."
+        0.005,
+        ge=0,
+        le=LONGEST_S,
+        description="Round trip, seconds, from which on a download goes over parallel connections.",
     )
     allow_https_downgrade: bool = Field(
         False, description="Follow a redirect from https to http (credentials never go along)."
     )
-    retry_delay_s: float = Field(2, description="First delay before a retry; doubles each time, with jitter.")
-    retries: int = Field(5, description="Retries of a task in a row without progress.")
-    bandwidth_bytes_s: int = Field(0, description="Cap on each transfer, bytes per second; 0: none.")
+    retry_delay_s: float = Field(
+        2, ge=0, le=LONGEST_S, description="First delay before a retry; doubles each time, with jitter."
+    )
+    retries: int = Field(5, ge=0, description="Retries of a task in a row without progress.")
+    bandwidth_bytes_s: int = Field(0, ge=0, description="Cap on each transfer, bytes per second; 0: none.")
     retention_days: float = Field(
         3, ge=0, le=LONGEST_DAYS, description="Days a deleted image stays in the recycle bin."
     )
@@ -182,8 +197,8 @@ class Settings(BaseSettings):
     quality_socket: Path | None = Field(
         None, description="Unix socket of the data-quality agent; default `home`/run/quality.sock."
     )
-    quota_images: int = Field(0, description="Images per account; 0: no limit.")
-    quota_bytes: int = Field(0, description="Logical bytes per account, recycle bin included; 0: no limit.")
+    quota_images: int = Field(0, ge=0, description="Images per account; 0: no limit.")
+    quota_bytes: int = Field(0, ge=0, description="Logical bytes per account, recycle bin included; 0: no limit.")
 
     @field_validator("file_roots", mode="before")
     @classmethod

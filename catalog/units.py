@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
+MIB, GIB, TIB, EIB = 1 << 20, 1 << 30, 1 << 40, 1 << 60
+LONGEST_DAYS = 36_500
+"""A hundred years, the longest that anything can be asked to last: dates so far off exist. A longer retention is the policy `never`."""
+LONGEST_S = LONGEST_DAYS * 86_400
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from catalog.records import RetentionPolicy
-from catalog.settings import LONGEST_DAYS
+from catalog.units import EIB, LONGEST_DAYS
 from flows.registry import Present, operation
 from flows.requests.form import ChangingRequest, at
 
@@ -27,12 +27,14 @@ class SetAccount(ChangingRequest):
 
     name: str = Field(**at(0, "Name", "Name of the account to configure."))
     projects: tuple[str, ...] | None = Field(None, **at(1, "Projects", "All projects that the account is a member of."))
-    quota_images: int | None = Field(None, **at(2, "Images", "Most images, recycle bin included; 0: no limit.", ge=0))
+    quota_images: int | None = Field(
+        None, **at(2, "Images", "Most images, recycle bin included; 0: no limit.", ge=0, le=EIB)
+    )
     quota_bytes: int | None = Field(
-        None, **at(3, "Logical bytes", "Most bytes of files added, recycle bin included; 0: no limit.", ge=0)
+        None, **at(3, "Logical bytes", "Most bytes of files added, recycle bin included; 0: no limit.", ge=0, le=EIB)
     )
     quota_stored_bytes: int | None = Field(
-        None, **at(4, "Stored bytes", "Most bytes on storages, after deduplication; 0: no limit.", ge=0)
+        None, **at(4, "Stored bytes", "Most bytes on storages, after deduplication; 0: no limit.", ge=0, le=EIB)
     )
     retention_days: float | None = Field(
         None,

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from catalog.rules.images.naming import canonical_id
+from catalog.units import LONGEST_S
 
 MOST_BYTES = 520_000
 """Of a request as JSON: Prefect takes 512 KiB of parameters."""
@@ -64,7 +65,9 @@ class Request(BaseModel):
     """What all requests share."""
 
     # pasted text has spaces at its ends: taken letter by letter, an image would be shared with nobody
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, json_schema_extra=plain_options)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True, json_schema_extra=plain_options
+    )
 
     account: str = Field("admin", **at(90, "Account", Account))
 
@@ -99,7 +102,7 @@ class ChangingRequest(Request):
 class PatientRequest(ChangingRequest):
     """A request whose run waits for a storage or source that is away."""
 
-    patience_s: float | None = Field(None, **at(89, "Patience", Patience, ge=0))
+    patience_s: float | None = Field(None, **at(89, "Patience", Patience, ge=0, le=LONGEST_S))
 
 
 class UpkeepRequest(ChangingRequest):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from catalog.records import BiosMode, BootStage, ImageFormat, Platform, SharingMode
-from catalog.settings import LONGEST_DAYS
+from catalog.units import LONGEST_DAYS, LONGEST_S
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ZONE, ChangingRequest, Id, ImageName, ImagesRequest, Moment, PatientRequest, Request, at
 
@@ -176,7 +176,9 @@ class BootCheck(Request):
     """Boot an image under QEMU in its declared mode and keep the screen."""
 
     image_id: Id = Field(**at(0, "Image", "Id of the image."))
-    timeout_s: float = Field(120, **at(1, "Timeout", "Seconds to wait for a boot loader or kernel.", gt=0))
+    timeout_s: float = Field(
+        120, **at(1, "Timeout", "Seconds to wait for a boot loader or kernel.", gt=0, le=LONGEST_S)
+    )
     until: BootStage = Field(
         "boots",
         **at(3, "Until", BOOT_UNTIL),

@@ -5,6 +5,7 @@ from urllib.parse import quote
 from pydantic import Field, field_validator
 
 from catalog.records import AddValue, Architecture, BootLevel, HygieneRule, Severity, SignatureRule, WatchKind
+from catalog.units import EIB, LONGEST_DAYS
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ChangingRequest, Id, ImageName, Request, at
 from flows.requests.images import BOOT_COMMAND
@@ -51,14 +52,14 @@ class SetFamily(ChangingRequest):
     name: ImageName = Field(**at(0, "Name", "Name of the family; the rules of image names apply."))
     description: str = Field("", **at(1, "Description", "At most 2,048 characters."))
     labels: tuple[str, ...] = Field((), **at(2, "Labels", "key=value."))
-    keep_last: int | None = Field(None, **at(3, "Keep last", KEEP_LAST, ge=1))
-    keep_days: float | None = Field(None, **at(4, "Keep days", KEEP_DAYS, ge=0))
+    keep_last: int | None = Field(None, **at(3, "Keep last", KEEP_LAST, ge=1, le=EIB))
+    keep_days: float | None = Field(None, **at(4, "Keep days", KEEP_DAYS, ge=0, le=LONGEST_DAYS))
     keep_used: bool = Field(
         True,
         **at(5, "Keep used", "Keep builds from which volumes or other images were made, whatever the other rules say."),
     )
-    deprecate_after_days: float | None = Field(None, **at(6, "Deprecate after", DEPRECATE, ge=0))
-    soak_hours: float = Field(0, **at(7, "Soak", SOAK, ge=0))
+    deprecate_after_days: float | None = Field(None, **at(6, "Deprecate after", DEPRECATE, ge=0, le=LONGEST_DAYS))
+    soak_hours: float = Field(0, **at(7, "Soak", SOAK, ge=0, le=LONGEST_DAYS * 24))
     approval: bool = Field(
         False, **at(8, "Approval", "A person promotes its builds; none becomes the latest automatically.")
     )

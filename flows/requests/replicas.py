@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from catalog.units import TIB
+from catalog.units import EIB, TIB
 from flows.registry import Cron, operation
 from flows.requests.form import ZONE, Id, Moment, PatientRequest, UpkeepRequest, at
 
@@ -42,7 +42,7 @@ class SyncImages(PatientRequest):
         ),
     )
     bandwidth_bytes_s: int = Field(
-        0, **at(7, "Bandwidth", "Cap on what is read from the source, bytes per second; 0: none.", ge=0)
+        0, **at(7, "Bandwidth", "Cap on what is read from the source, bytes per second; 0: none.", ge=0, le=EIB)
     )
     deletion: Literal["keep", "mirror"] = Field(
         "keep",
@@ -111,6 +111,6 @@ class VerifyReplicas(UpkeepRequest):
     image_storages: tuple[str, ...] = Field((), **at(0, "Image Storages", "Names; empty: all."))
     image_ids: tuple[Id, ...] = Field((), **at(1, "Images", "Ids; empty: all."))
     budget_bytes: int | None = Field(
-        None, **at(2, "Budget", "Bytes to read in this run; default: everything due.", gt=0)
+        None, **at(2, "Budget", "Bytes to read in this run; default: everything due.", gt=0, le=EIB)
     )
-    bytes_per_second: int = Field(0, **at(3, "Rate", "Cap on reading, bytes per second; 0: none.", ge=0))
+    bytes_per_second: int = Field(0, **at(3, "Rate", "Cap on reading, bytes per second; 0: none.", ge=0, le=EIB))

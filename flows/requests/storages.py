@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from catalog.records import PrimaryKind, State, StorageKind
-from catalog.units import GIB
+from catalog.units import EIB, GIB, LONGEST_DAYS
 from flows.registry import Cron, Present, operation
 from flows.requests.form import ChangingRequest, UpkeepRequest, at, plain_options
 
@@ -107,10 +107,10 @@ class RegisterImageStorage(RegisterStorage):
         None, **at(5, "Sync network", "CIDR; synchronisation leaves from an address in it.")
     )
     capacity_bytes: int | None = Field(
-        None, **at(6, "Capacity", "Bytes this storage may use; default: the medium's size.", gt=0)
+        None, **at(6, "Capacity", "Bytes this storage may use; default: the medium's size.", gt=0, le=EIB)
     )
-    reserve_bytes: int = Field(GIB, **at(7, "Reserve", "Bytes always left free; of a new one: 1 GiB.", ge=0))
-    bandwidth_bytes_s: int | None = Field(None, **at(8, "Bandwidth", BANDWIDTH, ge=1 << 16))
+    reserve_bytes: int = Field(GIB, **at(7, "Reserve", "Bytes always left free; of a new one: 1 GiB.", ge=0, le=EIB))
+    bandwidth_bytes_s: int | None = Field(None, **at(8, "Bandwidth", BANDWIDTH, ge=1 << 16, le=EIB))
     recipes: bool = Field(False, **at(9, "Recipes", RECIPES))
     clear: tuple[ImageStorageClearable, ...] = Field((), **at(10, "Clear", CLEAR))
 
@@ -195,10 +195,10 @@ class CompactStorage(UpkeepRequest):
 
     image_storage: str = Field("", **at(0, "Image Storage", "Name of an image storage; empty: all."))
     older_than_days: int = Field(
-        14, **at(1, "Older Than", "Days since an image was written to the storage.", ge=0, le=36_500)
+        14, **at(1, "Older Than", "Days since an image was written to the storage.", ge=0, le=LONGEST_DAYS)
     )
     budget_bytes: int | None = Field(
-        None, **at(2, "Budget", "Bytes of images to look at in this run; default: everything due.", gt=0)
+        None, **at(2, "Budget", "Bytes of images to look at in this run; default: everything due.", gt=0, le=EIB)
     )
 
 

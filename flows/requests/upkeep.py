@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from catalog.units import LONGEST_S
 from flows.registry import Cron, operation
 from flows.requests.form import ChangingRequest, UpkeepRequest, at
 
@@ -60,5 +61,6 @@ class RecoverRuns(ChangingRequest):
     """Find runs whose worker died and start them again, at most three times; end what can't go on."""
 
     stale_after_s: float = Field(
-        95, **at(0, "Stale after", "Seconds without a heartbeat, of which a run sends one every 30 s.", ge=0)
+        95,
+        **at(0, "Stale after", "Seconds without a heartbeat, of which a run sends one every 30 s.", ge=0, le=LONGEST_S),
     )

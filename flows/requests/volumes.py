@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from catalog.units import EIB
 from flows.registry import Cron, operation
 from flows.requests.form import ChangingRequest, Id, PatientRequest, at
 
@@ -22,7 +23,7 @@ class CreateVolume(PatientRequest):
     primary_storage: str = Field("default", **at(1, "Primary Storage", "Where the volume lives."))
     name: str = Field(**at(2, "Name", "Name of the volume."))
     size_bytes: int | None = Field(
-        None, **at(3, "Size", "Bytes, at least the image's virtual size, which is the default.", gt=0)
+        None, **at(3, "Size", "Bytes, at least the image's virtual size, which is the default.", gt=0, le=EIB)
     )
 
 
@@ -57,5 +58,5 @@ class CleanImageCache(ChangingRequest):
 
     primary_storage: str = Field("default", **at(0, "Primary Storage", "Whose cache to clean."))
     budget_bytes: int | None = Field(
-        None, **at(1, "Budget", "Bytes the cache may keep; default: drop only what is gone.", ge=0)
+        None, **at(1, "Budget", "Bytes the cache may keep; default: drop only what is gone.", ge=0, le=EIB)
     )

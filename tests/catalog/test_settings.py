@@ -1,6 +1,7 @@
 """What the environment says, and what it does not say."""
 
 import pytest
+from pydantic import ValidationError
 
 from catalog.settings import Settings, load_settings
 
@@ -26,3 +27,15 @@ def test_every_path_is_among_them() -> None:
 def test_an_empty_list_of_folders_allows_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEWRIGHT_FILE_ROOTS", "")
     assert load_settings().file_roots == ()
+
+
+def test_every_number_has_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds and days are added to dates, so that they need an upper limit as well."""
+    numbers = {name: field for name, field in Settings.model_fields.items() if field.annotation in (int, float)}
+    assert len(numbers) > 20
+    for name, field in numbers.items():
+        for wrong in ("-1", "nan", "inf", *(["1e300"] if field.annotation is float else [])):
+            monkeypatch.setenv(f"IMAGEWRIGHT_{name.upper()}", wrong)
+            with pytest.raises(ValidationError):
+                load_settings()
+        monkeypatch.delenv(f"IMAGEWRIGHT_{name.upper()}")

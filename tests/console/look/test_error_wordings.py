@@ -66,12 +66,6 @@ TEXTS_LEFT_OUT: Mapping[str, str] = {
 """Reasons of the errors above that are said in English → why."""
 BESIDES = {
     "Creating", "Deleted", "Downloading", "Enabled", "Error", "Migrating", "Ready", "converted to raw", "in the recycle bin", "not protected",
-    "Input should be a valid dictionary", "Input should be a valid list", "Input should be a valid string",
-    "Input should be a valid tuple", "Invalid JSON: {why}",
-    "String should have at least 1 character", "String should have at least {count:d} characters",
-    "String should have at most 1 character", "String should have at most {count:d} characters", "String should match pattern {pattern}",
-    "Tuple should have at most {count:d} items after validation, not more",
-    "Tuple should have at most {count:d} items after validation, not {given:d}",
     "at most {most:d} bytes of JSON, and this has {size:d}; ask in several requests",
     "correct the file or take another", "exports at {path}", "no token that is known here was given", "request: it is no JSON",
     "the Prefect server did not take it yet; it is added as soon as it does",
