@@ -23,6 +23,7 @@ class Hand:
 
     def click(self, place: "Locator") -> None:
         place.click()
+        self.page.wait_for_load_state()  # of a link: a button of the next page does nothing before its scripts are there
         self.clicks += 1
 
     def button(self, name: str) -> None:

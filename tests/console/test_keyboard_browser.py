@@ -112,6 +112,7 @@ def test_the_keyboard_alone_adds_exports_deletes_and_recovers(served: Serving, p
     keys.to("Recycle bin", "Shift+Tab")
     keys.press("Enter")
     page.locator("h1", has_text="Recycle bin").wait_for()
+    page.wait_for_load_state()  # the scripts of the new page are there: without them Escape closes no menu
     act(page, keys, "Recover image")
     with open_catalog() as catalog:
         (image,) = catalog.images(name_pattern=NAME)
