@@ -38,7 +38,7 @@ demo-golden: env ## a publisher on loopback, followed: good builds become the la
 
 test: env-test   ## all tests against real services; more processes than cores, since they mostly wait
 	@failed=0; \
-	$(TESTS) -n 4 $(ENGINE) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
+	$(TESTS) -n 5 $(ENGINE) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
 	$(TESTS) -n 5 tests $(addprefix --ignore=,$(ENGINE)) $(PYTEST_ARGS) || [ $$? = $(NONE) ] || failed=1; \
 	exit $$failed
 

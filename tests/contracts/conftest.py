@@ -40,7 +40,7 @@ def objects(reopen: Callable[[], ObjectStore]) -> ObjectStore:
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=pytest.mark.xdist_group("ceph")) if name.startswith("ceph") else name
+        pytest.param(name, marks=pytest.mark.xdist_group("ceph-contracts")) if name.startswith("ceph") else name
         for name in IMAGE_STORAGES
     ]
 )

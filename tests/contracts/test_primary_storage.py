@@ -77,7 +77,7 @@ def cluster() -> Iterator[CephCluster]:
         yield running
 
 
-@pytest.fixture(params=["local", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph"))])
+@pytest.fixture(params=["local", pytest.param("ceph", marks=pytest.mark.xdist_group("ceph-contracts"))])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     find("qemu-img", "qemu-utils")
     kind: PrimaryKind = request.param
@@ -154,7 +154,7 @@ def test_making_a_volume_costs_the_same_for_any_image(place: Place, tmp_path: Pa
     assert volume.size_bytes == 64 << 30
 
 
-@pytest.mark.xdist_group("ceph")
+@pytest.mark.xdist_group("ceph-contracts")
 def test_a_replica_in_the_same_cluster_is_cloned_where_it_lies(cluster: CephCluster, tmp_path: Path) -> None:
     record = PrimaryRecord(name="fast", kind="ceph", url=cluster.url("volumes"), created_at=NOW)
     place = Place(open_primary_storage(record, settings=Settings()), tmp_path, cluster)

@@ -14,15 +14,16 @@ from tests.services.ceph import CephCluster, fresh_pool, shared_cluster
 
 SCRATCH = Path(tempfile.gettempdir())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GROUPS = {"test_cluster_faults.py": "ceph-faults", "test_conversion.py": "ceph-conversion"}
+"""Files with clusters of their own: one that they break, and one beside which others need not wait."""
 Opener = Callable[..., CephStorage]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a cluster in one process: it is started once."""
+    """Keep the tests that share a cluster in one process, where it is started once."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            faults = item.path.name == "test_cluster_faults.py"
-            item.add_marker(pytest.mark.xdist_group("ceph-faults" if faults else "ceph"))
+            item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, "ceph")))
 
 
 @pytest.fixture(scope="session")
