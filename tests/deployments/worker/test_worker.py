@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,16 @@ from tests.services.process import children
 pytestmark = [pytest.mark.xdist_group("worker"), pytest.mark.timeout(900)]
 Process = subprocess.Popen[bytes]
 MIB = 1 << 20
+
+
+def test_a_managing_operation_is_picked_up_at_once(here: Here) -> None:
+    """Not how fast, which the benchmark says; but that nobody waits for the next turn of asking, which is minutes away here.
+
+    The first of this file: no other worker is there.
+    """
+    with worker_of(here.server, here.tree, here.folder / "seldom.log", PREFECT_WORKER_QUERY_SECONDS="300"):
+        for number in range(3):
+            here.look(f"press-{number}")
 
 
 def test_a_run_is_forked_and_is_its_own_master(here: Here, worker: Process) -> None:
@@ -128,17 +137,6 @@ def test_a_run_for_this_host_is_taken_and_one_for_another_waits(here: Here, work
         )  # fmt: skip
     here.server.wait_for(str(runs[HOST]["id"]), "COMPLETED")
     assert here.server.run(str(runs["elsewhere"]["id"]))["state_type"] == "SCHEDULED"
-
-
-def test_a_managing_operation_is_picked_up_at_once(here: Here, worker: Process) -> None:
-    """Not how fast, which the benchmark says; but that nobody waits for the next turn of asking, which is five seconds."""
-    here.look("warm")
-    took = []
-    for number in range(3):
-        began = time.monotonic()
-        here.look(f"press-{number}")
-        took.append(time.monotonic() - began)
-    assert min(took) < 4, took
 
 
 def test_changed_code_and_changed_settings_are_what_the_next_run_has(here: Here, worker: Process) -> None:
