@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -33,6 +33,7 @@ from console.starting import GLANCE_S, LIMIT_S, SILENT, UNREACHABLE, ServerUnava
 from console.thread_pools import catalogs
 from flows.registry import OPERATIONS
 from flows.requests.sentences import sentence
+from flows.server.client import prefect_client
 
 ASKING = tuple(row.deployment for row in OPERATIONS.values() if row.asks)
 """The flows whose runs ask questions."""
@@ -70,7 +71,7 @@ async def waiting(who: SignedIn) -> tuple[Question, ...]:
     """Return the open questions of runs that a visitor may answer, newest first; none if the server does not answer."""
     paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
     try:
-        async with asyncio.timeout(GLANCE_S), get_client() as client:
+        async with asyncio.timeout(GLANCE_S), prefect_client() as client:
             found = await client.read_flow_runs(
                 flow_filter=FlowFilter(name=FlowFilterName(any_=list(ASKING))),
                 flow_run_filter=FlowRunFilter(state=paused),
@@ -125,7 +126,7 @@ async def answer(request: Request) -> Response:
     except ValueError:
         return JSONResponse({"error": "no such run"}, 404)
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             return await _answered(client, run_id, said, visitor_of(request))
     except ObjectNotFound:
         return JSONResponse({"error": "no such run"}, 404)

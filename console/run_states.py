@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -25,6 +25,7 @@ from console.entrance.run_visibility import account_of
 from console.starting import LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable
 from console.thread_pools import catalogs
 from flows.registry import OPERATIONS
+from flows.server.client import prefect_client
 
 NOT_BEGUN = (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
 
@@ -56,7 +57,7 @@ class RunState(Record):
 async def server() -> AsyncIterator[PrefectClient]:
     """Yield a client of the Prefect server, with a time limit. Raises ServerUnavailable."""
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             yield client
     except UNREACHABLE as error:
         if isinstance(error, ObjectNotFound):

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid4
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
@@ -39,6 +38,7 @@ from flows import requests
 from flows.add.draft import draft_image
 from flows.registry import OPERATIONS
 from flows.requests.sentences import sentence
+from flows.server.client import prefect_client
 from tasks.add.register import check_places
 from tasks.runtime.runs.acting import tags_of
 from tasks.runtime.task import without_runs
@@ -117,7 +117,7 @@ def _planned(flow: str, asked: BaseModel) -> object:
 async def ended(request: Request) -> Response:
     """Answer with a run's state: {"state", "finished", "failed", "message"}."""
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             run, who = await client.read_flow_run(UUID(request.path_params["id"])), visitor_of(request)
             if not sees_run(who, run):
                 return JSONResponse({"error": "no such run"}, 404)
@@ -145,7 +145,7 @@ async def progress_of(image_ids: Sequence[str]) -> dict[str, Progress]:
         return {}
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"add-{image_id}" for image_id in image_ids]))
     try:
-        async with asyncio.timeout(GLANCE_S), get_client() as client:
+        async with asyncio.timeout(GLANCE_S), prefect_client() as client:
             found = await client.read_artifacts(artifact_filter=wanted)
     except UNREACHABLE:
         return {}
@@ -164,7 +164,7 @@ async def failures_of(runs: Sequence[str]) -> dict[str, str]:
         return {}
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run) for run in runs]))
     try:
-        async with asyncio.timeout(GLANCE_S), get_client() as client:
+        async with asyncio.timeout(GLANCE_S), prefect_client() as client:
             found = await client.read_flow_runs(flow_run_filter=wanted)
     except UNREACHABLE:
         return {}

@@ -6,7 +6,6 @@ from contextlib import suppress
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from catalog.errors import ImagewrightError, KeyReused
 from catalog.records import Record
 from catalog.settings import load_settings
 from flows.registry import OPERATIONS
+from flows.server.client import prefect_client
 from tasks.hosts.routing import queue_for
 
 LIMIT_S = 15.0
@@ -59,7 +59,7 @@ async def start(
     name = flow_name.replace("_", "-")
     queue = await asyncio.to_thread(_queue, flow_name, request)
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             deployment = await client.read_deployment_by_name(f"{name}/{name}")
             run = await client.create_flow_run_from_deployment(
                 deployment.id,

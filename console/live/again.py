@@ -3,7 +3,6 @@
 import asyncio
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel, ValidationError
@@ -22,6 +21,7 @@ from console.runs import refused
 from console.starting import LIMIT_S, SILENT, UNREACHABLE, ServerUnavailable, start
 from console.thread_pools import catalogs
 from flows.registry import OPERATIONS, Operation
+from flows.server.client import prefect_client
 from tasks.runtime.runs.acting import tags_of
 
 
@@ -52,7 +52,7 @@ async def _begun(request: Request, what: str) -> Response:
 async def _ended(request: Request) -> tuple[FlowRun, Operation]:
     """Return an ended run that the visitor sees. Raises LookupError, ServerUnavailable."""
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             run = await client.read_flow_run(UUID(request.path_params["id"]))
             row = row_of_run((await client.read_flow(run.flow_id)).name)
     except (ObjectNotFound, ValueError) as error:

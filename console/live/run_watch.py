@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import filters
 from prefect.client.schemas.objects import Artifact, FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from console.live.jobs import Job, Pace, asked_name, job_of, row_of_run, with_progress
 from console.starting import UNREACHABLE
+from flows.server.client import prefect_client
 from flows.server.clock import ServerClock
 
 GOING_ON = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
@@ -72,7 +73,7 @@ class RunWatch:
 
     async def _server(self) -> PrefectClient:
         if self._client is None:
-            self._client = await self._open.enter_async_context(get_client())
+            self._client = await self._open.enter_async_context(prefect_client())
             self._clock.hear(await self._client.hello())
         return self._client
 

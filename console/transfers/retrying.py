@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -30,6 +29,7 @@ from console.transfers.announcing import FLOWS, announced, object_of, request_fo
 from console.transfers.receiving import judge
 from console.visibility import Visibility, sees_upload
 from flows.registry import OPERATIONS
+from flows.server.client import prefect_client
 from storage.sources.masking import STARS
 from storage.uploads import Upload
 from tasks.add.register import ASKED, as_asked
@@ -152,7 +152,7 @@ class Retrying:
 async def _request_of(run: str | None) -> dict[str, object] | None:
     """Return a run's request, None if the server does not know the run. Raises ServerUnavailable."""
     try:
-        async with asyncio.timeout(LIMIT_S), get_client() as client:
+        async with asyncio.timeout(LIMIT_S), prefect_client() as client:
             found = await client.read_flow_run(UUID(run or ""))
     except (ObjectNotFound, ValueError):
         return None

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterId,
@@ -19,6 +18,7 @@ from catalog.records import SignedIn
 from console.entrance.run_visibility import sees_run
 from console.starting import GLANCE_S, UNREACHABLE, run_page
 from flows.registry import OPERATIONS
+from flows.server.client import prefect_client
 
 NOW = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]
 MOST = 12
@@ -39,7 +39,7 @@ async def running_now(who: SignedIn) -> tuple[Running, ...] | None:
     """Return the runs that a visitor sees, newest first; None if the server does not answer."""
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=NOW)))
     try:
-        async with asyncio.timeout(GLANCE_S), get_client() as client:
+        async with asyncio.timeout(GLANCE_S), prefect_client() as client:
             runs = await client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=100)
             seen = [run for run in runs if sees_run(who, run)][:MOST]
             ids = [run.flow_id for run in seen]
