@@ -13,12 +13,12 @@ from catalog.rules.accounts.sign_in import LONGEST, LONGEST_TOKEN_NAME
 from flows.requests.form import at, plain_options
 from flows.requests.identities import AddIdentity, AddRobot, ChangeIdentity, CreateToken
 
-LONGEST_DAYS = 3650
+LONGEST_TOKEN_DAYS = 3650
 USUAL: Mapping[str, object] = {"days": 90, "role": "viewer"}
 """First values of a form: few rights for a short time."""
 NAME = "Letters, digits and . _ @ + -, the first a letter or digit."
 ROLES = "viewer reads, user works within the account, admin administers."
-DAYS = f"1 to {LONGEST_DAYS}; from then on it is refused."
+DAYS = f"1 to {LONGEST_TOKEN_DAYS}; from then on it is refused."
 
 
 class AccessForm(BaseModel):
@@ -32,7 +32,7 @@ class TokenForm(AccessForm):
 
     name: str = Field(**at(0, "Name", "What it is for, such as nightly builds.", max_length=LONGEST_TOKEN_NAME))
     role: Role = Field(**at(1, "Role", ROLES))
-    days: int = Field(**at(2, "Days of validity", DAYS, ge=1, le=LONGEST_DAYS))
+    days: int = Field(**at(2, "Days of validity", DAYS, ge=1, le=LONGEST_TOKEN_DAYS))
 
     def asked(self, owner: Identity, now: datetime) -> CreateToken:
         """Return the request. Raises InvalidRequest for a role above the owner's."""
@@ -46,7 +46,7 @@ class RobotForm(AccessForm):
     name: str = Field(**at(0, "Name of the robot", NAME))
     account: str = Field(**at(1, "Account", "Account that it belongs to."))
     role: Role = Field(**at(2, "Role", ROLES))
-    days: int = Field(**at(3, "Days of validity", DAYS, ge=1, le=LONGEST_DAYS))
+    days: int = Field(**at(3, "Days of validity", DAYS, ge=1, le=LONGEST_TOKEN_DAYS))
 
     def asked(self, now: datetime) -> AddRobot:
         """Return the request."""
